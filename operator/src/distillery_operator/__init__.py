@@ -1,0 +1,1 @@
+"""Searches for the best small model of a DistillationExperiment."""

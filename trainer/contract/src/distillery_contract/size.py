@@ -1,0 +1,103 @@
+"""The parameter count of a student, known before any of its weights exist.
+
+The operator asks this at suggestion time, so that an oversize suggestion costs no GPU; the trainer's tests hold it equal to
+the real models.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from distillery_contract.parameters import Initialization
+
+
+class Family(StrEnum):
+    """Model families that a student can have."""
+
+    BERT = "bert"
+    DISTILBERT = "distilbert"
+
+
+FAMILY_CODES: Mapping[Family, int] = {Family.BERT: 1, Family.DISTILBERT: 2}
+"""Metrics carry numbers only, so a family crosses the border as its code."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The dimensions of a model that decide how many parameters it has."""
+
+    family: Family
+    vocab_size: int
+    max_position_embeddings: int
+    hidden_size: int
+    intermediate_size: int
+    n_layers: int
+    n_heads: int
+    type_vocab_size: int = 0  # DistilBERT has no segment embeddings
+
+    def dimensions(self) -> dict[str, int]:
+        """Return the numbers that a trainer exposes as ``distillery_architecture``."""
+        return {**asdict(self), "family": FAMILY_CODES[self.family]}
+
+    @classmethod
+    def of_dimensions(cls, dimensions: Mapping[str, float]) -> "Architecture":
+        """Read back what :meth:`dimensions` wrote."""
+        family = {code: family for family, code in FAMILY_CODES.items()}[int(dimensions["family"])]
+        return cls(family, **{k: int(v) for k, v in dimensions.items() if k != "family"})
+
+
+def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object]) -> Architecture:
+    """Return the architecture of the student that hyperparameters describe.
+
+    Args:
+        sources: "teacher" and, where the experiment names one, "student": the architectures to start from.
+        parameters: hyperparameters, complete or not; what is missing is as in the source.
+
+    Raises:
+        ValueError: no such student exists; the message names the rule and the values.
+    """
+    initialization = parameters.get("initialization") or Initialization.TEACHER
+    source = sources.get("student", sources["teacher"])
+    if initialization == Initialization.TEACHER:
+        source = sources["teacher"]
+    width = parameters.get("hidden_size") or source.hidden_size
+    layers, heads = parameters.get("n_layers") or source.n_layers, parameters.get("n_heads") or source.n_heads
+    assert isinstance(width, int) and isinstance(layers, int) and isinstance(heads, int)
+    if heads > source.n_heads:
+        raise ValueError(f"n_heads <= {source.n_heads} must hold, the heads of the source model, but got {heads}")
+    if width % source.n_heads:
+        raise ValueError(f"hidden_size must be a multiple of {source.n_heads}, the heads of the source model, but got {width}")
+    if initialization == Initialization.TEACHER and layers > source.n_layers:
+        raise ValueError(f"n_layers <= {source.n_layers} must hold, the layers of the teacher, but got {layers}")
+    inner = source.intermediate_size * width // source.hidden_size
+    return Architecture(
+        source.family, source.vocab_size, source.max_position_embeddings, width, inner, layers, heads, source.type_vocab_size
+    )
+
+
+def parameter_count(student: Architecture, head_size: int) -> int:
+    """Return how many parameters a question-answering student has, embeddings and answer head included.
+
+    Args:
+        student: its dimensions; ``n_heads`` counts the heads that are kept.
+        head_size: width of one head, which pruning leaves as it is: source width over source heads.
+    """
+    d, inner, kept = student.hidden_size, student.intermediate_size, student.n_heads * head_size
+    embeddings = (student.vocab_size + student.max_position_embeddings + student.type_vocab_size) * d + 2 * d
+    attention = 3 * (d * kept + kept) + kept * d + d
+    feed_forward = d * inner + inner + inner * d + d
+    norms = 2 * 2 * d
+    answer_head = 2 * d + 2
+    return embeddings + student.n_layers * (attention + feed_forward + norms) + answer_head
+
+
+def student_size(sources: Mapping[str, Architecture], parameters: Mapping[str, object]) -> int:
+    """Return the parameter count of the student that hyperparameters describe.
+
+    Raises:
+        ValueError: as :func:`shape` does.
+    """
+    student = shape(sources, parameters)
+    initialization = parameters.get("initialization") or Initialization.TEACHER
+    source = sources["teacher"] if initialization == Initialization.TEACHER else sources.get("student", sources["teacher"])
+    return parameter_count(student, student.hidden_size // source.n_heads)

@@ -1,0 +1,58 @@
+"""Names and numbers that cross the border between operator and trainer."""
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+REQUEST: Final = "DISTILLERY_REQUEST"
+"""Environment variable with the trial's request: one JSON document, see :mod:`distillery_contract.request`."""
+
+METRICS_PORT: Final = "DISTILLERY_METRICS_PORT"
+"""Environment variable with the TCP port of ``/metrics``; 0 lets the system choose one."""
+
+METRICS_PORT_FILE: Final = "DISTILLERY_METRICS_PORT_FILE"
+"""Environment variable with a path; if set, the trainer writes the port that it serves ``/metrics`` on into it."""
+
+TERMINATION_MESSAGE: Final = "DISTILLERY_TERMINATION_MESSAGE"
+"""Environment variable with the path that receives the final exposition; Kubernetes' own path by default."""
+
+DEFAULT_METRICS_PORT: Final = 9090
+DEFAULT_TERMINATION_MESSAGE: Final = "/dev/termination-log"
+
+TERMINATION_MESSAGE_LIMIT: Final = 4096
+"""Bytes that the kubelet keeps of a container's termination message; the rest is cut off."""
+
+
+class Exit(IntEnum):
+    """How a trainer's process ends. Every other code, or a signal, is a crash."""
+
+    OK = 0
+    BAD_REQUEST = 64  # the request breaks a rule: wrong whoever runs it, so never run again
+    BAD_DATA = 65  # data or teacher cannot serve the experiment: a person has to act
+    INFEASIBLE = 66  # the suggestion describes no model, e.g. more heads than the layer has
+    DIVERGED = 67  # the loss or a weight became NaN or infinite
+    OUT_OF_MEMORY = 68  # the device's memory does not hold this suggestion
+    INTERRUPTED = 75  # SIGTERM: a checkpoint was written, run the same request again to go on
+
+
+class Reason(StrEnum):
+    """Why an attempt ended, in one word that conditions, logs, metrics and reports share."""
+
+    COMPLETED = "Completed"
+    BAD_REQUEST = "BadRequest"
+    BAD_DATA = "BadData"
+    INFEASIBLE = "InfeasibleShape"
+    DIVERGED = "Diverged"
+    OUT_OF_MEMORY = "OutOfMemory"
+    INTERRUPTED = "Interrupted"
+    CRASHED = "Crashed"
+
+
+REASON_OF_EXIT: Final = {
+    Exit.OK: Reason.COMPLETED,
+    Exit.BAD_REQUEST: Reason.BAD_REQUEST,
+    Exit.BAD_DATA: Reason.BAD_DATA,
+    Exit.INFEASIBLE: Reason.INFEASIBLE,
+    Exit.DIVERGED: Reason.DIVERGED,
+    Exit.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
+    Exit.INTERRUPTED: Reason.INTERRUPTED,
+}

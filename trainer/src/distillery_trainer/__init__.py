@@ -1,0 +1,1 @@
+"""Distils question-answering models: `prepare` once per experiment, `train` once per trial."""
