@@ -1,0 +1,47 @@
+"""What can go wrong, named for what the caller does next.
+
+* DistilleryError
+  * InvalidExperiment: a person has to change the experiment file; it has every fault at once
+  * InUse: another process works on the same results; wait for it or stop it
+  * NotFound: there is no such experiment, trial or model; the message says what there is
+  * StudyMismatch: the results folder belongs to another search space; use another name
+
+A trial that fails is none of these: it is data, see :class:`distillery_operator.trials.Trial`.
+"""
+
+from dataclasses import dataclass
+
+
+class DistilleryError(Exception):
+    """Base of everything that is told to the user as one sentence, without a traceback."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One broken rule: where in the document, and the rule followed by the value."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+class InvalidExperiment(DistilleryError):
+    """An experiment breaks rules of the resource."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class InUse(DistilleryError):
+    """The results folder is locked by another process."""
+
+
+class NotFound(DistilleryError):
+    """What was asked for does not exist."""
+
+
+class StudyMismatch(DistilleryError):
+    """The stored study was made for another search space or other objectives."""

@@ -1,0 +1,86 @@
+"""PURE: the constrained Pareto front, its hypervolume and its knee. Dominance and volume by moocore."""
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+from distillery_contract.metrics import Direction
+from numpy.typing import NDArray
+
+from distillery_operator import judge
+from distillery_operator.resources import Spec
+from distillery_operator.trials import Trial
+
+
+def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the feasible trials that no other feasible trial beats in every objective, best first in the first objective.
+
+    Of trials with equal objectives the first one stands.
+    """
+    candidates = judge.feasible(spec, list(trials))
+    if not candidates:
+        return []
+    kept = moocore.is_nondominated(_costs(spec, candidates), keep_weakly=False)
+    points = [trial for trial, keep in zip(candidates, kept, strict=True) if keep]
+    return sorted(points, key=lambda trial: tuple(_costs(spec, [trial])[0]))
+
+
+def reference(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64] | None:
+    """Return the corner that hypervolumes are measured from, as costs; None before the first feasible trial.
+
+    An objective's corner is its threshold; without one, the worst value of the baselines that ended feasible; without such, of the
+    feasible trials. The first two do not move while an experiment runs, which keeps a growing front's volume growing.
+    """
+    known = judge.feasible(spec, list(trials))
+    if not known:
+        return None
+    corner = _costs(spec, [t for t in known if t.baseline] or known).max(axis=0)
+    for column, objective in enumerate(spec.objectives):
+        if objective.threshold is not None:
+            corner[column] = _sign(objective.direction) * objective.threshold
+        else:  # the corner lies a little beyond the worst point, which would otherwise span no volume
+            corner[column] += 0.01 * abs(corner[column])
+    return corner
+
+
+def hypervolume(
+    spec: Spec, trials: Sequence[Trial], corner: NDArray[np.float64] | None = None
+) -> float:
+    """Return the volume between front and reference corner, in the product of the objectives' units.
+
+    Args:
+        spec: objectives and constraints.
+        trials: any trials; those that are not feasible count for nothing.
+        corner: the reference to measure from, so that histories are comparable; by default that of ``trials``.
+    """
+    corner = reference(spec, trials) if corner is None else corner
+    points = front(spec, trials)
+    if corner is None or not points:
+        return 0.0
+    return float(moocore.hypervolume(_costs(spec, points), ref=corner))
+
+
+def knee(spec: Spec, points: Sequence[Trial]) -> Trial | None:
+    """Return the front's bend: the point farthest from the plane through the front's extremes, with axes scaled to [0, 1].
+
+    A front of fewer than three points bends nowhere.
+    """
+    if len(points) < 3:
+        return None
+    costs = _costs(spec, points)
+    span = np.ptp(costs, axis=0)
+    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
+    return points[int(scaled.sum(axis=1).argmin())]
+
+
+def _costs(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64]:
+    """Return objectives to be minimised: (trials, objectives)."""
+    rows = [
+        [_sign(o.direction) * judge.measured(trial, o.metric) for o in spec.objectives]
+        for trial in trials
+    ]
+    return np.array(rows, dtype=np.float64)
+
+
+def _sign(direction: Direction) -> int:
+    return -1 if direction is Direction.MAXIMIZE else 1

@@ -1,0 +1,168 @@
+"""What is known of an experiment at one moment, as plain values: the vocabulary of the pure modules.
+
+Gathered by :mod:`distillery_operator.reconcile` from its ports, read by ``decide``, ``judge``, ``pareto``, ``status`` and the
+report.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from distillery_contract.parameters import Value
+from distillery_contract.request import Stage
+from distillery_contract.size import Architecture
+
+
+class State(StrEnum):
+    """Where a trial stands in the study."""
+
+    RUNNING = "Running"  # suggested, not told; whether a process runs is the attempts' affair
+    COMPLETED = "Completed"  # measured to its end
+    INFEASIBLE = "Infeasible"  # ended by what was suggested: diverged, out of memory, no such shape
+    FAILED = "Failed"  # ended by something else: says nothing about the suggestion
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation along a training: metrics of the validation set and mean losses since the last one, by name."""
+
+    step: int
+    metrics: Mapping[str, float]
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One suggestion and what came of it.
+
+    Attributes:
+        number: 0, 1, 2, … in the order of suggestion.
+        parameters: hyperparameters, searched and fixed; what is missing is at the contract's default.
+        baseline: its name, where a person suggested it.
+        parameter_count: weights of the student; None where the hyperparameters describe none.
+        metrics: the last evaluation, by the contract's names, parameter_count included; empty before there is one.
+        reason: why it ended, one word; empty while it runs.
+        message: the same as a sentence.
+        curve: evaluations along the training, at most 200.
+        source: which channel the final metrics came by.
+        seconds: run time of all its attempts.
+        model: folder of the trained student, relative to the workspace; None where there is none (any more).
+        started, ended: seconds since the epoch.
+    """
+
+    number: int
+    parameters: Mapping[str, Value]
+    state: State = State.RUNNING
+    baseline: str | None = None
+    parameter_count: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+    curve: tuple[Point, ...] = ()
+    source: str = ""
+    seconds: float = 0.0
+    model: str | None = None
+    started: float = 0.0
+    ended: float | None = None
+
+
+class Phase(StrEnum):
+    """Where one attempt of a trial stands."""
+
+    PENDING = "Pending"  # accepted, waits for a machine
+    RUNNING = "Running"
+    ENDED = "Ended"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One process (a Job on a cluster) that worked or works on a stage.
+
+    Attributes:
+        stage: prepare or train.
+        trial: number of the trial; 0 for prepare.
+        number: 1, 2, … per trial.
+        phase: where it stands.
+        exit_code: of the trainer; None while it lives, or if nobody saw it end.
+        disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
+        started, ended: seconds since the epoch.
+        message: what the infrastructure says of its end.
+    """
+
+    stage: Stage
+    trial: int
+    number: int
+    phase: Phase
+    exit_code: int | None = None
+    disrupted: bool = False
+    started: float | None = None
+    ended: float | None = None
+    message: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether it may still do something."""
+        return self.phase is not Phase.ENDED
+
+    @property
+    def seconds(self) -> float:
+        """Run time, once ended."""
+        return self.ended - self.started if self.started is not None and self.ended is not None else 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an attempt exposes: one parsed exposition.
+
+    Attributes:
+        source: the channel it came by: TerminationMessage, Scrape or Prometheus.
+        final: whether the training has ended and ``metrics`` are its last evaluation.
+        reason, message: how the process ended, if it has.
+        step, steps: optimiser steps done and planned.
+        metric_step: step of the latest evaluation.
+        metrics, losses: latest evaluation and mean losses.
+        speed: training features per second.
+        teacher: evaluation of the teacher (stage prepare).
+        sources: architectures of the models (stages describe and prepare).
+        key: key of the prepared data (stage prepare).
+    """
+
+    source: str
+    final: bool = False
+    reason: str = ""
+    message: str = ""
+    step: int | None = None
+    steps: int | None = None
+    metric_step: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    speed: float | None = None
+    teacher: Mapping[str, float] = field(default_factory=dict)
+    sources: Mapping[str, Architecture] = field(default_factory=dict)
+    key: str | None = None
+
+    @property
+    def progress(self) -> float | None:
+        """Share of the planned steps that is done."""
+        return self.step / self.steps if self.step is not None and self.steps else None
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What stage prepare found, kept in the study: every later suggestion is sized by it."""
+
+    key: str
+    teacher: Mapping[str, float]
+    sources: Mapping[str, Architecture]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that a decision rests on."""
+
+    now: float
+    started: float
+    preparation: Preparation | None
+    trials: tuple[Trial, ...]
+    attempts: tuple[Attempt, ...]
+    reports: Mapping[tuple[Stage, int, int], Report]
