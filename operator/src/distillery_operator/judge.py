@@ -1,7 +1,7 @@
 """PURE: is a trial acceptable, and if not, why. Called by everything that shows or ranks trials.
 
-Verdicts are derived from the metrics and the spec of today, never stored, so that a threshold edited while the experiment runs
-holds for the trials of yesterday too.
+Verdicts are derived from the metrics and the spec of today, never stored, so that a threshold
+edited while the experiment runs holds for the trials of yesterday too.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,6 @@ from distillery_contract import metrics, size
 from distillery_contract.metrics import Direction
 from distillery_contract.size import Architecture
 from distillery_contract.wire import Reason
-
 from distillery_operator import resources, trials
 from distillery_operator.resources import Spec
 from distillery_operator.trials import State, Trial
@@ -81,8 +80,8 @@ def bounds(spec: Spec) -> list[Bound]:
 def violations(spec: Spec, trial: Trial) -> dict[str, float]:
     """Return every constraint of a trial that has ended, by name; positive means violated.
 
-    All trials of a study have the same names: samplers compare them position by position. A metric that was never measured
-    counts with the worst value that it can have.
+    All trials of a study have the same names: samplers compare them position by position. A metric
+        that was never measured counts with the worst value that it can have.
     """
     found = {b.name: b.violation(measured(trial, b.metric)) for b in bounds(spec)}
     return {**found, ENDED_EARLY: 0.0 if trial.state is State.COMPLETED else 1.0}

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import moocore
 import numpy as np
-from distillery_contract.metrics import Direction
 from numpy.typing import NDArray
 
+from distillery_contract.metrics import Direction
 from distillery_operator import judge
 from distillery_operator.resources import Spec
 from distillery_operator.trials import Trial
@@ -28,13 +28,16 @@ def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
 def reference(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64] | None:
     """Return the corner that hypervolumes are measured from, as costs; None before the first feasible trial.
 
-    An objective's corner is its threshold; without one, the worst value of the baselines that ended feasible; without such, of the
-    feasible trials. The first two do not move while an experiment runs, which keeps a growing front's volume growing.
+    An objective's corner is its threshold; without one, the worst value of the baselines that ended
+    feasible; without such, of the feasible trials. The first two do not move while an experiment
+    runs, which keeps a growing front's volume growing.
     """
     known = judge.feasible(spec, list(trials))
     if not known:
         return None
-    corner = _costs(spec, [t for t in known if t.baseline] or known).max(axis=0)
+    corner: NDArray[np.float64] = _costs(spec, [t for t in known if t.baseline] or known).max(
+        axis=0
+    )
     for column, objective in enumerate(spec.objectives):
         if objective.threshold is not None:
             corner[column] = _sign(objective.direction) * objective.threshold
@@ -51,7 +54,8 @@ def hypervolume(
     Args:
         spec: objectives and constraints.
         trials: any trials; those that are not feasible count for nothing.
-        corner: the reference to measure from, so that histories are comparable; by default that of ``trials``.
+        corner: the reference to measure from, so that histories are comparable; by default that of
+            ``trials``.
     """
     corner = reference(spec, trials) if corner is None else corner
     points = front(spec, trials)

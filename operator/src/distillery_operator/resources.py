@@ -1,18 +1,22 @@
 """The DistillationExperiment resource: what a user may write, and what Distillery writes back.
 
-One set of models serves the cluster's CRD and the same file on one machine. Field names in YAML are camelCase.
-Rules that bind one field stand on the field; rules between fields stand in :mod:`distillery_operator.rules`.
+One set of models serves the cluster's CRD and the same file on one machine. Field names in YAML are
+camelCase. Rules that bind one field stand on the field; rules between fields stand in
+:mod:`distillery_operator.rules`.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, StrictInt
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictFloat, StrictInt
-from pydantic.alias_generators import to_camel
 
 GROUP: Final = "distillery.dev"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -23,9 +27,29 @@ FRONT_LIMIT: Final = 200
 RECENT_LIMIT: Final = 20
 """Trials that a status lists as recent."""
 
-Number = StrictInt | StrictFloat
-Value = StrictBool | StrictInt | StrictFloat | Annotated[str, Field(max_length=256)]
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+
+def _number(value: object) -> object:
+    """One sentence for what pydantic would say once per member of a union."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise PydanticCustomError("number", "must be a finite number")
+    return value
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, str) and len(value) <= 256:
+        return value
+    if isinstance(value, int | float) and isfinite(value):
+        return value
+    raise PydanticCustomError(
+        "scalar", "must be a number, true, false or a text of at most 256 characters"
+    )
+
+
+Number = Annotated[int | float, BeforeValidator(_number)]
+Value = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
+Name = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
@@ -33,17 +57,24 @@ class Model(BaseModel):
     """Base: camelCase in YAML, unknown fields refused, values frozen."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, allow_inf_nan=False
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
     )
 
 
 class Objective(Model):
     """One axis of the Pareto front."""
 
-    metric: Text = Field(description="An evaluation metric that may be an objective, such as exact or parameter_count.")
+    metric: Text = Field(
+        description="An evaluation metric that may be an objective, such as exact or parameter_count."
+    )
     direction: Direction = Field(description="Maximize or Minimize.")
     threshold: Number | None = Field(
-        None, description="Least acceptable value (greatest, if minimised). Trials beyond it are off the front."
+        None,
+        description="Least acceptable value (greatest, if minimised). Trials beyond it are off the front.",
     )
 
 
@@ -63,8 +94,12 @@ class Parameter(Model):
     low: Number | None = Field(None, description="Lower bound, inclusive. Float and Int.")
     high: Number | None = Field(None, description="Upper bound, inclusive. Float and Int.")
     log: StrictBool = Field(False, description="Search on a logarithmic scale. Float and Int.")
-    step: Number | None = Field(None, description="Distance between neighbouring values. Float and Int.")
-    choices: list[Value] | None = Field(None, max_length=100, description="The values. Categorical.")
+    step: Number | None = Field(
+        None, description="Distance between neighbouring values. Float and Int."
+    )
+    choices: list[Value] | None = Field(
+        None, max_length=100, description="The values. Categorical."
+    )
 
 
 class Baseline(Model):
@@ -72,7 +107,8 @@ class Baseline(Model):
 
     name: Name = Field(description="Its name in status and report.")
     parameters: dict[str, Value] = Field(
-        default_factory=dict, description="Hyperparameters; what is missing is as in training, then at its default."
+        default_factory=dict,
+        description="Hyperparameters; what is missing is as in training, then at its default.",
     )
 
 
@@ -86,24 +122,43 @@ class SamplerType(StrEnum):
 class Sampler(Model):
     """The search strategy."""
 
-    type: SamplerType = Field(SamplerType.TPE, description="TPE (with constraints and constant liar) or Random.")
+    type: SamplerType = Field(
+        SamplerType.TPE, description="TPE (with constraints and constant liar) or Random."
+    )
     seed: StrictInt = Field(42, ge=0, le=2**31 - 1, description="Seed of all suggestions.")
-    startup_trials: StrictInt = Field(10, ge=1, le=1000, description="Random trials before TPE models the results.")
+    startup_trials: StrictInt = Field(
+        10, ge=1, le=1000, description="Random trials before TPE models the results."
+    )
 
 
 class Data(Model):
     """Questions in SQuAD 2.0's format. Paths are relative to the workspace; lengths are in tokens."""
 
-    name: Text | None = Field(None, description="A data set of the hub with splits train and validation, such as squad_v2.")
+    name: Text | None = Field(
+        None,
+        description="A data set of the hub with splits train and validation, such as squad_v2.",
+    )
     train: Text | None = Field(None, description="JSON file in the official format.")
     validation: Text | None = Field(None, description="JSON file in the official format.")
-    unanswerable: StrictBool = Field(True, description="Whether some questions have no answer, as in SQuAD 2.0.")
+    unanswerable: StrictBool = Field(
+        True, description="Whether some questions have no answer, as in SQuAD 2.0."
+    )
     max_length: StrictInt = Field(384, ge=16, le=8192, description="Tokens in a window.")
-    stride: StrictInt = Field(128, ge=0, le=8192, description="Tokens that neighbouring windows share.")
-    max_query_length: StrictInt = Field(64, ge=1, le=8192, description="Tokens of a question that are read.")
-    max_answer_length: StrictInt = Field(30, ge=1, le=8192, description="Tokens of the longest answer.")
-    n_best: StrictInt = Field(20, ge=1, le=1000, description="Start and end candidates that are combined.")
-    null_threshold: Number = Field(0.0, description="Margin by which no answer must win against the best answer.")
+    stride: StrictInt = Field(
+        128, ge=0, le=8192, description="Tokens that neighbouring windows share."
+    )
+    max_query_length: StrictInt = Field(
+        64, ge=1, le=8192, description="Tokens of a question that are read."
+    )
+    max_answer_length: StrictInt = Field(
+        30, ge=1, le=8192, description="Tokens of the longest answer."
+    )
+    n_best: StrictInt = Field(
+        20, ge=1, le=1000, description="Start and end candidates that are combined."
+    )
+    null_threshold: Number = Field(
+        0.0, description="Margin by which no answer must win against the best answer."
+    )
 
 
 class Teacher(Model):
@@ -112,14 +167,17 @@ class Teacher(Model):
     model: Text = Field(description="A model folder in the workspace, or a name on the hub.")
     revision: Text | None = Field(None, description="Revision on the hub.")
     floor: dict[str, Number] = Field(
-        default_factory=dict, description="Least metrics of the teacher on the validation set; below them nothing starts."
+        default_factory=dict,
+        description="Least metrics of the teacher on the validation set; below them nothing starts.",
     )
 
 
 class Student(Model):
     """Where students come from that are not cut from the teacher."""
 
-    model: Text | None = Field(None, description="A pretrained model folder or hub name, for initialization: Pretrained.")
+    model: Text | None = Field(
+        None, description="A pretrained model folder or hub name, for initialization: Pretrained."
+    )
     revision: Text | None = Field(None, description="Revision on the hub.")
 
 
@@ -133,33 +191,59 @@ class CheckpointRetention(StrEnum):
 class Spec(Model):
     """What is wanted."""
 
-    objectives: list[Objective] = Field(min_length=1, max_length=8, description="What to trade off. Immutable.")
+    objectives: list[Objective] = Field(
+        min_length=1, max_length=8, description="What to trade off. Immutable."
+    )
     constraints: list[Constraint] = Field(
         default_factory=list,
         max_length=32,
         description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact must be at least 10 where some questions"
         " have no answer, so that a model that answers nothing is never on the front.",
     )
-    parameters: list[Parameter] = Field(min_length=1, max_length=64, description="The search space. Immutable.")
-    training: dict[str, Value] = Field(default_factory=dict, description="Hyperparameters that are fixed for all trials.")
-    baselines: list[Baseline] = Field(default_factory=list, max_length=32, description="Known trials, run first.")
+    parameters: list[Parameter] = Field(
+        min_length=1, max_length=64, description="The search space. Immutable."
+    )
+    training: dict[str, Value] = Field(
+        default_factory=dict, description="Hyperparameters that are fixed for all trials."
+    )
+    baselines: list[Baseline] = Field(
+        default_factory=list, max_length=32, description="Known trials, run first."
+    )
     sampler: Sampler = Field(default_factory=Sampler, description="The search strategy.")
     data: Data = Field(description="The questions.")
     teacher: Teacher = Field(description="Who teaches.")
     student: Student = Field(default_factory=Student, description="Who learns.")
-    max_trials: StrictInt = Field(50, ge=1, le=100_000, description="Trials in all, baselines included.")
-    parallelism: StrictInt = Field(1, ge=1, le=10_000, description="Trials that run at the same time.")
+    max_trials: StrictInt = Field(
+        50, ge=1, le=100_000, description="Trials in all, baselines included."
+    )
+    parallelism: StrictInt = Field(
+        1, ge=1, le=10_000, description="Trials that run at the same time."
+    )
     max_failed_trials: StrictInt = Field(
-        5, ge=0, le=100_000, description="Failed trials (not infeasible ones) beyond which the experiment ends."
+        5,
+        ge=0,
+        le=100_000,
+        description="Failed trials (not infeasible ones) beyond which the experiment ends.",
     )
-    max_interruptions: StrictInt = Field(20, ge=0, le=10_000, description="Interruptions of one trial that are resumed.")
-    max_crashes: StrictInt = Field(1, ge=0, le=100, description="Crashes of one trial after which it is tried again.")
-    max_duration_seconds: StrictInt | None = Field(None, ge=1, description="Wall time after which no trial starts.")
-    trial_timeout_seconds: StrictInt | None = Field(None, ge=1, description="Time that one attempt of a trial may take.")
+    max_interruptions: StrictInt = Field(
+        20, ge=0, le=10_000, description="Interruptions of one trial that are resumed."
+    )
+    max_crashes: StrictInt = Field(
+        1, ge=0, le=100, description="Crashes of one trial after which it is tried again."
+    )
+    max_duration_seconds: StrictInt | None = Field(
+        None, ge=1, description="Wall time after which no trial starts."
+    )
+    trial_timeout_seconds: StrictInt | None = Field(
+        None, ge=1, description="Time that one attempt of a trial may take."
+    )
     checkpoint_retention: CheckpointRetention = Field(
-        CheckpointRetention.FRONT, description="Front: trials off the front lose their model. All: every trial keeps it."
+        CheckpointRetention.FRONT,
+        description="Front: trials off the front lose their model. All: every trial keeps it.",
     )
-    suspend: StrictBool = Field(False, description="Start nothing, and end running trials at their next checkpoint.")
+    suspend: StrictBool = Field(
+        False, description="Start nothing, and end running trials at their next checkpoint."
+    )
     template: dict[str, JsonValue] = Field(
         default_factory=dict, description="PodTemplateSpec of the trials; used on a cluster only."
     )
@@ -170,7 +254,9 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    ]
     namespace: str = "default"
     generation: int = 1
 
@@ -182,7 +268,9 @@ class Experiment(Model):
     kind: Literal["DistillationExperiment"] = Field(description="DistillationExperiment")
     metadata: Metadata
     spec: Spec
-    status: dict[str, Any] | None = Field(None, description="Written by Distillery; ignored in a file.")
+    status: dict[str, Any] | None = Field(
+        None, description="Written by Distillery; ignored in a file."
+    )
 
 
 COLLAPSE_GUARD: Final = 10.0
@@ -193,7 +281,9 @@ on one of them; 10 lies clearly above that and far below every useful model."""
 def constraints(spec: Spec) -> list[Constraint]:
     """Return the constraints in force: the experiment's own and, for unanswerable questions, the collapse guard."""
     given = {constraint.metric for constraint in spec.constraints}
-    guards = [Constraint(metric=m, minimum=COLLAPSE_GUARD) for m in metrics.COLLAPSE if m not in given]
+    guards = [
+        Constraint(metric=m, minimum=COLLAPSE_GUARD) for m in metrics.COLLAPSE if m not in given
+    ]
     return [*spec.constraints, *(guards if spec.data.unanswerable else [])]
 
 
@@ -235,7 +325,9 @@ class FrontPoint(Model):
     values: dict[str, float] = Field(description="Objectives.")
     metrics: dict[str, float] = Field(description="All evaluation metrics.")
     parameters: dict[str, Value]
-    model: str | None = Field(None, description="Folder of the trained student, relative to the workspace.")
+    model: str | None = Field(
+        None, description="Folder of the trained student, relative to the workspace."
+    )
 
 
 class Best(Model):

@@ -1,7 +1,7 @@
 """What is known of an experiment at one moment, as plain values: the vocabulary of the pure modules.
 
-Gathered by :mod:`distillery_operator.reconcile` from its ports, read by ``decide``, ``judge``, ``pareto``, ``status`` and the
-report.
+Gathered by :mod:`distillery_operator.reconcile` from its ports, read by ``decide``, ``judge``,
+``pareto``, ``status`` and the report.
 """
 
 from collections.abc import Mapping
@@ -37,16 +37,19 @@ class Trial:
 
     Attributes:
         number: 0, 1, 2, … in the order of suggestion.
-        parameters: hyperparameters, searched and fixed; what is missing is at the contract's default.
+        parameters: hyperparameters, searched and fixed; what is missing is at the contract's
+            default.
         baseline: its name, where a person suggested it.
         parameter_count: weights of the student; None where the hyperparameters describe none.
-        metrics: the last evaluation, by the contract's names, parameter_count included; empty before there is one.
+        metrics: the last evaluation, by the contract's names, parameter_count included; empty
+            before there is one.
         reason: why it ended, one word; empty while it runs.
         message: the same as a sentence.
         curve: evaluations along the training, at most 200.
         source: which channel the final metrics came by.
         seconds: run time of all its attempts.
-        model: folder of the trained student, relative to the workspace; None where there is none (any more).
+        model: folder of the trained student, relative to the workspace; None where there is none
+            (any more).
         started, ended: seconds since the epoch.
     """
 
@@ -107,7 +110,11 @@ class Attempt:
     @property
     def seconds(self) -> float:
         """Run time, once ended."""
-        return self.ended - self.started if self.started is not None and self.ended is not None else 0.0
+        return (
+            self.ended - self.started
+            if self.started is not None and self.ended is not None
+            else 0.0
+        )
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,14 @@ EVALUATIONS: Final[Mapping[str, Evaluation]] = {
     "best_exact_thresh": Evaluation("logits", "that threshold", None, 0.0),
     "best_f1": _percent("f1 at the no-answer threshold that suits the validation set best"),
     "best_f1_thresh": Evaluation("logits", "that threshold", None, 0.0),
-    "parameter_count": Evaluation("parameters", "weights of the student, embeddings included", Direction.MINIMIZE, 0.0),
+    "parameter_count": Evaluation(
+        "parameters", "weights of the student, embeddings included", Direction.MINIMIZE, 0.0
+    ),
     "inference_seconds": Evaluation(
-        "seconds", "time to answer one validation question at the evaluation batch size", Direction.MINIMIZE, 60.0
+        "seconds",
+        "time to answer one validation question at the evaluation batch size",
+        Direction.MINIMIZE,
+        60.0,
     ),
 }
 
@@ -69,26 +74,83 @@ class Family:
     final: bool = True  # whether the final exposition carries it
 
 
-METRIC: Final = Family("distillery_trial_metric", "gauge", "Latest evaluation of the student on the validation set", ("metric",))
-METRIC_STEP: Final = Family("distillery_trial_metric_step", "gauge", "Optimiser step of the latest evaluation")
-FINAL: Final = Family("distillery_trial_final", "gauge", "1 once the training has ended and its last evaluation stands")
+METRIC: Final = Family(
+    "distillery_trial_metric",
+    "gauge",
+    "Latest evaluation of the student on the validation set",
+    ("metric",),
+)
+METRIC_STEP: Final = Family(
+    "distillery_trial_metric_step", "gauge", "Optimiser step of the latest evaluation"
+)
+FINAL: Final = Family(
+    "distillery_trial_final",
+    "gauge",
+    "1 once the training has ended and its last evaluation stands",
+)
 STEP: Final = Family("distillery_trial_step", "gauge", "Optimiser steps done")
 STEPS: Final = Family("distillery_trial_steps", "gauge", "Optimiser steps planned")
-PROGRESS: Final = Family("distillery_trial_progress_ratio", "gauge", "Share of the planned steps that is done")
-LOSS: Final = Family("distillery_trial_loss", "gauge", "Mean loss since the last report by part: total, hard, soft, relation", ("part",))
-LEARNING_RATE: Final = Family("distillery_trial_learning_rate", "gauge", "Learning rate of the last step", final=False)
-SPEED: Final = Family("distillery_trial_examples_per_second", "gauge", "Training features per second since the last report")
-EXAMPLES: Final = Family("distillery_trial_examples", "counter", "Training features seen", final=False)
-TOKENS: Final = Family("distillery_trial_tokens", "counter", "Training tokens seen, padding not counted", final=False)
-MEMORY: Final = Family("distillery_trial_memory_bytes", "gauge", "Peak memory by kind: resident, device", ("kind",))
-CHECKPOINT_STEP: Final = Family("distillery_trial_checkpoint_step", "gauge", "Step of the newest checkpoint", final=False)
-TRAINING_SECONDS: Final = Family("distillery_trial_training_seconds", "gauge", "Wall time of all attempts so far, evaluations included")
-OUTCOME: Final = Family("distillery_trial_outcome", "info", "How the process ended: a reason and a sentence", ("reason", "message"))
-TEACHER_METRIC: Final = Family("distillery_teacher_metric", "gauge", "Evaluation of the teacher on the validation set", ("metric",))
-DATA_QUESTIONS: Final = Family("distillery_data_questions", "gauge", "Questions by split and kind", ("split", "answerable"))
-DATA_FEATURES: Final = Family("distillery_data_features", "gauge", "Windows of tokens by split", ("split",))
-PREPARED: Final = Family("distillery_prepared", "info", "Key of the prepared features and teacher logits", ("key",))
-ARCHITECTURE: Final = Family("distillery_architecture", "gauge", "Dimensions that a student can have, by source model", ("source", "dimension"))
+PROGRESS: Final = Family(
+    "distillery_trial_progress_ratio", "gauge", "Share of the planned steps that is done"
+)
+LOSS: Final = Family(
+    "distillery_trial_loss",
+    "gauge",
+    "Mean loss since the last report by part: total, hard, soft, relation",
+    ("part",),
+)
+LEARNING_RATE: Final = Family(
+    "distillery_trial_learning_rate", "gauge", "Learning rate of the last step", final=False
+)
+SPEED: Final = Family(
+    "distillery_trial_examples_per_second",
+    "gauge",
+    "Training features per second since the last report",
+)
+EXAMPLES: Final = Family(
+    "distillery_trial_examples", "counter", "Training features seen", final=False
+)
+TOKENS: Final = Family(
+    "distillery_trial_tokens", "counter", "Training tokens seen, padding not counted", final=False
+)
+MEMORY: Final = Family(
+    "distillery_trial_memory_bytes", "gauge", "Peak memory by kind: resident, device", ("kind",)
+)
+CHECKPOINT_STEP: Final = Family(
+    "distillery_trial_checkpoint_step", "gauge", "Step of the newest checkpoint", final=False
+)
+TRAINING_SECONDS: Final = Family(
+    "distillery_trial_training_seconds",
+    "gauge",
+    "Wall time of all attempts so far, evaluations included",
+)
+OUTCOME: Final = Family(
+    "distillery_trial_outcome",
+    "info",
+    "How the process ended: a reason and a sentence",
+    ("reason", "message"),
+)
+TEACHER_METRIC: Final = Family(
+    "distillery_teacher_metric",
+    "gauge",
+    "Evaluation of the teacher on the validation set",
+    ("metric",),
+)
+DATA_QUESTIONS: Final = Family(
+    "distillery_data_questions", "gauge", "Questions by split and kind", ("split", "answerable")
+)
+DATA_FEATURES: Final = Family(
+    "distillery_data_features", "gauge", "Windows of tokens by split", ("split",)
+)
+PREPARED: Final = Family(
+    "distillery_prepared", "info", "Key of the prepared features and teacher logits", ("key",)
+)
+ARCHITECTURE: Final = Family(
+    "distillery_architecture",
+    "gauge",
+    "Dimensions that a student can have, by source model",
+    ("source", "dimension"),
+)
 
 FAMILIES: Final = (
     METRIC, METRIC_STEP, FINAL, STEP, STEPS, PROGRESS, LOSS, LEARNING_RATE, SPEED, EXAMPLES, TOKENS, MEMORY,

@@ -1,6 +1,7 @@
 """Every hyperparameter that a trainer consumes: the one table that operator, trainer and documents read.
 
-A hyperparameter is searched (``spec.parameters``), fixed (``spec.training``) or at its default here, never two of these.
+A hyperparameter is searched (``spec.parameters``), fixed (``spec.training``) or at its default
+here, never two of these.
 """
 
 from collections.abc import Mapping
@@ -49,7 +50,9 @@ class Parameter:
     def fault(self, value: object) -> str | None:
         """Return the rule that a value breaks, followed by the value, or None where it breaks none."""
         if self.kind is Kind.CATEGORICAL:
-            if value in self.choices and isinstance(value, bool) == isinstance(self.choices[0], bool):
+            if value in self.choices and isinstance(value, bool) == isinstance(
+                self.choices[0], bool
+            ):
                 return None
             return f"must be one of {', '.join(map(str, self.choices))}, but got {value!r}"
         number = "an integer" if self.kind is Kind.INT else "a number"
@@ -86,47 +89,80 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         tuple(s.value for s in LayerSelection),
         "which layers of the source a shallower student keeps",
     ),
-    "n_heads": _int(None, 1, 64, "attention heads kept in each layer; the others are pruned, which shrinks the weights"),
+    "n_heads": _int(
+        None,
+        1,
+        64,
+        "attention heads kept in each layer; the others are pruned, which shrinks the weights",
+    ),
     "pruning_seed": _int(42, 0, 2**31 - 1, "seed of the choice of pruned heads"),
     "hidden_size": _int(None, 8, 4096, "width of a student built from scratch"),
     "initializer_range": _float(
-        0.02, 0.0, 1.0, "standard deviation of weights that start random: the answer head, added layers, a student from scratch"
+        0.02,
+        0.0,
+        1.0,
+        "standard deviation of weights that start random: the answer head, added layers, a student from scratch",
     ),
     # Regularisation.
     "dropout": _float(0.1, 0.0, 1.0, "dropout of embeddings and feed-forward layers"),
     "attention_dropout": _float(0.1, 0.0, 1.0, "dropout of attention probabilities"),
     "qa_dropout": _float(0.1, 0.0, 1.0, "dropout before the answer head"),
     # The losses: alpha_ce * soft + (1 - alpha_ce) * hard + alpha_relation * relation.
-    "alpha_ce": _float(0.5, 0.0, 1.0, "weight of the loss against the teacher's logits; the labels weigh 1 - alpha_ce"),
+    "alpha_ce": _float(
+        0.5,
+        0.0,
+        1.0,
+        "weight of the loss against the teacher's logits; the labels weigh 1 - alpha_ce",
+    ),
     "temperature": _float(2.0, 0.1, 100.0, "temperature of the loss against the teacher's logits"),
     "alpha_relation": _float(
-        0.0, 0.0, 100.0, "weight of the loss between last-layer self-attention relations (MiniLMv2); loads the teacher if above 0"
+        0.0,
+        0.0,
+        100.0,
+        "weight of the loss between last-layer self-attention relations (MiniLMv2); loads the teacher if above 0",
     ),
     # The optimiser.
-    "learning_rate": _float(5e-5, 0.0, 1.0, "peak learning rate, reached after the warm-up and falling linearly to 0"),
+    "learning_rate": _float(
+        5e-5, 0.0, 1.0, "peak learning rate, reached after the warm-up and falling linearly to 0"
+    ),
     "warm_up_steps": _int(0, 0, 10**6, "steps over which the learning rate rises from 0"),
     "beta_1": _float(0.9, 0.0, 0.99999, "AdamW: decay of the mean of gradients"),
     "beta_2": _float(0.999, 0.0, 0.9999999, "AdamW: decay of the mean of squared gradients"),
     "adam_epsilon": _float(1e-8, 1e-16, 1.0, "AdamW: added to the denominator"),
     "weight_decay": _float(0.0, 0.0, 1.0, "AdamW: decoupled weight decay, on matrices only"),
-    "max_grad_norm": _float(1.0, 0.0, 1e6, "gradients are scaled down to this norm; 0 leaves them as they are"),
+    "max_grad_norm": _float(
+        1.0, 0.0, 1e6, "gradients are scaled down to this norm; 0 leaves them as they are"
+    ),
     # The loop.
-    "epochs": _float(3.0, 1e-3, 1000.0, "passes over the training features; a fraction ends within a pass"),
+    "epochs": _float(
+        3.0, 1e-3, 1000.0, "passes over the training features; a fraction ends within a pass"
+    ),
     "per_device_train_batch_size": _int(8, 1, 4096, "features in a training batch on one device"),
     "gradient_accumulation_steps": _int(1, 1, 4096, "batches that make one step of the optimiser"),
-    "per_device_eval_batch_size": _int(32, 1, 4096, "features in an evaluation batch on one device"),
-    "evaluations": _int(8, 1, 200, "evaluations on the validation set, evenly spread, the last at the end"),
+    "per_device_eval_batch_size": _int(
+        32, 1, 4096, "features in an evaluation batch on one device"
+    ),
+    "evaluations": _int(
+        8, 1, 200, "evaluations on the validation set, evenly spread, the last at the end"
+    ),
     "seed": _int(42, 0, 2**31 - 1, "seed of data order, dropout and random weights"),
-    "compile": _choice(False, (False, True), "compile the student by torch.compile; pays off on GPUs only"),
+    "compile": _choice(
+        False, (False, True), "compile the student by torch.compile; pays off on GPUs only"
+    ),
 }
 
 
 def faults(parameters: Mapping[str, object]) -> list[str]:
     """Return every rule that hyperparameters break, each with the name and the value; empty if none.
 
-    Beside the bounds this refuses what nothing would consume: unknown names, and names that another value switches off.
+    Beside the bounds this refuses what nothing would consume: unknown names, and names that another
+        value switches off.
     """
-    found = [f"{n}: no trainer consumes this parameter; known are {', '.join(PARAMETERS)}" for n in parameters if n not in PARAMETERS]
+    found = [
+        f"{n}: no trainer consumes this parameter; known are {', '.join(PARAMETERS)}"
+        for n in parameters
+        if n not in PARAMETERS
+    ]
     for name, value in parameters.items():
         if name in PARAMETERS and (fault := PARAMETERS[name].fault(value)):
             found.append(f"{name}: {fault}")

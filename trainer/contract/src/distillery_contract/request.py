@@ -32,7 +32,8 @@ class Stage(StrEnum):
 class Data:
     """Question-answering data in SQuAD 2.0's format. Lengths are in tokens.
 
-    ``train`` and ``validation`` are paths of JSON files; without them ``name`` is a data set of the hub with splits so named.
+    ``train`` and ``validation`` are paths of JSON files; without them ``name`` is a data set of the
+    hub with splits so named.
     """
 
     name: str | None = None
@@ -53,7 +54,9 @@ class Teacher:
 
     model: str
     revision: str | None = None
-    floor: Mapping[str, float] = field(default_factory=dict)  # metric -> least value on the validation set
+    floor: Mapping[str, float] = field(
+        default_factory=dict
+    )  # metric -> least value on the validation set
 
 
 @dataclass(frozen=True)
@@ -102,30 +105,39 @@ class Request:
         """Read and check a document.
 
         Raises:
-            RequestError: with every fault: malformed JSON, an unknown version or field, a wrong type, a broken bound.
+            RequestError: with every fault: malformed JSON, an unknown version or field, a wrong
+                type, a broken bound.
         """
         try:
             document = json.loads(text)
         except ValueError as error:
             raise RequestError([f"the request must be JSON, but it is not: {error}"]) from error
         if not isinstance(document, dict):
-            raise RequestError([f"the request must be a JSON object, but got {type(document).__name__}"])
+            raise RequestError(
+                [f"the request must be a JSON object, but got {type(document).__name__}"]
+            )
         if document.get("version") != VERSION:
             raise RequestError([f"version must be {VERSION}, but got {document.get('version')!r}"])
         faults: list[str] = []
         parts: dict[str, Any] = {
             "data": _part(Data, document.get("data"), "data", faults),
             "student": _part(Student, document.get("student"), "student", faults),
-            "teacher": document.get("teacher") and _part(Teacher, document["teacher"], "teacher", faults),
+            "teacher": document.get("teacher")
+            and _part(Teacher, document["teacher"], "teacher", faults),
         }
         stages = [s.value for s in Stage]
         if document.get("stage") in stages:
             parts["stage"] = Stage(document["stage"])
         else:
-            faults.append(f"stage must be one of {', '.join(stages)}, but got {document.get('stage')!r}")
+            faults.append(
+                f"stage must be one of {', '.join(stages)}, but got {document.get('stage')!r}"
+            )
         given = document.get("parameters")
         if isinstance(given, dict):
-            faults += [f"parameters.{fault}" for fault in hyperparameters.faults(given) + hyperparameters.unused(given)]
+            faults += [
+                f"parameters.{fault}"
+                for fault in hyperparameters.faults(given) + hyperparameters.unused(given)
+            ]
         request = _part(cls, {**document, **parts}, "", faults)
         if faults:
             raise RequestError(faults)
@@ -150,15 +162,27 @@ def _part(cls: type, document: object, where: str, faults: list[str]) -> object:
         return None
     known = {f.name: f for f in fields(cls)}
     before = len(faults)
-    faults += [f"{prefix}{name}: no such field; known are {', '.join(known)}" for name in document if name not in known]
+    faults += [
+        f"{prefix}{name}: no such field; known are {', '.join(known)}"
+        for name in document
+        if name not in known
+    ]
     for name, value in document.items():
         wanted = known[name].type if name in known else None
-        types = _TYPES.get(wanted if isinstance(wanted, str) else getattr(wanted, "__name__", str(wanted)))
-        if types and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
+        types = _TYPES.get(
+            wanted if isinstance(wanted, str) else getattr(wanted, "__name__", str(wanted))
+        )
+        if types and (
+            not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
+        ):
             names = " or ".join(t.__name__ for t in types)
             faults.append(f"{prefix}{name} must be of type {names}, but got {value!r}")
     try:
-        return cls(**{k: v for k, v in document.items() if k in known}) if len(faults) == before else None
+        return (
+            cls(**{k: v for k, v in document.items() if k in known})
+            if len(faults) == before
+            else None
+        )
     except TypeError as error:  # a field without default is missing
         faults.append(f"{where or 'the request'}: {error}")
         return None

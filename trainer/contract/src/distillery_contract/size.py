@@ -1,7 +1,7 @@
 """The parameter count of a student, known before any of its weights exist.
 
-The operator asks this at suggestion time, so that an oversize suggestion costs no GPU; the trainer's tests hold it equal to
-the real models.
+The operator asks this at suggestion time, so that an oversize suggestion costs no GPU; the
+trainer's tests hold it equal to the real models.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,8 @@ def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object])
     """Return the architecture of the student that hyperparameters describe.
 
     Args:
-        sources: "teacher" and, where the experiment names one, "student": the architectures to start from.
+        sources: "teacher" and, where the experiment names one, "student": the architectures to
+            start from.
         parameters: hyperparameters, complete or not; what is missing is as in the source.
 
     Raises:
@@ -61,17 +62,33 @@ def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object])
     if initialization == Initialization.TEACHER:
         source = sources["teacher"]
     width = parameters.get("hidden_size") or source.hidden_size
-    layers, heads = parameters.get("n_layers") or source.n_layers, parameters.get("n_heads") or source.n_heads
+    layers, heads = (
+        parameters.get("n_layers") or source.n_layers,
+        parameters.get("n_heads") or source.n_heads,
+    )
     assert isinstance(width, int) and isinstance(layers, int) and isinstance(heads, int)
     if heads > source.n_heads:
-        raise ValueError(f"n_heads <= {source.n_heads} must hold, the heads of the source model, but got {heads}")
+        raise ValueError(
+            f"n_heads <= {source.n_heads} must hold, the heads of the source model, but got {heads}"
+        )
     if width % source.n_heads:
-        raise ValueError(f"hidden_size must be a multiple of {source.n_heads}, the heads of the source model, but got {width}")
+        raise ValueError(
+            f"hidden_size must be a multiple of {source.n_heads}, the heads of the source model, but got {width}"
+        )
     if initialization == Initialization.TEACHER and layers > source.n_layers:
-        raise ValueError(f"n_layers <= {source.n_layers} must hold, the layers of the teacher, but got {layers}")
+        raise ValueError(
+            f"n_layers <= {source.n_layers} must hold, the layers of the teacher, but got {layers}"
+        )
     inner = source.intermediate_size * width // source.hidden_size
     return Architecture(
-        source.family, source.vocab_size, source.max_position_embeddings, width, inner, layers, heads, source.type_vocab_size
+        source.family,
+        source.vocab_size,
+        source.max_position_embeddings,
+        width,
+        inner,
+        layers,
+        heads,
+        source.type_vocab_size,
     )
 
 
@@ -83,7 +100,9 @@ def parameter_count(student: Architecture, head_size: int) -> int:
         head_size: width of one head, which pruning leaves as it is: source width over source heads.
     """
     d, inner, kept = student.hidden_size, student.intermediate_size, student.n_heads * head_size
-    embeddings = (student.vocab_size + student.max_position_embeddings + student.type_vocab_size) * d + 2 * d
+    embeddings = (
+        student.vocab_size + student.max_position_embeddings + student.type_vocab_size
+    ) * d + 2 * d
     attention = 3 * (d * kept + kept) + kept * d + d
     feed_forward = d * inner + inner + inner * d + d
     norms = 2 * 2 * d
@@ -99,5 +118,9 @@ def student_size(sources: Mapping[str, Architecture], parameters: Mapping[str, o
     """
     student = shape(sources, parameters)
     initialization = parameters.get("initialization") or Initialization.TEACHER
-    source = sources["teacher"] if initialization == Initialization.TEACHER else sources.get("student", sources["teacher"])
+    source = (
+        sources["teacher"]
+        if initialization == Initialization.TEACHER
+        else sources.get("student", sources["teacher"])
+    )
     return parameter_count(student, student.hidden_size // source.n_heads)
