@@ -1,0 +1,131 @@
+"""The registry, the server and the final exposition."""
+
+import urllib.request
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics import parser
+
+from distillery_contract import metrics, size, wire
+from distillery_trainer import telemetry
+
+EVALUATION = {"exact": 61.25, "HasAns_exact": 50.5, "NoAns_exact": 72.0, "parameter_count": 1234567}
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    families = parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    return {
+        (s.name, tuple(sorted(s.labels.items()))): s.value
+        for family in families
+        for s in family.samples
+    }
+
+
+def test_an_empty_registry_exposes_nothing() -> None:
+    assert telemetry.Telemetry().exposition() == "# EOF\n"
+    assert list(telemetry.Telemetry().registry.collect()) == []
+
+
+def test_a_family_appears_with_its_first_value_and_under_its_contract_name() -> None:
+    told = telemetry.Telemetry()
+    told.progress(3, 12)
+    found = samples(told.exposition())
+    assert found == {
+        (metrics.STEP.name, ()): 3,
+        (metrics.STEPS.name, ()): 12,
+        (metrics.PROGRESS.name, ()): 0.25,
+    }
+
+
+def test_an_evaluation_replaces_the_one_before_as_a_whole() -> None:
+    told = telemetry.Telemetry()
+    told.evaluation({"exact": 1.0, "HasAns_exact": 2.0}, 10)
+    told.evaluation({"exact": 3.0}, 20)
+    assert samples(told.exposition()) == {
+        (metrics.METRIC.name, (("metric", "exact"),)): 3,
+        (metrics.METRIC_STEP.name, ()): 20,
+    }
+
+
+def test_a_metric_that_the_contract_does_not_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="accuracy"):
+        telemetry.Telemetry().evaluation({"accuracy": 1.0}, 1)
+
+
+def test_every_setter_lands_on_metrics_over_http(tmp_path: Path) -> None:
+    told = telemetry.Telemetry()
+    told.evaluation(EVALUATION, 40)
+    told.teacher({"exact": 97.0})
+    told.progress(40, 80)
+    told.losses({"total": 1.5, "hard": 2.0, "soft": 1.0})
+    told.learning_rate(3e-5)
+    told.seen(640, 33_000, 12.5)
+    told.memory(device=2**30)
+    told.checkpoint(40)
+    told.training_seconds(12.25)
+    told.questions("train", 10, 5)
+    told.features("train", 17)
+    told.prepared("abc")
+    told.architecture("teacher", size.Architecture(size.Family.DISTILBERT, 9, 8, 4, 16, 2, 2))
+    told.final()
+    told.outcome(wire.Reason.COMPLETED, "done")
+    server = telemetry.Server(told, 0, str(tmp_path / "port"))
+    try:
+        assert int((tmp_path / "port").read_text()) == server.port
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
+            text = answer.read().decode()
+    finally:
+        server.close()
+    exposed = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    suffixes = {"counter": "_total", "info": "_info"}
+    assert exposed == {f.name + suffixes.get(f.kind, "") for f in metrics.FAMILIES}
+    assert 'distillery_trial_metric{metric="parameter_count"} 1.234567e+06' in text
+
+
+def test_the_final_exposition_leaves_out_what_only_a_scrape_can_use() -> None:
+    told = telemetry.Telemetry()
+    told.learning_rate(1e-3)
+    told.checkpoint(5)
+    told.final()
+    assert samples(told.exposition()) == {(metrics.FINAL.name, ()): 1}
+
+
+@given(message=st.text(st.characters(codec="utf-8"), max_size=6000))
+def test_any_message_is_cut_to_fit_and_the_values_stay_whole(message: str) -> None:
+    told = telemetry.Telemetry()
+    told.evaluation({**dict.fromkeys(metrics.EVALUATIONS, -1.2345678901234567e-300)}, 10**8)
+    told.outcome(wire.Reason.CRASHED, message)
+    text = told.exposition()
+    assert len(text.encode()) <= wire.TERMINATION_MESSAGE_LIMIT
+    assert text.endswith("# EOF\n")
+    found = samples(text)
+    assert len([name for name, _ in found if name == metrics.METRIC.name]) == len(
+        metrics.EVALUATIONS
+    )
+    [labels] = [dict(labels) for name, labels in found if name == "distillery_trial_outcome_info"]
+    assert labels["reason"] == "Crashed"
+    assert labels["message"] == message or message.startswith(labels["message"].removesuffix("…"))
+
+
+def test_values_that_exceed_the_limit_are_refused_and_never_cut() -> None:
+    told = telemetry.Telemetry()
+    told.evaluation(EVALUATION, 1)
+    with pytest.raises(ValueError, match="must fit into 100 bytes"):
+        told.exposition(100)
+
+
+def test_every_metric_of_the_contract_at_its_widest_leaves_room_for_a_message() -> None:
+    telemetry.check_limit()
+
+
+def test_the_final_exposition_is_written_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "termination-log"
+    path.write_text("x" * 9000)
+    inode = path.stat().st_ino
+    told = telemetry.Telemetry()
+    told.final()
+    telemetry.write_final(told, path)
+    assert path.read_text() == told.exposition()
+    assert path.stat().st_ino == inode
