@@ -1,0 +1,141 @@
+"""PURE: everything that the page shows, as one document of plain JSON values. Called by ``render``."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from distillery_contract import metrics, parameters
+from distillery_operator import judge, pareto
+from distillery_operator.judge import Verdict
+from distillery_operator.report import correlations, summary, units
+from distillery_operator.resources import Experiment, Spec, Status
+from distillery_operator.trials import Point, State, Trial
+
+CURVES: Final = ("exact", "f1", *metrics.COLLAPSE)
+"""Metrics whose course along the training is shown."""
+
+
+def payload(
+    experiment: Experiment,
+    status: Status,
+    trials: Sequence[Trial],
+    importances: Mapping[str, Mapping[str, float]],
+) -> dict[str, Any]:
+    """Return the page's data. Metrics are in the contract's units; ``units`` says how to show them."""
+    spec = experiment.spec
+    trials = sorted(trials, key=lambda trial: trial.number)
+    verdicts = {trial.number: judge.verdict(spec, trial) for trial in trials}
+    front = [trial.number for trial in pareto.front(spec, trials)]
+    progress = {recent.trial: recent.progress for recent in status.recent_trials}
+    return {
+        "name": experiment.metadata.name,
+        "state": asdict(summary.state(status)),
+        "conditions": [c.model_dump(mode="json") for c in status.conditions],
+        "started": status.start_time,
+        "ended": status.completion_time,
+        "counts": {**status.trials.model_dump(), "planned": spec.max_trials},
+        "tiles": [asdict(tile) for tile in summary.tiles(spec, status, trials)],
+        "findings": summary.findings(spec, trials),
+        "units": {name: asdict(units.of(name)) for name in metrics.EVALUATIONS},
+        "objectives": [o.model_dump(mode="json") for o in spec.objectives],
+        "bounds": [asdict(bound) for bound in judge.bounds(spec)],
+        "parameters": [_parameter(p.model_dump(mode="json")) for p in spec.parameters],
+        "teacher": _numbers(status.teacher),
+        "front": front,
+        "knee": status.knee,
+        "history": _history(spec, trials, verdicts),
+        "importances": {name: _numbers(shares) for name, shares in importances.items()},
+        "correlations": correlations.table(spec, trials),
+        "trials": [
+            {
+                **_trial(trial, verdicts[trial.number]),
+                "kind": _kind(trial, verdicts[trial.number], front),
+                "progress": progress.get(trial.number),
+                "export": f"distillery export {trial.number} {experiment.metadata.name}-trial-{trial.number}",
+            }
+            for trial in trials
+        ],
+    }
+
+
+def _kind(trial: Trial, verdict: Verdict, front: Sequence[int]) -> str:
+    """Return the one class in which a trial is drawn and filtered."""
+    if trial.state is State.RUNNING:
+        return "running"
+    if trial.state is State.FAILED:
+        return "failed"
+    if trial.number in front:
+        return "front"
+    if verdict.feasible:
+        return "feasible"
+    return "collapsed" if verdict.reason == judge.COLLAPSED else "infeasible"
+
+
+def _trial(trial: Trial, verdict: Verdict) -> dict[str, Any]:
+    size = {} if trial.parameter_count is None else {"parameter_count": trial.parameter_count}
+    return {
+        "number": trial.number,
+        "baseline": trial.baseline,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "metrics": _numbers({**size, **trial.metrics}),
+        "parameters": {
+            name: value
+            for name, value in parameters.resolve(trial.parameters).items()
+            if name in trial.parameters or value is not None
+        },
+        "given": list(trial.parameters),
+        "curve": _curve(trial.curve),
+        "seconds": round(trial.seconds, 1),
+        "model": trial.model,
+    }
+
+
+def _curve(points: Sequence[Point]) -> dict[str, Any]:
+    """Return a training's course by column, as plotting wants it."""
+    measured = [name for name in CURVES if any(name in point.metrics for point in points)]
+    parts = list(dict.fromkeys(name for point in points for name in point.losses))
+    return {
+        "step": [point.step for point in points],
+        "metrics": {n: _column(point.metrics.get(n) for point in points) for n in measured},
+        "losses": {n: _column(point.losses.get(n) for point in points) for n in parts},
+    }
+
+
+def _history(
+    spec: Spec, trials: Sequence[Trial], verdicts: Mapping[int, Verdict]
+) -> dict[str, list[float]]:
+    """Return the front's hypervolume after each trial, in the order in which they ended."""
+    corner = pareto.reference(spec, trials)
+    scale = math.prod(units.of(objective.metric).factor for objective in spec.objectives)
+    front: list[Trial] = []
+    volume, numbers, volumes = 0.0, [], []
+    ended = [trial for trial in trials if trial.state is not State.RUNNING]
+    for trial in sorted(ended, key=lambda t: (t.ended or 0.0, t.number)):
+        if verdicts[trial.number].feasible:
+            front = pareto.front(spec, [*front, trial])
+            volume = pareto.hypervolume(spec, front, corner) if trial in front else volume
+        numbers.append(trial.number)
+        volumes.append(_rounded(volume * scale) or 0.0)
+    return {"trials": numbers, "volumes": volumes}
+
+
+def _parameter(document: dict[str, Any]) -> dict[str, Any]:
+    known = parameters.PARAMETERS.get(document["name"])
+    return {**document, "help": known.help if known else ""}
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _rounded(value) for name, value in values.items()}
+
+
+def _column(values: Iterable[float | None]) -> list[float | None]:
+    return [None if value is None else _rounded(value) for value in values]
+
+
+def _rounded(value: float) -> float | None:
+    """Return a number with as many digits as a picture can show; None for what JSON cannot hold."""
+    if not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(f"{value:.6g}")

@@ -1,0 +1,160 @@
+"""PURE: the sentences at the top of the page. Called by ``payload``."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from distillery_contract.metrics import Direction
+from distillery_operator import judge
+from distillery_operator.report import units
+from distillery_operator.resources import ConditionType, Spec, Status
+from distillery_operator.trials import Trial
+
+SIZE: Final = "parameter_count"
+
+
+@dataclass(frozen=True)
+class State:
+    """How an experiment fares: one word, one sentence, and whether that is good, bad or neither."""
+
+    word: str
+    sentence: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure of the header; ``trial`` is the one it speaks of."""
+
+    title: str
+    value: str
+    sentence: str
+    trial: int | None = None
+
+
+def state(status: Status) -> State:
+    """Return what the conditions say, the most urgent first."""
+    conditions = {condition.type: condition for condition in status.conditions}
+    for kind, value, word, tone in (
+        (ConditionType.DEGRADED, "True", "Degraded", "bad"),
+        (ConditionType.PROGRESSING, "True", "In progress", "neutral"),
+        (ConditionType.SUCCEEDED, "True", "Succeeded", "good"),
+        (ConditionType.SUCCEEDED, "False", "Ended without a result", "bad"),
+        (ConditionType.PREPARED, "False", "Not prepared", "bad"),
+        (ConditionType.PROGRESSING, "False", "At rest", "neutral"),
+    ):
+        condition = conditions.get(kind)
+        if condition and condition.status == value:
+            return State(word, condition.message, tone)
+    return State("Not started", "Nothing is known of this experiment yet.", "neutral")
+
+
+def tiles(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[Tile]:
+    """Return the header's figures: what was reached, at what size, for which effort."""
+    feasible = judge.feasible(spec, list(trials))
+    sized = [trial for trial in feasible if SIZE in trial.metrics]
+    found = []
+    if (metric := accuracy(spec)) and feasible:
+        best = max(feasible, key=lambda trial: judge.measured(trial, metric))
+        found.append(_tile(f"Best {metric}", metric, best, spec, status))
+    if sized:
+        smallest = min(sized, key=lambda trial: trial.metrics[SIZE])
+        found.append(_tile("Smallest feasible model", SIZE, smallest, spec, status))
+    if (equal := _as_good(spec, trials, sized)) is not None:
+        found.append(equal)
+    knee = next((trial for trial in trials if trial.number == status.knee), None)
+    if knee and metric:
+        tile = _tile("Knee of the front", metric, knee, spec, status)
+        found.append(tile)
+    return [*found, _effort(status)] if found else [_nothing(spec, status), _effort(status)]
+
+
+def accuracy(spec: Spec) -> str | None:
+    """Return the first objective that is maximised."""
+    return next((o.metric for o in spec.objectives if o.direction is Direction.MAXIMIZE), None)
+
+
+def findings(spec: Spec, trials: Sequence[Trial]) -> list[str]:
+    """Return one sentence per way in which trials ended off the front."""
+    verdicts = [judge.verdict(spec, trial) for trial in trials]
+    ends = Counter(v.reason for v in verdicts if not v.feasible and v.reason != judge.RUNNING)
+    found = []
+    if count := ends.pop(judge.COLLAPSED, 0):
+        found.append(
+            f"{_trials(count)} collapsed: one kind of question only is answered right, which accuracy alone would not show. "
+            "The bounds on HasAns_exact and NoAns_exact keep such models off the front."
+        )
+    if ends:
+        parts = ", ".join(f"{count} {reason}" for reason, count in ends.most_common())
+        found.append(f"Other ends off the front: {parts}.")
+    return found
+
+
+def compare(values: Mapping[str, float], other: Mapping[str, float], name: str, metric: str) -> str:
+    """Say how a model stands to another one in size and accuracy, as far as both are known."""
+    parts = []
+    if values.get(SIZE) and other.get(SIZE):
+        share = 100 * (1 - values[SIZE] / other[SIZE])
+        word = "smaller" if share > 0 else "larger"
+        parts.append(
+            f"as large as {name}" if abs(share) < 0.05 else f"{abs(share):.1f} % {word} than {name}"
+        )
+    if metric in values and metric in other:
+        parts.append(_difference(values[metric] - other[metric], metric, None if parts else name))
+    return " at ".join(parts)
+
+
+def _difference(points: float, metric: str, name: str | None) -> str:
+    against = f" than {name}" if name else ""
+    if abs(points) < 0.005:
+        return f"the same {metric}" + (f" as {name}" if name else "")
+    return f"{abs(points):.2f} points {'more' if points > 0 else 'less'} {metric}{against}"
+
+
+def _tile(title: str, metric: str, trial: Trial, spec: Spec, status: Status) -> Tile:
+    """Show one metric of a trial, and how it stands to the teacher."""
+    shown = units.of(metric).show(trial.metrics[metric])
+    if metric != SIZE and SIZE in trial.metrics:
+        shown += f" at {units.of(SIZE).show(trial.metrics[SIZE])}"
+    sentence = compare(trial.metrics, status.teacher, "the teacher", accuracy(spec) or metric)
+    return Tile(title, shown, _label(trial) + (f": {sentence}" if sentence else ""), trial.number)
+
+
+def _as_good(spec: Spec, trials: Sequence[Trial], sized: Sequence[Trial]) -> Tile | None:
+    """Return the smallest trial that is no worse than the best measured baseline, if it is smaller."""
+    metric = accuracy(spec)
+    baselines = [t for t in trials if t.baseline and metric in t.metrics and SIZE in t.metrics]
+    if metric is None or not baselines:
+        return None
+    baseline = max(baselines, key=lambda trial: trial.metrics[metric])
+    equal = [t for t in sized if t.metrics.get(metric, -1.0) >= baseline.metrics[metric]]
+    smallest = min(equal, key=lambda trial: trial.metrics[SIZE], default=baseline)
+    saved = 100 * (1 - smallest.metrics[SIZE] / baseline.metrics[SIZE])
+    if saved <= 0:
+        return None
+    sentence = compare(smallest.metrics, baseline.metrics, f"baseline {baseline.baseline}", metric)
+    title = "Smaller at no loss"
+    return Tile(title, f"−{saved:.1f} %", f"{_label(smallest)}: {sentence}", smallest.number)
+
+
+def _nothing(spec: Spec, status: Status) -> Tile:
+    ended = status.trials.total - status.trials.running
+    return Tile("Front", "empty", f"None of {ended} ended trials is feasible yet.")
+
+
+def _effort(status: Status) -> Tile:
+    volume = "" if status.hypervolume is None else f", {status.front_size} on the front"
+    return Tile(
+        "Compute",
+        units.duration(status.compute_seconds),
+        f"run time of {_trials(status.trials.total)}{volume}",
+    )
+
+
+def _label(trial: Trial) -> str:
+    return f"Trial {trial.number}" + (f" (baseline {trial.baseline})" if trial.baseline else "")
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial" + ("" if count == 1 else "s")
