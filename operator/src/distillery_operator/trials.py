@@ -90,6 +90,8 @@ class Attempt:
         disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
         started, ended: seconds since the epoch.
         message: what the infrastructure says of its end.
+        metrics_url: where its /metrics is served while it lives.
+        termination_message: the final exposition that it left.
     """
 
     stage: Stage
@@ -101,6 +103,8 @@ class Attempt:
     started: float | None = None
     ended: float | None = None
     message: str = ""
+    metrics_url: str | None = None
+    termination_message: str | None = None
 
     @property
     def live(self) -> bool:

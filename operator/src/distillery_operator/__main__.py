@@ -1,0 +1,246 @@
+"""The command `distillery`: one experiment file, run and looked at on one machine."""
+
+import argparse
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from distillery_operator import decide, documents, jobs, local, plan, report, study, terminal
+from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound
+from distillery_operator.measurements import Measurements
+from distillery_operator.reconcile import Pass, Ports, reconcile
+from distillery_operator.resources import Experiment, Status
+from distillery_operator.trials import Trial
+
+PASS_SECONDS: Final = 0.5
+"""Time between two looks at running trials: short against an evaluation, long against the cost of a look."""
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def main() -> int:
+    """Run the command; return the process' exit code: 0 done, 1 no feasible trial, 2 an error, 130 interrupted."""
+    arguments = _parser().parse_args()
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code: int = arguments.command(arguments, console)
+    except InvalidExperiment as error:
+        print(f"the experiment breaks {len(error.faults)} rules:\n{error}", file=sys.stderr)
+        return 2
+    except DistilleryError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="distillery", description=__doc__)
+    parser.add_argument(
+        "--workspace",
+        type=Path,
+        default=Path(),
+        help="folder that the experiment's paths are relative to, and that gets the results (default: here)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run", help="run an experiment; the same command again goes on where it ended"
+    )
+    run.add_argument("file", type=Path)
+    run.set_defaults(command=_run)
+    planned = commands.add_parser(
+        "plan", help="check an experiment and show what it would do, without running it"
+    )
+    planned.add_argument("file", type=Path)
+    planned.add_argument(
+        "--suggestions", type=int, default=5, help="first suggestions to show (default: 5)"
+    )
+    planned.set_defaults(command=_plan)
+    for name, command, text in (
+        ("status", _status, "print the status of an experiment"),
+        ("report", _report, "write an experiment's report as one HTML file"),
+        ("export", _export, "copy a trial's model into a folder that transformers loads"),
+    ):
+        sub = commands.add_parser(name, help=text)
+        sub.add_argument("-e", "--experiment", help="its name (default: the one that ran last)")
+        sub.set_defaults(command=command)
+        if name == "report":
+            sub.add_argument(
+                "-o",
+                "--output",
+                type=Path,
+                help="file to write (default: report.html in the results)",
+            )
+        if name == "export":
+            sub.add_argument("trial", type=int)
+            sub.add_argument("folder", type=Path)
+    return parser
+
+
+def _run(arguments: argparse.Namespace, console: Console) -> int:
+    experiment = documents.read_experiment(arguments.file)
+    results = arguments.workspace / jobs.results(experiment)
+    with local.only_one(results):
+        shutil.copyfile(arguments.file, results / "experiment.yaml")
+        last, interrupted = asyncio.run(_loop(experiment, arguments.workspace, console))
+        page = _write_report(experiment, last.status, last.seen.trials, results / "report.html")
+    terminal.show_status(console, experiment, last.status)
+    console.print(Text(f"status: {results / 'status.yaml'}\nreport: {page}"))
+    if interrupted:
+        console.print("interrupted; the same command goes on from the checkpoints")
+        return INTERRUPTED
+    return 0 if last.status.front else 1
+
+
+async def _loop(experiment: Experiment, workspace: Path, console: Console) -> tuple[Pass, bool]:
+    """Reconcile until nothing is left to do. Ctrl-C suspends: running trials write a checkpoint and end."""
+    results = workspace / jobs.results(experiment)
+    runner, measured = local.Runner(workspace, experiment), Measurements()
+    runner.forget_failed_preparation()
+    kept = study.Study(_storage(results), experiment, time.time())
+    ports, view = Ports(runner, measured, kept), terminal.View(console, experiment)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    before: Status | None = None
+    wanted = experiment
+    try:
+        while True:
+            if stop.is_set():
+                wanted = experiment.model_copy(
+                    update={"spec": experiment.spec.model_copy(update={"suspend": True})}
+                )
+            result = await reconcile(wanted, ports, before, time.time())
+            if result.status != before:
+                documents.write_status(results / "status.yaml", experiment, result.status)
+            before = result.status
+            view.show(result)
+            idle = not result.actions and not result.status.active
+            if idle and (wanted.spec.suspend or decide.done(wanted.spec, result.seen)):
+                return result, stop.is_set()
+            await _wait(stop, 0.0 if result.actions and not wanted.spec.suspend else PASS_SECONDS)
+    finally:
+        view.close()
+        await measured.close()
+        await kept.close()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    """Wait that long, or until a stop is asked for the first time."""
+    if stop.is_set():
+        await asyncio.sleep(seconds)
+        return
+    try:
+        await asyncio.wait_for(stop.wait(), max(seconds, 0.01))
+    except TimeoutError:
+        return
+
+
+def _plan(arguments: argparse.Namespace, console: Console) -> int:
+    experiment = documents.read_experiment(arguments.file)
+    spec = experiment.spec
+    console.print(
+        Text(f"{arguments.file}: {experiment.metadata.name} is a valid DistillationExperiment")
+    )
+    console.print(
+        documents.dump(spec.model_dump(mode="json", by_alias=True, exclude_none=True)),
+        end="",
+        markup=False,
+    )
+    found = asyncio.run(
+        plan.plan(experiment, arguments.workspace, arguments.suggestions, time.time())
+    )
+    if found.smallest is not None:
+        console.print(Text(f"students have {found.smallest:,} to {found.largest:,} parameters"))
+    for sentence in found.impossible:
+        console.print(Text(f"part of the space describes no student: {sentence}"))
+    console.print(Text(f"the first {len(found.suggestions)} of {spec.max_trials} trials:"))
+    for trial in found.suggestions:
+        console.print(Text(terminal.suggestion(spec, trial)))
+    return 0
+
+
+def _status(arguments: argparse.Namespace, console: Console) -> int:
+    results = _results(arguments)
+    experiment = documents.read_experiment(results / "experiment.yaml")
+    terminal.show_status(console, experiment, documents.read_status(results / "status.yaml"))
+    return 0
+
+
+def _report(arguments: argparse.Namespace, console: Console) -> int:
+    results = _results(arguments)
+    experiment = documents.read_experiment(results / "experiment.yaml")
+    found = documents.read_status(results / "status.yaml")
+    trials = asyncio.run(_trials(experiment, results))
+    page = _write_report(experiment, found, trials, arguments.output or results / "report.html")
+    console.print(Text(str(page)))
+    return 0
+
+
+def _export(arguments: argparse.Namespace, console: Console) -> int:
+    results = _results(arguments)
+    source = results / "trials" / f"{arguments.trial:05d}" / "model"
+    if not source.is_dir():
+        there = sorted(int(path.parent.name) for path in results.glob("trials/*/model"))
+        raise NotFound(f"trial {arguments.trial} has no model; trials with one: {there}")
+    command = [
+        sys.executable,
+        "-m",
+        "distillery_trainer.export",
+        str(source),
+        str(arguments.folder),
+    ]
+    code = subprocess.run(command, check=False).returncode
+    if code == 0:
+        console.print(
+            Text(f"{arguments.folder}: AutoModelForQuestionAnswering.from_pretrained loads it")
+        )
+    return 2 if code else 0
+
+
+def _results(arguments: argparse.Namespace) -> Path:
+    """Return the results folder of the experiment that is meant."""
+    found = sorted(arguments.workspace.glob("experiments/*/experiment.yaml"), key=os.path.getmtime)
+    names = [path.parent.name for path in found]
+    if arguments.experiment is None and names:
+        return found[-1].parent
+    if arguments.experiment not in names:
+        wanted = (
+            f"no experiment {arguments.experiment!r}" if arguments.experiment else "no experiment"
+        )
+        raise NotFound(f"there is {wanted} in {arguments.workspace.resolve()}; known are {names}")
+    return found[names.index(arguments.experiment)].parent
+
+
+async def _trials(experiment: Experiment, results: Path) -> tuple[Trial, ...]:
+    kept = study.Study(_storage(results), experiment, time.time())
+    _, _, trials = await kept.load()
+    await kept.close()
+    return trials
+
+
+def _storage(results: Path) -> str:
+    return f"sqlite:///{(results / 'study.db').resolve()}"
+
+
+def _write_report(
+    experiment: Experiment, found: Status, trials: tuple[Trial, ...], path: Path
+) -> Path:
+    shares = study.importances(experiment.spec, trials)
+    path.write_text(report.render(experiment, found, trials, shares), encoding="utf-8")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,330 @@
+"""PURE: what an experiment needs next. Read this first.
+
+``decide(spec, seen)`` looks at one observation and returns actions;
+:mod:`distillery_operator.reconcile` carries them out. Nothing
+is remembered between two calls, so a process killed at any line loses nothing: the next call sees
+    what was done and asks for the rest. Applying the actions and deciding again asks for nothing
+    twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Final
+
+from distillery_contract.request import Stage
+from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
+from distillery_operator import judge, pareto
+from distillery_operator.resources import CheckpointRetention, Spec
+from distillery_operator.trials import (
+    Attempt,
+    Observation,
+    Point,
+    Preparation,
+    Report,
+    State,
+)
+
+METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
+TOO_MANY_INTERRUPTIONS: Final = "TooManyInterruptions"
+TIMED_OUT: Final = "TimedOut"
+SUSPENDED: Final = "Suspended"
+
+MAX_TRIALS_REACHED: Final = "MaxTrialsReached"
+MAX_DURATION_REACHED: Final = "MaxDurationReached"
+TOO_MANY_FAILURES: Final = "TooManyFailures"
+PREPARATION_FAILED: Final = "PreparationFailed"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start an attempt of a stage."""
+
+    stage: Stage
+    trial: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Ask a live attempt to write a checkpoint and end."""
+
+    attempt: Attempt
+    reason: str
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Store what the preparation found."""
+
+    preparation: Preparation
+
+
+@dataclass(frozen=True)
+class Record:
+    """Add an evaluation to a trial's learning curve."""
+
+    trial: int
+    point: Point
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Store how a trial ended, for good."""
+
+    trial: int
+    state: State
+    reason: str
+    message: str
+    seconds: float
+    report: Report = field(default_factory=lambda: Report(source=""))
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Get that many further suggestions; they start in the next pass."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Remove the model and the checkpoints of a trial that will not stand on the front again."""
+
+    trial: int
+
+
+Action = Launch | Halt | Keep | Record | Tell | Ask | Collect
+
+
+@dataclass(frozen=True)
+class Closing:
+    """Why no further trial is asked for: one word and one sentence."""
+
+    reason: str
+    message: str
+
+
+def decide(spec: Spec, seen: Observation) -> list[Action]:
+    """Say what an experiment needs next.
+
+    First what has ended is stored, then what must end is halted; only then, within the parallelism,
+    trials that lack a process get one and new suggestions are asked for.
+    """
+    told = list(_tell(spec, seen))
+    actions: list[Action] = [*_prepared(seen), *_record(seen), *told, *_halt(spec, seen)]
+    actions += _collect(spec, seen)
+    if spec.suspend:
+        return actions
+    if seen.preparation is None:
+        return [*actions, *_prepare(spec, seen)]
+    ended = {tell.trial for tell in told}
+    free = spec.parallelism - sum(attempt.live for attempt in seen.attempts)
+    waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in ended]
+    end = closing(spec, seen)
+    if end is None or end.reason == MAX_TRIALS_REACHED:
+        actions += waiting[: max(0, free)]
+    if end is None and free > len(waiting):
+        missing = spec.max_trials - len(seen.trials)
+        actions.append(Ask(min(free - len(waiting), missing)))
+    return actions
+
+
+def closing(spec: Spec, seen: Observation) -> Closing | None:
+    """Return why no further trial is asked for, or None if the search goes on."""
+    preparing = _attempts(seen, Stage.PREPARE)
+    if seen.preparation is None and preparing and not preparing[-1].live:
+        step = _follow(spec, preparing, _report(seen, preparing[-1]))
+        if isinstance(step, _End):
+            return Closing(PREPARATION_FAILED, step.message)
+    failed = [trial for trial in seen.trials if trial.state is State.FAILED]
+    if len(failed) > spec.max_failed_trials:
+        last = failed[-1]
+        return Closing(
+            TOO_MANY_FAILURES,
+            f"failed trials <= {spec.max_failed_trials} must hold, but {len(failed)} failed; "
+            f"the last, trial {last.number}: {last.reason}: {last.message}",
+        )
+    if len(seen.trials) >= spec.max_trials:
+        return Closing(MAX_TRIALS_REACHED, f"all {spec.max_trials} trials are suggested")
+    if spec.max_duration_seconds is not None:
+        age = seen.now - seen.started
+        if age >= spec.max_duration_seconds:
+            return Closing(
+                MAX_DURATION_REACHED,
+                f"the time budget of {spec.max_duration_seconds} s is spent after {age:.0f} s",
+            )
+    return None
+
+
+def done(spec: Spec, seen: Observation) -> Closing | None:
+    """Return why an experiment is over, or None while it has something left to do."""
+    end = closing(spec, seen)
+    if end is None or any(attempt.live for attempt in seen.attempts):
+        return None
+    open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
+    return None if open_trials and end.reason == MAX_TRIALS_REACHED else end
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A trial goes on with another attempt."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class _End:
+    """A trial has ended."""
+
+    state: State
+    reason: str
+    message: str
+
+
+def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _Again | _End:
+    """Say what follows the last of a trial's attempts, which has ended.
+
+    Only what the suggestion caused becomes an observation. Interruptions by the infrastructure
+    resume from the checkpoint, crashes
+    are tried again: each within a limit of its own.
+    """
+    last = attempts[-1]
+    reason, message = _cause(last, report)
+    if spec.trial_timeout_seconds and sum(a.seconds for a in attempts) > spec.trial_timeout_seconds:
+        if reason is not Reason.COMPLETED:
+            limit = f"the run time of a trial <= {spec.trial_timeout_seconds} s must hold"
+            return _End(State.INFEASIBLE, TIMED_OUT, limit)
+    if reason in (Reason.DIVERGED, Reason.OUT_OF_MEMORY, Reason.INFEASIBLE):
+        return _End(State.INFEASIBLE, reason, message)
+    if reason in (Reason.BAD_REQUEST, Reason.BAD_DATA):
+        return _End(State.FAILED, reason, message)
+    if reason is Reason.INTERRUPTED:
+        number = sum(_cause(a, None)[0] is Reason.INTERRUPTED for a in attempts)
+        if number > spec.max_interruptions:
+            limit = f"interruptions <= {spec.max_interruptions} must hold, but got {number}"
+            return _End(State.FAILED, TOO_MANY_INTERRUPTIONS, f"{limit}; the last: {message}")
+        return _Again(last.number + 1)
+    if reason is Reason.COMPLETED and report and _usable(last.stage, report):
+        return _End(State.COMPLETED, reason, message)
+    crashes = sum(_cause(a, None)[0] in (Reason.CRASHED, Reason.COMPLETED) for a in attempts)
+    if crashes > spec.max_crashes:
+        if reason is Reason.COMPLETED:
+            return _End(State.FAILED, METRICS_UNAVAILABLE, "the trial ended without final metrics")
+        return _End(State.FAILED, reason, message)
+    return _Again(last.number + 1)
+
+
+def _cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:
+    """Return why an attempt ended: the reason from its exit code, the sentence from its report where there is one."""
+    message = (report.message if report else "") or attempt.message
+    if attempt.disrupted or attempt.exit_code is None:
+        return Reason.INTERRUPTED, message or "the process was lost"
+    if attempt.exit_code in REASON_OF_EXIT:
+        return REASON_OF_EXIT[Exit(attempt.exit_code)], message
+    return Reason.CRASHED, message or f"the trainer ended with exit code {attempt.exit_code}"
+
+
+def _usable(stage: Stage, report: Report) -> bool:
+    """Tell whether a report is a result: whole, final, every number finite."""
+    if stage is Stage.PREPARE:
+        return report.key is not None and "teacher" in report.sources
+    return report.final and bool(report.metrics) and all(map(isfinite, report.metrics.values()))
+
+
+def _tell(spec: Spec, seen: Observation) -> Iterator[Tell]:
+    for trial in seen.trials:
+        attempts = _attempts(seen, Stage.TRAIN, trial.number)
+        if trial.state is not State.RUNNING or any(a.live for a in attempts):
+            continue
+        seconds = sum(attempt.seconds for attempt in attempts)
+        if attempts:
+            report = _report(seen, attempts[-1])
+            step = _follow(spec, attempts, report)
+            if isinstance(step, _End):
+                yield Tell(
+                    trial.number,
+                    step.state,
+                    step.reason,
+                    step.message,
+                    seconds,
+                    report or Report(""),
+                )
+        elif seen.preparation and (refusal := judge.refusal(spec, trial, seen.preparation.sources)):
+            yield Tell(trial.number, State.INFEASIBLE, refusal.reason, refusal.message, 0.0)
+
+
+def _waiting(spec: Spec, seen: Observation) -> Iterator[Launch]:
+    """Yield the trials that lack a process, in their order."""
+    for trial in seen.trials:
+        if trial.state is not State.RUNNING:
+            continue
+        attempts = _attempts(seen, Stage.TRAIN, trial.number)
+        if not attempts:
+            yield Launch(Stage.TRAIN, trial.number, 1)
+        elif not attempts[-1].live:
+            step = _follow(spec, attempts, _report(seen, attempts[-1]))
+            if isinstance(step, _Again):
+                yield Launch(Stage.TRAIN, trial.number, step.number)
+
+
+def _prepare(spec: Spec, seen: Observation) -> Iterator[Launch]:
+    attempts = _attempts(seen, Stage.PREPARE)
+    if not attempts:
+        yield Launch(Stage.PREPARE, 0, 1)
+    elif not attempts[-1].live:
+        step = _follow(spec, attempts, _report(seen, attempts[-1]))
+        if isinstance(step, _Again):
+            yield Launch(Stage.PREPARE, 0, step.number)
+
+
+def _prepared(seen: Observation) -> Iterator[Keep]:
+    for attempt in _attempts(seen, Stage.PREPARE):
+        report = _report(seen, attempt)
+        if seen.preparation is None and attempt.exit_code == Exit.OK and report and report.key:
+            yield Keep(Preparation(report.key, report.teacher, report.sources))
+            return
+
+
+def _record(seen: Observation) -> Iterator[Record]:
+    """Yield evaluations that the learning curves lack."""
+    for trial in seen.trials:
+        for attempt in _attempts(seen, Stage.TRAIN, trial.number)[-1:]:
+            report = _report(seen, attempt)
+            last = trial.curve[-1].step if trial.curve else -1
+            fresh = report and report.metric_step is not None and report.metric_step > last
+            if report and fresh and trial.state is State.RUNNING:
+                point = Point(report.metric_step or 0, dict(report.metrics), dict(report.losses))
+                yield Record(trial.number, point)
+
+
+def _halt(spec: Spec, seen: Observation) -> Iterator[Halt]:
+    for attempt in seen.attempts:
+        if not attempt.live:
+            continue
+        if spec.suspend:
+            yield Halt(attempt, SUSPENDED)
+        elif attempt.stage is Stage.TRAIN and spec.trial_timeout_seconds:
+            earlier = sum(a.seconds for a in _attempts(seen, attempt.stage, attempt.trial))
+            now = seen.now - attempt.started if attempt.started is not None else 0.0
+            if earlier + now > spec.trial_timeout_seconds:
+                yield Halt(attempt, TIMED_OUT)
+
+
+def _collect(spec: Spec, seen: Observation) -> Iterator[Collect]:
+    if spec.checkpoint_retention is CheckpointRetention.ALL:
+        return
+    kept = {trial.number for trial in pareto.front(spec, seen.trials)}
+    for trial in seen.trials:
+        if trial.model and trial.state is not State.RUNNING and not trial.baseline:
+            if trial.number not in kept:
+                yield Collect(trial.number)
+
+
+def _attempts(seen: Observation, stage: Stage, trial: int = 0) -> list[Attempt]:
+    own = [a for a in seen.attempts if a.stage is stage and a.trial == trial]
+    return sorted(own, key=lambda attempt: attempt.number)
+
+
+def _report(seen: Observation, attempt: Attempt) -> Report | None:
+    return seen.reports.get((attempt.stage, attempt.trial, attempt.number))

@@ -1,0 +1,55 @@
+"""PURE: a stage of an experiment as the request that a trainer gets, and where its results lie in the workspace.
+
+The workspace is the trainers' working directory: the current folder on one machine, the mounted
+volume on a cluster.
+"""
+
+from typing import Final
+
+from distillery_contract import request
+from distillery_contract.request import Stage
+from distillery_operator.decide import Launch
+from distillery_operator.resources import Experiment
+from distillery_operator.trials import Trial
+
+CACHE: Final = "cache"
+"""Folder of prepared features and teacher logits, shared by all experiments of a workspace."""
+
+
+def results(experiment: Experiment) -> str:
+    """Return the folder of an experiment's results."""
+    return f"experiments/{experiment.metadata.name}"
+
+
+def output(experiment: Experiment, trial: int) -> str:
+    """Return the folder of a trial: checkpoints, model, attempts."""
+    return f"{results(experiment)}/trials/{trial:05d}"
+
+
+def model(experiment: Experiment, trial: int) -> str:
+    """Return the folder that a trained student is saved in."""
+    return f"{output(experiment, trial)}/model"
+
+
+def order(experiment: Experiment, launch: Launch, trial: Trial | None) -> request.Request:
+    """Return what a trainer is asked for.
+
+    Args:
+        experiment: names data, teacher and student.
+        launch: stage, trial and attempt.
+        trial: with its hyperparameters; None for stages that train nothing.
+    """
+    spec, training = experiment.spec, launch.stage is Stage.TRAIN
+    folder = output(experiment, launch.trial) if training else results(experiment)
+    return request.Request(
+        experiment=experiment.metadata.name,
+        stage=launch.stage,
+        data=request.Data(**spec.data.model_dump()),
+        teacher=request.Teacher(**spec.teacher.model_dump()),
+        student=request.Student(**spec.student.model_dump()),
+        cache=CACHE,
+        output=folder,
+        trial=launch.trial,
+        attempt=launch.number,
+        parameters=dict(trial.parameters) if trial else dict(spec.training),
+    )

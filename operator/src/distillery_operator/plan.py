@@ -1,0 +1,116 @@
+"""What an experiment would do, without running it: the size range of its space and its first suggestions."""
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from distillery_contract import size, wire
+from distillery_contract.parameters import Kind, Value
+from distillery_contract.request import Stage
+from distillery_contract.size import Architecture
+from distillery_operator import jobs, measurements
+from distillery_operator.decide import Launch
+from distillery_operator.errors import NotFound
+from distillery_operator.resources import Experiment, Parameter, Spec
+from distillery_operator.study import Study
+from distillery_operator.trials import Preparation, Trial
+
+SHAPING = ("initialization", "n_layers", "n_heads", "hidden_size")
+"""The hyperparameters that decide a student's size."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would happen.
+
+    Attributes:
+        sources: architectures of the teacher and, if named, of the pretrained student.
+        smallest, largest: parameter counts at the ends of the search space; None if it describes no
+            student at all.
+        impossible: one sentence per kind of shape in the space that describes no student.
+        suggestions: the first trials: baselines, then the sampler's.
+    """
+
+    sources: Mapping[str, Architecture]
+    smallest: int | None
+    largest: int | None
+    impossible: tuple[str, ...]
+    suggestions: tuple[Trial, ...]
+
+
+async def plan(experiment: Experiment, workspace: Path, count: int, now: float) -> Plan:
+    """Work out the plan.
+
+    Raises:
+        NotFound: the teacher or the student model cannot be read; the message is the trainer's.
+    """
+    sources = describe(experiment, workspace)
+    sizes, impossible = sizes_of(experiment.spec, sources)
+    with tempfile.TemporaryDirectory() as folder:
+        study = Study(f"sqlite:///{folder}/study.db", experiment, now)
+        await study.keep(Preparation("planned", {}, sources))
+        await study.ask(experiment.spec, min(count, experiment.spec.max_trials), now)
+        _, _, trials = await study.load()
+        await study.close()
+    return Plan(sources, min(sizes, default=None), max(sizes, default=None), impossible, trials)
+
+
+def describe(experiment: Experiment, workspace: Path) -> Mapping[str, Architecture]:
+    """Ask the trainer for the dimensions of the models that an experiment names.
+
+    Raises:
+        NotFound: they cannot be read; the message is the trainer's.
+    """
+    request = jobs.order(experiment, Launch(Stage.DESCRIBE, 0, 1), None)
+    with tempfile.NamedTemporaryFile() as message:
+        environment = {
+            **os.environ,
+            wire.REQUEST: request.to_json(),
+            wire.METRICS_PORT: "0",
+            wire.TERMINATION_MESSAGE: message.name,
+        }
+        ended = subprocess.run(
+            [sys.executable, "-m", "distillery_trainer"],
+            cwd=workspace,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        report = measurements.parse(
+            Path(message.name).read_text(), measurements.TERMINATION_MESSAGE
+        )
+    if ended.returncode != wire.Exit.OK or report is None:
+        said = (report.message if report else "") or ended.stderr.strip()[-500:]
+        raise NotFound(f"the models cannot be read: {said}")
+    return report.sources
+
+
+def sizes_of(spec: Spec, sources: Mapping[str, Architecture]) -> tuple[list[int], tuple[str, ...]]:
+    """Return the parameter counts of all shapes in the search space, and why some describe no student."""
+    counts, impossible = [], []
+    for shape in _shapes(spec):
+        try:
+            counts.append(size.student_size(sources, {**spec.training, **shape}))
+        except ValueError as error:
+            impossible.append(str(error))
+    return counts, tuple(sorted(set(impossible)))
+
+
+def _shapes(spec: Spec) -> Iterator[dict[str, Value]]:
+    axes = [parameter for parameter in spec.parameters if parameter.name in SHAPING]
+    for values in itertools.product(*(_axis(parameter) for parameter in axes)):
+        yield {axis.name: value for axis, value in zip(axes, values, strict=True)}
+
+
+def _axis(parameter: Parameter) -> list[Value]:
+    if parameter.type is Kind.CATEGORICAL:
+        return list(parameter.choices or [])
+    assert parameter.low is not None
+    assert parameter.high is not None
+    return list(range(int(parameter.low), int(parameter.high) + 1, int(parameter.step or 1)))

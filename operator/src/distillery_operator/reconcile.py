@@ -1,0 +1,162 @@
+"""Gather, decide, apply: one pass over an experiment. Read this after ``decide``.
+
+A pass reads the world through three ports, asks :func:`decide.decide` what is missing, and does
+that. It keeps nothing: the command line and the operator call it whenever something may have
+changed, and once more after a pass that did something.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from distillery_contract.request import Request, Stage
+from distillery_operator import decide, jobs, status
+from distillery_operator.decide import Action, Ask, Collect, Halt, Keep, Launch, Record, Tell
+from distillery_operator.resources import Experiment, Spec, Status
+from distillery_operator.trials import (
+    Attempt,
+    Observation,
+    Point,
+    Preparation,
+    Report,
+    State,
+    Trial,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Runner(Protocol):
+    """Starts, lists and stops attempts: batch/v1 Jobs on a cluster, subprocesses on one machine."""
+
+    async def list(self) -> Sequence[Attempt]:
+        """Return every attempt of the experiment, live or ended."""
+
+    async def start(self, launch: Launch, request: Request) -> None:
+        """Start an attempt; one that exists already stays as it is."""
+
+    async def stop(self, attempt: Attempt) -> None:
+        """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
+
+    async def collect(self, trial: int) -> None:
+        """Remove the model and the checkpoints of a trial."""
+
+
+class Measurements(Protocol):
+    """Reads what attempts expose."""
+
+    async def read(self, attempt: Attempt) -> Report | None:
+        """Return the newest report of an attempt, or None."""
+
+
+class Study(Protocol):
+    """Keeps suggestions and results."""
+
+    async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
+        """Return when the study began, what was prepared, and all trials in their order."""
+
+    async def keep(self, preparation: Preparation) -> None:
+        """Store what the preparation found."""
+
+    async def ask(self, spec: Spec, count: int, now: float) -> None:
+        """Store further suggestions."""
+
+    async def record(self, number: int, point: Point) -> None:
+        """Add an evaluation to a learning curve."""
+
+    async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
+        """Store how a trial ended."""
+
+    async def collect(self, number: int) -> None:
+        """Store that a trial's model is gone."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The world of one experiment."""
+
+    runner: Runner
+    measurements: Measurements
+    study: Study
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass saw and did. ``actions`` not empty: look again at once."""
+
+    seen: Observation
+    actions: Sequence[Action]
+    status: Status
+
+
+async def reconcile(
+    experiment: Experiment, ports: Ports, before: Status | None, now: float
+) -> Pass:
+    """Bring an experiment one step closer to what is wanted.
+
+    Args:
+        experiment: what is wanted.
+        ports: the world.
+        before: the status written last.
+        now: seconds since the epoch.
+    """
+    seen = await observe(ports, now)
+    actions = decide.decide(experiment.spec, seen)
+    for action in actions:
+        await apply(experiment, ports, seen, action)
+    return Pass(seen, actions, status.derive(experiment, seen, before))
+
+
+async def observe(ports: Ports, now: float) -> Observation:
+    """Gather everything that a decision rests on; reports only of attempts that still matter."""
+    started, preparation, trials = await ports.study.load()
+    attempts = await ports.runner.list()
+    running = {trial.number for trial in trials if trial.state is State.RUNNING}
+    asked = [a for a in attempts if _matters(a, running, preparation)]
+    reports = await asyncio.gather(*(ports.measurements.read(attempt) for attempt in asked))
+    return Observation(
+        now=now,
+        started=started,
+        preparation=preparation,
+        trials=trials,
+        attempts=tuple(attempts),
+        reports={
+            (attempt.stage, attempt.trial, attempt.number): report
+            for attempt, report in zip(asked, reports, strict=True)
+            if report is not None
+        },
+    )
+
+
+async def apply(experiment: Experiment, ports: Ports, seen: Observation, action: Action) -> None:
+    """Carry out one action. Each is idempotent: a pass that was killed is repeated by the next."""
+    name, study, runner = experiment.metadata.name, ports.study, ports.runner
+    match action:
+        case Launch(stage, number, attempt):
+            trial = seen.trials[number] if stage is Stage.TRAIN else None
+            log.info("%s: start %s of trial %d, attempt %d", name, stage, number, attempt)
+            await runner.start(action, jobs.order(experiment, action, trial))
+        case Halt(halted, reason):
+            log.info("%s: stop trial %d: %s", name, halted.trial, reason)
+            await runner.stop(halted)
+        case Keep(preparation):
+            log.info("%s: data and teacher are prepared as %s", name, preparation.key[:12])
+            await study.keep(preparation)
+        case Record(number, point):
+            await study.record(number, point)
+        case Tell(number, state, reason, message):
+            log.info("%s: trial %d is %s: %s: %s", name, number, state, reason, message)
+            await study.tell(experiment.spec, action, jobs.model(experiment, number), seen.now)
+        case Ask(count):
+            await study.ask(experiment.spec, count, seen.now)
+        case Collect(number):
+            log.info("%s: remove the model of trial %d, which is off the front", name, number)
+            await runner.collect(number)
+            await study.collect(number)
+
+
+def _matters(attempt: Attempt, running: set[int], preparation: Preparation | None) -> bool:
+    """Tell whether a decision can depend on what an attempt exposes."""
+    return attempt.trial in running if attempt.stage is Stage.TRAIN else preparation is None

@@ -1,0 +1,386 @@
+"""EDGE: the study of an experiment, kept by Optuna. Only importer of optuna.
+
+The storage holds what was suggested and every finished result. A suggestion is computed on a study
+in memory and stored by one transaction with all its parameters, so that a kill leaves either no
+trial or a whole one. One process writes; its list of trials in memory mirrors the storage and is
+read anew after every error.
+"""
+
+import asyncio
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from typing import Any, Final, ParamSpec, TypeVar
+
+import optuna
+import sqlalchemy
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from distillery_contract import size
+from distillery_contract.metrics import Direction
+from distillery_contract.parameters import Kind, Value
+from distillery_operator import decide, judge
+from distillery_operator.errors import StudyMismatch
+from distillery_operator.resources import Baseline, Experiment, Parameter, SamplerType, Spec
+from distillery_operator.trials import Point, Preparation, Report, State, Trial
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CURVE_LIMIT: Final = 200
+"""Points that a stored learning curve has at most."""
+
+OPTUNA_DIRECTION: Final = {
+    Direction.MAXIMIZE: StudyDirection.MAXIMIZE,
+    Direction.MINIMIZE: StudyDirection.MINIMIZE,
+}
+
+OPTUNA_STATE: Final = {
+    State.RUNNING: TrialState.RUNNING,
+    State.COMPLETED: TrialState.COMPLETE,
+    State.INFEASIBLE: TrialState.COMPLETE,  # with a violated constraint: a FAIL teaches no sampler
+    State.FAILED: TrialState.FAIL,
+}
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Study:
+    """Ask, tell and load, for one experiment. Methods run in one thread of their own: the storage's sessions belong to it."""
+
+    def __init__(self, url: str, experiment: Experiment, now: float) -> None:
+        """Open the study, or create it.
+
+        Args:
+            url: of the database, as SQLAlchemy reads it.
+            experiment: names the study; its search space and objectives must be those that the
+                study was made for.
+            now: seconds since the epoch, the start of a study that is created.
+
+        Raises:
+            StudyMismatch: the study was made for another search space or other objectives.
+        """
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="study")
+        self._worker.submit(self._open, url, experiment, now).result()
+
+    async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
+        """Return when the study began, what was prepared, and all trials in their order."""
+        return self._started, self._preparation, tuple(self._trials)
+
+    async def keep(self, preparation: Preparation) -> None:
+        """Store what the preparation found."""
+        await self._run(self._keep, preparation)
+
+    async def ask(self, spec: Spec, count: int, now: float) -> None:
+        """Store further suggestions: baselines that have no trial yet, then the sampler's."""
+        await self._run(self._ask, spec, count, now)
+
+    async def record(self, number: int, point: Point) -> None:
+        """Add an evaluation to the learning curve of a trial that has not ended."""
+        await self._run(self._record, number, point)
+
+    async def tell(self, spec: Spec, ending: decide.Tell, model: str | None, now: float) -> None:
+        """Store how a trial ended. A trial that has ended stays as it is."""
+        await self._run(self._tell, spec, ending, model, now)
+
+    async def collect(self, number: int) -> None:
+        """Store that a trial's model is gone."""
+        await self._run(self._collect, number)
+
+    async def close(self) -> None:
+        """Give the database's connections back."""
+        await self._run(self._engine.dispose)
+        self._worker.shutdown()
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        def guarded() -> T:
+            try:
+                return function(*args, **kwargs)
+            except Exception:
+                self._read()  # the write may or may not have reached the storage
+                raise
+
+        return await asyncio.get_running_loop().run_in_executor(self._worker, guarded)
+
+    def _open(self, url: str, experiment: Experiment, now: float) -> None:
+        arguments = {"timeout": 60.0} if url.startswith("sqlite") else {}
+        self._storage = optuna.storages.RDBStorage(
+            url, engine_kwargs={"pool_pre_ping": True, "connect_args": arguments}
+        )
+        self._engine = self._storage.engine
+        if (
+            self._engine.dialect.name == "sqlite"
+        ):  # WAL: readers such as `distillery report` never block the writer
+            with self._engine.connect() as connection:
+                connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
+        self._study = optuna.create_study(
+            study_name=experiment.metadata.name,
+            storage=self._storage,
+            directions=directions(experiment.spec),
+            load_if_exists=True,
+        )
+        attributes = self._study.user_attrs
+        space = _space(experiment.spec)
+        if attributes.get("space", space) != space:
+            raise StudyMismatch(
+                f"the study {experiment.metadata.name!r} was made for another search space or other objectives;"
+                " these are immutable, so give the experiment another name"
+            )
+        if "started" not in attributes:
+            self._study.set_user_attr("space", space)
+            self._study.set_user_attr("started", now)
+        self._read()
+
+    def _read(self) -> None:
+        attributes = self._study.user_attrs
+        self._started = float(attributes["started"])
+        self._collected = set(attributes.get("collected", []))
+        stored = attributes.get("preparation")
+        self._preparation = _preparation(stored) if stored else None
+        self._trials = [
+            _trial(frozen.number, frozen.user_attrs, self._collected)
+            for frozen in self._study.get_trials(deepcopy=False)
+        ]
+
+    def _keep(self, preparation: Preparation) -> None:
+        self._study.set_user_attr("preparation", asdict(preparation))
+        self._preparation = preparation
+
+    def _ask(self, spec: Spec, count: int, now: float) -> None:
+        mirror = in_memory(spec, self._trials)
+        known = {trial.baseline for trial in self._trials}
+        baselines = [b for b in spec.baselines if b.name not in known]
+        for _ in range(count):
+            number = len(self._trials)
+            if baselines:
+                suggestion = self._baseline(spec, baselines.pop(0))
+            else:
+                mirror.sampler = sampler(spec, number)
+                searched = mirror.ask(distributions(spec)).params
+                suggestion = {"parameters": {**spec.training, **searched}, "baseline": None}
+            suggestion |= {"started": now, "parameter_count": self._size(suggestion["parameters"])}
+            trial = _trial(number, {"suggestion": suggestion}, self._collected)
+            self._study.add_trial(_frozen(spec, trial, user_attrs={"suggestion": suggestion}))
+            self._trials.append(trial)
+            if trial.baseline:
+                mirror.add_trial(_frozen(spec, trial))
+
+    def _baseline(self, spec: Spec, baseline: Baseline) -> dict[str, Any]:
+        return {"parameters": {**spec.training, **baseline.parameters}, "baseline": baseline.name}
+
+    def _size(self, parameters: Mapping[str, Value]) -> int | None:
+        if self._preparation is None:
+            return None
+        try:
+            return size.student_size(self._preparation.sources, parameters)
+        except ValueError:  # no such student: decide ends the trial with the reason
+            return None
+
+    def _record(self, number: int, point: Point) -> None:
+        curve = thin((*self._trials[number].curve, point))
+        self._set(number, "curve", [asdict(p) for p in curve])
+        self._trials[number] = replace(self._trials[number], curve=curve)
+
+    def _tell(self, spec: Spec, ending: decide.Tell, model: str | None, now: float) -> None:
+        before = self._trials[ending.trial]
+        if before.state is not State.RUNNING:
+            return
+        trial = replace(before, **_ending(before, ending, model, now))
+        stored = {k: getattr(trial, k) for k in ENDING_FIELDS}
+        self._set(ending.trial, "ending", stored)
+        if trial.state is State.FAILED:
+            self._study.tell(ending.trial, state=TrialState.FAIL)
+        else:
+            handle = optuna.trial.Trial(self._study, self._id(ending.trial))
+            present = handle.constraints
+            for name, violation in sorted(judge.violations(spec, trial).items()):
+                if name not in present:
+                    handle.set_constraint(name, violation)
+            self._study.tell(ending.trial, values(spec, trial))
+        self._trials[ending.trial] = trial
+
+    def _collect(self, number: int) -> None:
+        self._collected.add(number)
+        self._study.set_user_attr("collected", sorted(self._collected))
+        self._trials[number] = replace(self._trials[number], model=None)
+
+    def _set(self, number: int, key: str, value: object) -> None:
+        self._storage.set_trial_user_attr(self._id(number), key, json.loads(json.dumps(value)))
+
+    def _id(self, number: int) -> int:
+        study = self._storage.get_study_id_from_name(self._study.study_name)
+        return self._storage.get_trial_id_from_study_id_trial_number(study, number)
+
+
+ENDING_FIELDS: Final = (
+    "state",
+    "reason",
+    "message",
+    "metrics",
+    "source",
+    "seconds",
+    "model",
+    "ended",
+)
+
+
+def thin(curve: tuple[Point, ...]) -> tuple[Point, ...]:
+    """Return a curve with every second point gone once it exceeds the limit; first and last stay."""
+    return curve if len(curve) <= CURVE_LIMIT else (*curve[:-1:2], curve[-1])
+
+
+def directions(spec: Spec) -> list[StudyDirection]:
+    """Return the objectives' directions as Optuna names them."""
+    return [OPTUNA_DIRECTION[objective.direction] for objective in spec.objectives]
+
+
+def distributions(spec: Spec) -> dict[str, BaseDistribution]:
+    """Return the search space as Optuna describes it."""
+    return {parameter.name: _distribution(parameter) for parameter in spec.parameters}
+
+
+def sampler(spec: Spec, number: int) -> BaseSampler:
+    """Return the sampler of one suggestion. Its seed derives from the trial's number: a restart asks for the same again."""
+    digest = hashlib.sha256(f"{spec.sampler.seed}/{number}".encode()).digest()
+    seed = int.from_bytes(digest[:4], "big")
+    if spec.sampler.type is SamplerType.RANDOM:
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=spec.sampler.startup_trials)
+
+
+def in_memory(spec: Spec, trials: Sequence[Trial]) -> optuna.Study:
+    """Return a study in memory with these trials, their constraints judged by the spec of today."""
+    study = optuna.create_study(directions=directions(spec))
+    study.add_trials([_frozen(spec, trial) for trial in trials])
+    return study
+
+
+def values(spec: Spec, trial: Trial) -> list[float]:
+    """Return a trial's objectives; what was never measured counts as the worst."""
+    return [judge.measured(trial, objective.metric) for objective in spec.objectives]
+
+
+def importances(spec: Spec, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
+    """Return how much each parameter matters, per objective, by PED-ANOVA; empty before there are enough trials."""
+    told = [t for t in trials if t.state in (State.COMPLETED, State.INFEASIBLE)]
+    told = [t for t in told if set(distributions(spec)) <= set(_inside(spec, t.parameters))]
+    if len(told) < max(4, len(spec.parameters)):
+        return {}
+    study, found = in_memory(spec, told), {}
+    for column, objective in enumerate(spec.objectives):
+        sign = (
+            -1.0 if objective.direction is Direction.MAXIMIZE else 1.0
+        )  # PED-ANOVA takes low for good
+
+        def target(frozen: optuna.trial.FrozenTrial, c: int = column, s: float = sign) -> float:
+            return s * float(frozen.values[c])
+
+        if len({target(t) for t in study.get_trials(deepcopy=False)}) > 1:
+            found[objective.metric] = optuna.importance.get_param_importances(study, target=target)
+    return found
+
+
+def _space(spec: Spec) -> dict[str, Any]:
+    """Return what is immutable, in the form that is stored."""
+    objectives = [{"metric": o.metric, "direction": str(o.direction)} for o in spec.objectives]
+    return {
+        "objectives": objectives,
+        "parameters": [p.model_dump(mode="json") for p in spec.parameters],
+    }
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    if parameter.type is Kind.CATEGORICAL:
+        return CategoricalDistribution(list(parameter.choices or []))
+    low, high = parameter.low, parameter.high
+    assert low is not None
+    assert high is not None
+    if parameter.type is Kind.INT:
+        return IntDistribution(
+            int(low), int(high), log=parameter.log, step=int(parameter.step or 1)
+        )
+    return FloatDistribution(low, high, log=parameter.log, step=parameter.step)
+
+
+def _inside(spec: Spec, parameters: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the parameters that lie in the search space; a baseline's others are no part of the study's model."""
+    return {
+        p.name: parameters[p.name] for p in spec.parameters if _contains(p, parameters.get(p.name))
+    }
+
+
+def _contains(parameter: Parameter, value: Value | None) -> bool:
+    if parameter.type is Kind.CATEGORICAL:
+        return value in (parameter.choices or [])
+    if value is None or isinstance(value, str) or parameter.low is None or parameter.high is None:
+        return False
+    steps = (value - parameter.low) / parameter.step if parameter.step else 0
+    return parameter.low <= value <= parameter.high and math.isclose(
+        steps, round(steps), abs_tol=1e-8
+    )
+
+
+def _frozen(
+    spec: Spec, trial: Trial, user_attrs: dict[str, Any] | None = None
+) -> optuna.trial.FrozenTrial:
+    inside, space, state = (
+        _inside(spec, trial.parameters),
+        distributions(spec),
+        OPTUNA_STATE[trial.state],
+    )
+    complete = state is TrialState.COMPLETE
+    return create_trial(
+        state=state,
+        params=dict(inside),
+        distributions={name: space[name] for name in inside},
+        values=values(spec, trial) if complete else None,
+        constraints=dict(sorted(judge.violations(spec, trial).items())) if complete else None,
+        user_attrs=user_attrs,
+    )
+
+
+def _trial(number: int, attributes: Mapping[str, Any], collected: set[int]) -> Trial:
+    """Rebuild a trial from what is stored with it."""
+    suggestion, ending = attributes["suggestion"], dict(attributes.get("ending", {}))
+    if ending:
+        ending["state"] = State(ending["state"])
+        ending["model"] = None if number in collected else ending["model"]
+    curve = tuple(Point(**point) for point in attributes.get("curve", []))
+    return Trial(number=number, curve=curve, **suggestion, **ending)
+
+
+def _ending(before: Trial, ending: decide.Tell, model: str | None, now: float) -> dict[str, Any]:
+    report: Report = ending.report
+    known = (
+        {} if before.parameter_count is None else {"parameter_count": float(before.parameter_count)}
+    )
+    measured = {k: v for k, v in report.metrics.items() if math.isfinite(v)}
+    return {
+        "state": ending.state,
+        "reason": str(ending.reason),
+        "message": ending.message,
+        "metrics": {**measured, **known},
+        "source": report.source,
+        "seconds": ending.seconds,
+        "model": model if ending.state is State.COMPLETED else None,
+        "ended": now,
+    }
+
+
+def _preparation(stored: Mapping[str, Any]) -> Preparation:
+    sources = {
+        name: size.Architecture(**{**s, "family": size.Family(s["family"])})
+        for name, s in stored["sources"].items()
+    }
+    return Preparation(stored["key"], stored["teacher"], sources)

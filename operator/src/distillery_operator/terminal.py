@@ -1,0 +1,189 @@
+"""EDGE: what a person sees of a run in a terminal. Only importer of rich."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from distillery_contract.metrics import EVALUATIONS
+from distillery_contract.request import Stage
+from distillery_operator import judge, status
+from distillery_operator.reconcile import Pass
+from distillery_operator.resources import Experiment, FrontPoint, Spec, Status
+from distillery_operator.trials import Observation, State, Trial
+
+
+class View:
+    """Shows a run: a live picture where the output is a terminal, a line per event where it is a file or a pipe."""
+
+    def __init__(self, console: Console, experiment: Experiment) -> None:
+        self._console = console
+        self._experiment = experiment
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._ended: set[int] = set()
+        self._running: set[int] = set()
+        self._conditions: dict[str, str] = {}
+        if self._live:
+            self._live.start()
+
+    def show(self, result: Pass) -> None:
+        """Show the state after a pass."""
+        self._tell_events(result)
+        if self._live:
+            self._live.update(_picture(self._experiment, result), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last picture standing."""
+        if self._live:
+            self._live.stop()
+
+    def _tell_events(self, result: Pass) -> None:
+        """Say once what has changed; these lines stay above the live picture."""
+        spec, say = self._experiment.spec, self._console.print
+        for condition in result.status.conditions:
+            if self._conditions.get(condition.type) != condition.reason:
+                self._conditions[condition.type] = condition.reason
+                say(
+                    _line(
+                        f"{condition.type}={condition.status} {condition.reason}: {condition.message}"
+                    )
+                )
+        for trial in result.seen.trials:
+            if trial.state is State.RUNNING and trial.number not in self._running:
+                self._running.add(trial.number)
+                say(_line(suggestion(spec, trial)))
+            if trial.state is not State.RUNNING and trial.number not in self._ended:
+                self._ended.add(trial.number)
+                say(_line(f"{_name(trial)} {outcome(spec, trial)}"))
+
+
+def suggestion(spec: Spec, trial: Trial) -> str:
+    """Return what a trial tries, in one line: its size and the hyperparameters that are not fixed."""
+    fixed = spec.training
+    shown = {k: v for k, v in trial.parameters.items() if k not in fixed or v != fixed[k]}
+    count = trial.parameter_count
+    size = f"{count:,} parameters; " if count is not None else ""
+    return f"{_name(trial)} tries {size}{_numbers(shown)}"
+
+
+def outcome(spec: Spec, trial: Trial) -> str:
+    """Return how a trial ended, in one line."""
+    values = _numbers(
+        {o.metric: trial.metrics[o.metric] for o in spec.objectives if o.metric in trial.metrics}
+    )
+    if status.state(spec, trial) is State.COMPLETED:
+        return f"ended after {trial.seconds:.0f} s: {values}"
+    verdict = judge.verdict(spec, trial)
+    return f"is {status.state(spec, trial)} ({verdict.reason}): {verdict.message[:200]}; {values}"
+
+
+def remaining_seconds(spec: Spec, seen: Observation) -> float | None:
+    """Estimate the time until all trials have ended, from those that have; None before the first."""
+    ended = [trial.seconds for trial in seen.trials if trial.seconds > 0]
+    if not ended:
+        return None
+    begun = {(a.trial): seen.now - (a.started or seen.now) for a in seen.attempts if a.live}
+    mean = sum(ended) / len(ended)
+    told = sum(trial.state is not State.RUNNING for trial in seen.trials)
+    work = mean * (spec.max_trials - told) - sum(min(age, mean) for age in begun.values())
+    return max(0.0, work / spec.parallelism)
+
+
+def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> Table:
+    """Return the front as a table: objectives, the two halves of exact, hyperparameters."""
+    table = Table(title="Pareto front", title_justify="left")
+    names = [o.metric for o in spec.objectives]
+    names += [
+        m for m in ("HasAns_exact", "NoAns_exact") if spec.data.unanswerable and m not in names
+    ]
+    table.add_column("trial", justify="right")
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("parameters", overflow="fold")
+    for point in points:
+        label = f"{point.trial}{' (knee)' if point.trial == knee else ''}"
+        shown = [
+            _number(name, point.metrics[name]) if name in point.metrics else "" for name in names
+        ]
+        settings = _numbers(point.parameters)
+        table.add_row(
+            label, *shown, f"{point.baseline}: {settings}" if point.baseline else settings
+        )
+    return table
+
+
+def show_status(console: Console, experiment: Experiment, found: Status) -> None:
+    """Print a status: conditions, counts, the front."""
+    for condition in found.conditions:
+        console.print(
+            Text(f"{condition.type}={condition.status} {condition.reason}: {condition.message}")
+        )
+    console.print(Text(_counts(found)))
+    if found.teacher:
+        console.print(Text(f"teacher: {_numbers(found.teacher)}"))
+    if found.front:
+        console.print(front_table(experiment.spec, found.front, found.knee))
+
+
+def _picture(experiment: Experiment, result: Pass) -> Group:
+    spec, found = experiment.spec, result.status
+    left = remaining_seconds(spec, result.seen)
+    head = f"{experiment.metadata.name}: {_counts(found)}"
+    if left is not None and found.completion_time is None:
+        head += f", about {_duration(left)} left"
+    parts: list[Text | Progress | Table] = [Text(head, style="bold")]
+    bars = Progress(
+        TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:>3.0f} %")
+    )
+    for attempt in result.seen.attempts:
+        if attempt.live:
+            report = result.seen.reports.get((attempt.stage, attempt.trial, attempt.number))
+            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else str(attempt.stage)
+            shown = report.metrics if report else {}
+            metrics = {o.metric: shown[o.metric] for o in spec.objectives if o.metric in shown}
+            step = f" step {report.step}/{report.steps}" if report and report.steps else ""
+            ratio = report.progress if report else None
+            bars.add_task(f"{what}{step} {_numbers(metrics)}", total=1.0, completed=ratio or 0.0)
+    parts.append(bars)
+    if found.front:
+        parts.append(front_table(spec, found.front[:12], found.knee))
+    return Group(*parts)
+
+
+def _counts(found: Status) -> str:
+    t = found.trials
+    ended = t.total - t.running
+    return (
+        f"{ended} trials ended ({t.completed} feasible, {t.infeasible} infeasible, {t.failed} failed),"
+        f" {t.running} running, front {found.front_size}"
+    )
+
+
+def _name(trial: Trial) -> str:
+    return f"trial {trial.number}" + (f" (baseline {trial.baseline})" if trial.baseline else "")
+
+
+def _numbers(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {_number(name, value)}" for name, value in values.items())
+
+
+def _number(name: str, value: object) -> str:
+    if name == "parameter_count" and isinstance(value, int | float):
+        return f"{value:,.0f}"
+    if name in EVALUATIONS and isinstance(value, float):
+        return f"{value:.2f}" if EVALUATIONS[name].unit == "percent" else f"{value:.4g}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _line(text: str) -> Text:
+    return Text(f"{time.strftime('%H:%M:%S')} {text}")
