@@ -1,0 +1,145 @@
+"""Small real models and data that several tests share."""
+
+import json
+import os
+import random
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read at import: no test reaches for the hub
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest
+import tokenizers
+import torch
+import transformers
+from tokenizers import models, normalizers, pre_tokenizers, trainers
+
+from distillery_trainer.data import Answer, Question
+
+CITIES = ["Lima", "Oslo", "Cairo", "Quito", "Tunis", "Riga", "Accra", "Hanoi", "Sofia", "Minsk"]
+FACTS = {
+    "population": "people",
+    "elevation": "metres",
+    "area": "square miles",
+    "rainfall": "inches",
+}
+
+
+def make_questions(count: int, seed: int) -> list[Question]:
+    """Return questions about numbers in paragraphs of two cities; every third is unanswerable."""
+    random_ = random.Random(seed)
+    questions = []
+    for i in range(count):
+        city, other = random_.sample(CITIES, 2)
+        stated, asked = random_.sample(list(FACTS), 2)
+        value = f"{random_.randrange(1, 10**6):,} {FACTS[stated]}"
+        context = f"{other} is a city. The {stated} of {city} is {value}. People like {other}, too."
+        answers: tuple[Answer, ...] = (Answer(value, context.index(value)),)
+        if i % 3 == 2:
+            stated, answers = asked, ()
+        text = f"What is the {stated} of {city}?"
+        questions.append(Question(f"{seed}-{i}", context, text, answers))
+    return questions
+
+
+def write_squad(path: Path, questions: list[Question]) -> Path:
+    """Write questions as SQuAD 2.0's official JSON, one article with a paragraph for each."""
+    paragraphs = [
+        {
+            "context": q.context,
+            "qas": [
+                {
+                    "id": q.id,
+                    "question": q.question,
+                    "answers": [{"text": a.text, "answer_start": a.start} for a in q.answers],
+                    "is_impossible": not q.answers,
+                }
+            ],
+        }
+        for q in questions
+    ]
+    document = {"version": "v2.0", "data": [{"title": "Cities", "paragraphs": paragraphs}]}
+    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def make_tokenizer(texts: list[str]) -> transformers.PreTrainedTokenizerFast:
+    """Train a lower-casing WordPiece tokenizer as BERT has it."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=300, special_tokens=special, show_progress=False, limit_alphabet=100
+    )
+    backend.train_from_iterator(texts, trainer)
+    vocabulary = backend.get_vocab()
+    return transformers.BertTokenizerFast(vocab=vocabulary, do_lower_case=True)
+
+
+def make_model(folder: Path, family: str, tokenizer: transformers.PreTrainedTokenizerFast) -> Path:
+    """Write a random model of a family (``bert`` or ``distilbert``) with its tokenizer."""
+    torch.manual_seed(0)
+    size = {"vocab_size": len(tokenizer), "max_position_embeddings": 128}
+    if family == "bert":
+        config = transformers.BertConfig(
+            hidden_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=64,
+            initializer_range=0.3,  # wide, so that logits differ visibly between inputs
+            **size,
+        )
+        model = transformers.BertForQuestionAnswering(config)
+    else:
+        config = transformers.DistilBertConfig(
+            dim=32, n_layers=2, n_heads=4, hidden_dim=64, initializer_range=0.3, **size
+        )
+        model = transformers.DistilBertForQuestionAnswering(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Spend one core: more threads than free cores make a step ten times slower."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_questions() -> list[Question]:
+    """90 questions for training; a third is unanswerable."""
+    return make_questions(90, seed=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_squad_files(
+    tmp_path_factory: pytest.TempPathFactory, tiny_questions: list[Question]
+) -> tuple[Path, Path]:
+    """Official JSON files: ``tiny_questions`` to train on, 30 other questions to validate."""
+    folder = tmp_path_factory.mktemp("squad")
+    train = write_squad(folder / "train.json", tiny_questions)
+    return train, write_squad(folder / "validation.json", make_questions(30, seed=2))
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tiny_questions: list[Question]) -> transformers.PreTrainedTokenizerFast:
+    """A lower-casing WordPiece tokenizer that knows the questions' words."""
+    return make_tokenizer([text for q in tiny_questions for text in (q.context, q.question)])
+
+
+@pytest.fixture(scope="session")
+def tiny_teacher(
+    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerFast
+) -> Path:
+    """Folder of a BERT for question answering: 3 layers, width 32, 4 heads, 128 positions."""
+    return make_model(tmp_path_factory.mktemp("teacher"), "bert", tiny_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert(
+    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerFast
+) -> Path:
+    """Folder of a DistilBERT for question answering with the same tokenizer, 2 layers."""
+    return make_model(tmp_path_factory.mktemp("distilbert"), "distilbert", tiny_tokenizer)

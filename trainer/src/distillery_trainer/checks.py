@@ -1,0 +1,133 @@
+"""Every reason to refuse questions, tokenizers or a teacher, as pure functions that return faults.
+
+``prepare`` calls them and raises all their sentences at once.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distillery_contract import request
+from distillery_trainer import features
+from distillery_trainer.data import Answer, Question, Split, fault
+
+
+def lengths(data: request.Data, positions: int) -> list[str]:
+    """Return the faults of the settings; ``positions`` is how many tokens every model can take."""
+    least = {"stride": 0, "max_query_length": 1, "max_answer_length": 1, "n_best": 1}
+    found = [
+        f"data.{name} >= {low} must hold, but got {getattr(data, name)}"
+        for name, low in least.items()
+        if getattr(data, name) < low
+    ]
+    if data.max_length > positions:
+        found.append(
+            f"data.max_length <= {positions} must hold, the positions of the models, "
+            f"but got {data.max_length}"
+        )
+    if data.stride >= data.max_length - data.max_query_length - features.SPECIAL_TOKENS:
+        found.append(
+            "data.stride < max_length - max_query_length - 3 must hold, or a window would not "
+            f"advance, but got stride={data.stride}, max_length={data.max_length}, "
+            f"max_query_length={data.max_query_length}"
+        )
+    return found
+
+
+def questions(splits: Mapping[Split, Sequence[Question]], data: request.Data) -> list[str]:
+    """Return everything that keeps questions from serving an experiment."""
+    found = [
+        f"{split}: {sentence}"
+        for split, members in splits.items()
+        for sentence in _split(members, data.unanswerable)
+    ]
+    seen = Counter(name for members in splits.values() for name in {q.id for q in members})
+    shared = [repr(name) for name, count in seen.items() if count > 1]
+    return found + fault("an id must not be in two splits", shared)
+
+
+def _split(members: Sequence[Question], unanswerable: bool) -> list[str]:
+    silent = [repr(q.id) for q in members if not q.answers]
+    found = []
+    if len(silent) == len(members):
+        found.append(f"some questions must have an answer, but none of {len(members)} has")
+    if unanswerable and not silent:
+        found.append(
+            "some questions must have no answer, for data.unanswerable is true, "
+            f"but all {len(members)} have one"
+        )
+    if not unanswerable:
+        rule = "every question must have an answer, for data.unanswerable is false"
+        found += fault(rule, silent)
+    strays = [
+        f"{q.id!r} ({answer.text!r} at {answer.start})"
+        for q in members
+        for answer in q.answers
+        if not _stands(answer, q.context)
+    ]
+    found += fault("an answer must stand in its context at its answer_start", strays)
+    repeated = [repr(name) for name, count in Counter(q.id for q in members).items() if count > 1]
+    return found + fault("ids must be unique", repeated)
+
+
+def _stands(answer: Answer, context: str) -> bool:
+    there = context[answer.start : answer.start + len(answer.text)] == answer.text
+    return there and answer.start >= 0 and bool(answer.text.strip())
+
+
+def lost(split: Split, members: Sequence[Question]) -> list[str]:
+    """Return the fault of answerable questions that no window has the answer of."""
+    rule = f"{split}: an answer must lie in at least one window of its question"
+    return fault(rule, [f"{q.id!r} ({q.answers[0].text!r})" for q in members])
+
+
+def tokenizer(found: Any, vocab_size: int, where: str) -> list[str]:
+    """Return what keeps a tokenizer from cutting windows for a model of ``vocab_size``."""
+    if not found.is_fast:
+        return [f"{where}: the tokenizer must be a fast one, but got {type(found).__name__}"]
+    faults = []
+    missing = [n for n in ("cls", "sep", "pad") if getattr(found, f"{n}_token_id") is None]
+    faults += fault(f"{where}: the tokenizer must have the tokens cls, sep and pad", missing)
+    most = max(found.get_vocab().values())
+    if most >= vocab_size:
+        faults.append(
+            f"{where}: token ids must be below the model's vocab_size, {vocab_size}, but got {most}"
+        )
+    return faults
+
+
+def same_tokenizers(teacher: Any, student: Any) -> list[str]:
+    """Return how a student's tokenizer differs from the teacher's: in vocabulary or in rules."""
+    ours, theirs = teacher.get_vocab(), student.get_vocab()
+    differ = [
+        f"{token!r} ({ours.get(token)} at the teacher, {theirs.get(token)} at the student)"
+        for token in sorted({**ours, **theirs})
+        if ours.get(token) != theirs.get(token)
+    ]
+    found = fault("student.model must have the teacher's vocabulary", differ)
+    rules, others = _rules(teacher), _rules(student)
+    differ = [f"{n} ({rules[n]}, {others[n]})" for n in rules if rules[n] != others[n]]
+    return found + fault("student.model must have the teacher's rules of tokenisation", differ)
+
+
+def _rules(tokenizer: Any) -> dict[str, Any]:
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    special = {n: getattr(tokenizer, f"{n}_token_id") for n in ("cls", "sep", "pad", "unk")}
+    return {"normalizer": state["normalizer"], "pre_tokenizer": state["pre_tokenizer"], **special}
+
+
+def floor(metrics: Mapping[str, float], least: Mapping[str, float]) -> list[str]:
+    """Return where a teacher's metrics are below their floor, or not measured at all."""
+    found = []
+    for name, value in least.items():
+        if name not in metrics:
+            found.append(
+                f"teacher.floor: {name} must be one of {', '.join(metrics)}, the metrics measured"
+            )
+        elif not metrics[name] >= value:
+            found.append(
+                f"teacher.floor: {name} >= {value:g} must hold, but the teacher has "
+                f"{metrics[name]:.2f}; below its floor it teaches nothing"
+            )
+    return found
