@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(),
         help="folder that the experiment's paths are relative to, and that gets the results (default: here)",
     )
+    parser.add_argument(
+        "--trainer",
+        type=shlex.split,
+        default=local.TRAINER,
+        help="command of a trainer that speaks the contract (default: Distillery's own)",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser(
         "run", help="run an experiment; the same command again goes on where it ended"
@@ -93,7 +101,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     results = arguments.workspace / jobs.results(experiment)
     with local.only_one(results):
         shutil.copyfile(arguments.file, results / "experiment.yaml")
-        last, interrupted = asyncio.run(_loop(experiment, arguments.workspace, console))
+        last, interrupted = asyncio.run(
+            _loop(experiment, arguments.workspace, arguments.trainer, console)
+        )
         page = _write_report(experiment, last.status, last.seen.trials, results / "report.html")
     terminal.show_status(console, experiment, last.status)
     console.print(Text(f"status: {results / 'status.yaml'}\nreport: {page}"))
@@ -103,10 +113,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     return 0 if last.status.front else 1
 
 
-async def _loop(experiment: Experiment, workspace: Path, console: Console) -> tuple[Pass, bool]:
+async def _loop(
+    experiment: Experiment, workspace: Path, trainer: Sequence[str], console: Console
+) -> tuple[Pass, bool]:
     """Reconcile until nothing is left to do. Ctrl-C suspends: running trials write a checkpoint and end."""
     results = workspace / jobs.results(experiment)
-    runner, measured = local.Runner(workspace, experiment), Measurements()
+    runner, measured = local.Runner(workspace, experiment, trainer), Measurements()
     runner.forget_failed_preparation()
     kept = study.Study(_storage(results), experiment, time.time())
     ports, view = Ports(runner, measured, kept), terminal.View(console, experiment)
@@ -159,7 +171,9 @@ def _plan(arguments: argparse.Namespace, console: Console) -> int:
         markup=False,
     )
     found = asyncio.run(
-        plan.plan(experiment, arguments.workspace, arguments.suggestions, time.time())
+        plan.plan(
+            experiment, arguments.workspace, arguments.trainer, arguments.suggestions, time.time()
+        )
     )
     if found.smallest is not None:
         console.print(Text(f"students have {found.smallest:,} to {found.largest:,} parameters"))
@@ -183,7 +197,8 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
     experiment = documents.read_experiment(results / "experiment.yaml")
     found = documents.read_status(results / "status.yaml")
     trials = asyncio.run(_trials(experiment, results))
-    page = _write_report(experiment, found, trials, arguments.output or results / "report.html")
+    output: Path = arguments.output or results / "report.html"
+    page = _write_report(experiment, found, trials, output)
     console.print(Text(str(page)))
     return 0
 
@@ -211,7 +226,8 @@ def _export(arguments: argparse.Namespace, console: Console) -> int:
 
 def _results(arguments: argparse.Namespace) -> Path:
     """Return the results folder of the experiment that is meant."""
-    found = sorted(arguments.workspace.glob("experiments/*/experiment.yaml"), key=os.path.getmtime)
+    workspace: Path = arguments.workspace
+    found = sorted(workspace.glob("experiments/*/experiment.yaml"), key=os.path.getmtime)
     names = [path.parent.name for path in found]
     if arguments.experiment is None and names:
         return found[-1].parent
@@ -219,7 +235,7 @@ def _results(arguments: argparse.Namespace) -> Path:
         wanted = (
             f"no experiment {arguments.experiment!r}" if arguments.experiment else "no experiment"
         )
-        raise NotFound(f"there is {wanted} in {arguments.workspace.resolve()}; known are {names}")
+        raise NotFound(f"there is {wanted} in {workspace.resolve()}; known are {names}")
     return found[names.index(arguments.experiment)].parent
 
 

@@ -135,7 +135,7 @@ def closing(spec: Spec, seen: Observation) -> Closing | None:
     preparing = _attempts(seen, Stage.PREPARE)
     if seen.preparation is None and preparing and not preparing[-1].live:
         step = _follow(spec, preparing, _report(seen, preparing[-1]))
-        if isinstance(step, _End):
+        if isinstance(step, _End) and step.state is not State.COMPLETED:
             return Closing(PREPARATION_FAILED, step.message)
     failed = [trial for trial in seen.trials if trial.state is State.FAILED]
     if len(failed) > spec.max_failed_trials:
@@ -191,10 +191,9 @@ def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _
     """
     last = attempts[-1]
     reason, message = _cause(last, report)
-    if spec.trial_timeout_seconds and sum(a.seconds for a in attempts) > spec.trial_timeout_seconds:
-        if reason is not Reason.COMPLETED:
-            limit = f"the run time of a trial <= {spec.trial_timeout_seconds} s must hold"
-            return _End(State.INFEASIBLE, TIMED_OUT, limit)
+    if reason is Reason.INTERRUPTED and _overtime(spec, sum(a.seconds for a in attempts)):
+        limit = f"the run time of a trial <= {spec.trial_timeout_seconds} s must hold"
+        return _End(State.INFEASIBLE, TIMED_OUT, limit)
     if reason in (Reason.DIVERGED, Reason.OUT_OF_MEMORY, Reason.INFEASIBLE):
         return _End(State.INFEASIBLE, reason, message)
     if reason in (Reason.BAD_REQUEST, Reason.BAD_DATA):
@@ -304,11 +303,15 @@ def _halt(spec: Spec, seen: Observation) -> Iterator[Halt]:
             continue
         if spec.suspend:
             yield Halt(attempt, SUSPENDED)
-        elif attempt.stage is Stage.TRAIN and spec.trial_timeout_seconds:
+        elif attempt.stage is Stage.TRAIN:
             earlier = sum(a.seconds for a in _attempts(seen, attempt.stage, attempt.trial))
             now = seen.now - attempt.started if attempt.started is not None else 0.0
-            if earlier + now > spec.trial_timeout_seconds:
+            if _overtime(spec, earlier + now):
                 yield Halt(attempt, TIMED_OUT)
+
+
+def _overtime(spec: Spec, seconds: float) -> bool:
+    return spec.trial_timeout_seconds is not None and seconds > spec.trial_timeout_seconds
 
 
 def _collect(spec: Spec, seen: Observation) -> Iterator[Collect]:
@@ -316,9 +319,8 @@ def _collect(spec: Spec, seen: Observation) -> Iterator[Collect]:
         return
     kept = {trial.number for trial in pareto.front(spec, seen.trials)}
     for trial in seen.trials:
-        if trial.model and trial.state is not State.RUNNING and not trial.baseline:
-            if trial.number not in kept:
-                yield Collect(trial.number)
+        if trial.model and not trial.baseline and trial.number not in kept:
+            yield Collect(trial.number)
 
 
 def _attempts(seen: Observation, stage: Stage, trial: int = 0) -> list[Attempt]:

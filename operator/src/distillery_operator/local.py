@@ -41,7 +41,17 @@ echo $code > exit.part && mv exit.part exit
 class Runner:
     """Runs the attempts of one experiment below a workspace."""
 
-    def __init__(self, workspace: Path, experiment: Experiment) -> None:
+    def __init__(
+        self, workspace: Path, experiment: Experiment, trainer: Sequence[str] = TRAINER
+    ) -> None:
+        """Look after the attempts of an experiment.
+
+        Args:
+            workspace: working directory of the trainers.
+            experiment: whose attempts.
+            trainer: command line of a program that speaks the contract.
+        """
+        self._trainer = trainer
         self._workspace = workspace.resolve()
         self._experiment = experiment
         self._results = self._workspace / jobs.results(experiment)
@@ -70,7 +80,7 @@ class Runner:
             (folder / "request.json").write_text(document, encoding="utf-8")
             self._devices[folder] = self._device()
             child = subprocess.Popen(
-                ["sh", "-c", ATTEND, "sh", *TRAINER],
+                ["sh", "-c", ATTEND, "sh", *self._trainer],
                 cwd=folder,
                 env=self._environment(folder, document),
                 stdin=subprocess.DEVNULL,

@@ -3,9 +3,8 @@
 import itertools
 import os
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +42,15 @@ class Plan:
     suggestions: tuple[Trial, ...]
 
 
-async def plan(experiment: Experiment, workspace: Path, count: int, now: float) -> Plan:
+async def plan(
+    experiment: Experiment, workspace: Path, trainer: Sequence[str], count: int, now: float
+) -> Plan:
     """Work out the plan.
 
     Raises:
         NotFound: the teacher or the student model cannot be read; the message is the trainer's.
     """
-    sources = describe(experiment, workspace)
+    sources = describe(experiment, workspace, trainer)
     sizes, impossible = sizes_of(experiment.spec, sources)
     with tempfile.TemporaryDirectory() as folder:
         study = Study(f"sqlite:///{folder}/study.db", experiment, now)
@@ -60,7 +61,9 @@ async def plan(experiment: Experiment, workspace: Path, count: int, now: float) 
     return Plan(sources, min(sizes, default=None), max(sizes, default=None), impossible, trials)
 
 
-def describe(experiment: Experiment, workspace: Path) -> Mapping[str, Architecture]:
+def describe(
+    experiment: Experiment, workspace: Path, trainer: Sequence[str]
+) -> Mapping[str, Architecture]:
     """Ask the trainer for the dimensions of the models that an experiment names.
 
     Raises:
@@ -75,7 +78,7 @@ def describe(experiment: Experiment, workspace: Path) -> Mapping[str, Architectu
             wire.TERMINATION_MESSAGE: message.name,
         }
         ended = subprocess.run(
-            [sys.executable, "-m", "distillery_trainer"],
+            trainer,
             cwd=workspace,
             env=environment,
             capture_output=True,

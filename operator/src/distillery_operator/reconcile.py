@@ -148,6 +148,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await study.record(number, point)
         case Tell(number, state, reason, message):
             log.info("%s: trial %d is %s: %s: %s", name, number, state, reason, message)
+            if state is State.INFEASIBLE:  # no use for its checkpoints; a failed trial keeps them
+                await runner.collect(number)
             await study.tell(experiment.spec, action, jobs.model(experiment, number), seen.now)
         case Ask(count):
             await study.ask(experiment.spec, count, seen.now)

@@ -322,8 +322,8 @@ class FrontPoint(Model):
 
     trial: int
     baseline: str | None = None
-    values: dict[str, float] = Field(description="Objectives.")
-    metrics: dict[str, float] = Field(description="All evaluation metrics.")
+    values: dict[str, int | float] = Field(description="Objectives.")
+    metrics: dict[str, int | float] = Field(description="All evaluation metrics.")
     parameters: dict[str, Value]
     model: str | None = Field(
         None, description="Folder of the trained student, relative to the workspace."
@@ -335,7 +335,7 @@ class Best(Model):
 
     objective: str
     trial: int
-    value: float
+    value: int | float
 
 
 class BaselineValues(Model):
@@ -344,7 +344,7 @@ class BaselineValues(Model):
     name: str
     trial: int
     state: str
-    values: dict[str, float] = Field(default_factory=dict)
+    values: dict[str, int | float] = Field(default_factory=dict)
 
 
 class RecentTrial(Model):
@@ -354,7 +354,7 @@ class RecentTrial(Model):
     state: str
     reason: str
     message: str
-    values: dict[str, float] = Field(default_factory=dict)
+    values: dict[str, int | float] = Field(default_factory=dict)
     progress: float | None = None
 
 
@@ -367,7 +367,7 @@ class Status(Model):
     completion_time: str | None = None
     trials: TrialCounts = TrialCounts()
     active: int = 0
-    teacher: dict[str, float] = Field(default_factory=dict)
+    teacher: dict[str, int | float] = Field(default_factory=dict)
     front: list[FrontPoint] = Field(default_factory=list)
     front_size: int = 0
     front_truncated: bool = False

@@ -1,6 +1,6 @@
 """PURE: what an experiment's status says, derived anew from one observation. Called by ``reconcile`` at the end of each pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -37,7 +37,7 @@ def derive(experiment: Experiment, seen: Observation, before: Status | None) -> 
         completion_time=timestamp(finished) if end else None,
         trials=_counts(spec, seen),
         active=sum(attempt.live for attempt in seen.attempts),
-        teacher=dict(seen.preparation.teacher) if seen.preparation else {},
+        teacher=_plain(seen.preparation.teacher) if seen.preparation else {},
         front=[_point(spec, trial) for trial in points[: resources.FRONT_LIMIT]],
         front_size=len(points),
         front_truncated=len(points) > resources.FRONT_LIMIT,
@@ -80,8 +80,14 @@ def _counts(spec: Spec, seen: Observation) -> resources.TrialCounts:
 
 
 def _values(spec: Spec, trial: Trial) -> dict[str, float]:
-    names = [objective.metric for objective in spec.objectives]
-    return {name: trial.metrics[name] for name in names if name in trial.metrics}
+    names = {objective.metric for objective in spec.objectives}
+    return _plain({name: value for name, value in trial.metrics.items() if name in names})
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics with counts as integers, the way a person writes them."""
+    counts = {n for n in values if metrics.EVALUATIONS[n].unit == "parameters"}
+    return {n: int(v) if n in counts else v for n, v in values.items()}
 
 
 def _point(spec: Spec, trial: Trial) -> resources.FrontPoint:
@@ -89,7 +95,7 @@ def _point(spec: Spec, trial: Trial) -> resources.FrontPoint:
         trial=trial.number,
         baseline=trial.baseline,
         values=_values(spec, trial),
-        metrics=dict(trial.metrics),
+        metrics=_plain(trial.metrics),
         parameters=dict(trial.parameters),
         model=trial.model,
     )
@@ -103,7 +109,9 @@ def _best(spec: Spec, trials: Sequence[Trial]) -> list[resources.Best]:
     for objective in spec.objectives:
         name, up = objective.metric, objective.direction is Direction.MAXIMIZE
         best = (max if up else min)(candidates, key=lambda t, name=name: t.metrics[name])  # type: ignore[misc]
-        found.append(resources.Best(objective=name, trial=best.number, value=best.metrics[name]))
+        found.append(
+            resources.Best(objective=name, trial=best.number, value=_plain(best.metrics)[name])
+        )
     return found
 
 

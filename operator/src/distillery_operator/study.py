@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -287,7 +288,10 @@ def importances(spec: Spec, trials: Sequence[Trial]) -> dict[str, dict[str, floa
             return s * float(frozen.values[c])
 
         if len({target(t) for t in study.get_trials(deepcopy=False)}) > 1:
-            found[objective.metric] = optuna.importance.get_param_importances(study, target=target)
+            with warnings.catch_warnings():  # it warns of what the target above takes care of
+                warnings.filterwarnings("ignore", message="PedAnova.*low `target`")
+                shares = optuna.importance.get_param_importances(study, target=target)
+            found[objective.metric] = shares
     return found
 
 

@@ -44,6 +44,13 @@ class View:
     def _tell_events(self, result: Pass) -> None:
         """Say once what has changed; these lines stay above the live picture."""
         spec, say = self._experiment.spec, self._console.print
+        for trial in result.seen.trials:
+            if trial.state is State.RUNNING and trial.number not in self._running:
+                self._running.add(trial.number)
+                say(_line(suggestion(spec, trial)))
+            if trial.state is not State.RUNNING and trial.number not in self._ended:
+                self._ended.add(trial.number)
+                say(_line(f"{_name(trial)} {outcome(spec, trial)}"))
         for condition in result.status.conditions:
             if self._conditions.get(condition.type) != condition.reason:
                 self._conditions[condition.type] = condition.reason
@@ -52,13 +59,6 @@ class View:
                         f"{condition.type}={condition.status} {condition.reason}: {condition.message}"
                     )
                 )
-        for trial in result.seen.trials:
-            if trial.state is State.RUNNING and trial.number not in self._running:
-                self._running.add(trial.number)
-                say(_line(suggestion(spec, trial)))
-            if trial.state is not State.RUNNING and trial.number not in self._ended:
-                self._ended.add(trial.number)
-                say(_line(f"{_name(trial)} {outcome(spec, trial)}"))
 
 
 def suggestion(spec: Spec, trial: Trial) -> str:
@@ -147,7 +147,9 @@ def _picture(experiment: Experiment, result: Pass) -> Group:
             metrics = {o.metric: shown[o.metric] for o in spec.objectives if o.metric in shown}
             step = f" step {report.step}/{report.steps}" if report and report.steps else ""
             ratio = report.progress if report else None
-            bars.add_task(f"{what}{step} {_numbers(metrics)}", total=1.0, completed=ratio or 0.0)
+            bars.add_task(
+                f"{what}{step} {_numbers(metrics)}", completed=round(100 * (ratio or 0.0))
+            )
     parts.append(bars)
     if found.front:
         parts.append(front_table(spec, found.front[:12], found.knee))

@@ -1,0 +1,114 @@
+"""A second trainer that speaks the contract: it descends a quadratic instead of training a network, in milliseconds a step.
+
+The tests of the runner, the command and the loop use it to see hundreds of attempts; that the contract is all they need is
+part of what they show. Its numbers follow from the hyperparameters: a learning rate above 0.5 diverges, a dropout above 0.5
+collapses, more layers fit better. Each step that it does is a line in the trial's ``ledger``.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from math import exp, isfinite
+from pathlib import Path
+
+from distillery_contract import metrics, size, wire
+from distillery_contract.request import Request, Stage
+from prometheus_client import CollectorRegistry, Gauge, Info, start_http_server
+from prometheus_client.openmetrics import exposition
+
+SOURCES = {"teacher": size.Architecture(size.Family.BERT, 1000, 128, 96, 384, 6, 6, 2)}
+STEPS = 20
+
+
+class Shown:
+    """The registry, filled by the contract's families."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._known: dict[str, Gauge] = {}
+
+    def set(self, family: metrics.Family, value: float, **labels: str) -> None:
+        if family.name not in self._known:
+            self._known[family.name] = Gauge(
+                family.name, family.help, list(labels), registry=self.registry
+            )
+        gauge = self._known[family.name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def end(self, code: wire.Exit, message: str) -> int:
+        info = Info(metrics.OUTCOME.name, metrics.OUTCOME.help, registry=self.registry)
+        info.info({"reason": str(wire.REASON_OF_EXIT[code]), "message": message})
+        Path(os.environ[wire.TERMINATION_MESSAGE]).write_bytes(
+            exposition.generate_latest(self.registry)
+        )
+        return int(code)
+
+
+def main() -> int:
+    request, shown, stop = Request.from_json(os.environ[wire.REQUEST]), Shown(), []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+    server, _ = start_http_server(0, addr="127.0.0.1", registry=shown.registry)
+    if wire.METRICS_PORT_FILE in os.environ:
+        Path(os.environ[wire.METRICS_PORT_FILE]).write_text(str(server.server_address[1]))
+    if request.stage is not Stage.TRAIN:
+        return prepare(request, shown)
+    return train(request, shown, stop)
+
+
+def prepare(request: Request, shown: Shown) -> int:
+    for source, architecture in SOURCES.items():
+        for dimension, value in architecture.dimensions().items():
+            shown.set(metrics.ARCHITECTURE, value, source=source, dimension=dimension)
+    if request.stage is Stage.PREPARE:
+        if not Path(request.data.train or "").exists():
+            return shown.end(wire.Exit.BAD_DATA, f"there is no file {request.data.train}")
+        for name, value in {"exact": 90.0, "HasAns_exact": 88.0, "NoAns_exact": 92.0}.items():
+            shown.set(metrics.TEACHER_METRIC, value, metric=name)
+        prepared = Info(metrics.PREPARED.name, metrics.PREPARED.help, registry=shown.registry)
+        prepared.info({"key": "quadratic"})
+    return shown.end(wire.Exit.OK, "prepared")
+
+
+def train(request: Request, shown: Shown, stop: list[bool]) -> int:
+    output, parameters = Path(request.output), request.parameters
+    output.mkdir(parents=True, exist_ok=True)
+    rate, layers = float(parameters.get("learning_rate", 0.2)), int(parameters.get("n_layers", 6))
+    checkpoint = output / "checkpoint.json"
+    step, distance = json.loads(checkpoint.read_text()) if checkpoint.exists() else (0, 10.0)
+    shown.set(metrics.STEPS, STEPS)
+    while step < STEPS:
+        if stop:
+            return shown.end(wire.Exit.INTERRUPTED, f"stopped at step {step}")
+        distance -= 4 * rate * distance
+        if not isfinite(distance) or abs(distance) > 1e3:
+            return shown.end(wire.Exit.DIVERGED, f"the loss is beyond 1000 at step {step}")
+        with (output / "ledger").open("a") as ledger:
+            ledger.write(f"{request.attempt} {os.getpid()} {step}\n")
+        step += 1
+        part = checkpoint.with_suffix(".part")
+        part.write_text(json.dumps([step, distance]))
+        part.replace(checkpoint)
+        evaluate(request, shown, step, distance, layers)
+        time.sleep(float(os.environ.get("QUICK_TRAINER_STEP_SECONDS", "0.01")))
+    (output / "model").mkdir(exist_ok=True)
+    shown.set(metrics.FINAL, 1)
+    return shown.end(wire.Exit.OK, "trained to the end")
+
+
+def evaluate(request: Request, shown: Shown, step: int, distance: float, layers: int) -> None:
+    collapsed = float(request.parameters.get("dropout", 0.1)) > 0.5
+    fit = 0.0 if collapsed else exp(-abs(distance)) * (0.5 + layers / 12)
+    found = {"HasAns_exact": 90 * fit, "NoAns_exact": 100 - 10 * fit}
+    found["exact"] = sum(found.values()) / 2
+    found["parameter_count"] = float(size.student_size(SOURCES, request.parameters))
+    for name, value in found.items():
+        shown.set(metrics.METRIC, value, metric=name)
+    shown.set(metrics.LOSS, distance**2, part="total")
+    shown.set(metrics.METRIC_STEP, step)
+    shown.set(metrics.STEP, step)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
