@@ -63,7 +63,7 @@ def write_squad(path: Path, questions: list[Question]) -> Path:
     return path
 
 
-def make_tokenizer(texts: list[str]) -> transformers.PreTrainedTokenizerFast:
+def make_tokenizer(texts: list[str]) -> transformers.PreTrainedTokenizerBase:
     """Train a lower-casing WordPiece tokenizer as BERT has it."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -74,28 +74,29 @@ def make_tokenizer(texts: list[str]) -> transformers.PreTrainedTokenizerFast:
     )
     backend.train_from_iterator(texts, trainer)
     vocabulary = backend.get_vocab()
-    return transformers.BertTokenizerFast(vocab=vocabulary, do_lower_case=True)
+    return transformers.BertTokenizer(vocab=vocabulary, do_lower_case=True)
 
 
-def make_model(folder: Path, family: str, tokenizer: transformers.PreTrainedTokenizerFast) -> Path:
+def make_model(folder: Path, family: str, tokenizer: transformers.PreTrainedTokenizerBase) -> Path:
     """Write a random model of a family (``bert`` or ``distilbert``) with its tokenizer."""
     torch.manual_seed(0)
-    size = {"vocab_size": len(tokenizer), "max_position_embeddings": 128}
-    if family == "bert":
-        config = transformers.BertConfig(
-            hidden_size=32,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            intermediate_size=64,
-            initializer_range=0.3,  # wide, so that logits differ visibly between inputs
-            **size,
-        )
-        model = transformers.BertForQuestionAnswering(config)
-    else:
-        config = transformers.DistilBertConfig(
-            dim=32, n_layers=2, n_heads=4, hidden_dim=64, initializer_range=0.3, **size
-        )
-        model = transformers.DistilBertForQuestionAnswering(config)
+    common = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 128,
+        "initializer_range": 0.3,  # wide, so that logits differ visibly between inputs
+    }
+    shapes = {
+        "bert": {
+            "hidden_size": 32,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+        },
+        "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64},
+    }
+    config = transformers.AutoConfig.for_model(family, **common, **shapes[family])
+    auto = transformers.AutoModelForQuestionAnswering
+    model = auto.from_config(config)  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -124,14 +125,14 @@ def tiny_squad_files(
 
 
 @pytest.fixture(scope="session")
-def tiny_tokenizer(tiny_questions: list[Question]) -> transformers.PreTrainedTokenizerFast:
+def tiny_tokenizer(tiny_questions: list[Question]) -> transformers.PreTrainedTokenizerBase:
     """A lower-casing WordPiece tokenizer that knows the questions' words."""
     return make_tokenizer([text for q in tiny_questions for text in (q.context, q.question)])
 
 
 @pytest.fixture(scope="session")
 def tiny_teacher(
-    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerFast
+    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerBase
 ) -> Path:
     """Folder of a BERT for question answering: 3 layers, width 32, 4 heads, 128 positions."""
     return make_model(tmp_path_factory.mktemp("teacher"), "bert", tiny_tokenizer)
@@ -139,7 +140,7 @@ def tiny_teacher(
 
 @pytest.fixture(scope="session")
 def tiny_distilbert(
-    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerFast
+    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerBase
 ) -> Path:
     """Folder of a DistilBERT for question answering with the same tokenizer, 2 layers."""
     return make_model(tmp_path_factory.mktemp("distilbert"), "distilbert", tiny_tokenizer)

@@ -12,8 +12,8 @@ from torch import Tensor
 from distillery_trainer.features import Features
 
 POOL: Final = 64
-"""Batches whose windows are sorted by length together: enough to save most padding (facts: half of
-the arithmetic), few enough that an epoch's batches differ from the last one's."""
+"""Batches whose windows are sorted by length together: enough to leave little padding, few enough
+that a window meets others in each epoch."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,23 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
-        moved = {
-            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-            for name, value in vars(self).items()
-        }
-        return Batch(**moved)
+        return Batch(
+            input_ids=self.input_ids.to(device, non_blocking=True),
+            attention_mask=self.attention_mask.to(device, non_blocking=True),
+            token_type_ids=self.token_type_ids.to(device, non_blocking=True),
+            mask=self.mask.to(device, non_blocking=True),
+            start=self.start.to(device, non_blocking=True),
+            end=self.end.to(device, non_blocking=True),
+            rows=self.rows,
+        )
 
     def inputs(self, model: Any) -> dict[str, Tensor]:
         """Return the arguments of a model's forward pass; only models with segments get them."""
         inputs = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
+        if model.config._attn_implementation == "sdpa":
+            # transformers looks into a mask of two dimensions to see whether it hides anything,
+            # which makes the host wait for the GPU at every step; it takes four as they are.
+            inputs["attention_mask"] = self.mask[:, None, None, :]
         if getattr(model.config, "type_vocab_size", 0) > 1:
             inputs["token_type_ids"] = self.token_type_ids
         return inputs

@@ -77,9 +77,10 @@ def _stands(answer: Answer, context: str) -> bool:
 
 
 def lost(split: Split, members: Sequence[Question]) -> list[str]:
-    """Return the fault of answerable questions that no window has the answer of."""
+    """Return the fault of questions that no window has the answer of, though it stands there."""
     rule = f"{split}: an answer must lie in at least one window of its question"
-    return fault(rule, [f"{q.id!r} ({q.answers[0].text!r})" for q in members])
+    strays = [q for q in members if _stands(q.answers[0], q.context)]
+    return fault(rule, [f"{q.id!r} ({q.answers[0].text!r})" for q in strays])
 
 
 def tokenizer(found: Any, vocab_size: int, where: str) -> list[str]:
