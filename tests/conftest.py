@@ -1,133 +1,58 @@
-"""Small real models and data that several tests share."""
+"""What several tests share: small real data and models, and the oracle's environment."""
 
+from __future__ import annotations
+
+import fcntl
+import hashlib
 import json
 import os
-import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
-
-os.environ["HF_HUB_OFFLINE"] = "1"  # read at import: no test reaches for the hub
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import tokenizers
-import torch
-import transformers
-from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from distillery_trainer.data import Answer, Question
+if TYPE_CHECKING:
+    import transformers
 
-CITIES = ["Lima", "Oslo", "Cairo", "Quito", "Tunis", "Riga", "Accra", "Hanoi", "Sofia", "Minsk"]
-FACTS = {
-    "population": "people",
-    "elevation": "metres",
-    "area": "square miles",
-    "rainfall": "inches",
-}
+    from distillery_trainer import data
 
+# Read when the libraries are imported: no test reaches for the hub, and one thread is enough, for
+# more threads than free cores make a step ten times slower.
+os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 
-def make_questions(count: int, seed: int) -> list[Question]:
-    """Return questions about numbers in paragraphs of two cities; every third is unanswerable."""
-    random_ = random.Random(seed)
-    questions = []
-    for i in range(count):
-        city, other = random_.sample(CITIES, 2)
-        stated, asked = random_.sample(list(FACTS), 2)
-        value = f"{random_.randrange(1, 10**6):,} {FACTS[stated]}"
-        context = f"{other} is a city. The {stated} of {city} is {value}. People like {other}, too."
-        answers: tuple[Answer, ...] = (Answer(value, context.index(value)),)
-        if i % 3 == 2:
-            stated, answers = asked, ()
-        text = f"What is the {stated} of {city}?"
-        questions.append(Question(f"{seed}-{i}", context, text, answers))
-    return questions
-
-
-def write_squad(path: Path, questions: list[Question]) -> Path:
-    """Write questions as SQuAD 2.0's official JSON, one article with a paragraph for each."""
-    paragraphs = [
-        {
-            "context": q.context,
-            "qas": [
-                {
-                    "id": q.id,
-                    "question": q.question,
-                    "answers": [{"text": a.text, "answer_start": a.start} for a in q.answers],
-                    "is_impossible": not q.answers,
-                }
-            ],
-        }
-        for q in questions
-    ]
-    document = {"version": "v2.0", "data": [{"title": "Cities", "paragraphs": paragraphs}]}
-    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-    return path
-
-
-def make_tokenizer(texts: list[str]) -> transformers.PreTrainedTokenizerBase:
-    """Train a lower-casing WordPiece tokenizer as BERT has it."""
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=300, special_tokens=special, show_progress=False, limit_alphabet=100
-    )
-    backend.train_from_iterator(texts, trainer)
-    vocabulary = backend.get_vocab()
-    return transformers.BertTokenizer(vocab=vocabulary, do_lower_case=True)
-
-
-def make_model(folder: Path, family: str, tokenizer: transformers.PreTrainedTokenizerBase) -> Path:
-    """Write a random model of a family (``bert`` or ``distilbert``) with its tokenizer."""
-    torch.manual_seed(0)
-    common = {
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": 128,
-        "initializer_range": 0.3,  # wide, so that logits differ visibly between inputs
-    }
-    shapes = {
-        "bert": {
-            "hidden_size": 32,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 4,
-            "intermediate_size": 64,
-        },
-        "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64},
-    }
-    config = transformers.AutoConfig.for_model(family, **common, **shapes[family])
-    auto = transformers.AutoModelForQuestionAnswering
-    model = auto.from_config(config)  # type: ignore[no-untyped-call]
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Spend one core: more threads than free cores make a step ten times slower."""
-    torch.set_num_threads(1)
+ORACLE = Path(__file__).parent / "oracle"
 
 
 @pytest.fixture(scope="session")
-def tiny_questions() -> list[Question]:
+def tiny_questions() -> list[data.Question]:
     """90 questions for training; a third is unanswerable."""
-    return make_questions(90, seed=1)
+    import tiny  # imports torch, which the operator's tests can do without
+
+    return tiny.make_questions(90, seed=1)
 
 
 @pytest.fixture(scope="session")
 def tiny_squad_files(
-    tmp_path_factory: pytest.TempPathFactory, tiny_questions: list[Question]
+    tmp_path_factory: pytest.TempPathFactory, tiny_questions: list[data.Question]
 ) -> tuple[Path, Path]:
     """Official JSON files: ``tiny_questions`` to train on, 30 other questions to validate."""
+    import tiny  # imports torch, which the operator's tests can do without
+
     folder = tmp_path_factory.mktemp("squad")
-    train = write_squad(folder / "train.json", tiny_questions)
-    return train, write_squad(folder / "validation.json", make_questions(30, seed=2))
+    train = tiny.write_squad(folder / "train.json", tiny_questions)
+    return train, tiny.write_squad(folder / "validation.json", tiny.make_questions(30, seed=2))
 
 
 @pytest.fixture(scope="session")
-def tiny_tokenizer(tiny_questions: list[Question]) -> transformers.PreTrainedTokenizerBase:
+def tiny_tokenizer(tiny_questions: list[data.Question]) -> transformers.PreTrainedTokenizerBase:
     """A lower-casing WordPiece tokenizer that knows the questions' words."""
-    return make_tokenizer([text for q in tiny_questions for text in (q.context, q.question)])
+    import tiny  # imports torch, which the operator's tests can do without
+
+    return tiny.make_tokenizer([text for q in tiny_questions for text in (q.context, q.question)])
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +60,9 @@ def tiny_teacher(
     tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerBase
 ) -> Path:
     """Folder of a BERT for question answering: 3 layers, width 32, 4 heads, 128 positions."""
-    return make_model(tmp_path_factory.mktemp("teacher"), "bert", tiny_tokenizer)
+    import tiny  # imports torch, which the operator's tests can do without
+
+    return tiny.make_model(tmp_path_factory.mktemp("teacher"), "bert", tiny_tokenizer)
 
 
 @pytest.fixture(scope="session")
@@ -143,4 +70,59 @@ def tiny_distilbert(
     tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerBase
 ) -> Path:
     """Folder of a DistilBERT for question answering with the same tokenizer, 2 layers."""
-    return make_model(tmp_path_factory.mktemp("distilbert"), "distilbert", tiny_tokenizer)
+    import tiny  # imports torch, which the operator's tests can do without
+
+    return tiny.make_model(tmp_path_factory.mktemp("distilbert"), "distilbert", tiny_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Ask transformers 4.57.6, in its own environment, what it makes of cases: see oracle/squad.py.
+
+    The environment is built once per set of pins, outside the checkout.
+    """
+    try:
+        python = _oracle_python()
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = getattr(error, "stderr", None) or error
+        if os.environ.get("CI") == "true":
+            raise RuntimeError(
+                f"the oracle's environment must be built in CI, but: {why}"
+            ) from error
+        pytest.skip(f"the oracle's environment cannot be built here: {why}")
+
+    def ask(cases: dict[str, Any]) -> dict[str, Any]:
+        done = subprocess.run(
+            [python, ORACLE / "squad.py"],
+            input=json.dumps(cases),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        answers: dict[str, Any] = json.loads(done.stdout)
+        return answers
+
+    return ask
+
+
+def _oracle_python() -> Path:
+    pins = ORACLE / "requirements.txt"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    name = hashlib.sha256(pins.read_bytes() + version.encode()).hexdigest()[:16]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distillery"
+    folder, complete = base / f"oracle-{name}", base / f"oracle-{name}" / "complete"
+    python = folder / "bin" / "python"
+    base.mkdir(parents=True, exist_ok=True)
+    with (base / f"oracle-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test runs may want it at once
+        if not complete.exists():
+            uv = shutil.which("uv") or str(Path(__file__).parents[1] / ".tools" / "bin" / "uv")
+            commands: list[list[str | Path]] = [
+                [uv, "venv", "--clear", "--python", sys.executable, folder],
+                [uv, "pip", "install", "--python", python, "--requirements", pins],
+            ]
+            for command in commands:
+                subprocess.run(command, check=True, capture_output=True, text=True)
+            complete.touch()
+    return python

@@ -1,0 +1,97 @@
+"""Small real questions, tokenizers and models, quickly made and always the same, for tests."""
+
+import json
+import random
+from pathlib import Path
+
+import tokenizers
+import torch
+import transformers
+from tokenizers import models, normalizers, pre_tokenizers, trainers
+
+from distillery_trainer.data import Answer, Question
+
+CITIES = ["Lima", "Oslo", "Cairo", "Quito", "Tunis", "Riga", "Accra", "Hanoi", "Sofia", "Minsk"]
+FACTS = {
+    "population": "people",
+    "elevation": "metres",
+    "area": "square miles",
+    "rainfall": "inches",
+}
+
+
+def make_questions(count: int, seed: int) -> list[Question]:
+    """Return questions about numbers in paragraphs of two cities; every third is unanswerable."""
+    random_ = random.Random(seed)
+    questions = []
+    for i in range(count):
+        city, other = random_.sample(CITIES, 2)
+        stated, asked = random_.sample(list(FACTS), 2)
+        value = f"{random_.randrange(1, 10**6):,} {FACTS[stated]}"
+        context = f"{other} is a city. The {stated} of {city} is {value}. People like {other}, too."
+        answers: tuple[Answer, ...] = (Answer(value, context.index(value)),)
+        if i % 3 == 2:
+            stated, answers = asked, ()
+        text = f"What is the {stated} of {city}?"
+        questions.append(Question(f"{seed}-{i}", context, text, answers))
+    return questions
+
+
+def write_squad(path: Path, questions: list[Question]) -> Path:
+    """Write questions as SQuAD 2.0's official JSON, one article with a paragraph for each."""
+    paragraphs = [
+        {
+            "context": q.context,
+            "qas": [
+                {
+                    "id": q.id,
+                    "question": q.question,
+                    "answers": [{"text": a.text, "answer_start": a.start} for a in q.answers],
+                    "is_impossible": not q.answers,
+                }
+            ],
+        }
+        for q in questions
+    ]
+    document = {"version": "v2.0", "data": [{"title": "Cities", "paragraphs": paragraphs}]}
+    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def make_tokenizer(texts: list[str]) -> transformers.PreTrainedTokenizerBase:
+    """Train a lower-casing WordPiece tokenizer as BERT has it."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=300, special_tokens=special, show_progress=False, limit_alphabet=100
+    )
+    backend.train_from_iterator(texts, trainer)
+    vocabulary = backend.get_vocab()
+    return transformers.BertTokenizer(vocab=vocabulary, do_lower_case=True)
+
+
+def make_model(folder: Path, family: str, tokenizer: transformers.PreTrainedTokenizerBase) -> Path:
+    """Write a random model of a family (``bert`` or ``distilbert``) with its tokenizer."""
+    torch.manual_seed(0)
+    common = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 128,
+        "initializer_range": 0.3,  # wide, so that logits differ visibly between inputs
+    }
+    shapes = {
+        "bert": {
+            "hidden_size": 32,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+        },
+        "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64},
+    }
+    config = transformers.AutoConfig.for_model(family, **common, **shapes[family])
+    auto = transformers.AutoModelForQuestionAnswering
+    model = auto.from_config(config)  # type: ignore[no-untyped-call]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
