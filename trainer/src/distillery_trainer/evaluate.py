@@ -57,7 +57,14 @@ def answers(
 def evaluate(
     model: nn.Module, prepared: "Prepared", batch_size: int, device: torch.device | str
 ) -> dict[str, float]:
-    """Return a model's metrics on the validation questions, named as in the contract.
+    """Return a model's metrics on the validation questions, named as in the contract."""
+    return measure(model, prepared, batch_size, device)[1]
+
+
+def measure(
+    model: nn.Module, prepared: "Prepared", batch_size: int, device: torch.device | str
+) -> tuple[squad.Answers, dict[str, float]]:
+    """Return a model's answers to the validation questions, and the metrics of :func:`evaluate`.
 
     ``inference_seconds`` is wall time per question of collating, forward passes over all its
     windows and answer extraction, in batches sorted by length; scoring is left out.
@@ -65,11 +72,12 @@ def evaluate(
     began = time.perf_counter()
     found = answers(model, prepared, batch_size, device)
     seconds = (time.perf_counter() - began) / len(prepared.questions)
-    return {
+    metrics = {
         **squad.metrics(prepared.questions, found, prepared.data.null_threshold),
         "parameter_count": float(parameter_count(model)),
         "inference_seconds": seconds,
     }
+    return found, metrics
 
 
 def parameter_count(model: Any) -> int:

@@ -1,0 +1,79 @@
+"""``python -m distillery_trainer``: a request in the environment in, an exit code out.
+
+``/metrics`` is served while it runs, and the final exposition written however it ends; the names of
+both, and of the exit codes, are in :mod:`distillery_contract.wire`.
+"""
+
+import logging
+import os
+import sys
+
+from distillery_contract import wire
+from distillery_contract.request import Request, RequestError
+from distillery_contract.wire import Exit, Reason
+from distillery_trainer import telemetry
+from distillery_trainer.stop import Stop, StoppedError
+from distillery_trainer.telemetry import Server, Telemetry
+
+log = logging.getLogger("distillery_trainer")
+
+
+def main() -> Exit:
+    """Run one process of a trainer and return its exit code; a crash raises."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    stop, told = Stop(), Telemetry()
+    stop.install()
+    reason, message = Reason.CRASHED, "the trainer was ended by an error of its own"
+    try:
+        code, message = _attempt(told, stop)
+        reason = wire.REASON_OF_EXIT[code]
+        log.log(logging.ERROR if code else logging.INFO, "%s: %s", reason.value, message)
+        return code
+    finally:
+        if error := sys.exception():
+            message = f"{type(error).__name__}: {error}"
+        told.outcome(reason, message)
+        _write_final(told)
+
+
+def _attempt(told: Telemetry, stop: Stop) -> tuple[Exit, str]:
+    try:
+        telemetry.check_limit()
+        request = Request.from_json(os.environ.get(wire.REQUEST, ""))
+        port = int(os.environ.get(wire.METRICS_PORT, wire.DEFAULT_METRICS_PORT))
+        server = Server(told, port, os.environ.get(wire.METRICS_PORT_FILE))
+        try:
+            log.info(
+                "%s: %s, trial %d, attempt %d",
+                request.experiment,
+                request.stage.value,
+                request.trial,
+                request.attempt,
+            )
+            # Only now: torch takes seconds to import, in which a bad request is answered already
+            # and a signal is received.
+            from distillery_trainer import stages
+
+            return stages.run(request, told, stop)
+        finally:
+            server.close()
+    except RequestError as error:
+        for fault in error.faults:
+            log.error("bad request: %s", fault)
+        return Exit.BAD_REQUEST, str(error)
+    except StoppedError as error:
+        return Exit.INTERRUPTED, str(error)
+
+
+def _write_final(told: Telemetry) -> None:
+    path = os.environ.get(wire.TERMINATION_MESSAGE, wire.DEFAULT_TERMINATION_MESSAGE)
+    try:
+        telemetry.write_final(told, path)
+    except OSError as error:
+        log.warning("the final exposition could not be written: %s", error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Checkpoints: everything that a training needs to go on as if it had never stopped.
+
+Folders ``step-00000120`` that are there whole or not at all (:mod:`distillery_trainer.store`). The
+place in the data and the learning rate follow from the step (:mod:`distillery_trainer.schedule`),
+and the best evaluation so far from the history. ``train`` calls it.
+"""
+
+import logging
+import random
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from distillery_trainer import store
+
+log = logging.getLogger(__name__)
+
+KEPT: Final = 2
+"""Checkpoints that are kept: the newest, and one more should the newest be damaged."""
+
+
+class MismatchError(Exception):
+    """What lies in a trial's folder belongs to another request."""
+
+
+@dataclass
+class Progress:
+    """How far a training is, and what it has measured.
+
+    Attributes:
+        step: steps of the optimiser done.
+        examples: windows seen.
+        tokens: tokens seen, padding not counted.
+        seconds: wall time of all attempts.
+        losses: sums over the steps since the latest evaluation, by part.
+        summed: how many steps those are.
+        history: the evaluations so far: step, seconds, metrics, mean losses.
+    """
+
+    step: int = 0
+    examples: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    summed: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one trial.
+
+    Attributes:
+        folder: where they lie.
+        identity: names the request and the data that they belong to.
+    """
+
+    folder: Path
+    identity: str
+
+    def save(self, progress: Progress, model: Any, optimizer: torch.optim.Optimizer) -> None:
+        """Write a checkpoint and remove all but the newest :data:`KEPT`."""
+
+        def fill(partial: Path) -> dict[str, Any]:
+            weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
+            save_file(weights, partial / "model.safetensors")
+            save_file(_flat(optimizer), partial / "optimizer.safetensors")
+            generators, rest = _random_state()
+            save_file(generators, partial / "random.safetensors")
+            return {"identity": self.identity, "progress": asdict(progress), "random": rest}
+
+        store.make(self.folder / f"step-{progress.step:08d}", fill)
+        self.thin(KEPT)
+
+    def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> Progress | None:
+        """Set model, optimiser and generators to the newest whole checkpoint, if there is one.
+
+        Raises:
+            MismatchError: it belongs to another request, or to other data.
+        """
+        for path in self._newest_first():
+            about = store.manifest(path)
+            try:
+                parts = about and [load_file(path / f"{part}.safetensors") for part in _PARTS]
+            except (OSError, safetensors.SafetensorError):
+                parts = None
+            if not about or not parts:
+                log.warning("%s is damaged; looking for an older checkpoint", path)
+                continue
+            if about["identity"] != self.identity:
+                rule = "a checkpoint must belong to the same request, data and teacher"
+                raise MismatchError(f"{rule}, but {path} is of {about['identity'][:12]}")
+            model.load_state_dict(parts[0])
+            _load_flat(optimizer, parts[1])
+            _set_random_state(parts[2], about["random"])
+            return Progress(**about["progress"])
+        return None
+
+    def thin(self, keep: int) -> None:
+        """Remove all but the newest."""
+        for path in self._newest_first()[keep:]:
+            shutil.rmtree(path, ignore_errors=True)
+        for lock in self.folder.glob("step-*.lock"):
+            lock.unlink(missing_ok=True)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted((p for p in self.folder.glob("step-*") if p.is_dir()), reverse=True)
+
+
+_PARTS: Final = ("model", "optimizer", "random")
+
+
+def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimiser's tensors by name: number of the parameter, dot, name of the state."""
+    states: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
+    return {
+        f"{number}.{name}": tensor.contiguous()
+        for number, state in states.items()
+        for name, tensor in state.items()
+    }
+
+
+def _load_flat(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give an optimiser back its tensors; its hyperparameters are those of the request."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        number, name = key.split(".")
+        states.setdefault(int(number), {})[name] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def _random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the state of every generator that a training can draw from: tensors and the rest."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    tensors = {
+        "torch": torch.get_rng_state(),
+        "python": torch.tensor(words),
+        "numpy": torch.from_numpy(np.asarray(keys, np.int64)),
+    }
+    if torch.cuda.is_available():
+        states = torch.cuda.get_rng_state_all()
+        tensors |= {f"cuda.{number}": state for number, state in enumerate(states)}
+    return tensors, {"python": [version, gauss], "numpy": [name, position, has_gauss, cached]}
+
+
+def _set_random_state(tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
+    torch.set_rng_state(tensors["torch"])
+    version, gauss = rest["python"]
+    random.setstate((version, tuple(tensors["python"].tolist()), gauss))
+    name, *others = rest["numpy"]
+    np.random.set_state((name, tensors["numpy"].numpy().astype(np.uint32), *others))
+    devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for number in range(devices):
+        if f"cuda.{number}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"cuda.{number}"], number)

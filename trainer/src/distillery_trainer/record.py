@@ -1,0 +1,63 @@
+"""``history.json`` in a trial's folder: what was measured, for people and for the next attempt.
+
+``train`` writes it at every evaluation; a finished one lets a repeated request be answered without
+training again.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from distillery_contract.request import Request
+from distillery_trainer.checkpoint import MismatchError, Progress
+
+NAME: Final = "history.json"
+
+
+def identity(request: Request) -> str:
+    """Return a hash of a request; attempts at the same trial share it."""
+    return hashlib.sha256(replace(request, attempt=1).to_json().encode()).hexdigest()
+
+
+def write(request: Request, progress: Progress, steps: int, *, finished: bool) -> None:
+    """Replace the record of a trial, whole."""
+    document = {
+        "request": identity(request),
+        "finished": finished,
+        "steps": steps,
+        "seconds": progress.seconds,
+        "examples": progress.examples,
+        "tokens": progress.tokens,
+        "evaluations": progress.history,
+    }
+    path = Path(request.output) / NAME
+    replace_text(path, json.dumps(document, indent=1) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file that has its old or its new contents whenever the process ends."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def finished(request: Request) -> dict[str, Any] | None:
+    """Return the record of a trial that ended well, or None.
+
+    Raises:
+        MismatchError: the folder has a record of another request.
+    """
+    path = Path(request.output) / NAME
+    if not path.exists():
+        return None
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if document["request"] != identity(request):
+        rule = "a trial's folder must hold the same request only"
+        raise MismatchError(f"{rule}, but {path} is of {document['request'][:12]}")
+    return document if document["finished"] else None

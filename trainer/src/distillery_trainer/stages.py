@@ -1,0 +1,59 @@
+"""Runs the stage of a request and names how it ended. ``__main__`` calls it.
+
+Apart from ``__main__``, which has to be able to answer before torch is imported.
+"""
+
+from typing import Final
+
+import torch
+import transformers
+
+from distillery_contract.request import Request, RequestError, Stage
+from distillery_contract.wire import Exit
+from distillery_trainer import prepare, train
+from distillery_trainer.checkpoint import MismatchError
+from distillery_trainer.data import DataError
+from distillery_trainer.model import InfeasibleError, SourceError
+from distillery_trainer.stop import Stop
+from distillery_trainer.telemetry import Telemetry
+from distillery_trainer.train import DivergedError
+
+_EXITS: Final[dict[type[Exception], Exit]] = {
+    RequestError: Exit.BAD_REQUEST,
+    MismatchError: Exit.BAD_REQUEST,
+    DataError: Exit.BAD_DATA,
+    SourceError: Exit.BAD_DATA,
+    InfeasibleError: Exit.INFEASIBLE,
+    DivergedError: Exit.DIVERGED,
+    MemoryError: Exit.OUT_OF_MEMORY,
+    torch.OutOfMemoryError: Exit.OUT_OF_MEMORY,
+}
+
+_CPU_MEMORY: Final = "can't allocate memory"
+"""torch has no exception of its own for this, only a RuntimeError that says so."""
+
+
+def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
+    """Run a stage; return how it ended and a sentence.
+
+    Raises:
+        StoppedError: a signal came.
+    """
+    # No annotations there. Bars would fill the log of a pod.
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        match request.stage:
+            case Stage.DESCRIBE:
+                prepare.describe(request, telemetry)
+            case Stage.PREPARE:
+                prepare.prepare(request, telemetry)
+            case Stage.TRAIN:
+                train.train(request, telemetry, stop)
+    except tuple(_EXITS) as error:
+        known = next(kind for kind in _EXITS if isinstance(error, kind))
+        return _EXITS[known], str(error) or known.__name__
+    except RuntimeError as error:
+        if _CPU_MEMORY not in str(error):
+            raise
+        return Exit.OUT_OF_MEMORY, str(error)
+    return Exit.OK, f"{request.stage.value} is done"

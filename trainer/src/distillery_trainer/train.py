@@ -1,0 +1,221 @@
+"""The stage ``train``: one student, from its first weights to a saved model. ``__main__`` calls it.
+
+Reads top to bottom: :func:`train` makes the parts and walks the schedule, evaluation by evaluation;
+``_Run.advance`` takes the steps between two of them, each a call of :mod:`distillery_trainer.step`.
+
+The teacher's model is loaded only where ``alpha_relation`` is above 0: its relations are some 500
+times the size of its logits and differ with the batch, so they are computed and not stored.
+"""
+
+import json
+import logging
+import math
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distillery_contract.request import Request
+from distillery_trainer import evaluate, prepare, record, schedule, squad
+from distillery_trainer import model as models
+from distillery_trainer import settings as hyperparameters
+from distillery_trainer.checkpoint import Checkpoints, Progress
+from distillery_trainer.prepare import Prepared
+from distillery_trainer.schedule import Schedule
+from distillery_trainer.settings import Settings
+from distillery_trainer.step import Stepper
+from distillery_trainer.stop import Stop
+from distillery_trainer.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS: Final = 1.0
+REPORT_STEPS: Final = 64
+"""Losses are read from the device this often, and found to be finite or not."""
+
+CHECKPOINT_SECONDS: Final = 180.0
+"""A checkpoint is written before each evaluation, and where those are further apart than this."""
+
+
+class DivergedError(Exception):
+    """The loss or a weight became NaN or infinite."""
+
+
+def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
+    """Train the student of a request, from its newest checkpoint if there is one.
+
+    Leaves in the output folder ``model/``, ``predictions.json``, ``history.json``, and the newest
+    checkpoint, from which a later request could go on with the trial. A trial that is finished
+    already is reported again and not repeated.
+
+    Raises:
+        DivergedError: the loss or a weight became NaN or infinite.
+        MismatchError: the output folder belongs to another request.
+        StoppedError: a signal came; a checkpoint was written.
+    """
+    settings = hyperparameters.resolve(request)
+    if known := record.finished(request):
+        _report_again(known, telemetry)
+        return
+    prepared = prepare.open_prepared(request)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
+    _seed(settings.seed)
+    student: Any = models.student(request, settings)
+    student.to(device)
+    stepper = Stepper(student, prepared, settings, _teacher(request, settings, device))
+    plan = schedule.plan(prepared.train.lengths(), settings)
+    output = Path(request.output)
+    identity = f"{record.identity(request)} {prepared.key}"
+    checkpoints = Checkpoints(output / "checkpoints", identity)
+    progress = checkpoints.restore(student, stepper.optimizer) or Progress()
+    log.info("training from step %d to %d on %s", progress.step, plan.steps, device)
+
+    run = _Run(stepper, prepared, settings, plan, checkpoints, progress, telemetry)
+    evaluated = {entry["step"] for entry in progress.history}
+    for target in (point for point in plan.evaluations if point not in evaluated):
+        with stop.deferred():
+            run.advance(target, stop)
+        answers = run.evaluate()
+        record.write(request, progress, plan.steps, finished=False)
+
+    models.save(student, prepared.tokenizer, output / "model")
+    given = answers.given(prepared.data.null_threshold)
+    predictions = {q.id: text for q, text in zip(prepared.questions, given, strict=True)}
+    record.replace_text(output / "predictions.json", json.dumps(predictions, ensure_ascii=False))
+    record.write(request, progress, plan.steps, finished=True)
+    checkpoints.thin(1)
+    telemetry.final()
+
+
+@dataclass
+class _Run:
+    """A training between its parts: what :func:`train` made, how far it is, what it last told."""
+
+    stepper: Stepper
+    prepared: Prepared
+    settings: Settings
+    plan: Schedule
+    checkpoints: Checkpoints
+    progress: Progress
+    telemetry: Telemetry
+    _losses: list[Tensor] = field(default_factory=list)  # on the device, not yet read
+    _examples: int = 0  # since the last report
+    _reported: float = field(default_factory=time.monotonic)
+    _saved: float = field(default_factory=time.monotonic)
+
+    def advance(self, target: int, stop: Stop) -> None:
+        """Train up to a step, or to the end of the step in which a signal comes; then save."""
+        progress, lengths = self.progress, self.prepared.train.lengths()
+        while progress.step < target and not stop.requested:
+            group = self.plan.batches(progress.step)
+            rate = self.plan.learning_rate(progress.step)
+            self._losses.append(self.stepper.take(group, rate))
+            progress.step += 1
+            self._examples += sum(map(len, group))
+            progress.tokens += sum(int(lengths[rows].sum()) for rows in group)
+            now = time.monotonic()
+            if len(self._losses) == REPORT_STEPS or now - self._reported >= REPORT_SECONDS:
+                self._report()
+            if now - self._saved >= CHECKPOINT_SECONDS and progress.step < target:
+                self._checkpoint()
+        self._checkpoint()
+
+    def evaluate(self) -> squad.Answers:
+        """Measure the student, note and expose the result, return its answers."""
+        progress = self.progress
+        _check_weights(self.stepper.student, progress.step)
+        batch_size, device = self.settings.per_device_eval_batch_size, self.stepper.device
+        answers, metrics = evaluate.measure(self.stepper.student, self.prepared, batch_size, device)
+        self._tick()
+        losses = {part: value / progress.summed for part, value in progress.losses.items()}
+        progress.history.append(
+            {
+                "step": progress.step,
+                "seconds": progress.seconds,
+                "metrics": metrics,
+                "losses": losses,
+            }
+        )
+        progress.losses, progress.summed = {}, 0
+        self.telemetry.evaluation(metrics, progress.step)
+        told = {**losses, **metrics}
+        numbers = ", ".join(f"{name} {value:.5g}" for name, value in told.items())
+        log.info("step %d of %d: %s", progress.step, self.plan.steps, numbers)
+        return answers
+
+    def _report(self) -> None:
+        """Read the losses from the device, check them, and expose where the training is."""
+        progress, parts = self.progress, self.stepper.parts
+        first = progress.step - len(self._losses) + 1
+        rows = torch.stack(self._losses).tolist()
+        for step, row in enumerate(rows, first):
+            for part, value in zip(parts, row, strict=True):
+                if not math.isfinite(value):
+                    raise DivergedError(f"losses must be finite, but {part} is {value} at {step=}")
+                # Added one by one: the sum is the same wherever reports or restarts cut it.
+                progress.losses[part] = progress.losses.get(part, 0.0) + value
+        progress.summed += len(rows)
+        progress.examples += self._examples
+        seconds = self._tick()
+        means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+        self.telemetry.losses(dict(zip(parts, means, strict=True)))
+        self.telemetry.learning_rate(self.plan.learning_rate(progress.step - 1))
+        self.telemetry.progress(progress.step, self.plan.steps)
+        self.telemetry.seen(progress.examples, progress.tokens, self._examples / seconds)
+        on_gpu = self.stepper.device.type == "cuda"
+        self.telemetry.memory(torch.cuda.max_memory_allocated() if on_gpu else None)
+        self._losses, self._examples = [], 0
+
+    def _tick(self) -> float:
+        """Count the wall time since the last call, and return it in seconds."""
+        now = time.monotonic()
+        seconds, self._reported = now - self._reported, now
+        self.progress.seconds += seconds
+        self.telemetry.training_seconds(self.progress.seconds)
+        return seconds
+
+    def _checkpoint(self) -> None:
+        if self._losses:
+            self._report()
+        self.checkpoints.save(self.progress, self.stepper.student, self.stepper.optimizer)
+        self.telemetry.checkpoint(self.progress.step)
+        self._saved = time.monotonic()
+
+
+def _check_weights(student: Any, step: int) -> None:
+    names, finite = zip(
+        *((n, p.isfinite().all()) for n, p in student.named_parameters()), strict=True
+    )
+    bad = [n for n, ok in zip(names, torch.stack(finite).tolist(), strict=True) if not ok]
+    if bad:
+        raise DivergedError(f"weights must be finite, but {bad[0]} is not at {step=}")
+
+
+def _teacher(request: Request, settings: Settings, device: torch.device) -> Any:
+    if not settings.alpha_relation:
+        return None
+    assert request.teacher is not None  # settings refuse relations without a teacher
+    teacher: Any = models.load_source(request.teacher.model, request.teacher.revision)
+    return teacher.to(device)
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def _report_again(known: dict[str, Any], telemetry: Telemetry) -> None:
+    log.info("this trial is finished: reporting its record")
+    last = known["evaluations"][-1]
+    telemetry.evaluation(last["metrics"], last["step"])
+    telemetry.losses(last["losses"])
+    telemetry.progress(last["step"], known["steps"])
+    telemetry.training_seconds(known["seconds"])
+    telemetry.final()
