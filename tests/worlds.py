@@ -9,7 +9,9 @@ from distillery_operator.resources import Experiment
 from distillery_operator.trials import Attempt, Observation, Preparation, Report, State, Trial
 
 SOURCES = {"teacher": Architecture(Family.BERT, 1000, 128, 96, 384, 6, 6, 2)}
-PREPARATION = Preparation("key", {"exact": 90.0, "HasAns_exact": 88.0, "NoAns_exact": 92.0}, SOURCES)
+PREPARATION = Preparation(
+    "key", {"exact": 90.0, "HasAns_exact": 88.0, "NoAns_exact": 92.0}, SOURCES
+)
 
 DOCUMENT: dict[str, Any] = {
     "apiVersion": "distillery.dev/v1alpha1",
@@ -23,7 +25,11 @@ DOCUMENT: dict[str, Any] = {
         "parameters": [
             {"name": "learning_rate", "type": "Float", "low": 0.01, "high": 0.8, "log": True},
             {"name": "n_layers", "type": "Int", "low": 1, "high": 6},
-            {"name": "layer_selection", "type": "Categorical", "choices": ["First", "EvenlySpaced"]},
+            {
+                "name": "layer_selection",
+                "type": "Categorical",
+                "choices": ["First", "EvenlySpaced"],
+            },
         ],
         "training": {"epochs": 1, "temperature": 2.0},
         "data": {
@@ -53,10 +59,18 @@ def experiment(**spec: Any) -> Experiment:
 
 
 def completed(
-    number: int, exact: float, layers: int, has: float | None = None, no: float | None = None, **more: Any
+    number: int,
+    exact: float,
+    layers: int,
+    has: float | None = None,
+    no: float | None = None,
+    **more: Any,
 ) -> Trial:
     """Return a trial that was measured to its end."""
-    parts = {"HasAns_exact": exact if has is None else has, "NoAns_exact": exact if no is None else no}
+    parts = {
+        "HasAns_exact": exact if has is None else has,
+        "NoAns_exact": exact if no is None else no,
+    }
     size = 100_000.0 * layers
     return Trial(
         number,

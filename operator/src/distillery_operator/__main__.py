@@ -125,7 +125,11 @@ async def _loop(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    before: Status | None = None
+    before = (
+        documents.read_status(results / "status.yaml")
+        if (results / "status.yaml").exists()
+        else None
+    )
     wanted = experiment
     try:
         while True:

@@ -1,0 +1,226 @@
+"""The command, as a person runs it: in a process of its own, interrupted and killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import worlds
+from distillery_operator import documents
+from distillery_operator.resources import Status
+
+QUICK = f"{sys.executable} {Path(__file__).parent / 'quick_trainer.py'}"
+RESULTS = Path("experiments/tiny")
+
+
+def write(workspace: Path, **spec: Any) -> Path:
+    (workspace / "train.json").touch()
+    file = workspace / "experiment.yaml"
+    file.write_text(documents.dump(worlds.document(**spec)))
+    return file
+
+
+def command(workspace: Path, *words: str, pace: float = 0.01) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "distillery_operator", "--trainer", QUICK, *words],
+        cwd=workspace,
+        env={**os.environ, "QUICK_TRAINER_STEP_SECONDS": str(pace)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = child.communicate(timeout=300)
+    return child.returncode, out, err
+
+
+def run(workspace: Path, *words: str) -> tuple[int, str, str]:
+    return finish(command(workspace, *words))
+
+
+def status(workspace: Path) -> Status:
+    return documents.read_status(workspace / RESULTS / "status.yaml")
+
+
+def ledgers(workspace: Path) -> dict[int, list[int]]:
+    """Return the steps that each trial's trainings did, in their order."""
+    return {
+        int(path.parent.name): [int(line.split()[2]) for line in path.read_text().splitlines()]
+        for path in sorted((workspace / RESULTS).glob("trials/*/ledger"))
+    }
+
+
+def stored(workspace: Path) -> list[optuna.trial.FrozenTrial]:
+    url = f"sqlite:///{workspace / RESULTS / 'study.db'}"
+    return optuna.load_study(study_name="tiny", storage=url).get_trials()
+
+
+def live_trainers(workspace: Path) -> int:
+    """Count trainer processes whose working directory is this workspace."""
+    found = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+            found += (
+                b"quick_trainer" in words
+                and b"sh\0" not in words
+                and ((process / "cwd").resolve() == workspace.resolve())
+                and b"--trainer" not in words
+            )
+        except OSError:
+            continue
+    return found
+
+
+def test_a_run_ends_with_status_front_and_report(tmp_path: Path) -> None:
+    file = write(tmp_path, baselines=[{"name": "deep", "parameters": {"learning_rate": 0.2}}])
+    code, out, err = run(tmp_path, "run", str(file))
+    assert code == 0, out + err
+    assert "Pareto front" in out
+    found = status(tmp_path)
+    conditions = {c.type: c.status for c in found.conditions}
+    assert conditions == {
+        "Prepared": "True", "Progressing": "False", "Succeeded": "True", "Degraded": "False",
+    }  # fmt: skip
+    assert found.trials.total == found.trials.completed + found.trials.infeasible == 8
+    assert found.front_size == len(found.front) > 0
+    assert found.baselines[0].name == "deep"
+    assert "<html" in (tmp_path / RESULTS / "report.html").read_text()
+    assert all(steps == list(range(len(steps))) for steps in ledgers(tmp_path).values())
+    code, out, _ = run(tmp_path, "status")
+    assert code == 0
+    assert "Succeeded=True MaxTrialsReached" in out
+    code, out, _ = run(tmp_path, "report", "-o", str(tmp_path / "page.html"))
+    assert code == 0
+    assert (tmp_path / "page.html").stat().st_size > 1_000_000
+
+
+def test_running_a_finished_experiment_again_runs_nothing_again(tmp_path: Path) -> None:
+    file = write(tmp_path, maxTrials=3)
+    assert run(tmp_path, "run", str(file))[0] == 0
+    before = (ledgers(tmp_path), status(tmp_path))
+    assert run(tmp_path, "run", str(file))[0] == 0
+    assert (ledgers(tmp_path), status(tmp_path)) == before
+
+
+def test_raising_max_trials_goes_on(tmp_path: Path) -> None:
+    run(tmp_path, "run", str(write(tmp_path, maxTrials=3)))
+    before = ledgers(tmp_path)
+    assert run(tmp_path, "run", str(write(tmp_path, maxTrials=5)))[0] == 0
+    after = ledgers(tmp_path)
+    assert len(stored(tmp_path)) == 5
+    assert {n: after[n] for n in before} == before
+
+
+def test_bad_data_ends_the_run_with_its_sentence_and_starts_nothing(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    (tmp_path / "train.json").unlink()
+    code, out, _ = run(tmp_path, "run", str(file))
+    assert code == 1
+    assert "there is no file train.json" in out
+    assert stored(tmp_path) == []
+    (tmp_path / "train.json").touch()
+    assert run(tmp_path, "run", str(file))[0] == 0
+
+
+def test_ctrl_c_stops_at_checkpoints_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    file = write(tmp_path, maxTrials=4)
+    child = command(tmp_path, "run", str(file), pace=0.1)
+    while not ledgers(tmp_path):
+        assert child.poll() is None
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    code, out, err = finish(child)
+    assert code == 130, out + err
+    assert "interrupted; the same command goes on" in out
+    assert live_trainers(tmp_path) == 0
+    assert run(tmp_path, "run", str(file))[0] == 0
+    assert all(steps == list(range(len(steps))) for steps in ledgers(tmp_path).values())
+    assert len(stored(tmp_path)) == 4
+
+
+def test_kill_9_at_any_moment_loses_nothing_and_runs_nothing_twice(tmp_path: Path) -> None:
+    file, moments = write(tmp_path, maxTrials=10), random.Random(7)
+    kills = 0
+    for _ in range(12):
+        child = command(tmp_path, "run", str(file), pace=0.04)
+        assert child.stdout is not None
+        child.stdout.readline()  # the loop has begun
+        time.sleep(moments.uniform(0.0, 0.8))
+        if child.poll() is None:
+            kills += 1
+            child.kill()
+        child.communicate()
+        assert live_trainers(tmp_path) <= 2
+    code, out, err = finish(command(tmp_path, "run", str(file), pace=0.04))
+    assert code in (0, 1), out + err
+    assert kills >= 5
+    trials = stored(tmp_path)
+    assert [t.number for t in trials] == list(range(10))
+    assert {t.state.name for t in trials} <= {"COMPLETE"}
+    for number, steps in ledgers(tmp_path).items():
+        assert steps == list(range(len(steps))), f"trial {number} did steps twice: {steps}"
+    found = status(tmp_path)
+    assert found.trials.completed + found.trials.infeasible == 10
+
+
+def test_a_second_run_of_the_same_experiment_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, maxTrials=2)
+    first = command(tmp_path, "run", str(file), pace=0.2)
+    assert first.stdout is not None
+    first.stdout.readline()
+    code, _, err = run(tmp_path, "run", str(file))
+    assert code == 2
+    assert "another `distillery run` works on" in err
+    first.send_signal(signal.SIGINT)
+    finish(first)
+
+
+def test_a_plan_shows_sizes_and_first_suggestions_and_runs_nothing(tmp_path: Path) -> None:
+    code, out, err = run(tmp_path, "plan", str(write(tmp_path)))
+    assert code == 0, err
+    assert "students have 220,706 to 779,906 parameters" in out
+    assert out.count("tries") == 5
+    assert not (tmp_path / "experiments").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "none.yaml"), "there is no experiment file none.yaml"),
+        (("status",), "there is no experiment in"),
+        (("status", "-e", "other"), "there is no experiment 'other'"),
+        (("export", "3", "out"), "there is no experiment in"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_sentence(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    code, _, err = run(tmp_path, *words)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_broken_experiment_is_refused_with_all_faults(tmp_path: Path) -> None:
+    file = write(tmp_path, parallelism=9, foo=1)
+    code, _, err = run(tmp_path, "run", str(file))
+    assert code == 2
+    assert "breaks 2 rules" in err
+    assert "spec.parallelism: parallelism <= maxTrials must hold, but got (9, 8)" in err
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_an_experiment_without_a_feasible_trial_says_so(tmp_path: Path) -> None:
+    file = write(tmp_path, constraints=[{"metric": "HasAns_exact", "minimum": 100}], maxTrials=2)
+    code, out, _ = run(tmp_path, "run", str(file))
+    assert code == 1
+    assert "Succeeded=False NoFeasibleTrial" in out

@@ -1,0 +1,364 @@
+"""The decisions: tables for each situation, and a state machine that kills between any two actions."""
+
+from dataclasses import replace
+
+import pytest
+import worlds
+from distillery_contract.request import Stage
+from distillery_contract.wire import Exit
+from distillery_operator import decide
+from distillery_operator.decide import Ask, Collect, Halt, Keep, Launch, Record, Tell
+from distillery_operator.resources import Spec
+from distillery_operator.trials import (
+    Attempt,
+    Observation,
+    Phase,
+    Point,
+    Report,
+    State,
+    Trial,
+)
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+SPEC = worlds.experiment(trialTimeoutSeconds=100, maxInterruptions=2, maxCrashes=1).spec
+RUNNING = Trial(0, {"learning_rate": 0.1, "n_layers": 2}, parameter_count=300_000)
+FINAL = Report(
+    "TerminationMessage",
+    final=True,
+    metrics={"exact": 80.0, "HasAns_exact": 70.0, "NoAns_exact": 90.0, "parameter_count": 3e5},
+    metric_step=20,
+)
+
+
+def attempt(
+    number: int = 1, code: int | None = None, live: bool = False, **more: object
+) -> Attempt:
+    fields: dict[str, object] = {
+        "phase": Phase.RUNNING if live else Phase.ENDED,
+        "exit_code": code,
+        "started": 990.0,
+        "ended": None if live else 999.0,
+        **more,
+    }
+    return Attempt(Stage.TRAIN, 0, number, **fields)  # type: ignore[arg-type]
+
+
+def tells(seen: Observation, spec: Spec = SPEC) -> list[tuple[State, str]]:
+    return [(a.state, str(a.reason)) for a in decide.decide(spec, seen) if isinstance(a, Tell)]
+
+
+def launches(seen: Observation, spec: Spec = SPEC) -> list[Launch]:
+    return [a for a in decide.decide(spec, seen) if isinstance(a, Launch)]
+
+
+def test_nothing_is_asked_for_before_data_and_teacher_are_prepared() -> None:
+    assert decide.decide(SPEC, worlds.observation(preparation=None)) == [
+        Launch(Stage.PREPARE, 0, 1)
+    ]
+
+
+def test_what_the_preparation_found_is_kept() -> None:
+    done = replace(attempt(code=0), stage=Stage.PREPARE)
+    report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0})
+    actions = decide.decide(SPEC, worlds.observation((), (done,), {done: report}, preparation=None))
+    assert [type(a) for a in actions] == [Keep]
+
+
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [(Exit.BAD_DATA, False), (Exit.BAD_REQUEST, False), (1, True), (None, True), (75, True)],
+)
+def test_a_preparation_is_repeated_only_where_that_can_help(code: int | None, again: bool) -> None:
+    ended = replace(attempt(code=code), stage=Stage.PREPARE)
+    seen = worlds.observation(attempts=(ended,), preparation=None)
+    assert (decide.decide(SPEC, seen) == [Launch(Stage.PREPARE, 0, 2)]) is again
+    assert (decide.closing(SPEC, seen) is None) is again
+
+
+def test_the_free_places_are_filled_with_suggestions() -> None:
+    assert decide.decide(SPEC, worlds.observation()) == [Ask(2)]
+
+
+def test_no_more_is_asked_for_than_max_trials() -> None:
+    ended = tuple(worlds.completed(n, 80.0, 1 + n % 6) for n in range(7))
+    asked = [a for a in decide.decide(SPEC, worlds.observation(ended)) if isinstance(a, Ask)]
+    assert asked == [Ask(1)]
+
+
+def test_a_suggestion_without_a_process_gets_one() -> None:
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,)))
+    assert actions == [Launch(Stage.TRAIN, 0, 1), Ask(1)]
+
+
+def test_a_live_trial_is_left_alone() -> None:
+    seen = worlds.observation((RUNNING,), (attempt(live=True),))
+    assert decide.decide(SPEC, seen) == [Ask(1)]
+
+
+def test_an_evaluation_is_recorded_once() -> None:
+    live = attempt(live=True)
+    report = Report("Scrape", metric_step=5, metrics={"exact": 3.0}, losses={"total": 1.0})
+    point = Point(5, {"exact": 3.0}, {"total": 1.0})
+    seen = worlds.observation((RUNNING,), (live,), {live: report})
+    assert Record(0, point) in decide.decide(SPEC, seen)
+    known = replace(seen, trials=(replace(RUNNING, curve=(point,)),))
+    assert Record(0, point) not in decide.decide(SPEC, known)
+
+
+@pytest.mark.parametrize(
+    ("code", "report", "state", "reason"),
+    [
+        (0, FINAL, State.COMPLETED, "Completed"),
+        (Exit.DIVERGED, None, State.INFEASIBLE, "Diverged"),
+        (Exit.OUT_OF_MEMORY, None, State.INFEASIBLE, "OutOfMemory"),
+        (Exit.INFEASIBLE, None, State.INFEASIBLE, "InfeasibleShape"),
+        (Exit.BAD_REQUEST, None, State.FAILED, "BadRequest"),
+        (Exit.BAD_DATA, None, State.FAILED, "BadData"),
+    ],
+)
+def test_an_ending_is_told_by_its_exit_code(
+    code: int, report: Report | None, state: State, reason: str
+) -> None:
+    ended = attempt(code=code)
+    seen = worlds.observation((RUNNING,), (ended,), {ended: report} if report else {})
+    assert tells(seen) == [(state, reason)]
+
+
+@pytest.mark.parametrize("code", [None, 75, 1, -9, 137])
+def test_an_ending_that_the_suggestion_did_not_cause_goes_on_as_a_new_attempt(
+    code: int | None,
+) -> None:
+    assert launches(worlds.observation((RUNNING,), (attempt(code=code),))) == [
+        Launch(Stage.TRAIN, 0, 2)
+    ]
+
+
+def test_interruptions_have_a_limit_of_their_own() -> None:
+    lost = tuple(attempt(n, code=None) for n in (1, 2, 3))
+    assert launches(worlds.observation((RUNNING,), lost[:2])) == [Launch(Stage.TRAIN, 0, 3)]
+    assert tells(worlds.observation((RUNNING,), lost)) == [(State.FAILED, "TooManyInterruptions")]
+
+
+def test_crashes_have_a_limit_of_their_own() -> None:
+    crashes = (attempt(1, code=1), attempt(2, code=75), attempt(3, code=1))
+    assert launches(worlds.observation((RUNNING,), crashes[:2])) == [Launch(Stage.TRAIN, 0, 3)]
+    assert tells(worlds.observation((RUNNING,), crashes)) == [(State.FAILED, "Crashed")]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        None,
+        replace(FINAL, final=False),
+        replace(FINAL, metrics={}),
+        replace(FINAL, metrics={"exact": float("nan")}),
+    ],
+)
+def test_a_success_without_a_sound_final_report_is_no_result(report: Report | None) -> None:
+    first, second = attempt(1, code=0), attempt(2, code=0)
+    reports = {first: report, second: report} if report else {}
+    assert launches(worlds.observation((RUNNING,), (first,), reports)) == [
+        Launch(Stage.TRAIN, 0, 2)
+    ]
+    assert tells(worlds.observation((RUNNING,), (first, second), reports)) == [
+        (State.FAILED, "MetricsUnavailable")
+    ]
+
+
+def test_a_trial_beyond_its_time_is_stopped_and_told_infeasible() -> None:
+    live = attempt(live=True, started=899.0)
+    assert Halt(live, "TimedOut") in decide.decide(SPEC, worlds.observation((RUNNING,), (live,)))
+    stopped = attempt(code=75, started=890.0)
+    assert tells(worlds.observation((RUNNING,), (stopped,))) == [(State.INFEASIBLE, "TimedOut")]
+
+
+def test_an_oversize_suggestion_costs_no_process() -> None:
+    spec = worlds.experiment(constraints=[{"metric": "parameter_count", "maximum": 250_000}]).spec
+    large = replace(RUNNING, parameters={"n_layers": 6})
+    assert tells(worlds.observation((large,)), spec) == [(State.INFEASIBLE, "Oversize")]
+    assert launches(worlds.observation((large,)), spec) == []
+
+
+def test_a_shape_that_does_not_exist_costs_no_process() -> None:
+    wide = replace(RUNNING, parameters={"n_heads": 12})
+    assert tells(worlds.observation((wide,))) == [(State.INFEASIBLE, "InfeasibleShape")]
+
+
+def test_suspending_halts_what_lives_and_starts_nothing() -> None:
+    spec = SPEC.model_copy(update={"suspend": True})
+    live = attempt(live=True)
+    waiting = replace(RUNNING, number=1)
+    assert decide.decide(spec, worlds.observation((RUNNING, waiting), (live,))) == [
+        Halt(live, "Suspended")
+    ]
+
+
+def test_a_suspended_experiment_still_stores_what_has_ended() -> None:
+    ended = attempt(code=0)
+    spec = SPEC.model_copy(update={"suspend": True})
+    assert tells(worlds.observation((RUNNING,), (ended,), {ended: FINAL}), spec) == [
+        (State.COMPLETED, "Completed")
+    ]
+
+
+def test_lowering_the_parallelism_drains() -> None:
+    spec = SPEC.model_copy(update={"parallelism": 1})
+    trials = (RUNNING, replace(RUNNING, number=1), replace(RUNNING, number=2))
+    live = (attempt(live=True), replace(attempt(live=True), trial=1))
+    assert decide.decide(spec, worlds.observation(trials, live)) == []
+
+
+def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
+    trials = (
+        worlds.completed(0, 80.0, 3, model="a"),
+        worlds.completed(1, 70.0, 4, model="b"),
+        worlds.completed(2, 60.0, 5, model="c", baseline="base"),
+    )
+    actions = decide.decide(SPEC, worlds.observation(trials))
+    assert [a for a in actions if isinstance(a, Collect)] == [Collect(1)]
+    keep = worlds.experiment(checkpointRetention="All").spec
+    assert not any(isinstance(a, Collect) for a in decide.decide(keep, worlds.observation(trials)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "trials", "reason"),
+    [
+        ({"maxTrials": 2}, (worlds.completed(0, 80.0, 1), worlds.completed(1, 80.0, 2)), "MaxTrialsReached"),
+        ({"maxDurationSeconds": 999}, (worlds.completed(0, 80.0, 1),), "MaxDurationReached"),
+        ({"maxFailedTrials": 0}, (replace(RUNNING, state=State.FAILED, reason="Crashed"),), "TooManyFailures"),
+    ],
+)  # fmt: skip
+def test_a_budget_ends_the_experiment_with_its_reason(
+    changes: dict[str, int], trials: tuple[Trial, ...], reason: str
+) -> None:
+    spec, seen = worlds.experiment(**changes).spec, worlds.observation(trials)
+    assert decide.decide(spec, seen) == []
+    end = decide.done(spec, seen)
+    assert end is not None
+    assert end.reason == reason
+
+
+def test_raising_max_trials_continues_a_finished_experiment() -> None:
+    seen = worlds.observation(tuple(worlds.completed(n, 80.0, 1) for n in range(8)))
+    assert decide.done(SPEC, seen) is not None
+    more = SPEC.model_copy(update={"max_trials": 9})
+    assert decide.done(more, seen) is None
+    assert Ask(1) in decide.decide(more, seen)
+
+
+class Search(RuleBasedStateMachine):
+    """A world of processes and a study, with a controller that is killed between any two actions."""
+
+    @initialize(parallelism=st.integers(1, 4), trials=st.integers(4, 8))
+    def begin(self, parallelism: int, trials: int) -> None:
+        self.spec = worlds.experiment(
+            parallelism=parallelism, maxTrials=trials, maxInterruptions=3, maxFailedTrials=99
+        ).spec
+        self.trials: list[Trial] = []
+        self.attempts: dict[tuple[int, int], Attempt] = {}
+        self.reports: dict[tuple[Stage, int, int], Report] = {}
+        self.told: list[int] = []
+        self.now = 1000.0
+
+    def seen(self) -> Observation:
+        attempts = tuple(self.attempts.values())
+        return Observation(
+            self.now, 0.0, worlds.PREPARATION, tuple(self.trials), attempts, dict(self.reports)
+        )
+
+    def apply(self, action: decide.Action) -> None:
+        match action:
+            case Launch(stage, trial, number):
+                fresh = Attempt(stage, trial, number, Phase.RUNNING, started=self.now)
+                self.attempts.setdefault((trial, number), fresh)
+            case Ask(count):
+                for _ in range(count):
+                    number = len(self.trials)
+                    self.trials.append(Trial(number, {"n_layers": 1 + number % 6}))
+            case Tell(number, state, reason):
+                if self.trials[number].state is State.RUNNING:
+                    self.told.append(number)
+                    metrics = dict(action.report.metrics)
+                    self.trials[number] = replace(
+                        self.trials[number], state=state, reason=reason, metrics=metrics, model="m"
+                    )
+            case Collect(number):
+                self.trials[number] = replace(self.trials[number], model=None)
+            case Record(number, point):
+                curve = (*self.trials[number].curve, point)
+                self.trials[number] = replace(self.trials[number], curve=curve)
+
+    @rule(survives=st.integers(0, 6), twice=st.booleans())
+    def controller_passes(self, survives: int, twice: bool) -> None:
+        """Apply the first actions only, as if killed then; or some of them twice, as if killed before noting it."""
+        for action in decide.decide(self.spec, self.seen())[:survives]:
+            self.apply(action)
+            if twice and not isinstance(action, Ask):
+                self.apply(action)
+
+    @rule(
+        choice=st.integers(0, 9),
+        code=st.sampled_from([0, 0, 0, 1, 67, 68, 75, None]),
+        heard=st.booleans(),
+    )
+    def process_ends(self, choice: int, code: int | None, heard: bool) -> None:
+        live = [key for key, a in self.attempts.items() if a.live]
+        if live:
+            key = live[choice % len(live)]
+            old = self.attempts[key]
+            self.attempts[key] = replace(old, phase=Phase.ENDED, exit_code=code, ended=self.now + 1)
+            if code == 0 and heard:
+                self.reports[(Stage.TRAIN, *key)] = FINAL
+
+    @rule(parallelism=st.integers(1, 4))
+    def user_scales(self, parallelism: int) -> None:
+        self.spec = self.spec.model_copy(update={"parallelism": parallelism})
+
+    @rule(suspend=st.booleans())
+    def user_suspends(self, suspend: bool) -> None:
+        self.spec = self.spec.model_copy(update={"suspend": suspend})
+
+    @invariant()
+    def no_trial_has_two_live_processes(self) -> None:
+        for trial in self.trials:
+            live = [a for a in self.attempts.values() if a.trial == trial.number and a.live]
+            assert len(live) <= 1
+
+    @invariant()
+    def each_trial_is_told_once(self) -> None:
+        assert len(self.told) == len(set(self.told))
+
+    @invariant()
+    def there_are_never_too_many_trials(self) -> None:
+        assert len(self.trials) <= self.spec.max_trials
+
+    @invariant()
+    def no_more_processes_live_than_were_ever_allowed(self) -> None:
+        assert sum(a.live for a in self.attempts.values()) <= 4
+
+    def teardown(self) -> None:
+        """Left alone, it converges: every trial is told, every result once, and it is done."""
+        if not hasattr(self, "spec"):
+            return
+        self.spec = self.spec.model_copy(update={"suspend": False})
+        for _ in range(200):
+            actions = decide.decide(self.spec, self.seen())
+            for action in actions:
+                self.apply(action)
+            live = [key for key, a in self.attempts.items() if a.live]
+            for key in live:
+                self.attempts[key] = replace(
+                    self.attempts[key], phase=Phase.ENDED, exit_code=0, ended=self.now
+                )
+                self.reports[(Stage.TRAIN, *key)] = FINAL
+            if not actions and not live:
+                break
+        assert decide.done(self.spec, self.seen()) is not None
+        assert sorted(self.told) == list(range(self.spec.max_trials))
+        assert decide.decide(self.spec, self.seen()) == []
+
+
+TestSearch = Search.TestCase
+TestSearch.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
