@@ -31,14 +31,13 @@ def ensure() -> None:
     """
     if shutil.which("chromium") and shutil.which("chromedriver"):
         return
-    wanted = f"apt-get install {' '.join(PACKAGES)}"
     if not shutil.which("apt-get"):
         raise NoBrowser("the report's tests need the programs chromium and chromedriver on PATH")
     for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
         done = subprocess.run(["apt-get", *command], capture_output=True, text=True, check=False)
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:]
-            raise NoBrowser(f"the report's tests need Chromium; `{wanted}` as root failed: {reason}")
+            raise NoBrowser(f"{PACKAGES} are missing and apt-get could not install them: {reason}")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The HTML report: one self-contained page that shows an experiment. Called by ``__main__``.
 
-Python decides what is true (``payload``, ``summary``, ``correlations``) and hands it over as one JSON document; the page's
-JavaScript only draws it.
+Python decides what is true (``payload``, ``summary``, ``correlations``) and hands it over as one
+JSON document; the page's JavaScript only draws it.
 """
 
 from collections.abc import Mapping, Sequence

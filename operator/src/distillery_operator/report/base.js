@@ -3,7 +3,8 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const trials = new Map(data.trials.map((trial) => [trial.number, trial]));
-const narrow = matchMedia("(max-width: 600px)");
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
 
 const KINDS = {
   front: { label: "On the front", symbol: "circle", size: 13 },
@@ -29,7 +30,7 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-const unit = (metric) => data.units[metric] ?? { label: metric, short: "", long: "", factor: 1, digits: 2 };
+const unit = (metric) => data.units[metric] ?? { label: metric, short: "", long: "", factor: 1, decimals: 2 };
 
 // A trial's metric in the unit in which it is shown; null where it was never measured.
 function scaled(metrics, metric) {
@@ -39,7 +40,12 @@ function scaled(metrics, metric) {
 
 function shown(metrics, metric) {
   const value = scaled(metrics, metric);
-  return value === null ? "–" : `${value.toFixed(unit(metric).digits)} ${unit(metric).short}`.trim();
+  return value === null ? "–" : `${digits(value, metric)} ${unit(metric).short}`.trim();
+}
+
+function digits(value, metric) {
+  const { decimals } = unit(metric);
+  return decimals === null ? String(Number(value.toPrecision(4))) : value.toFixed(decimals);
 }
 
 function title(metric) {
@@ -51,13 +57,16 @@ function title(metric) {
 function written(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number" || Number.isInteger(value)) return String(value);
-  return String(Number(value.toPrecision(4)));
+  const rounded = Number(value.toPrecision(4));
+  return rounded !== 0 && Math.abs(rounded) < 1e-3 ? rounded.toExponential() : String(rounded);
 }
 
 function span(seconds) {
   if (seconds < 120) return `${Math.round(seconds)} s`;
   return seconds < 7200 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
+
+const moment = (text) => text.replace("T", " ").replace("Z", " UTC");
 
 const named = (trial) => `Trial ${trial.number}${trial.baseline ? ` · baseline ${trial.baseline}` : ""}`;
 
@@ -96,6 +105,5 @@ function draw(node, figure, reason) {
     return;
   }
   if (!node.classList.contains("js-plotly-plot")) node.replaceChildren();
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-  Plotly.react(node, figure.traces, layout(figure.layout), { ...config, displayModeBar: narrow.matches ? false : "hover" });
+  Plotly.react(node, figure.traces, layout(figure.layout), { responsive: true, displayModeBar: false });
 }

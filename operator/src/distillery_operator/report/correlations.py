@@ -1,4 +1,4 @@
-"""PURE: Spearman's rank correlations between what was set and what was measured. Called by ``payload``."""
+"""PURE: Spearman's correlations between what was set and what was measured, for ``payload``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -16,17 +16,21 @@ LEAST_TRIALS: Final = 5
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Return the correlation of ranks, -1 to 1; None if there are too few pairs or one side is constant."""
+    """Return the correlation of ranks, -1 to 1; None for too few pairs or a constant side."""
     if len(first) < LEAST_TRIALS:
         return None
     ranks = np.stack([_ranks(first), _ranks(second)])
-    if np.any(np.ptp(ranks, axis=1) == 0):
+    if np.ptp(ranks, axis=1).min() == 0:
         return None
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def table(spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Any]:
-    """Return correlations over completed trials: one row per numeric parameter, one column per objective and collapse metric."""
+    """Return the correlations over completed trials.
+
+    ``values`` has a row per numeric parameter and a column per objective and collapse metric; None
+    where there is nothing to correlate.
+    """
     completed = [trial for trial in trials if trial.state is State.COMPLETED]
     rows = [p.name for p in spec.parameters if p.type is not Kind.CATEGORICAL]
     columns = list(dict.fromkeys([*(o.metric for o in spec.objectives), *metrics.COLLAPSE]))

@@ -22,22 +22,24 @@ function points(list, x, y, name, marker, more = {}) {
 
 // One trace per kind of trial, then the baselines with their names, the teacher, and a ring around the selected trial.
 function clouds(list, x, y, selected) {
+  const scale = list.length > 400 ? 0.65 : 1;
+  const halo = `0 0 3px ${color("card")}, 0 0 3px ${color("card")}, 0 0 3px ${color("card")}`;
   const traces = ["infeasible", "failed", "collapsed", "running", "feasible", "front"].map((kind) => {
     const { label, symbol, size } = KINDS[kind];
     const thin = symbol.endsWith("-thin");
     const line = { width: thin ? 1.8 : 1, color: thin ? color(kind) : color("card") };
-    return points(list.filter((t) => t.kind === kind && !t.baseline), x, y, label, { symbol, size, color: color(kind), line });
+    return points(list.filter((t) => t.kind === kind && !t.baseline), x, y, label, { symbol, size: scale * size, color: color(kind), line });
   });
   const baselines = list.filter((t) => t.baseline);
   const diamond = { symbol: "diamond", size: 13, color: color("baseline"), line: { width: 1.5, color: color("card") } };
-  const labels = { mode: "markers+text", textposition: "bottom center", textfont: { size: 11, color: color("baseline") } };
+  const labels = { mode: "markers+text", textposition: "top center", textfont: { size: 11, color: color("baseline"), shadow: halo } };
   labels.text = baselines.map((t) => plain(shorten(t.baseline, 24)));
   traces.push(points(baselines, x, y, "Baseline", diamond, labels));
   const teacher = x === null ? null : scaled(data.teacher, x);
   if (teacher !== null && scaled(data.teacher, y) !== null) {
     traces.push({
       type: "scatter", mode: "markers+text", name: "Teacher", x: [teacher], y: [scaled(data.teacher, y)], text: ["teacher"],
-      textposition: "bottom center", textfont: { size: 11 }, cliponaxis: false, hoverinfo: "text",
+      textposition: "bottom center", textfont: { size: 11, shadow: halo }, cliponaxis: false, hoverinfo: "text",
       hovertext: [`<b>Teacher</b><br>${plain(unit(x).label)} ${plain(shown(data.teacher, x))}<br>${plain(unit(y).label)} ${plain(shown(data.teacher, y))}`],
       marker: { symbol: "star", size: 17, color: color("teacher"), line: { width: 1, color: color("card") } },
     });
@@ -68,14 +70,15 @@ function forbidden(metric, letter, [low, high]) {
   });
 }
 
+// Each limit is written on its forbidden side, where fewer points are.
 function boundLabels(metric, letter) {
   return data.bounds.filter((bound) => bound.metric === metric).map((bound) => {
-    const text = `${unit(metric).label} ${bound.sign > 0 ? "≥" : "≤"} ${shown({ [metric]: bound.limit }, metric)}`;
-    const common = { text: plain(text), showarrow: false, font: { size: 11, color: color("muted") } };
     const limit = bound.limit * unit(metric).factor;
+    const text = `${unit(metric).label} ${bound.sign > 0 ? "≥" : "≤"} ${written(limit)} ${unit(metric).short}`;
+    const common = { text: plain(text), showarrow: false, font: { size: 11, color: color("muted") } };
     return letter === "x"
-      ? { ...common, x: limit, yref: "paper", y: 0, xanchor: bound.sign > 0 ? "left" : "right", yanchor: "bottom" }
-      : { ...common, y: limit, xref: "paper", x: 1, xanchor: "right", yanchor: bound.sign > 0 ? "bottom" : "top" };
+      ? { ...common, x: limit, yref: "paper", y: 0.4, textangle: -90, xanchor: bound.sign > 0 ? "right" : "left", yanchor: "middle" }
+      : { ...common, y: limit, xref: "paper", x: 1, xanchor: "right", yanchor: bound.sign > 0 ? "top" : "bottom" };
   });
 }
 
@@ -132,17 +135,21 @@ function answers(selected) {
   const [x, y] = ["HasAns_exact", "NoAns_exact"];
   const list = data.trials.filter((t) => place(t, x) !== null && place(t, y) !== null);
   if (!list.length) return null;
-  const corner = { showarrow: false, font: { size: 11, color: color("collapsed") } };
+  const corner = { showarrow: false, font: { size: 11.5, color: color("collapsed") } };
+  const fallen = (low, high, text) => {
+    const count = list.filter((t) => t.kind === "collapsed" && place(t, low) < place(t, high)).length;
+    return count ? `${text}: ${count} trial${count > 1 ? "s" : ""}` : text;
+  };
   return {
     traces: clouds(list, x, y, selected),
     layout: {
-      xaxis: axis("HasAns_exact: answerable questions right (%)", { range: [-4, 104] }),
-      yaxis: axis("NoAns_exact: unanswerable ones left alone (%)", { range: [-4, 106] }),
+      xaxis: axis("HasAns_exact: answerable questions (%)", { range: [-4, 104] }),
+      yaxis: axis("NoAns_exact: unanswerable ones (%)", { range: [-4, 106] }),
       shapes: [...forbidden(x, "x", [0, 100]), ...forbidden(y, "y", [0, 100])],
       annotations: [
         ...boundLabels(x, "x"), ...boundLabels(y, "y"),
-        { ...corner, x: 3, y: 104, text: "answers nothing", xanchor: "left" },
-        { ...corner, x: 100, y: 3, text: "answers everything", xanchor: "right" },
+        { ...corner, x: 2, y: 100, text: fallen(x, y, "answers nothing"), xanchor: "left" },
+        { ...corner, x: 98, y: 0, text: fallen(y, x, "answers everything"), xanchor: "right" },
       ],
     },
   };
@@ -160,7 +167,7 @@ function growth() {
       marker: { size: grew.map((up) => (up ? 9 : 1)), color: color("front"), line: { width: 0 } },
     }],
     layout: {
-      xaxis: axis("trials ended", { rangemode: "tozero" }), yaxis: axis("hypervolume", { rangemode: "tozero" }), showlegend: false,
+      xaxis: axis("trials ended", { rangemode: "tozero" }), yaxis: axis(`hypervolume (${data.objectives.map((o) => unit(o.metric).short).join(" · ")})`, { rangemode: "tozero" }), showlegend: false,
     },
   };
 }
@@ -188,7 +195,7 @@ function correlations() {
     traces: [{
       type: "heatmap", z, x: columns.map((c) => plain(unit(c).label)), y: order.map((i) => plain(shorten(rows[i], 28))), zmin: -1, zmax: 1, xgap: 2, ygap: 2,
       colorscale: [[0, color("feasible")], [0.5, color("card")], [1, color("front")]], hoverongaps: false, showscale: false,
-      text: z.map((row) => row.map((value) => (value === null ? "" : value.toFixed(2).replace("-", "−")))), texttemplate: "%{text}",
+      text: z.map((row) => row.map((value) => (value === null ? "" : (Number(value.toFixed(2)) + 0).toFixed(2).replace("-", "−")))), texttemplate: "%{text}",
       hovertemplate: "%{y} and %{x}: %{text}<extra></extra>",
     }],
     layout: { xaxis: axis("", { side: "top", type: "category" }), yaxis: axis("", { type: "category" }), margin: { l: 52, r: 8, t: 30, b: 8 } },
@@ -207,9 +214,13 @@ function dimension(label, values, { log = false, choices = null } = {}) {
   const step = Math.max(1, Math.round((high - low) / 6));
   const powers = Array.from({ length: Math.max(0, Math.floor(high) - Math.ceil(low) + 1) }, (_, i) => Math.ceil(low) + i);
   const ticks = powers.length > 1 ? powers.filter((_, i) => i % step === 0) : [Math.min(...logs), Math.max(...logs)];
-  return { label, values: logs, range: [low, high], tickvals: ticks, ticktext: ticks.map((t) => String(Number((10 ** t).toPrecision(2)))) };
+  return { label, values: logs, range: [low, high], tickvals: ticks, ticktext: ticks.map((t) => written(Number((10 ** t).toPrecision(2)))) };
 }
 
+// Plasma by matplotlib: even in lightness, and safe for the colour-blind.
+const PLASMA = ["#0d0887", "#7e03a8", "#cc4778", "#f89540", "#f0f921"].map((stop, i) => [i / 4, stop]);
+
+// Good trials are drawn in the end of the scale that stands out from the background.
 function parallel(names) {
   const shownParameters = data.parameters.filter((p) => names.has(p.name));
   const objectives = data.objectives.map((o) => o.metric);
@@ -226,7 +237,7 @@ function parallel(names) {
     traces: [{
       type: "parcoords", dimensions, labelangle: -18, labelside: "top", labelfont: { size: 12, color: color("ink") }, tickfont: { size: 11, color: color("ink") },
       rangefont: { size: 1, color: "rgba(0,0,0,0)" }, unselected: { line: { color: color("muted"), opacity: 0.06 } },
-      line: { color: values, colorscale: "Viridis", reversescale: minimised(objectives[0]), showscale: true, colorbar: { title: { text: plain(unit(objectives[0]).label), side: "right" }, thickness: 12, len: 1 } },
+      line: { color: values, colorscale: PLASMA, reversescale: minimised(objectives[0]) === dark.matches, showscale: true, colorbar: { title: { text: plain(unit(objectives[0]).label), side: "right" }, thickness: 12, len: 1 } },
     }],
     layout: { margin: { l: 60, r: 30, t: 84, b: 24 } },
   };

@@ -5,13 +5,15 @@ const at = (id) => document.getElementById(id);
 const size = data.objectives.find((o, i) => i < 2 && o.metric === "parameter_count")?.metric;
 const firsts = data.objectives.slice(0, 2).map((o) => o.metric);
 const axes = { y: firsts.find((m) => m !== size) ?? firsts[0], x: firsts.length < 2 ? null : size ?? firsts[1] };
-let important = data.parameters.length > 8;
+let nearParallel = false;
+const FEW = 6;
+let important = data.parameters.length > FEW;
 
 function header() {
   at("name").textContent = data.name;
   at("state").textContent = data.state.word;
   at("state").classList.add(data.state.tone);
-  const dates = [data.started && `Started ${data.started}`, data.ended && `ended ${data.ended}`].filter(Boolean).join(", ");
+  const dates = [data.started && `Started ${moment(data.started)}`, data.ended && `ended ${moment(data.ended)}`].filter(Boolean).join(", ");
   at("sentence").textContent = [data.state.sentence, dates].filter(Boolean).join(" · ");
   at("findings").append(...data.findings.map((text) => element("li", {}, text)));
   at("tiles").append(...data.tiles.map(({ title: heading, value, sentence, trial }) => {
@@ -29,7 +31,10 @@ function header() {
   );
 }
 
-function axisChoice() {
+function pictureControls() {
+  const save = () => Plotly.downloadImage(at("tradeoff"), { format: "svg", filename: `${data.name}-front`, width: 900, height: 600 });
+  if (!data.trials.some((t) => place(t, axes.x) !== null && place(t, axes.y) !== null)) return;
+  at("axes").append(element("button", { class: "chip", type: "button", onclick: save }, "Save as SVG"));
   if (data.objectives.length < 3) return;
   for (const letter of ["x", "y"]) {
     const select = element("select", { id: `axis-${letter}` }, ...data.objectives.map((o) => element("option", { value: o.metric }, unit(o.metric).label)));
@@ -40,9 +45,9 @@ function axisChoice() {
 }
 
 function parallelChoice() {
-  if (data.parameters.length <= 8) return;
+  if (data.parameters.length <= FEW) return;
   const button = element("button", { class: "chip", type: "button" });
-  const label = () => { button.textContent = important ? `Show all ${data.parameters.length} parameters` : "Show the 8 that matter most"; };
+  const label = () => { button.textContent = important ? `Show all ${data.parameters.length} parameters` : `Show the ${FEW} that matter most`; };
   button.addEventListener("click", () => { important = !important; label(); drawParallel(); });
   label();
   at("parallel-axes").append(button);
@@ -57,10 +62,10 @@ function followBrushes(numbers) {
 }
 
 function drawParallel() {
-  const names = new Set(ranked().slice(0, important ? 8 : undefined).map((p) => p.name));
+  const names = new Set(ranked().slice(0, important ? FEW : undefined).map((p) => p.name));
   const figure = parallel(names);
   const node = at("parallel");
-  rows.brushed = null;
+  if (rows.brushed) { rows.brushed = null; fill(); }
   node.style.minWidth = figure ? `${Math.max(0, 88 * figure.traces[0].dimensions.length)}px` : "";
   draw(node, figure, "Parallel coordinates need two measured trials.");
   if (!figure) return;
@@ -79,7 +84,7 @@ function clickable(id) {
 function drawSelectable() {
   const single = axes.x === null;
   at("tradeoff-title").textContent = single ? `${unit(axes.y).label} over trials` : `${unit(axes.y).label} against ${unit(axes.x).label}`;
-  at("tradeoff-hint").textContent = "Click a point to see how it was trained. Shaded: beyond a threshold or constraint.";
+  at("tradeoff-hint").textContent = "Click a point to see how it was trained; drag to zoom, double-click to go back. Shaded: beyond a threshold or constraint.";
   draw(at("tradeoff"), tradeoff(axes.x, axes.y, chosen.number), NOTHING);
   const sides = answers(chosen.number);
   at("answers-card").hidden = !sides;
@@ -97,8 +102,19 @@ function drawAll() {
   for (const id of ["importances", "correlations"]) at(id).style.height = height;
   draw(at("importances"), importances(), "Importances need more completed trials.");
   draw(at("correlations"), correlations(), "Correlations need at least five completed trials.");
-  drawParallel();
+  if (nearParallel) drawParallel();
   showTrial(chosen.number);
+}
+
+// Thousands of lines take a while, so they are drawn once a reader comes near.
+function watchParallel() {
+  const watcher = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watcher.disconnect();
+    nearParallel = true;
+    drawParallel();
+  }, { rootMargin: "600px" });
+  watcher.observe(at("parallel-card"));
 }
 
 function choose(number) {
@@ -120,8 +136,9 @@ function first() {
 
 chosen.number = first();
 header();
-axisChoice();
+pictureControls();
 parallelChoice();
 drawAll();
 setUpTable();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+watchParallel();
+dark.addEventListener("change", drawAll);

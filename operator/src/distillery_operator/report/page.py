@@ -1,4 +1,4 @@
-"""Puts the page together: template, style, scripts, plotly.js and the data. Called by ``render``."""
+"""Puts template, style, scripts, plotly.js and data together. Called by ``render``."""
 
 import base64
 import hashlib
@@ -9,14 +9,17 @@ from importlib import resources
 from string import Template
 from typing import Any, Final
 
-from plotly import offline
+from plotly import offline  # type: ignore[import-untyped]  # plotly ships no types
 
 SCRIPTS: Final = ("base.js", "figures.js", "trial.js", "table.js", "main.js")
 """In the order in which they build on each other; together they are one JavaScript module."""
 
 
 def assemble(name: str, data: Mapping[str, Any]) -> str:
-    """Return the page. No text of the experiment is ever parsed as HTML: the scripts set it as text nodes only."""
+    """Return the page.
+
+    No text of the experiment is ever parsed as HTML: the scripts set it as text nodes only.
+    """
     plotly = offline.get_plotlyjs()
     script = "\n".join(_asset(file) for file in SCRIPTS)
     return Template(_asset("page.html")).substitute(

@@ -1,4 +1,4 @@
-"""PURE: everything that the page shows, as one document of plain JSON values. Called by ``render``."""
+"""PURE: everything that the page shows, as plain JSON values. Called by ``render``."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ def payload(
     trials: Sequence[Trial],
     importances: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
-    """Return the page's data. Metrics are in the contract's units; ``units`` says how to show them."""
+    """Return the page's data: metrics in the contract's units, with ``units`` to show them by."""
     spec = experiment.spec
     trials = sorted(trials, key=lambda trial: trial.number)
     verdicts = {trial.number: judge.verdict(spec, trial) for trial in trials}
@@ -52,7 +52,7 @@ def payload(
                 **_trial(trial, verdicts[trial.number]),
                 "kind": _kind(trial, verdicts[trial.number], front),
                 "progress": progress.get(trial.number),
-                "export": f"distillery export {trial.number} {experiment.metadata.name}-trial-{trial.number}",
+                "export": _export(experiment.metadata.name, trial.number),
             }
             for trial in trials
         ],
@@ -70,6 +70,10 @@ def _kind(trial: Trial, verdict: Verdict, front: Sequence[int]) -> str:
     if verdict.feasible:
         return "feasible"
     return "collapsed" if verdict.reason == judge.COLLAPSED else "infeasible"
+
+
+def _export(experiment: str, trial: int) -> str:
+    return f"distillery export --experiment {experiment} {trial} {experiment}-trial-{trial}"
 
 
 def _trial(trial: Trial, verdict: Verdict) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def _curve(points: Sequence[Point]) -> dict[str, Any]:
 
 def _history(
     spec: Spec, trials: Sequence[Trial], verdicts: Mapping[int, Verdict]
-) -> dict[str, list[float]]:
+) -> dict[str, Any]:
     """Return the front's hypervolume after each trial, in the order in which they ended."""
     corner = pareto.reference(spec, trials)
     scale = math.prod(units.of(objective.metric).factor for objective in spec.objectives)

@@ -65,9 +65,8 @@ def tiles(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[Tile]:
         found.append(equal)
     knee = next((trial for trial in trials if trial.number == status.knee), None)
     if knee and metric:
-        tile = _tile("Knee of the front", metric, knee, spec, status)
-        found.append(tile)
-    return [*found, _effort(status)] if found else [_nothing(spec, status), _effort(status)]
+        found.append(_tile("Knee of the front", metric, knee, spec, status))
+    return [*found, _effort(status)] if found else [_nothing(status), _effort(status)]
 
 
 def accuracy(spec: Spec) -> str | None:
@@ -82,8 +81,9 @@ def findings(spec: Spec, trials: Sequence[Trial]) -> list[str]:
     found = []
     if count := ends.pop(judge.COLLAPSED, 0):
         found.append(
-            f"{_trials(count)} collapsed: one kind of question only is answered right, which accuracy alone would not show. "
-            "The bounds on HasAns_exact and NoAns_exact keep such models off the front."
+            f"{_trials(count)} collapsed: only one kind of question is answered right, which exact "
+            "alone would not show. The bounds on HasAns_exact and NoAns_exact keep such models off "
+            "the front."
         )
     if ends:
         parts = ", ".join(f"{count} {reason}" for reason, count in ends.most_common())
@@ -122,7 +122,7 @@ def _tile(title: str, metric: str, trial: Trial, spec: Spec, status: Status) -> 
 
 
 def _as_good(spec: Spec, trials: Sequence[Trial], sized: Sequence[Trial]) -> Tile | None:
-    """Return the smallest trial that is no worse than the best measured baseline, if it is smaller."""
+    """Return the smallest trial that is no worse than the best baseline, if it is smaller."""
     metric = accuracy(spec)
     baselines = [t for t in trials if t.baseline and metric in t.metrics and SIZE in t.metrics]
     if metric is None or not baselines:
@@ -138,18 +138,16 @@ def _as_good(spec: Spec, trials: Sequence[Trial], sized: Sequence[Trial]) -> Til
     return Tile(title, f"−{saved:.1f} %", f"{_label(smallest)}: {sentence}", smallest.number)
 
 
-def _nothing(spec: Spec, status: Status) -> Tile:
+def _nothing(status: Status) -> Tile:
     ended = status.trials.total - status.trials.running
-    return Tile("Front", "empty", f"None of {ended} ended trials is feasible yet.")
+    said = f"None of {_trials(ended)} is feasible." if ended else "No trial has ended yet."
+    return Tile("Front", "empty", said)
 
 
 def _effort(status: Status) -> Tile:
-    volume = "" if status.hypervolume is None else f", {status.front_size} on the front"
-    return Tile(
-        "Compute",
-        units.duration(status.compute_seconds),
-        f"run time of {_trials(status.trials.total)}{volume}",
-    )
+    shown = units.duration(status.compute_seconds)
+    front = f", {status.front_size} on the front" if status.front_size else ""
+    return Tile("Compute", shown, f"run time of {_trials(status.trials.total)}{front}")
 
 
 def _label(trial: Trial) -> str:

@@ -12,7 +12,7 @@ function columns() {
     number("number", "Trial", (t) => t.number, (t) => String(t.number)),
     { key: "baseline", label: "Baseline", value: (t) => t.baseline, text: (t) => t.baseline ?? "", css: "text" },
     { key: "kind", label: "State", value: (t) => Object.keys(KINDS).indexOf(t.kind), kind: true },
-    ...measured.map((m) => number(`metric ${m}`, title(m).replace("million parameters", "M"), (t) => scaled(t.metrics, m), (t) => (scaled(t.metrics, m) === null ? "–" : scaled(t.metrics, m).toFixed(unit(m).digits)))),
+    ...measured.map((m) => number(`metric ${m}`, title(m).replace("million parameters", "M"), (t) => scaled(t.metrics, m), (t) => (scaled(t.metrics, m) === null ? "–" : digits(scaled(t.metrics, m), m)))),
     number("seconds", "Run time", (t) => t.seconds, (t) => (t.seconds ? span(t.seconds) : "–")),
     { key: "reason", label: "Reason", value: (t) => t.reason, text: (t) => t.reason, css: "text" },
     { key: "message", label: "Message", value: (t) => t.message, text: (t) => t.message, css: "message" },
@@ -34,7 +34,7 @@ function compare(a, b) {
 }
 
 function haystack(trial) {
-  trial.haystack ??= [`trial ${trial.number}`, trial.baseline, KINDS[trial.kind].label, trial.reason, trial.message, ...Object.entries(trial.parameters).map(([k, v]) => `${k}=${v}`)].join(" ").toLowerCase();
+  trial.haystack ??= [`trial #${trial.number}`, trial.baseline, KINDS[trial.kind].label, trial.reason, trial.message, ...Object.entries(trial.parameters).map(([k, v]) => `${k}=${written(v)}`)].join(" ").toLowerCase();
   return trial.haystack;
 }
 

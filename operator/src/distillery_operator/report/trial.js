@@ -14,7 +14,7 @@ function fact(label, value, note) {
 }
 
 function facts(trial) {
-  const metrics = [...new Set([...data.objectives.map((o) => o.metric), "HasAns_exact", "NoAns_exact"])];
+  const metrics = [...new Set([...data.objectives.map((o) => o.metric), "HasAns_exact", "NoAns_exact", "parameter_count"])];
   const cells = metrics.filter((m) => scaled(trial.metrics, m) !== null).map((metric) => {
     const teacher = scaled(data.teacher, metric);
     return fact(unit(metric).label, shown(trial.metrics, metric), teacher === null ? "" : `teacher ${shown(data.teacher, metric)}`);
@@ -37,23 +37,23 @@ function curve(trial, group, name, label, dash, faded) {
 }
 
 // Curves of one group (metrics or losses) for a trial, solid, and its baseline, dotted.
-function curves(trial, baseline, group, names, text) {
+function curves(trial, baseline, group, names) {
   const own = names.filter((name) => trial.curve[group][name]);
   if (!own.length) return null;
   const traces = own.map((name) => curve(trial, group, name, name, "solid", false));
   if (baseline) {
     const shared = own.filter((name) => baseline.curve[group][name]);
-    traces.push(...shared.map((name) => curve(baseline, group, name, `${name}, ${shorten(baseline.baseline, 18)}`, "dot", true)));
+    traces.push(...shared.map((name) => ({ ...curve(baseline, group, name, `${name} of ${shorten(baseline.baseline, 24)}`, "dot", true), showlegend: false })));
   }
   const teacher = own.length < 3 && group === "metrics" ? scaled(data.teacher, "exact") : null;
   const line = own[0] === "exact" && teacher !== null;
   return {
     traces,
     layout: {
-      margin: { l: 40, r: 8, t: 4, b: 30 }, hovermode: "closest", legend: { orientation: "h", x: 0, y: 1.04, yanchor: "bottom", font: { size: 10.5 } },
-      xaxis: axis("", { rangemode: "tozero" }), yaxis: axis(text, { rangemode: group === "losses" ? "tozero" : "normal" }),
+      margin: { l: 34, r: 8, t: 4, b: 28 }, hovermode: "closest", legend: { orientation: "h", x: 0, y: 1.04, yanchor: "bottom", font: { size: 10.5 } },
+      xaxis: axis("", { rangemode: "tozero" }), yaxis: axis("", { rangemode: group === "losses" ? "tozero" : "normal" }),
       shapes: line ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: teacher, y1: teacher, line: { color: color("teacher"), width: 1, dash: "dash" } }] : [],
-      annotations: line ? [{ xref: "paper", x: 1, y: teacher, text: "teacher", showarrow: false, xanchor: "right", yanchor: "top", font: { size: 10.5 } }] : [],
+      annotations: line ? [{ xref: "paper", x: 0, y: teacher, text: "teacher", showarrow: false, xanchor: "left", yanchor: "top", font: { size: 10.5 } }] : [],
     },
   };
 }
@@ -104,10 +104,11 @@ function showTrial(number) {
   const baseline = other(trial);
   const tone = { front: "good", feasible: "neutral", running: "neutral" }[trial.kind] ?? "bad";
   const groups = [
-    ["Accuracy", "metrics", ["exact", "f1"], "%"],
-    ["HasAns against NoAns", "metrics", ["HasAns_exact", "NoAns_exact"], "%"],
-    ["Loss by part", "losses", Object.keys(trial.curve.losses), ""],
-  ].map(([heading, group, names, text]) => ({ heading, figure: curves(trial, baseline, group, names, text) })).filter(({ figure }) => figure);
+    ["Accuracy (%)", "metrics", ["exact", "f1"]],
+    ["HasAns against NoAns (%)", "metrics", ["HasAns_exact", "NoAns_exact"]],
+    ["Loss by part", "losses", Object.keys(trial.curve.losses)],
+  ].map(([heading, group, names]) => ({ heading, figure: curves(trial, baseline, group, names) })).filter(({ figure }) => figure);
+  const legend = `Along the optimiser's steps${baseline?.curve.step.length ? `; dotted: baseline ${baseline.baseline}` : ""}.`;
   const plots = groups.map(({ heading }) => element("div", { class: "figure small curve", role: "figure", "aria-label": `${heading} along the training` }));
   for (const old of panel.querySelectorAll(".js-plotly-plot")) Plotly.purge(old);
   panel.replaceChildren(
@@ -115,7 +116,7 @@ function showTrial(number) {
     element("p", { class: "reason" }, element("b", {}, trial.reason), trial.message ? ` – ${trial.message}` : ""),
     facts(trial), ...chooser(trial),
     ...groups.flatMap(({ heading }, i) => [element("h3", {}, heading), plots[i]]),
-    ...(groups.length ? [element("p", { class: "hint" }, "Along the optimiser's steps.")] : [element("p", { class: "empty" }, "No training curve was measured.")]),
+    ...(groups.length ? [element("p", { class: "hint" }, legend)] : [element("p", { class: "empty" }, "No training curve was measured.")]),
     element("h3", {}, "Parameters"), settings(trial, baseline), ...taking(trial),
   );
   groups.forEach(({ figure }, i) => draw(plots[i], figure));

@@ -7,25 +7,26 @@ from distillery_contract import metrics
 
 @dataclass(frozen=True)
 class Unit:
-    """``value * factor`` with so many digits and the unit's short and long name behind it."""
+    """``value * factor``, with so many decimals (None: four significant digits) and a name."""
 
     label: str
     short: str
     long: str
     factor: float
-    digits: int
+    decimals: int | None
 
     def show(self, value: float) -> str:
         """Return a value with its unit."""
-        return f"{value * self.factor:.{self.digits}f} {self.short}".strip()
+        form = ".4g" if self.decimals is None else f".{self.decimals}f"
+        return f"{value * self.factor:{form}} {self.short}".strip()
 
 
 def of(metric: str) -> Unit:
     """Return how a metric of the contract is shown."""
     if metric == "parameter_count":
-        return Unit("size", "M", "million parameters", 1e-6, 2)
+        return Unit("size", "M", "million parameters", 1e-6, None)
     if metric == "inference_seconds":
-        return Unit("inference time", "ms", "ms per question", 1e3, 2)
+        return Unit("inference time", "ms", "ms per question", 1e3, None)
     percent = metrics.EVALUATIONS[metric].unit == "percent"
     return Unit(metric, "%" if percent else "", "%" if percent else "logits", 1.0, 2)
 
