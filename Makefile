@@ -1,0 +1,62 @@
+# Every command sets itself up. `make demo` is the main job, `make test` runs every test.
+# The environment is installed from pinned, hashed requirements; only Python 3.11 or newer has to be there.
+
+PYTHON ?= python3
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/distillery
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+PROJECTS := trainer/contract trainer operator
+SOURCES := operator/src trainer/src trainer/contract/src tests bench
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-package distillery-contract \
+	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
+	--custom-compile-command "make lock"
+
+.PHONY: help setup demo test check format lock bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready ## Install the environment into .venv
+
+demo: setup ## Search for small models on this machine: data, teacher, trials, report, exported model
+	$(BIN)/python bench/demo.py
+
+test: setup ## Run every test
+	$(BIN)/pytest
+
+check: setup ## Check format, lint, types, layers, pins
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory lock
+	git diff --exit-code -- '*requirements.txt'
+
+format: setup ## Format the code and mend what lint can mend
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lock: $(UV) ## Pin every dependency again; UPGRADE=--upgrade takes newer versions
+	$(COMPILE) $(UPGRADE) trainer/pyproject.toml operator/pyproject.toml --group pyproject.toml:dev \
+		--extra quickstart --extra report --output-file tests/requirements.txt
+	$(COMPILE) $(UPGRADE) operator/pyproject.toml --extra report --constraints tests/requirements.txt \
+		--output-file operator/requirements.txt
+	$(COMPILE) $(UPGRADE) trainer/pyproject.toml --constraints tests/requirements.txt \
+		--output-file trainer/requirements.txt
+
+bench: setup ## Measure the trainer against a plain loop in the original's manner
+	$(BIN)/python bench/trainer.py
+
+clean: ## Remove what the commands made in this folder
+	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(UV):
+	$(PYTHON) -m venv $(CACHE)/uv-$(UV_VERSION)
+	$(CACHE)/uv-$(UV_VERSION)/bin/python -m pip install --quiet uv==$(UV_VERSION)
+
+.venv/ready: tests/requirements.txt $(PROJECTS:=/pyproject.toml) | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/requirements.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps $(PROJECTS:%=-e %)
+	touch $@
