@@ -80,17 +80,29 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
 
 function axis(text, more = {}) {
   return {
-    title: { text: plain(text), standoff: 8 }, gridcolor: color("line"), linecolor: color("line"), zeroline: false,
-    automargin: true, ...more,
+    title: { text: plain(text), standoff: 8 },
+    gridcolor: color("line"),
+    linecolor: color("line"),
+    zeroline: false,
+    automargin: true,
+    ...more,
   };
 }
 
 function layout(more) {
   return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: "zoom",
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    hovermode: "closest",
+    dragmode: "zoom",
     font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", size: 12, color: color("ink") },
     margin: { l: 52, r: 12, t: 8, b: 42 },
-    hoverlabel: { bgcolor: color("card"), bordercolor: color("muted"), font: { color: color("ink"), size: 12 }, align: "left" },
+    hoverlabel: {
+      bgcolor: color("card"),
+      bordercolor: color("muted"),
+      font: { color: color("ink"), size: 12 },
+      align: "left",
+    },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
     ...more,
   };

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from plotly import offline  # type: ignore[import-untyped]  # plotly ships no types
 
-SCRIPTS: Final = ("base.js", "figures.js", "trial.js", "table.js", "main.js")
+SCRIPTS: Final = ("base.js", "figures.js", "parameters.js", "trial.js", "table.js", "main.js")
 """In the order in which they build on each other; together they are one JavaScript module."""
 
 

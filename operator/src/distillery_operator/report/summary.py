@@ -55,16 +55,18 @@ def tiles(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[Tile]:
     feasible = judge.feasible(spec, list(trials))
     sized = [trial for trial in feasible if SIZE in trial.metrics]
     found = []
-    if (metric := accuracy(spec)) and feasible:
-        best = max(feasible, key=lambda trial: judge.measured(trial, metric))
+    metric = accuracy(spec)
+    measured = [trial for trial in feasible if metric in trial.metrics]
+    if metric and measured:
+        best = max(measured, key=lambda trial: trial.metrics[metric])
         found.append(_tile(f"Best {metric}", metric, best, spec, status))
     if sized:
         smallest = min(sized, key=lambda trial: trial.metrics[SIZE])
         found.append(_tile("Smallest feasible model", SIZE, smallest, spec, status))
     if (equal := _as_good(spec, trials, sized)) is not None:
         found.append(equal)
-    knee = next((trial for trial in trials if trial.number == status.knee), None)
-    if knee and metric:
+    knee = next((trial for trial in measured if trial.number == status.knee), None)
+    if metric and knee:
         found.append(_tile("Knee of the front", metric, knee, spec, status))
     return [*found, _effort(status)] if found else [_nothing(status), _effort(status)]
 

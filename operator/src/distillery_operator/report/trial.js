@@ -1,7 +1,10 @@
 // The panel of the selected trial: how it ended, its training curves beside a baseline's, its parameters, and how to take its model.
 
 const panel = document.getElementById("trial");
-let comparedWith = data.trials.find((t) => t.baseline && t.curve.step.length)?.number ?? data.trials.find((t) => t.baseline)?.number ?? null;
+let comparedWith =
+  data.trials.find((t) => t.baseline && t.curve.step.length)?.number ??
+  data.trials.find((t) => t.baseline)?.number ??
+  null;
 
 // The baseline that stands beside a trial: the chosen one, or another one where the trial is itself the chosen one.
 function other(trial) {
@@ -14,24 +17,47 @@ function fact(label, value, note) {
 }
 
 function facts(trial) {
-  const metrics = [...new Set([...data.objectives.map((o) => o.metric), "HasAns_exact", "NoAns_exact", "parameter_count"])];
-  const cells = metrics.filter((m) => scaled(trial.metrics, m) !== null).map((metric) => {
-    const teacher = scaled(data.teacher, metric);
-    return fact(unit(metric).label, shown(trial.metrics, metric), teacher === null ? "" : `teacher ${shown(data.teacher, metric)}`);
-  });
+  const metrics = [
+    ...new Set([...data.objectives.map((o) => o.metric), "HasAns_exact", "NoAns_exact", "parameter_count"]),
+  ];
+  const cells = metrics
+    .filter((m) => scaled(trial.metrics, m) !== null)
+    .map((metric) => {
+      const teacher = scaled(data.teacher, metric);
+      return fact(
+        unit(metric).label,
+        shown(trial.metrics, metric),
+        teacher === null ? "" : `teacher ${shown(data.teacher, metric)}`,
+      );
+    });
   if (trial.seconds) cells.push(fact("run time", span(trial.seconds), ""));
-  if (trial.progress !== null && trial.progress !== undefined) cells.push(fact("progress", `${Math.round(100 * trial.progress)} %`, ""));
+  if (trial.progress !== null && trial.progress !== undefined)
+    cells.push(fact("progress", `${Math.round(100 * trial.progress)} %`, ""));
   return element("div", { class: "facts" }, ...cells);
 }
 
 const COLORS = {
-  exact: "front", f1: "running", HasAns_exact: "feasible", NoAns_exact: "collapsed", total: "ring", hard: "feasible", soft: "front", relation: "baseline",
+  exact: "front",
+  f1: "running",
+  HasAns_exact: "feasible",
+  NoAns_exact: "collapsed",
+  total: "ring",
+  hard: "feasible",
+  soft: "front",
+  relation: "baseline",
 };
 
 function curve(trial, group, name, label, dash, faded) {
   return {
-    type: "scatter", mode: trial.curve.step.length > 1 ? "lines" : "markers", name: plain(label), x: trial.curve.step, y: trial.curve[group][name], connectgaps: true,
-    line: { color: color(COLORS[name] ?? "muted"), width: faded ? 1.5 : 2.3, dash }, opacity: faded ? 0.75 : 1, marker: { color: color(COLORS[name] ?? "muted") },
+    type: "scatter",
+    mode: trial.curve.step.length > 1 ? "lines" : "markers",
+    name: plain(label),
+    x: trial.curve.step,
+    y: trial.curve[group][name],
+    connectgaps: true,
+    line: { color: color(COLORS[name] ?? "muted"), width: faded ? 1.5 : 2.3, dash },
+    opacity: faded ? 0.75 : 1,
+    marker: { color: color(COLORS[name] ?? "muted") },
     hovertemplate: `${plain(label)} %{y:.4~g}, step %{x}<extra></extra>`,
   };
 }
@@ -43,17 +69,50 @@ function curves(trial, baseline, group, names) {
   const traces = own.map((name) => curve(trial, group, name, name, "solid", false));
   if (baseline) {
     const shared = own.filter((name) => baseline.curve[group][name]);
-    traces.push(...shared.map((name) => ({ ...curve(baseline, group, name, `${name} of ${shorten(baseline.baseline, 24)}`, "dot", true), showlegend: false })));
+    traces.push(
+      ...shared.map((name) => ({
+        ...curve(baseline, group, name, `${name} of ${shorten(baseline.baseline, 24)}`, "dot", true),
+        showlegend: false,
+      })),
+    );
   }
   const teacher = own.length < 3 && group === "metrics" ? scaled(data.teacher, "exact") : null;
   const line = own[0] === "exact" && teacher !== null;
   return {
     traces,
     layout: {
-      margin: { l: 34, r: 8, t: 4, b: 28 }, hovermode: "closest", legend: { orientation: "h", x: 0, y: 1.04, yanchor: "bottom", font: { size: 10.5 } },
-      xaxis: axis("", { rangemode: "tozero" }), yaxis: axis("", { rangemode: group === "losses" ? "tozero" : "normal" }),
-      shapes: line ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: teacher, y1: teacher, line: { color: color("teacher"), width: 1, dash: "dash" } }] : [],
-      annotations: line ? [{ xref: "paper", x: 0, y: teacher, text: "teacher", showarrow: false, xanchor: "left", yanchor: "top", font: { size: 10.5 } }] : [],
+      margin: { l: 34, r: 8, t: 4, b: 28 },
+      hovermode: "closest",
+      legend: { orientation: "h", x: 0, y: 1.04, yanchor: "bottom", font: { size: 10.5 } },
+      xaxis: axis("", { rangemode: "tozero" }),
+      yaxis: axis("", { rangemode: group === "losses" ? "tozero" : "normal" }),
+      shapes: line
+        ? [
+            {
+              type: "line",
+              xref: "paper",
+              x0: 0,
+              x1: 1,
+              y0: teacher,
+              y1: teacher,
+              line: { color: color("teacher"), width: 1, dash: "dash" },
+            },
+          ]
+        : [],
+      annotations: line
+        ? [
+            {
+              xref: "paper",
+              x: 0,
+              y: teacher,
+              text: "teacher",
+              showarrow: false,
+              xanchor: "left",
+              yanchor: "top",
+              font: { size: 10.5 },
+            },
+          ]
+        : [],
     },
   };
 }
@@ -69,12 +128,18 @@ function settings(trial, baseline) {
     return element("tr", { class: differs ? "differs" : null }, ...cells);
   });
   const head = ["parameter", `trial ${trial.number}`, ...(baseline ? [baseline.baseline] : [])];
-  return element("table", {}, element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))), element("tbody", {}, ...rows));
+  return element(
+    "table",
+    {},
+    element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
+    element("tbody", {}, ...rows),
+  );
 }
 
 function taking(trial) {
   if (!trial.model) {
-    const ended = trial.kind === "running" ? "There is no model before the training ends." : "No model is kept of this trial.";
+    const ended =
+      trial.kind === "running" ? "There is no model before the training ends." : "No model is kept of this trial.";
     return [element("h3", {}, "Model"), element("p", { class: "hint" }, ended)];
   }
   const copy = element("button", { class: "copy", type: "button" }, "Copy command");
@@ -82,23 +147,38 @@ function taking(trial) {
     await navigator.clipboard.writeText(trial.export);
     copy.textContent = "Copied";
   });
-  const nodes = [element("h3", {}, "Model folder"), element("code", {}, trial.model), element("h3", {}, "Take it"), element("code", { id: "export" }, trial.export)];
+  const nodes = [
+    element("h3", {}, "Model folder"),
+    element("code", {}, trial.model),
+    element("h3", {}, "Take it"),
+    element("code", { id: "export" }, trial.export),
+  ];
   return navigator.clipboard ? [...nodes, copy] : nodes;
 }
 
 function chooser(trial) {
   const baselines = data.trials.filter((t) => t.baseline && t.number !== trial.number);
   if (baselines.length < 2) return [];
-  const select = element("select", { id: "baseline" }, ...baselines.map((t) => element("option", { value: t.number }, t.baseline)));
+  const select = element(
+    "select",
+    { id: "baseline" },
+    ...baselines.map((t) => element("option", { value: t.number }, t.baseline)),
+  );
   select.value = String(other(trial).number);
-  select.addEventListener("change", () => { comparedWith = Number(select.value); showTrial(trial.number); });
+  select.addEventListener("change", () => {
+    comparedWith = Number(select.value);
+    showTrial(trial.number);
+  });
   return [element("p", { class: "controls" }, element("label", { for: "baseline" }, "Beside baseline"), select)];
 }
 
 function showTrial(number) {
   const trial = trials.get(number);
   if (!trial) {
-    panel.replaceChildren(element("h2", {}, "No trial yet"), element("p", { class: "empty" }, "Trials appear here as they are suggested."));
+    panel.replaceChildren(
+      element("h2", {}, "No trial yet"),
+      element("p", { class: "empty" }, "Trials appear here as they are suggested."),
+    );
     return;
   }
   const baseline = other(trial);
@@ -107,17 +187,31 @@ function showTrial(number) {
     ["Accuracy (%)", "metrics", ["exact", "f1"]],
     ["HasAns against NoAns (%)", "metrics", ["HasAns_exact", "NoAns_exact"]],
     ["Loss by part", "losses", Object.keys(trial.curve.losses)],
-  ].map(([heading, group, names]) => ({ heading, figure: curves(trial, baseline, group, names) })).filter(({ figure }) => figure);
+  ]
+    .map(([heading, group, names]) => ({ heading, figure: curves(trial, baseline, group, names) }))
+    .filter(({ figure }) => figure);
   const legend = `Along the optimiser's steps${baseline?.curve.step.length ? `; dotted: baseline ${baseline.baseline}` : ""}.`;
-  const plots = groups.map(({ heading }) => element("div", { class: "figure small curve", role: "figure", "aria-label": `${heading} along the training` }));
+  const plots = groups.map(({ heading }) =>
+    element("div", { class: "figure small curve", role: "figure", "aria-label": `${heading} along the training` }),
+  );
   for (const old of panel.querySelectorAll(".js-plotly-plot")) Plotly.purge(old);
   panel.replaceChildren(
-    element("h2", { id: "trial-title" }, named(trial), element("span", { class: `badge ${tone}` }, KINDS[trial.kind].label)),
+    element(
+      "h2",
+      { id: "trial-title" },
+      named(trial),
+      element("span", { class: `badge ${tone}` }, KINDS[trial.kind].label),
+    ),
     element("p", { class: "reason" }, element("b", {}, trial.reason), trial.message ? ` – ${trial.message}` : ""),
-    facts(trial), ...chooser(trial),
+    facts(trial),
+    ...chooser(trial),
     ...groups.flatMap(({ heading }, i) => [element("h3", {}, heading), plots[i]]),
-    ...(groups.length ? [element("p", { class: "hint" }, legend)] : [element("p", { class: "empty" }, "No training curve was measured.")]),
-    element("h3", {}, "Parameters"), settings(trial, baseline), ...taking(trial),
+    ...(groups.length
+      ? [element("p", { class: "hint" }, legend)]
+      : [element("p", { class: "empty" }, "No training curve was measured.")]),
+    element("h3", {}, "Parameters"),
+    settings(trial, baseline),
+    ...taking(trial),
   );
   groups.forEach(({ figure }, i) => draw(plots[i], figure));
 }

@@ -1,0 +1,156 @@
+// The figures about parameters: what matters, which way it pulls, and all of them side by side.
+
+const SERIES = ["front", "feasible", "collapsed", "baseline", "running"];
+
+function importances() {
+  const objectives = Object.keys(data.importances).filter((o) => Object.keys(data.importances[o]).length);
+  if (!objectives.length) return null;
+  const names = ranked()
+    .map((p) => p.name)
+    .reverse();
+  const traces = objectives.map((objective, i) => ({
+    type: "bar",
+    orientation: "h",
+    name: plain(unit(objective).label),
+    y: names.map((n) => plain(shorten(n, 28))),
+    x: names.map((n) => 100 * (data.importances[objective][n] ?? 0)),
+    marker: { color: color(SERIES[i % SERIES.length]) },
+    hovertemplate: `%{y}: %{x:.1f} % of ${plain(unit(objective).label)}<extra></extra>`,
+  }));
+  return {
+    traces,
+    layout: {
+      barmode: "group",
+      bargap: 0.3,
+      xaxis: axis("share (%)", { rangemode: "tozero" }),
+      yaxis: axis("", { type: "category" }),
+      legend: { ...layout({}).legend, traceorder: "normal" },
+    },
+  };
+}
+
+function correlations() {
+  const { rows, columns, values } = data.correlations;
+  if (!values.some((row) => row.some((value) => value !== null))) return null;
+  const order = ranked()
+    .map((p) => rows.indexOf(p.name))
+    .filter((i) => i >= 0)
+    .reverse();
+  const z = order.map((i) => values[i]);
+  return {
+    traces: [
+      {
+        type: "heatmap",
+        z,
+        x: columns.map((c) => plain(unit(c).label)),
+        y: order.map((i) => plain(shorten(rows[i], 28))),
+        zmin: -1,
+        zmax: 1,
+        xgap: 2,
+        ygap: 2,
+        colorscale: [
+          [0, color("feasible")],
+          [0.5, color("card")],
+          [1, color("front")],
+        ],
+        hoverongaps: false,
+        showscale: false,
+        text: z.map((row) =>
+          row.map((value) => (value === null ? "" : (Number(value.toFixed(2)) + 0).toFixed(2).replace("-", "−"))),
+        ),
+        texttemplate: "%{text}",
+        hovertemplate: "%{y} and %{x}: %{text}<extra></extra>",
+      },
+    ],
+    layout: {
+      xaxis: axis("", { side: "top", type: "category" }),
+      yaxis: axis("", { type: "category" }),
+      margin: { l: 52, r: 8, t: 30, b: 8 },
+    },
+  };
+}
+
+// One axis of the parallel coordinates; log axes show powers, categories their names.
+function dimension(label, values, { log = false, choices = null } = {}) {
+  if (choices) {
+    const names = [...new Set([...choices, ...values].map(String))];
+    return {
+      label,
+      values: values.map((v) => names.indexOf(String(v))),
+      range: [-0.25, names.length - 0.75],
+      tickvals: names.map((_, i) => i),
+      ticktext: names.map((n) => plain(shorten(n, 14))),
+    };
+  }
+  if (!log) return { label, values, range: range(values) };
+  const logs = values.map(Math.log10);
+  const [low, high] = range(logs);
+  const step = Math.max(1, Math.round((high - low) / 6));
+  const powers = Array.from(
+    { length: Math.max(0, Math.floor(high) - Math.ceil(low) + 1) },
+    (_, i) => Math.ceil(low) + i,
+  );
+  const ticks = powers.length > 1 ? powers.filter((_, i) => i % step === 0) : [Math.min(...logs), Math.max(...logs)];
+  return {
+    label,
+    values: logs,
+    range: [low, high],
+    tickvals: ticks,
+    ticktext: ticks.map((t) => written(Number((10 ** t).toPrecision(2)))),
+  };
+}
+
+// Plasma by matplotlib: even in lightness, and safe for the colour-blind.
+const PLASMA = ["#0d0887", "#7e03a8", "#cc4778", "#f89540", "#f0f921"].map((stop, i) => [i / 4, stop]);
+
+// Good trials are drawn in the end of the scale that stands out from the background.
+function parallel(names) {
+  const shownParameters = data.parameters.filter((p) => names.has(p.name));
+  const objectives = data.objectives.map((o) => o.metric);
+  const usable = (p, value) =>
+    p.type === "Categorical" ? value !== undefined : typeof value === "number" && (!p.log || value > 0);
+  const list = data.trials.filter(
+    (t) =>
+      objectives.every((m) => place(t, m) !== null) && shownParameters.every((p) => usable(p, t.parameters[p.name])),
+  );
+  if (list.length < 2) return null;
+  const values = list.map((t) => place(t, objectives[0]));
+  const dimensions = [
+    ...objectives.map((m) =>
+      dimension(
+        plain(title(m).replace("million parameters", "M")),
+        list.map((t) => place(t, m)),
+      ),
+    ),
+    ...shownParameters.map((p) =>
+      dimension(
+        plain(shorten(p.name, 20)),
+        list.map((t) => t.parameters[p.name]),
+        p,
+      ),
+    ),
+  ];
+  return {
+    trials: list.map((t) => t.number),
+    traces: [
+      {
+        type: "parcoords",
+        dimensions,
+        labelangle: -18,
+        labelside: "top",
+        labelfont: { size: 12, color: color("ink") },
+        tickfont: { size: 11, color: color("ink") },
+        rangefont: { size: 1, color: "rgba(0,0,0,0)" },
+        unselected: { line: { color: color("muted"), opacity: 0.06 } },
+        line: {
+          color: values,
+          colorscale: PLASMA,
+          reversescale: minimised(objectives[0]) === dark.matches,
+          showscale: true,
+          colorbar: { title: { text: plain(unit(objectives[0]).label), side: "right" }, thickness: 12, len: 1 },
+        },
+      },
+    ],
+    layout: { margin: { l: 60, r: 30, t: 84, b: 24 } },
+  };
+}
