@@ -1,8 +1,9 @@
-"""A second trainer that speaks the contract: it descends a quadratic instead of training a network, in milliseconds a step.
+"""A second trainer that speaks the contract: it descends a quadratic, in milliseconds a step.
 
-The tests of the runner, the command and the loop use it to see hundreds of attempts; that the contract is all they need is
-part of what they show. Its numbers follow from the hyperparameters: a learning rate above 0.5 diverges, a dropout above 0.5
-collapses, more layers fit better. Each step that it does is a line in the trial's ``ledger``.
+The tests of the runner and the command use it to see hundreds of attempts; that the contract is all
+they need is part of what they show. Its numbers follow from the hyperparameters: a learning rate
+above 0.5 diverges, a dropout above 0.5 collapses, more layers fit better. Each step that it does is
+a line in the trial's ``ledger``.
 """
 
 import json
@@ -13,10 +14,11 @@ import time
 from math import exp, isfinite
 from pathlib import Path
 
-from distillery_contract import metrics, size, wire
-from distillery_contract.request import Request, Stage
 from prometheus_client import CollectorRegistry, Gauge, Info, start_http_server
 from prometheus_client.openmetrics import exposition
+
+from distillery_contract import metrics, size, wire
+from distillery_contract.request import Request, Stage
 
 SOURCES = {"teacher": size.Architecture(size.Family.BERT, 1000, 128, 96, 384, 6, 6, 2)}
 STEPS = 20

@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
+
 import worlds
 from distillery_operator import documents
 from distillery_operator.resources import Status

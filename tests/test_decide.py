@@ -1,8 +1,12 @@
-"""The decisions: tables for each situation, and a state machine that kills between any two actions."""
+"""The decisions: a table for each situation, and a state machine that kills between actions."""
 
 from dataclasses import replace
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
@@ -18,12 +22,10 @@ from distillery_operator.trials import (
     State,
     Trial,
 )
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 SPEC = worlds.experiment(trialTimeoutSeconds=100, maxInterruptions=2, maxCrashes=1).spec
 RUNNING = Trial(0, {"learning_rate": 0.1, "n_layers": 2}, parameter_count=300_000)
+ONE = worlds.completed(0, 80.0, 1)
 FINAL = Report(
     "TerminationMessage",
     final=True,
@@ -225,9 +227,9 @@ def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
 @pytest.mark.parametrize(
     ("changes", "trials", "reason"),
     [
-        ({"maxTrials": 2}, (worlds.completed(0, 80.0, 1), worlds.completed(1, 80.0, 2)), "MaxTrialsReached"),
-        ({"maxDurationSeconds": 999}, (worlds.completed(0, 80.0, 1),), "MaxDurationReached"),
-        ({"maxFailedTrials": 0}, (replace(RUNNING, state=State.FAILED, reason="Crashed"),), "TooManyFailures"),
+        ({"maxTrials": 2}, (ONE, worlds.completed(1, 80.0, 2)), "MaxTrialsReached"),
+        ({"maxDurationSeconds": 999}, (ONE,), "MaxDurationReached"),
+        ({"maxFailedTrials": 0}, (replace(RUNNING, state=State.FAILED),), "TooManyFailures"),
     ],
 )  # fmt: skip
 def test_a_budget_ends_the_experiment_with_its_reason(
@@ -249,7 +251,7 @@ def test_raising_max_trials_continues_a_finished_experiment() -> None:
 
 
 class Search(RuleBasedStateMachine):
-    """A world of processes and a study, with a controller that is killed between any two actions."""
+    """A world of processes and a study, with a controller that is killed between two actions."""
 
     @initialize(parallelism=st.integers(1, 4), trials=st.integers(4, 8))
     def begin(self, parallelism: int, trials: int) -> None:
@@ -292,7 +294,7 @@ class Search(RuleBasedStateMachine):
 
     @rule(survives=st.integers(0, 6), twice=st.booleans())
     def controller_passes(self, survives: int, twice: bool) -> None:
-        """Apply the first actions only, as if killed then; or some of them twice, as if killed before noting it."""
+        """Apply the first actions only, as if killed then; or twice, as if killed before noting."""
         for action in decide.decide(self.spec, self.seen())[:survives]:
             self.apply(action)
             if twice and not isinstance(action, Ask):

@@ -1,4 +1,4 @@
-"""The runner of one machine, on real processes: one per attempt, found again by whoever comes next."""
+"""The runner of one machine, on real processes: one per attempt, found again by the next."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit

@@ -1,15 +1,16 @@
 import asyncio
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import start_http_server
+from prometheus_client.openmetrics import exposition as openmetrics
+
 import worlds
 from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_operator import measurements
 from distillery_operator.measurements import Measurements
 from distillery_operator.trials import Attempt, Phase
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from prometheus_client import start_http_server
-from prometheus_client.openmetrics import exposition as openmetrics
 from quick_trainer import Shown
 
 

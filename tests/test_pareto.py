@@ -1,11 +1,12 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 import worlds
 from distillery_operator import judge, pareto
 from distillery_operator.trials import State, Trial
-from hypothesis import given
-from hypothesis import strategies as st
 
 SPEC = worlds.experiment().spec
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import worlds
 from distillery_operator import documents, resources, rules
 from distillery_operator.errors import InvalidExperiment, NotFound

@@ -1,4 +1,4 @@
-"""The study on a real database: whole suggestions, each result once, the same again after a restart."""
+"""The study on a real database: whole suggestions, each result once, the same after a restart."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+
 import worlds
 from distillery_operator import decide, study
 from distillery_operator.errors import StudyMismatch

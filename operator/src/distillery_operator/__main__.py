@@ -25,14 +25,14 @@ from distillery_operator.resources import Experiment, Status
 from distillery_operator.trials import Trial
 
 PASS_SECONDS: Final = 0.5
-"""Time between two looks at running trials: short against an evaluation, long against the cost of a look."""
+"""Between two looks at running trials: short against an evaluation, long against a look's cost."""
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
 def main() -> int:
-    """Run the command; return the process' exit code: 0 done, 1 no feasible trial, 2 an error, 130 interrupted."""
+    """Run the command; return 0 if done, 1 without a feasible trial, 2 on errors, 130 on Ctrl-C."""
     arguments = _parser().parse_args()
     console = Console(soft_wrap=not sys.stdout.isatty())
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--workspace",
         type=Path,
         default=Path(),
-        help="folder that the experiment's paths are relative to, and that gets the results (default: here)",
+        help="folder of the experiment's relative paths and of the results (default: here)",
     )
     parser.add_argument(
         "--trainer",
@@ -116,7 +116,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 async def _loop(
     experiment: Experiment, workspace: Path, trainer: Sequence[str], console: Console
 ) -> tuple[Pass, bool]:
-    """Reconcile until nothing is left to do. Ctrl-C suspends: running trials write a checkpoint and end."""
+    """Reconcile until nothing is left to do. Ctrl-C suspends: trials write a checkpoint and end."""
     results = workspace / jobs.results(experiment)
     runner, measured = local.Runner(workspace, experiment, trainer), Measurements()
     runner.forget_failed_preparation()

@@ -215,7 +215,7 @@ def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _
 
 
 def _cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:
-    """Return why an attempt ended: the reason from its exit code, the sentence from its report where there is one."""
+    """Return why an attempt ended: the reason by exit code, the sentence by report."""
     message = (report.message if report else "") or attempt.message
     if attempt.disrupted or attempt.exit_code is None:
         return Reason.INTERRUPTED, message or "the process was lost"

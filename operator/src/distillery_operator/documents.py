@@ -1,4 +1,4 @@
-"""EDGE: experiment files and status files as YAML 1.2, the dialect that Kubernetes reads. Only importer of ruamel.yaml."""
+"""EDGE: experiment and status files as YAML 1.2, as Kubernetes reads it. Only it imports ruamel."""
 
 import io
 import os

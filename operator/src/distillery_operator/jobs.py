@@ -1,4 +1,4 @@
-"""PURE: a stage of an experiment as the request that a trainer gets, and where its results lie in the workspace.
+"""PURE: a stage of an experiment as the request that a trainer gets, and where its results lie.
 
 The workspace is the trainers' working directory: the current folder on one machine, the mounted
 volume on a cluster.

@@ -21,8 +21,8 @@ ENDED_EARLY: Final = "ended_early"
 
 COLLAPSE_LOW: Final = 1.0
 COLLAPSE_HIGH: Final = 97.0
-"""Percent. A model that answers one kind of question only scores below the one on the other kind, above the other on its own:
-the trainings recorded of such models have 0 to 0.3 against 98.4 to 100."""
+"""Percent. A model that serves one kind of question only scores below the one on the other kind and
+above the other on its own: trainings recorded of such models have 0 to 0.3 against 98.4 to 100."""
 
 THRESHOLD_MISSED: Final = "ThresholdMissed"
 CONSTRAINT_VIOLATED: Final = "ConstraintViolated"
@@ -60,11 +60,12 @@ class Bound:
 
     def sentence(self, value: float) -> str:
         """Say the rule, then the value."""
-        return f"{self.metric} {'>=' if self.sign > 0 else '<='} {self.limit:g} must hold, but got {value:g}"
+        relation = ">=" if self.sign > 0 else "<="
+        return f"{self.metric} {relation} {self.limit:g} must hold, but got {value:g}"
 
 
 def bounds(spec: Spec) -> list[Bound]:
-    """Return every limit in force: thresholds of objectives, then constraints, the collapse guard included."""
+    """Return every limit in force: thresholds, then constraints with the collapse guard."""
     found = []
     for objective in spec.objectives:
         if objective.threshold is not None:
@@ -88,12 +89,12 @@ def violations(spec: Spec, trial: Trial) -> dict[str, float]:
 
 
 def measured(trial: Trial, metric: str) -> float:
-    """Return a trial's metric, or the worst value of that metric if the trial ended before it was measured."""
+    """Return a trial's metric, or the metric's worst value if the trial ended unmeasured."""
     return trial.metrics.get(metric, metrics.EVALUATIONS[metric].worst)
 
 
 def collapsed(values: Mapping[str, float]) -> bool:
-    """Tell whether a model answers everything, or nothing: the trap of data with unanswerable questions."""
+    """Tell whether a model answers everything, or nothing: the trap of unanswerable questions."""
     pair = sorted(values.get(name, 50.0) for name in metrics.COLLAPSE)
     return pair[0] <= COLLAPSE_LOW and pair[1] >= COLLAPSE_HIGH
 
@@ -116,7 +117,7 @@ def verdict(spec: Spec, trial: Trial) -> Verdict:
 
 
 def refusal(spec: Spec, trial: Trial, sources: Mapping[str, Architecture]) -> Verdict | None:
-    """Return why a suggestion is not worth a training, as far as its shape alone tells; None if it may start."""
+    """Return why a suggestion's shape alone rules out its training; None if it may start."""
     try:
         count = size.student_size(sources, trial.parameters)
     except ValueError as error:

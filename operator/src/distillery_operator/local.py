@@ -1,4 +1,4 @@
-"""EDGE: attempts as subprocesses of this machine. Called by the command line; the cluster has :mod:`distillery_operator.cluster`.
+"""EDGE: attempts as subprocesses of this machine. Called by the command line.
 
 Each attempt has a folder with its request, log, pid, exit code and final exposition. A lock on a
 file in it is held by the process
@@ -35,7 +35,7 @@ echo $$ > pid.part && mv pid.part pid
 code=$?
 echo $code > exit.part && mv exit.part exit
 """
-"""A shell that runs a trainer and writes down its exit code, also when nobody waits for it any more."""
+"""A shell that runs a trainer and writes down its exit code, even if nobody waits any more."""
 
 
 class Runner:
@@ -106,7 +106,7 @@ class Runner:
             shutil.rmtree(output / name, ignore_errors=True)
 
     def forget_failed_preparation(self) -> None:
-        """Let the next pass prepare again: whoever starts a run anew has acted on what the last one said."""
+        """Let the next pass prepare again: a person has acted on what the last one said."""
         for folder in self._results.glob("prepare/attempt-*"):
             attempt = self._attempt(folder)
             if not attempt.live and attempt.exit_code != wire.Exit.OK:
@@ -127,7 +127,7 @@ class Runner:
         return self._ended[folder]
 
     def _environment(self, folder: Path, document: str) -> dict[str, str]:
-        """Return the trainer's environment: its share of the cores, since threads that wait for a core spin."""
+        """Return the trainer's environment, with its share of the cores: more threads spin."""
         share = max(1, len(os.sched_getaffinity(0)) // self._experiment.spec.parallelism)
         device = self._devices[folder]
         return {

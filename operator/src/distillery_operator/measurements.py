@@ -1,4 +1,4 @@
-"""EDGE: what attempts expose. Reads expositions and parses them; never writes. Only importer of aiohttp and prometheus_client.
+"""EDGE: what attempts expose, read and parsed. Only importer of aiohttp and prometheus_client.
 
 One registry in the trainer, one text format, one parser here, three transports. The final
 exposition in the termination message counts before a scrape; a truncated text is no exposition.
@@ -31,7 +31,7 @@ class Measurements:
         self._session: aiohttp.ClientSession | None = None
 
     async def read(self, attempt: Attempt) -> Report | None:
-        """Return what an attempt exposes now, or exposed at its end; None if it tells nothing (yet)."""
+        """Return what an attempt exposes, or exposed at its end; None if it tells nothing (yet)."""
         if attempt.termination_message:
             report = parse(attempt.termination_message, TERMINATION_MESSAGE)
             if report is not None:
@@ -66,25 +66,26 @@ class Measurements:
 def parse(text: str, source: str) -> Report | None:
     """Return the report that an exposition describes; None if the text is no whole exposition."""
     try:
-        families = list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+        read = openmetrics.text_string_to_metric_families
+        families = list(read(text))  # type: ignore[no-untyped-call]
     except ValueError:
         return None
-    read = _Reading(families)
-    outcome = read.info(metrics.OUTCOME)
+    reading = _Reading(families)
+    outcome = reading.info(metrics.OUTCOME)
     return Report(
         source=source,
-        final=read.one(metrics.FINAL) == 1.0,
+        final=reading.one(metrics.FINAL) == 1.0,
         reason=outcome.get("reason", ""),
         message=outcome.get("message", ""),
-        step=_integer(read.one(metrics.STEP)),
-        steps=_integer(read.one(metrics.STEPS)),
-        metric_step=_integer(read.one(metrics.METRIC_STEP)),
-        metrics=read.by(metrics.METRIC),
-        losses=read.by(metrics.LOSS),
-        speed=read.one(metrics.SPEED),
-        teacher=read.by(metrics.TEACHER_METRIC),
-        sources=read.architectures(),
-        key=read.info(metrics.PREPARED).get("key"),
+        step=_integer(reading.one(metrics.STEP)),
+        steps=_integer(reading.one(metrics.STEPS)),
+        metric_step=_integer(reading.one(metrics.METRIC_STEP)),
+        metrics=reading.by(metrics.METRIC),
+        losses=reading.by(metrics.LOSS),
+        speed=reading.one(metrics.SPEED),
+        teacher=reading.by(metrics.TEACHER_METRIC),
+        sources=reading.architectures(),
+        key=reading.info(metrics.PREPARED).get("key"),
     )
 
 

@@ -1,4 +1,4 @@
-"""PURE: the constrained Pareto front, its hypervolume and its knee. Dominance and volume by moocore."""
+"""PURE: the constrained Pareto front, its hypervolume and its knee, by moocore."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from distillery_operator.trials import Trial
 
 
 def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
-    """Return the feasible trials that no other feasible trial beats in every objective, best first in the first objective.
+    """Return the feasible trials that no other feasible trial beats, by the first objective.
 
     Of trials with equal objectives the first one stands.
     """
@@ -26,7 +26,7 @@ def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def reference(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64] | None:
-    """Return the corner that hypervolumes are measured from, as costs; None before the first feasible trial.
+    """Return the corner that hypervolumes are measured from, as costs; None while it is unknown.
 
     An objective's corner is its threshold; without one, the worst value of the baselines that ended
     feasible; without such, of the feasible trials. The first two do not move while an experiment
@@ -41,7 +41,7 @@ def reference(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64] | None
     for column, objective in enumerate(spec.objectives):
         if objective.threshold is not None:
             corner[column] = _sign(objective.direction) * objective.threshold
-        else:  # the corner lies a little beyond the worst point, which would otherwise span no volume
+        else:  # a little beyond the worst point, which would otherwise span no volume
             corner[column] += 0.01 * abs(corner[column])
     return corner
 
@@ -49,7 +49,7 @@ def reference(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64] | None
 def hypervolume(
     spec: Spec, trials: Sequence[Trial], corner: NDArray[np.float64] | None = None
 ) -> float:
-    """Return the volume between front and reference corner, in the product of the objectives' units.
+    """Return the volume between front and corner, in the product of the objectives' units.
 
     Args:
         spec: objectives and constraints.
@@ -65,9 +65,10 @@ def hypervolume(
 
 
 def knee(spec: Spec, points: Sequence[Trial]) -> Trial | None:
-    """Return the front's bend: the point farthest from the plane through the front's extremes, with axes scaled to [0, 1].
+    """Return the front's bend: its point of least summed cost, with axes scaled to [0, 1].
 
-    A front of fewer than three points bends nowhere.
+    That is the point farthest below the plane through the corners of the scaled axes. A front of
+    fewer than three points bends nowhere.
     """
     if len(points) < 3:
         return None

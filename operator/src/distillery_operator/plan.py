@@ -1,4 +1,4 @@
-"""What an experiment would do, without running it: the size range of its space and its first suggestions."""
+"""What an experiment would do, without running it: sizes of its space and first suggestions."""
 
 import itertools
 import os
@@ -95,7 +95,7 @@ def describe(
 
 
 def sizes_of(spec: Spec, sources: Mapping[str, Architecture]) -> tuple[list[int], tuple[str, ...]]:
-    """Return the parameter counts of all shapes in the search space, and why some describe no student."""
+    """Return the parameter counts of all shapes in the space, and why some describe no student."""
     counts, impossible = [], []
     for shape in _shapes(spec):
         try:

@@ -68,13 +68,11 @@ class Model(BaseModel):
 class Objective(Model):
     """One axis of the Pareto front."""
 
-    metric: Text = Field(
-        description="An evaluation metric that may be an objective, such as exact or parameter_count."
-    )
+    metric: Text = Field(description="An evaluation metric, such as exact or parameter_count.")
     direction: Direction = Field(description="Maximize or Minimize.")
     threshold: Number | None = Field(
         None,
-        description="Least acceptable value (greatest, if minimised). Trials beyond it are off the front.",
+        description="Least acceptable value, or greatest if minimised, of a trial on the front.",
     )
 
 
@@ -132,7 +130,7 @@ class Sampler(Model):
 
 
 class Data(Model):
-    """Questions in SQuAD 2.0's format. Paths are relative to the workspace; lengths are in tokens."""
+    """Questions in SQuAD 2.0's format. Paths are relative to the workspace, lengths in tokens."""
 
     name: Text | None = Field(
         None,
@@ -168,7 +166,7 @@ class Teacher(Model):
     revision: Text | None = Field(None, description="Revision on the hub.")
     floor: dict[str, Number] = Field(
         default_factory=dict,
-        description="Least metrics of the teacher on the validation set; below them nothing starts.",
+        description="Least metrics of the teacher on the validation set, or nothing starts.",
     )
 
 
@@ -197,8 +195,8 @@ class Spec(Model):
     constraints: list[Constraint] = Field(
         default_factory=list,
         max_length=32,
-        description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact must be at least 10 where some questions"
-        " have no answer, so that a model that answers nothing is never on the front.",
+        description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact must be at least 10"
+        " where some questions have no answer, which keeps collapsed models off the front.",
     )
     parameters: list[Parameter] = Field(
         min_length=1, max_length=64, description="The search space. Immutable."
@@ -274,12 +272,12 @@ class Experiment(Model):
 
 
 COLLAPSE_GUARD: Final = 10.0
-"""Least HasAns_exact and NoAns_exact, in percent, unless the experiment says otherwise. A collapsed model scores about 0
-on one of them; 10 lies clearly above that and far below every useful model."""
+"""Least HasAns_exact and NoAns_exact, in percent, unless the experiment says otherwise. A collapsed
+model scores about 0 on one of them; 10 lies clearly above that and far below every useful model."""
 
 
 def constraints(spec: Spec) -> list[Constraint]:
-    """Return the constraints in force: the experiment's own and, for unanswerable questions, the collapse guard."""
+    """Return the constraints in force: the experiment's own and, if need be, the collapse guard."""
     given = {constraint.metric for constraint in spec.constraints}
     guards = [
         Constraint(metric=m, minimum=COLLAPSE_GUARD) for m in metrics.COLLAPSE if m not in given

@@ -1,4 +1,4 @@
-"""PURE: the rules between fields of an experiment, and the one door through which documents come in.
+"""PURE: the rules between an experiment's fields, and the one door through which documents come.
 
 ``parse`` is called by the command line for files and by the operator for resources, so both refuse
 the same documents with the same sentences. Each rule reads only the parts that it names and is
@@ -227,7 +227,8 @@ def _data(spec: Spec) -> Found:
     if room < 1:
         yield (
             "data.maxLength",
-            f"maxLength - maxQueryLength - 3 >= 1 must hold, but got ({data.max_length}, {data.max_query_length})",
+            "maxLength - maxQueryLength - 3 >= 1 must hold,"
+            f" but got ({data.max_length}, {data.max_query_length})",
         )
     elif data.stride >= room:
         yield (
@@ -251,7 +252,7 @@ def _budget(spec: Spec) -> Found:
     if len(getattr(spec, "baselines", [])) > spec.max_trials:
         yield (
             "baselines",
-            f"as many trials as baselines must be allowed, but got maxTrials {spec.max_trials} and {len(spec.baselines)} baselines",
+            f"at most maxTrials must be listed, but got {len(spec.baselines)} of {spec.max_trials}",
         )
 
 
@@ -303,7 +304,7 @@ def _each(spec: Spec, part: str) -> Iterator[tuple[int, Any]]:
 
 
 def _sound_part(spec: Mapping[str, Any]) -> Spec:
-    """Build the part of a spec that is sound field by field: broken fields are missing, broken items of lists are None."""
+    """Build the sound part of a spec: broken fields are missing, broken items of lists are None."""
     sound: dict[str, Any] = {}
     for name, field in Spec.model_fields.items():
         alias = field.alias or name

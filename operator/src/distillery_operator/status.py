@@ -1,4 +1,4 @@
-"""PURE: what an experiment's status says, derived anew from one observation. Called by ``reconcile`` at the end of each pass."""
+"""PURE: an experiment's status, derived anew from one observation at the end of each pass."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,13 +8,20 @@ from distillery_contract import metrics
 from distillery_contract.metrics import Direction
 from distillery_contract.request import Stage
 from distillery_operator import decide, judge, pareto, resources
-from distillery_operator.resources import Condition, ConditionType, Experiment, Spec, Status
+from distillery_operator.resources import (
+    Condition,
+    ConditionType,
+    Experiment,
+    Objective,
+    Spec,
+    Status,
+)
 from distillery_operator.trials import Observation, State, Trial
 
 Truth = Literal["True", "False", "Unknown"]
 
 NO_FEASIBLE_AFTER = 10
-"""Ended trials without a feasible one after which a person should look: the seed's lost day had none after 24 hours."""
+"""Ended trials without a feasible one after which a person should look, before a day is lost."""
 
 
 def derive(experiment: Experiment, seen: Observation, before: Status | None) -> Status:
@@ -103,16 +110,14 @@ def _point(spec: Spec, trial: Trial) -> resources.FrontPoint:
 
 def _best(spec: Spec, trials: Sequence[Trial]) -> list[resources.Best]:
     candidates = judge.feasible(spec, list(trials))
-    if not candidates:
-        return []
-    found = []
-    for objective in spec.objectives:
-        name, up = objective.metric, objective.direction is Direction.MAXIMIZE
-        best = (max if up else min)(candidates, key=lambda t, name=name: t.metrics[name])  # type: ignore[misc]
-        found.append(
-            resources.Best(objective=name, trial=best.number, value=_plain(best.metrics)[name])
-        )
-    return found
+    return [_best_at(objective, candidates) for objective in spec.objectives if candidates]
+
+
+def _best_at(objective: Objective, candidates: Sequence[Trial]) -> resources.Best:
+    choose = max if objective.direction is Direction.MAXIMIZE else min
+    best = choose(candidates, key=lambda trial: trial.metrics[objective.metric])
+    value = _plain(best.metrics)[objective.metric]
+    return resources.Best(objective=objective.metric, trial=best.number, value=value)
 
 
 def _recent(spec: Spec, seen: Observation) -> list[resources.RecentTrial]:
@@ -222,7 +227,8 @@ def _degraded(spec: Spec, seen: Observation) -> tuple[Truth, str, str]:
         return (
             "True",
             "NoFeasibleTrial",
-            f"none of {len(ended)} trials satisfies all thresholds and constraints; most often: {common}",
+            f"none of {len(ended)} trials satisfies all thresholds and constraints;"
+            f" most often: {common}",
         )
     return (
         "False",

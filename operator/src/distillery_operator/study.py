@@ -58,7 +58,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Study:
-    """Ask, tell and load, for one experiment. Methods run in one thread of their own: the storage's sessions belong to it."""
+    """Ask, tell and load, for one experiment, in the one thread that owns the sessions."""
 
     def __init__(self, url: str, experiment: Experiment, now: float) -> None:
         """Open the study, or create it.
@@ -135,8 +135,8 @@ class Study:
         space = _space(experiment.spec)
         if attributes.get("space", space) != space:
             raise StudyMismatch(
-                f"the study {experiment.metadata.name!r} was made for another search space or other objectives;"
-                " these are immutable, so give the experiment another name"
+                f"the study {experiment.metadata.name!r} was made for another search space or other"
+                " objectives; these are immutable, so give the experiment another name"
             )
         if "started" not in attributes:
             self._study.set_user_attr("space", space)
@@ -237,7 +237,7 @@ ENDING_FIELDS: Final = (
 
 
 def thin(curve: tuple[Point, ...]) -> tuple[Point, ...]:
-    """Return a curve with every second point gone once it exceeds the limit; first and last stay."""
+    """Return a curve, every second point gone once it exceeds the limit; first and last stay."""
     return curve if len(curve) <= CURVE_LIMIT else (*curve[:-1:2], curve[-1])
 
 
@@ -252,7 +252,7 @@ def distributions(spec: Spec) -> dict[str, BaseDistribution]:
 
 
 def sampler(spec: Spec, number: int) -> BaseSampler:
-    """Return the sampler of one suggestion. Its seed derives from the trial's number: a restart asks for the same again."""
+    """Return the sampler of one suggestion, seeded by its number: a restart suggests the same."""
     digest = hashlib.sha256(f"{spec.sampler.seed}/{number}".encode()).digest()
     seed = int.from_bytes(digest[:4], "big")
     if spec.sampler.type is SamplerType.RANDOM:
@@ -273,7 +273,7 @@ def values(spec: Spec, trial: Trial) -> list[float]:
 
 
 def importances(spec: Spec, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
-    """Return how much each parameter matters, per objective, by PED-ANOVA; empty before there are enough trials."""
+    """Return each parameter's share per objective, by PED-ANOVA; empty while trials are too few."""
     told = [t for t in trials if t.state in (State.COMPLETED, State.INFEASIBLE)]
     told = [t for t in told if set(distributions(spec)) <= set(_inside(spec, t.parameters))]
     if len(told) < max(4, len(spec.parameters)):
@@ -318,7 +318,7 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def _inside(spec: Spec, parameters: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the parameters that lie in the search space; a baseline's others are no part of the study's model."""
+    """Return the parameters that lie in the search space: a baseline may have others."""
     return {
         p.name: parameters[p.name] for p in spec.parameters if _contains(p, parameters.get(p.name))
     }

@@ -13,12 +13,12 @@ from distillery_contract.metrics import EVALUATIONS
 from distillery_contract.request import Stage
 from distillery_operator import judge, status
 from distillery_operator.reconcile import Pass
-from distillery_operator.resources import Experiment, FrontPoint, Spec, Status
+from distillery_operator.resources import Condition, Experiment, FrontPoint, Spec, Status
 from distillery_operator.trials import Observation, State, Trial
 
 
 class View:
-    """Shows a run: a live picture where the output is a terminal, a line per event where it is a file or a pipe."""
+    """Shows a run: a live picture in a terminal, a line per event in a file or a pipe."""
 
     def __init__(self, console: Console, experiment: Experiment) -> None:
         self._console = console
@@ -54,15 +54,11 @@ class View:
         for condition in result.status.conditions:
             if self._conditions.get(condition.type) != condition.reason:
                 self._conditions[condition.type] = condition.reason
-                say(
-                    _line(
-                        f"{condition.type}={condition.status} {condition.reason}: {condition.message}"
-                    )
-                )
+                say(_line(_condition(condition)))
 
 
 def suggestion(spec: Spec, trial: Trial) -> str:
-    """Return what a trial tries, in one line: its size and the hyperparameters that are not fixed."""
+    """Return what a trial tries, in one line: its size and the hyperparameters that vary."""
     fixed = spec.training
     shown = {k: v for k, v in trial.parameters.items() if k not in fixed or v != fixed[k]}
     count = trial.parameter_count
@@ -82,7 +78,7 @@ def outcome(spec: Spec, trial: Trial) -> str:
 
 
 def remaining_seconds(spec: Spec, seen: Observation) -> float | None:
-    """Estimate the time until all trials have ended, from those that have; None before the first."""
+    """Estimate the time until all trials have ended by those that have; None before the first."""
     ended = [trial.seconds for trial in seen.trials if trial.seconds > 0]
     if not ended:
         return None
@@ -119,9 +115,7 @@ def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> T
 def show_status(console: Console, experiment: Experiment, found: Status) -> None:
     """Print a status: conditions, counts, the front."""
     for condition in found.conditions:
-        console.print(
-            Text(f"{condition.type}={condition.status} {condition.reason}: {condition.message}")
-        )
+        console.print(Text(_condition(condition)))
     console.print(Text(_counts(found)))
     if found.teacher:
         console.print(Text(f"teacher: {_numbers(found.teacher)}"))
@@ -160,9 +154,13 @@ def _counts(found: Status) -> str:
     t = found.trials
     ended = t.total - t.running
     return (
-        f"{ended} trials ended ({t.completed} feasible, {t.infeasible} infeasible, {t.failed} failed),"
-        f" {t.running} running, front {found.front_size}"
+        f"{ended} trials ended ({t.completed} feasible, {t.infeasible} infeasible,"
+        f" {t.failed} failed), {t.running} running, front {found.front_size}"
     )
+
+
+def _condition(condition: Condition) -> str:
+    return f"{condition.type}={condition.status} {condition.reason}: {condition.message}"
 
 
 def _name(trial: Trial) -> str:

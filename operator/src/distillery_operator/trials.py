@@ -1,4 +1,4 @@
-"""What is known of an experiment at one moment, as plain values: the vocabulary of the pure modules.
+"""What is known of an experiment at one moment: the vocabulary of the pure modules.
 
 Gathered by :mod:`distillery_operator.reconcile` from its ports, read by ``decide``, ``judge``,
 ``pareto``, ``status`` and the report.
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation along a training: metrics of the validation set and mean losses since the last one, by name."""
+    """One evaluation along a training: metrics of the validation set, losses since the last."""
 
     step: int
     metrics: Mapping[str, float]

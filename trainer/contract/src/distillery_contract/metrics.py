@@ -60,12 +60,12 @@ EVALUATIONS: Final[Mapping[str, Evaluation]] = {
 }
 
 COLLAPSE: Final = ("HasAns_exact", "NoAns_exact")
-"""The pair that shows a collapse: a model that answers nothing scores 0 on the first and 100 on the second."""
+"""The pair that shows a collapse: who answers nothing scores 0 on the first, 100 on the second."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """A metric family of the exposition. ``name`` is without the suffix that counters and infos get."""
+    """A metric family of the exposition; ``name`` lacks the suffix that counters and infos get."""
 
     name: str
     kind: str  # gauge, counter or info, as in OpenMetrics
@@ -153,6 +153,7 @@ ARCHITECTURE: Final = Family(
 )
 
 FAMILIES: Final = (
-    METRIC, METRIC_STEP, FINAL, STEP, STEPS, PROGRESS, LOSS, LEARNING_RATE, SPEED, EXAMPLES, TOKENS, MEMORY,
-    CHECKPOINT_STEP, TRAINING_SECONDS, OUTCOME, TEACHER_METRIC, DATA_QUESTIONS, DATA_FEATURES, PREPARED, ARCHITECTURE,
+    METRIC, METRIC_STEP, FINAL, STEP, STEPS, PROGRESS, LOSS, LEARNING_RATE, SPEED, EXAMPLES,
+    TOKENS, MEMORY, CHECKPOINT_STEP, TRAINING_SECONDS, OUTCOME, TEACHER_METRIC, DATA_QUESTIONS,
+    DATA_FEATURES, PREPARED, ARCHITECTURE,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every hyperparameter that a trainer consumes: the one table that operator, trainer and documents read.
+"""Every hyperparameter that a trainer consumes: the table that operator, trainer and docs read.
 
 A hyperparameter is searched (``spec.parameters``), fixed (``spec.training``) or at its default
 here, never two of these.
@@ -48,7 +48,7 @@ class Parameter:
     choices: tuple[Value, ...] = ()
 
     def fault(self, value: object) -> str | None:
-        """Return the rule that a value breaks, followed by the value, or None where it breaks none."""
+        """Return the rule that a value breaks, then the value, or None if it breaks none."""
         if self.kind is Kind.CATEGORICAL:
             if value in self.choices and isinstance(value, bool) == isinstance(
                 self.choices[0], bool
@@ -101,7 +101,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         0.02,
         0.0,
         1.0,
-        "standard deviation of weights that start random: the answer head, added layers, a student from scratch",
+        "standard deviation of weights that start random: answer head, added layers, Scratch",
     ),
     # Regularisation.
     "dropout": _float(0.1, 0.0, 1.0, "dropout of embeddings and feed-forward layers"),
@@ -119,7 +119,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         0.0,
         0.0,
         100.0,
-        "weight of the loss between last-layer self-attention relations (MiniLMv2); loads the teacher if above 0",
+        "weight of the loss between self-attention relations (MiniLMv2); above 0 loads the teacher",
     ),
     # The optimiser.
     "learning_rate": _float(
@@ -153,7 +153,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 
 
 def faults(parameters: Mapping[str, object]) -> list[str]:
-    """Return every rule that hyperparameters break, each with the name and the value; empty if none.
+    """Return every rule that hyperparameters break, each with name and value; empty if none.
 
     Beside the bounds this refuses what nothing would consume: unknown names, and names that another
         value switches off.
@@ -170,12 +170,13 @@ def faults(parameters: Mapping[str, object]) -> list[str]:
 
 
 def unused(parameters: Mapping[str, object]) -> list[str]:
-    """Return the faults of a complete set of hyperparameters in which some value leaves another without effect."""
+    """Return the faults of a set of hyperparameters in which one leaves another without effect."""
     values = {**{n: p.default for n, p in PARAMETERS.items()}, **parameters}
     found = []
     if "hidden_size" in parameters and values["initialization"] != Initialization.SCRATCH:
         found.append(
-            f"hidden_size: is consumed only if initialization is Scratch, but initialization is {values['initialization']}"
+            "hidden_size: is consumed only if initialization is Scratch,"
+            f" but it is {values['initialization']}"
         )
     return found
 

@@ -50,7 +50,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A fine-tuned model: a folder or a name on the hub. Below its floor it teaches nothing, and ``prepare`` refuses it."""
+    """A fine-tuned model: a folder or a name on the hub. Below its floor ``prepare`` refuses it."""
 
     model: str
     revision: str | None = None
@@ -61,7 +61,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Student:
-    """Where a student with ``initialization: Pretrained`` (or its shape with ``Scratch``) comes from."""
+    """Where a Pretrained student, or the shape of one from Scratch, comes from."""
 
     model: str | None = None
     revision: str | None = None
@@ -155,7 +155,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def _part(cls: type, document: object, where: str, faults: list[str]) -> object:
-    """Build one dataclass from its part of the document; note every fault with the path of its field."""
+    """Build one dataclass from its part of the document; note each fault with its field's path."""
     prefix = f"{where}." if where else ""
     if not isinstance(document, dict):
         faults.append(f"{where or 'the request'} must be an object, but got {document!r}")

@@ -66,14 +66,17 @@ def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object])
         parameters.get("n_layers") or source.n_layers,
         parameters.get("n_heads") or source.n_heads,
     )
-    assert isinstance(width, int) and isinstance(layers, int) and isinstance(heads, int)
+    assert isinstance(width, int)
+    assert isinstance(layers, int)
+    assert isinstance(heads, int)
     if heads > source.n_heads:
         raise ValueError(
             f"n_heads <= {source.n_heads} must hold, the heads of the source model, but got {heads}"
         )
     if width % source.n_heads:
         raise ValueError(
-            f"hidden_size must be a multiple of {source.n_heads}, the heads of the source model, but got {width}"
+            f"hidden_size must be a multiple of {source.n_heads}, the heads of the source model,"
+            f" but got {width}"
         )
     if initialization == Initialization.TEACHER and layers > source.n_layers:
         raise ValueError(
@@ -93,7 +96,7 @@ def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object])
 
 
 def parameter_count(student: Architecture, head_size: int) -> int:
-    """Return how many parameters a question-answering student has, embeddings and answer head included.
+    """Return how many parameters a student has, embeddings and answer head included.
 
     Args:
         student: its dimensions; ``n_heads`` counts the heads that are kept.

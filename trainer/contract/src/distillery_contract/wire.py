@@ -4,16 +4,16 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 REQUEST: Final = "DISTILLERY_REQUEST"
-"""Environment variable with the trial's request: one JSON document, see :mod:`distillery_contract.request`."""
+"""Environment variable with the request, see :mod:`distillery_contract.request`."""
 
 METRICS_PORT: Final = "DISTILLERY_METRICS_PORT"
 """Environment variable with the TCP port of ``/metrics``; 0 lets the system choose one."""
 
 METRICS_PORT_FILE: Final = "DISTILLERY_METRICS_PORT_FILE"
-"""Environment variable with a path; if set, the trainer writes the port that it serves ``/metrics`` on into it."""
+"""Environment variable with the path of a file that gets the port of ``/metrics``, if set."""
 
 TERMINATION_MESSAGE: Final = "DISTILLERY_TERMINATION_MESSAGE"
-"""Environment variable with the path that receives the final exposition; Kubernetes' own path by default."""
+"""Environment variable with the path of the final exposition; by default Kubernetes' own."""
 
 DEFAULT_METRICS_PORT: Final = 9090
 DEFAULT_TERMINATION_MESSAGE: Final = "/dev/termination-log"
