@@ -244,12 +244,12 @@ def _run_teacher(prepared: Prepared, teacher: Path, batch_size: int) -> dict[str
     metrics = evaluate.evaluate(model, prepared, batch_size, device)
     log.info("teacher: %s", ", ".join(f"{k} {v:.6g}" for k, v in metrics.items()))
     logits = evaluate.logits(model, prepared.train, batch_size, prepared.pad, device)
+    most = float(np.finfo(np.float16).max)
     for name, values in zip(("start", "end"), logits, strict=True):
-        half = values.astype(np.float16)
-        if bad := np.count_nonzero(~np.isfinite(half)):
-            rule = "the teacher's logits must be finite in half precision"
-            raise DataError([f"{rule}, but {bad} of its {name} logits are not"])
-        np.save(prepared.folder / f"{name}.npy", half)
+        if beyond := np.count_nonzero(~(np.abs(values) <= most)):  # NaN is beyond, too
+            rule = f"the teacher's logits must lie within ±{most:g}, as half precision can hold"
+            raise DataError([f"{rule}, but {beyond} of its {name} logits do not"])
+        np.save(prepared.folder / f"{name}.npy", values.astype(np.float16))
     return metrics
 
 

@@ -1,0 +1,292 @@
+"""The stages describe and prepare, with real small models and files."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from distillery_contract import request
+from distillery_trainer import data, evaluate, features, model, prepare
+from distillery_trainer.telemetry import Telemetry
+
+Files = tuple[Path, Path]
+
+
+@pytest.fixture
+def asked(tmp_path: Path, tiny_teacher: Path, tiny_squad_files: Files) -> request.Request:
+    train, validation = map(str, tiny_squad_files)
+    return request.Request(
+        experiment="tiny",
+        stage=request.Stage.PREPARE,
+        data=request.Data(
+            train=train, validation=validation, max_length=32, stride=8, max_query_length=12
+        ),
+        teacher=request.Teacher(str(tiny_teacher)),
+        student=request.Student(),
+        cache=str(tmp_path / "cache"),
+        output=str(tmp_path / "output"),
+    )
+
+
+def changed(asked: request.Request, **changes: Any) -> request.Request:
+    """Return a request with other fields of its data or, named ``teacher_…``, of its teacher."""
+    assert asked.teacher
+    teacher = {k.removeprefix("teacher_"): v for k, v in changes.items() if k.startswith("teacher")}
+    fields = {k: v for k, v in changes.items() if not k.startswith("teacher")}
+    return dataclasses.replace(
+        asked,
+        data=dataclasses.replace(asked.data, **fields),
+        teacher=dataclasses.replace(asked.teacher, **teacher),
+    )
+
+
+def faults(asked: request.Request) -> str:
+    with pytest.raises(data.DataError) as caught:
+        prepare.prepare(asked, Telemetry())
+    return "\n".join(caught.value.faults)
+
+
+def exposed(telemetry: Telemetry, name: str, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(name, labels)
+
+
+def test_the_teachers_logits_and_metrics_are_kept(
+    asked: request.Request, tiny_teacher: Path
+) -> None:
+    made = prepare.prepare(asked, Telemetry())
+    teacher = model.load_source(str(tiny_teacher))
+    start, end = evaluate.logits(teacher, made.train, 32, made.pad, torch.device("cpu"))
+    assert made.start is not None
+    assert made.end is not None
+    assert made.start.dtype == made.end.dtype == np.float16
+    np.testing.assert_allclose(made.start, start, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(made.end, end, rtol=1e-3, atol=1e-3)
+    assert not made.start.flags.writeable
+    again = evaluate.evaluate(teacher, made, 32, torch.device("cpu"))
+    assert {**again, "inference_seconds": 0} == {**made.teacher_metrics, "inference_seconds": 0}
+
+
+def test_trials_open_what_was_prepared(asked: request.Request, tiny_questions: Any) -> None:
+    made = prepare.prepare(asked, Telemetry())
+    trial = dataclasses.replace(
+        asked, stage=request.Stage.TRAIN, trial=7, parameters={"n_layers": 2}, output="elsewhere"
+    )
+    opened = prepare.open_prepared(trial)
+    assert (opened.key, opened.folder, opened.pad) == (made.key, made.folder, made.pad)
+    assert opened.questions == tiny.make_questions(30, seed=2)
+    np.testing.assert_array_equal(opened.train.input_ids, made.train.input_ids)
+    assert features.lost(opened.train, tiny_questions) == []
+
+
+def test_without_a_prepared_folder_trials_are_told_so(asked: request.Request) -> None:
+    with pytest.raises(prepare.PreparedMissing, match="the stage prepare must have made"):
+        prepare.open_prepared(asked)
+
+
+def test_a_second_experiment_reuses_the_folder(asked: request.Request) -> None:
+    first = prepare.prepare(asked, Telemetry())
+    stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+    telemetry = Telemetry()
+    second = prepare.prepare(dataclasses.replace(asked, experiment="other"), telemetry)
+    assert second.folder == first.folder
+    assert stamps == {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+    assert exposed(telemetry, "distillery_prepared_info", key=first.key) == 1
+
+
+def test_a_half_written_folder_is_made_again(asked: request.Request) -> None:
+    first = prepare.prepare(asked, Telemetry())
+    (first.folder / "start.npy").write_bytes(b"half")
+    with pytest.raises(prepare.PreparedMissing):
+        prepare.open_prepared(asked)
+    second = prepare.prepare(asked, Telemetry())
+    assert second.start is not None
+    assert len(second.start) == len(second.train.input_ids)
+
+
+OTHER_SETTINGS = {
+    "unanswerable": False,
+    "max_length": 33,
+    "stride": 9,
+    "max_query_length": 13,
+    "max_answer_length": 29,
+    "n_best": 19,
+    "null_threshold": 0.5,
+}
+
+
+def test_every_setting_has_its_part_in_the_key(asked: request.Request) -> None:
+    settings = {field.name for field in dataclasses.fields(request.Data)}
+    assert settings == {*OTHER_SETTINGS, "name", "train", "validation"}
+    keys = [prepare.key(changed(asked, **{n: v})) for n, v in OTHER_SETTINGS.items()]
+    assert len({prepare.key(asked), *keys}) == len(OTHER_SETTINGS) + 1
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+)
+def test_every_file_of_the_teacher_has_its_part_in_the_key(
+    asked: request.Request, tmp_path: Path, tiny_teacher: Path, file: str
+) -> None:
+    copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
+    other = changed(asked, teacher_model=str(copy))
+    assert prepare.key(other) == prepare.key(asked)  # contents count, not places
+    with (copy / file).open("a") as opened:
+        opened.write(" ")
+    assert prepare.key(other) != prepare.key(asked)
+
+
+@pytest.mark.parametrize("split", data.SPLITS)
+def test_the_contents_of_the_data_have_their_part_in_the_key(
+    asked: request.Request, tmp_path: Path, split: data.Split
+) -> None:
+    path = Path(getattr(asked.data, split))
+    copy = tmp_path / "copy.json"
+    shutil.copy(path, copy)
+    other = changed(asked, **{split: str(copy)})
+    assert prepare.key(other) == prepare.key(asked)
+    copy.write_text(copy.read_text().replace("Lima", "Rima"))
+    assert prepare.key(other) != prepare.key(asked)
+
+
+def test_the_students_tokenizer_has_its_part_in_the_key_its_weights_have_none(
+    asked: request.Request, tmp_path: Path, tiny_distilbert: Path
+) -> None:
+    copy = shutil.copytree(tiny_distilbert, tmp_path / "student")
+    other = dataclasses.replace(asked, student=request.Student(str(copy)))
+    before = prepare.key(other)
+    assert before != prepare.key(asked)
+    (copy / "model.safetensors").write_bytes(b"other")
+    assert prepare.key(other) == before
+    (copy / "tokenizer_config.json").write_text("{}")
+    assert prepare.key(other) != before
+
+
+def test_the_floor_and_the_trial_have_no_part_in_the_key(asked: request.Request) -> None:
+    other = dataclasses.replace(changed(asked, teacher_floor={"exact": 50.0}), trial=3)
+    assert prepare.key(other) == prepare.key(asked)
+
+
+def test_a_teacher_below_its_floor_is_refused_even_if_prepared(asked: request.Request) -> None:
+    prepare.prepare(asked, Telemetry())
+    assert "teacher.floor: exact >= 99 must hold" in faults(
+        changed(asked, teacher_floor={"exact": 99.0})
+    )
+
+
+def test_every_fault_is_told_at_once(
+    asked: request.Request, tmp_path: Path, tiny_questions: list[data.Question]
+) -> None:
+    answerable = [q for q in tiny_questions if q.answers]
+    stray = dataclasses.replace(answerable[0], answers=(data.Answer("nowhere", 3),))
+    context = answerable[1].context
+    long = dataclasses.replace(answerable[1], answers=(data.Answer(context, 0),))
+    train = tiny.write_squad(
+        tmp_path / "t.json", [stray, long, answerable[2], answerable[2], answerable[3]]
+    )
+    validation = tiny.write_squad(tmp_path / "v.json", [answerable[3]])
+    said = faults(changed(asked, train=str(train), validation=str(validation), max_length=24))
+    assert "train: some questions must have no answer" in said
+    assert "validation: some questions must have no answer" in said
+    assert "train: an answer must stand in its context at its answer_start" in said
+    assert "train: ids must be unique" in said
+    assert "an id must not be in two splits" in said
+    assert f"at least one window of its question, but 1 broke this: {long.id!r}" in said
+    assert not list(Path(asked.cache).glob("*/manifest.json"))
+
+
+def test_faults_of_both_files_are_told_at_once(asked: request.Request, tmp_path: Path) -> None:
+    for name in ("t.json", "v.json"):
+        (tmp_path / name).write_text("{")
+    said = faults(
+        changed(asked, train=str(tmp_path / "t.json"), validation=str(tmp_path / "v.json"))
+    )
+    assert "t.json must be JSON" in said
+    assert "v.json must be JSON" in said
+
+
+def test_models_that_cannot_be_read_are_told_at_once(asked: request.Request) -> None:
+    other = dataclasses.replace(
+        changed(asked, teacher_model="./no/teacher"), student=request.Student("no/student")
+    )
+    said = faults(other)
+    assert "teacher.model" in said
+    assert "student.model" in said
+
+
+def test_another_tokenizer_of_the_student_is_refused(
+    asked: request.Request, tmp_path: Path
+) -> None:
+    student = tiny.make_model(tmp_path / "s", "distilbert", tiny.make_tokenizer(["other words"]))
+    other = dataclasses.replace(asked, student=request.Student(str(student)))
+    assert "student.model must have the teacher's vocabulary" in faults(other)
+
+
+def test_lengths_beyond_the_models_positions_are_refused(asked: request.Request) -> None:
+    assert "data.max_length <= 128 must hold" in faults(changed(asked, max_length=129))
+
+
+def test_a_teacher_beyond_half_precision_is_refused(
+    asked: request.Request, tmp_path: Path, tiny_teacher: Path
+) -> None:
+    teacher = model.load_source(str(tiny_teacher))
+    teacher.get_parameter("qa_outputs.bias").data += 1e6
+    copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
+    teacher.save_pretrained(copy)
+    said = faults(changed(asked, teacher_model=str(copy)))
+    assert "the teacher's logits must lie within ±65504" in said
+
+
+def test_without_a_teacher_there_are_no_logits(
+    asked: request.Request, tiny_distilbert: Path
+) -> None:
+    alone = dataclasses.replace(asked, teacher=None, student=request.Student(str(tiny_distilbert)))
+    made = prepare.prepare(alone, Telemetry())
+    assert made.start is None
+    assert made.end is None
+    assert made.teacher_metrics == {}
+    assert prepare.open_prepared(alone).start is None
+
+
+def test_without_any_model_nothing_can_be_prepared(asked: request.Request) -> None:
+    assert "must be named" in faults(dataclasses.replace(asked, teacher=None))
+
+
+def test_prepare_tells_what_it_found(asked: request.Request, tiny_distilbert: Path) -> None:
+    telemetry = Telemetry()
+    both = dataclasses.replace(asked, student=request.Student(str(tiny_distilbert)))
+    made = prepare.prepare(both, telemetry)
+    assert exposed(telemetry, "distillery_prepared_info", key=made.key) == 1
+    questions = "distillery_data_questions"
+    assert exposed(telemetry, questions, split="train", answerable="true") == 60
+    assert exposed(telemetry, questions, split="train", answerable="false") == 30
+    windows = exposed(telemetry, "distillery_data_features", split="validation")
+    assert windows == len(made.validation)
+    for metric, value in made.teacher_metrics.items():
+        assert exposed(telemetry, "distillery_teacher_metric", metric=metric) == value
+    layers = {"dimension": "n_layers"}
+    assert exposed(telemetry, "distillery_architecture", source="teacher", **layers) == 3
+    assert exposed(telemetry, "distillery_architecture", source="student", **layers) == 2
+
+
+def test_describe_reads_configurations_only(
+    asked: request.Request, tmp_path: Path, tiny_teacher: Path
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(tiny_teacher / "config.json", bare)
+    telemetry = Telemetry()
+    prepare.describe(changed(asked, teacher_model=str(bare)), telemetry)
+    width = {"source": "teacher", "dimension": "hidden_size"}
+    assert exposed(telemetry, "distillery_architecture", **width) == 32
+
+
+def test_the_manifest_can_be_read_by_a_person(asked: request.Request) -> None:
+    made = prepare.prepare(asked, Telemetry())
+    document = json.loads((made.folder / "manifest.json").read_text())
+    assert document["about"]["questions"]["train"] == {"answerable": 60, "unanswerable": 30}
