@@ -17,7 +17,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from distillery_operator import decide, documents, jobs, local, plan, report, study, terminal
+from distillery_operator import decide, documents, jobs, local, plan, study, terminal
 from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound
 from distillery_operator.measurements import Measurements
 from distillery_operator.reconcile import Pass, Ports, reconcile
@@ -257,6 +257,8 @@ def _storage(results: Path) -> str:
 def _write_report(
     experiment: Experiment, found: Status, trials: tuple[Trial, ...], path: Path
 ) -> Path:
+    from distillery_operator import report  # needs plotly, which an operator goes without
+
     shares = study.importances(experiment.spec, trials)
     path.write_text(report.render(experiment, found, trials, shares), encoding="utf-8")
     return path

@@ -204,7 +204,7 @@ def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _
             limit = f"interruptions <= {spec.max_interruptions} must hold, but got {number}"
             return _End(State.FAILED, TOO_MANY_INTERRUPTIONS, f"{limit}; the last: {message}")
         return _Again(last.number + 1)
-    if reason is Reason.COMPLETED and report and _usable(last.stage, report):
+    if reason is Reason.COMPLETED and report and _usable(spec, last.stage, report):
         return _End(State.COMPLETED, reason, message)
     crashes = sum(_cause(a, None)[0] in (Reason.CRASHED, Reason.COMPLETED) for a in attempts)
     if crashes > spec.max_crashes:
@@ -224,11 +224,17 @@ def _cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:
     return Reason.CRASHED, message or f"the trainer ended with exit code {attempt.exit_code}"
 
 
-def _usable(stage: Stage, report: Report) -> bool:
-    """Tell whether a report is a result: whole, final, every number finite."""
+def _usable(spec: Spec, stage: Stage, report: Report) -> bool:
+    """Tell whether a report is a result: final, with every metric that is judged, all finite."""
     if stage is Stage.PREPARE:
         return report.key is not None and "teacher" in report.sources
-    return report.final and bool(report.metrics) and all(map(isfinite, report.metrics.values()))
+    judged = {objective.metric for objective in spec.objectives}
+    judged |= {bound.metric for bound in judge.bounds(spec)}
+    return (
+        report.final
+        and judged <= {*report.metrics, "parameter_count"}
+        and all(map(isfinite, report.metrics.values()))
+    )
 
 
 def _tell(spec: Spec, seen: Observation) -> Iterator[Tell]:

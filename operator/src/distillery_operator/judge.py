@@ -61,7 +61,12 @@ class Bound:
     def sentence(self, value: float) -> str:
         """Say the rule, then the value."""
         relation = ">=" if self.sign > 0 else "<="
-        return f"{self.metric} {relation} {self.limit:g} must hold, but got {value:g}"
+        return f"{self.metric} {relation} {_shown(self.limit)} must hold, but got {_shown(value)}"
+
+
+def _shown(value: float) -> str:
+    """Write counts whole and measurements to six digits."""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def bounds(spec: Spec) -> list[Bound]:

@@ -195,7 +195,7 @@ class Spec(Model):
     constraints: list[Constraint] = Field(
         default_factory=list,
         max_length=32,
-        description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact must be at least 10"
+        description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact have a minimum of 10"
         " where some questions have no answer, which keeps collapsed models off the front.",
     )
     parameters: list[Parameter] = Field(
