@@ -7,12 +7,12 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PROJECTS := trainer/contract trainer operator
-SOURCES := operator/src trainer/src trainer/contract/src tests bench
+SOURCES := operator/src trainer/src trainer/contract/src tests bench docs
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-package distillery-contract \
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo test check format lock bench clean
+.PHONY: help setup demo test check generate format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,8 +30,11 @@ check: setup ## Check format, lint, types, layers, pins
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(MAKE) --no-print-directory lock
-	git diff --exit-code -- '*requirements.txt'
+	$(MAKE) --no-print-directory generate lock
+	git diff --exit-code -- docs/reference.md '*requirements.txt'
+
+generate: setup ## Write generated files again
+	$(BIN)/python docs/reference.py
 
 format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)

@@ -195,7 +195,7 @@ class Spec(Model):
     constraints: list[Constraint] = Field(
         default_factory=list,
         max_length=32,
-        description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact have a minimum of 10"
+        description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact must reach 10"
         " where some questions have no answer, which keeps collapsed models off the front.",
     )
     parameters: list[Parameter] = Field(
@@ -233,7 +233,9 @@ class Spec(Model):
         None, ge=1, description="Wall time after which no trial starts."
     )
     trial_timeout_seconds: StrictInt | None = Field(
-        None, ge=1, description="Time that one attempt of a trial may take."
+        None,
+        ge=1,
+        description="Run time of a trial, all attempts together, beyond which it is infeasible.",
     )
     checkpoint_retention: CheckpointRetention = Field(
         CheckpointRetention.FRONT,

@@ -1,0 +1,98 @@
+"""The quickstart from nothing to a model: data, teacher, search, report, export, by `make demo`.
+
+Prints what the commands print, where the time goes, and as its last line one JSON object. Run
+again, it goes on where it ended; remove the workspace to begin anew.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from ruamel.yaml import YAML
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+ROOT = Path(__file__).parent.parent
+WORKSPACE = ROOT / ".demo"
+EXPERIMENT = ROOT / "manifests" / "samples" / "quickstart.yaml"
+RESULTS = WORKSPACE / "experiments" / "quickstart"
+
+
+def main() -> None:
+    """Run the phases one after the other and say how long each took."""
+    seconds: dict[str, float] = {}
+    timed(seconds, "data and teacher", lambda: module("distillery_trainer.quickstart", WORKSPACE))
+    timed(seconds, "search and report", lambda: distillery("run", EXPERIMENT))
+    status = YAML(typ="safe").load(RESULTS / "status.yaml")["status"]
+    chosen = status.get("knee", status["front"][0]["trial"])
+    folder = WORKSPACE / f"model-of-trial-{chosen}"
+    timed(seconds, "export", lambda: distillery("export", chosen, folder))
+    timed(seconds, "use", lambda: answer(folder))
+    print("\nwhere the time goes:")
+    for name, spent in {**seconds, "in all": sum(seconds.values())}.items():
+        print(f"  {name:18} {spent:7.1f} s")
+    print(f"the report, to open in a browser: {RESULTS / 'report.html'}")
+    print(json.dumps({"seconds": seconds, "front": summary(status), "trials": status["trials"]}))
+
+
+def timed(seconds: dict[str, float], name: str, phase: Callable[[], None]) -> None:
+    """Run a phase and note its wall time."""
+    print(f"\n== {name}", flush=True)
+    begun = time.monotonic()
+    phase()
+    seconds[name] = round(time.monotonic() - begun, 1)
+
+
+def module(name: str, *arguments: object) -> None:
+    """Run a Python module as a person would; end with its exit code if it fails."""
+    code = subprocess.run(
+        [sys.executable, "-m", name, *map(str, arguments)], check=False
+    ).returncode
+    if code:
+        sys.exit(code)
+
+
+def distillery(*arguments: object) -> None:
+    """Run the command in the demo's workspace."""
+    module("distillery_operator", "--workspace", WORKSPACE, *arguments)
+
+
+def answer(folder: Path) -> None:
+    """Load the exported model as any user of transformers does, and ask it a question."""
+    model = AutoModelForQuestionAnswering.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    paragraph, question = asked()
+    encoded = tokenizer(question, paragraph, return_tensors="pt")
+    with torch.inference_mode():
+        found = model(**encoded)
+    first, last = int(found.start_logits.argmax()), int(found.end_logits.argmax())
+    text = tokenizer.decode(encoded.input_ids[0, first : last + 1]) if first else "(no answer)"
+    print(f"{paragraph}\nQ: {question}\nA: {text}")
+
+
+def asked() -> tuple[str, str]:
+    """Return a paragraph of the validation set and one of its answerable questions."""
+    document = json.loads((WORKSPACE / "validation.json").read_text(encoding="utf-8"))
+    for article in document["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                if question["answers"]:
+                    return paragraph["context"], question["question"]
+    raise LookupError("the validation set has no answerable question")
+
+
+def summary(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the front's objectives, with the two halves of exact."""
+    names = ("exact", "HasAns_exact", "NoAns_exact", "parameter_count")
+    return [
+        {"trial": point["trial"], **{name: point["metrics"][name] for name in names}}
+        for point in status["front"]
+    ]
+
+
+if __name__ == "__main__":
+    main()

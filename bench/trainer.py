@@ -1,0 +1,271 @@
+"""How much faster a student learns here than in a plain loop in the manner of the original script.
+
+    python bench/trainer.py [--width 256] [--rounds 4] [--relation]
+
+Both sides train a 6-layer student of the same 12-layer teacher on windows of SQuAD's lengths (mean
+about 165 tokens, from 40 to 384), batch 8, dropout 0.1. The plain loop pads to 384, runs the teacher
+at every step, and uses eager attention and an AdamW that goes parameter by parameter. Ours is the
+trainer's own step: length buckets, stored logits, SDPA, fused AdamW. Rounds of both alternate; costs
+are CPU seconds of one thread, or wall seconds on a GPU. A second part shows that both compute the
+same losses where they compute the same thing: one batch, no dropout, padding masked.
+
+The last line is a JSON object with ``speedup``.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import torch
+import transformers
+from torch.nn import functional
+
+from distillery_contract import request as requests
+from distillery_trainer import batches, evaluate, loss, model, schedule, settings
+from distillery_trainer.batches import Batch
+from distillery_trainer.features import Features
+from distillery_trainer.prepare import Prepared
+from distillery_trainer.step import Stepper
+
+LENGTH: Final = 384
+BATCH: Final = 8
+VOCABULARY: Final = 8000
+DEVICE: Final = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def main() -> None:
+    """Measure, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--width", type=int, default=256, help="hidden size of both models")
+    parser.add_argument("--rounds", type=int, default=4, help="alternations of the two sides")
+    parser.add_argument("--relation", action="store_true", help="measure the relation loss, too")
+    arguments = parser.parse_args()
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        run(Path(folder), arguments.width, arguments.rounds, arguments.relation)
+
+
+def run(folder: Path, width: int, rounds: int, relation: bool) -> None:
+    """Compare both sides on a teacher of a width."""
+    prepared, request = make(folder, width)
+    agreement = agree(prepared, request)
+    plan = schedule.plan(prepared.train.lengths(), settings.resolve(request))
+    steps = np.array_split(range(plan.steps), rounds)
+    plain, ours = plain_steps(prepared, request), our_steps(prepared, request)
+    spent: dict[str, list[float]] = {"plain": [], "ours": []}
+    plain(), ours(0)  # the first of each allocates
+    for number, part in enumerate(steps, 1):
+        spent["plain"].append(seconds(lambda: [plain() for _ in range(2)]) / (2 * BATCH))
+        spent["ours"].append(seconds(lambda p=part: [ours(s) for s in p]) / (len(part) * BATCH))
+        shown = {side: f"{costs[-1]:.4f}" for side, costs in spent.items()}
+        print(f"round {number}, seconds per example: {shown}", flush=True)
+    costs = {side: float(np.mean(values)) for side, values in spent.items()}
+    result = {
+        "speedup": round(costs["plain"] / costs["ours"], 2),
+        "speedup_by_round": [round(a / b, 2) for a, b in zip(*spent.values(), strict=True)],
+        **{f"{side}_seconds_per_example": round(cost, 5) for side, cost in costs.items()},
+        **agreement,
+        "width": width,
+        "device": DEVICE.type,
+    }
+    if relation:
+        asked = replace(request, parameters={**request.parameters, "alpha_relation": 1.0})
+        third = our_steps(prepared, asked)
+        cost = seconds(lambda: [third(s) for s in range(plan.steps)]) / (plan.steps * BATCH)
+        result["relation_seconds_per_example"] = round(cost, 5)
+    print(json.dumps(result))
+
+
+def make(folder: Path, width: int) -> tuple[Prepared, requests.Request]:
+    """Write a random teacher, make windows of SQuAD's lengths, store the teacher's logits on them."""
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=width,
+        num_hidden_layers=12,
+        num_attention_heads=max(4, width // 64),
+        intermediate_size=4 * width,
+        initializer_range=0.05,  # wider than BERT's, so that logits tell windows apart
+    )
+    teacher: Any = transformers.BertForQuestionAnswering(config)
+    teacher.save_pretrained(folder / "teacher")
+    windows = features(batches.POOL * BATCH)
+    logits = evaluate.logits(teacher.to(DEVICE), windows, BATCH, 0, DEVICE)
+    prepared = Prepared(
+        key="bench",
+        folder=folder,
+        train=windows,
+        validation=windows,
+        questions=[],
+        start=logits[0].astype(np.float16),
+        end=logits[1].astype(np.float16),
+        teacher_metrics={},
+        data=requests.Data(train="-", validation="-"),
+        tokenizer=folder,
+        pad=0,
+    )
+    request = requests.Request(
+        "bench",
+        requests.Stage.TRAIN,
+        prepared.data,
+        requests.Teacher(str(folder / "teacher")),
+        requests.Student(),
+        cache="-",
+        output="-",
+        parameters={"n_layers": 6, "per_device_train_batch_size": BATCH, "epochs": 1.0},
+    )
+    return prepared, request
+
+
+def features(count: int) -> Features:
+    """Return random windows whose lengths are spread as SQuAD's are."""
+    random = np.random.default_rng(0)
+    lengths = np.clip(random.lognormal(np.log(155), 0.36, count), 40, LENGTH).astype(np.int64)
+    print(f"{count} windows, {lengths.mean():.1f} tokens in the mean, {lengths.max()} at most")
+    rows = np.concatenate([[0], np.cumsum(lengths)])
+    context = np.stack([np.full(count, 15), lengths - 1], axis=1).astype(np.int32)
+    start = random.integers(15, lengths - 4) * random.integers(0, 2, count)
+    return Features(
+        rows=rows,
+        input_ids=random.integers(5, VOCABULARY, rows[-1]).astype(np.int32),
+        context=context,
+        first=np.zeros(count, np.int32),
+        span=np.stack([start, np.where(start > 0, start + 3, 0)], axis=1).astype(np.int32),
+        question=np.arange(count, dtype=np.int32),
+        offsets=np.zeros((rows[-1], 2), np.int32),
+    )
+
+
+def our_steps(prepared: Prepared, request: requests.Request) -> Callable[[int], None]:
+    """Return the trainer's own step."""
+    values = settings.resolve(request)
+    student: Any = model.student(request, values)
+    teacher: Any = None
+    if values.alpha_relation and request.teacher:
+        teacher = model.load_source(request.teacher.model)
+        teacher.to(DEVICE)
+    stepper = Stepper(student.to(DEVICE), prepared, values, teacher)
+    plan = schedule.plan(prepared.train.lengths(), values)
+    return lambda step: stepper.take(plan.batches(step), plan.learning_rate(step))
+
+
+def plain_steps(prepared: Prepared, request: requests.Request) -> Callable[[], None]:
+    """Return a step in the manner of the original script, on windows in random order."""
+    values = settings.resolve(request)
+    student, teacher = plain_models(request, values)
+    student.train()
+    optimizer = torch.optim.AdamW(student.parameters(), lr=values.learning_rate, foreach=False)
+    rows = shuffled(len(prepared.train))
+
+    def step() -> None:
+        batch = padded(prepared, next(rows))
+        inputs = batch.inputs(student)
+        output = student(**inputs, start_positions=batch.start, end_positions=batch.end)
+        with torch.no_grad():
+            taught = teacher(**inputs)
+        pairs = [(output[i], taught[i - 1]) for i in (1, 2)]
+        soft = sum(divergence(s, t, values.temperature) for s, t in pairs) / 2
+        total = values.alpha_ce * soft + (1 - values.alpha_ce) * output.loss
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), values.max_grad_norm)
+        optimizer.step()
+        student.zero_grad()
+        total.item()
+
+    return step
+
+
+def plain_models(request: requests.Request, values: settings.Settings) -> tuple[Any, Any]:
+    """Return student and teacher with eager attention."""
+    assert request.teacher is not None
+    student: Any = model.student(request, values)
+    teacher: Any = model.load_source(request.teacher.model)
+    for network in (student, teacher):
+        network.set_attn_implementation("eager")
+        network.to(DEVICE)
+    return student, teacher
+
+
+def divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the original script's loss against logits: padding takes part in it."""
+    log_student = functional.log_softmax(student / temperature, dim=-1)
+    target = functional.softmax(teacher / temperature, dim=-1)
+    return functional.kl_div(log_student, target, reduction="batchmean") * temperature**2
+
+
+def shuffled(count: int) -> Iterator[list[int]]:
+    """Yield batches of random windows without end."""
+    random = np.random.default_rng(1)
+    while True:
+        yield random.choice(count, BATCH, replace=False).tolist()
+
+
+def padded(prepared: Prepared, rows: list[int]) -> Batch:
+    """Return a batch padded to the full length."""
+    batch = batches.collate(prepared.train, rows, prepared.pad)
+    missing = (0, LENGTH - batch.input_ids.shape[1])
+    wide = {
+        name: functional.pad(getattr(batch, name), missing)
+        for name in ("input_ids", "attention_mask", "token_type_ids", "mask")
+    }
+    return replace(batch, **wide).to(DEVICE)
+
+
+def agree(prepared: Prepared, request: requests.Request) -> dict[str, float]:
+    """Return the losses of both sides on one batch without dropout, and how far they differ.
+
+    Raises:
+        AssertionError: they differ by more than rounding.
+    """
+    still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout", "learning_rate"), 0.0)
+    asked = replace(request, parameters={**request.parameters, **still})
+    values, rows = settings.resolve(asked), next(shuffled(len(prepared.train)))
+    batch = padded(prepared, rows)
+    student, teacher = plain_models(asked, values)
+    with torch.no_grad():
+        output, taught = (net(**batch.inputs(net)) for net in (student.eval(), teacher))
+    pairs = [torch.stack([x.start_logits, x.end_logits]) for x in (output, taught)]
+    soft = float(loss.soft(pairs[0], pairs[1], batch.mask, values.temperature))
+    hard = float(loss.hard(pairs[0][0], pairs[0][1], batch.mask, batch.start, batch.end))
+    stepper = Stepper(model.student(asked, values).to(DEVICE), prepared, values)
+    ours = dict(zip(stepper.parts, stepper.take([rows], 0.0).tolist(), strict=True))
+    found = {
+        "hard_plain": hard,
+        "hard_ours": ours["hard"],
+        "hard_difference": abs(ours["hard"] / hard - 1),
+        "soft_plain": soft,
+        "soft_ours": ours["soft"],
+        "soft_difference": abs(ours["soft"] / soft - 1),
+    }
+    print("one batch, no dropout:", {name: f"{value:.7g}" for name, value in found.items()})
+    exact, half = (1e-5, 2e-3) if DEVICE.type == "cpu" else (2e-2, 2e-2)  # bf16 and TF32
+    assert found["hard_difference"] < exact, found
+    assert found["soft_difference"] < half, found  # the stored logits have half precision
+    return found
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return what work costs: CPU seconds, or wall seconds on a GPU."""
+    if DEVICE.type == "cpu":
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

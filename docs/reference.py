@@ -1,0 +1,93 @@
+"""Write docs/reference.md from the code, so that it cannot drift. `make generate` runs it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from distillery_contract import metrics, parameters
+from distillery_contract.parameters import Kind
+from distillery_operator import resources
+
+HEAD = """# Reference
+
+Written by `make generate` from the code. The fields of a DistillationExperiment, the
+hyperparameters that its `parameters`, `training` and `baselines` name, and the metrics that its
+`objectives` and `constraints` name.
+"""
+
+
+def main() -> None:
+    """Write the file beside this script."""
+    lines = [HEAD, *spec(), *hyperparameters(), *evaluations()]
+    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def spec() -> Iterator[str]:
+    """Yield a table per model below the spec."""
+    yield "## `spec`\n"
+    pending: list[tuple[str, type[BaseModel]]] = [("spec", resources.Spec)]
+    while pending:
+        path, model = pending.pop(0)
+        if path != "spec":
+            yield f"\n### `{path}`\n"
+        yield "| field | default | meaning |"
+        yield "| --- | --- | --- |"
+        for name, field in model.model_fields.items():
+            alias = field.alias or name
+            yield f"| `{alias}` | {default(field)} | {field.description} |"
+            if inner := nested(field.annotation):
+                many = "[]" if get_origin(field.annotation) is list else ""
+                pending.append((f"{path}.{alias}{many}", inner))
+
+
+def nested(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a field holds, or holds many of."""
+    if get_origin(annotation) in (list, Annotated, UnionType):
+        return next((found for part in get_args(annotation) if (found := nested(part))), None)
+    return (
+        annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    )
+
+
+def default(field: FieldInfo) -> str:
+    """Say what a field is if it is not given."""
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "see below"
+    return (
+        "none"
+        if value in (None, {}, [])
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
+
+
+def hyperparameters() -> Iterator[str]:
+    """Yield the table of hyperparameters."""
+    yield "\n## Hyperparameters\n"
+    yield "| name | type | values | default | meaning |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, parameter in parameters.PARAMETERS.items():
+        values = f"{parameter.low:g} to {parameter.high:g}"
+        if parameter.kind is Kind.CATEGORICAL:
+            values = ", ".join(str(choice) for choice in parameter.choices)
+        shown = "as in the source model" if parameter.default is None else f"`{parameter.default}`"
+        yield f"| `{name}` | {parameter.kind} | {values} | {shown} | {parameter.help} |"
+
+
+def evaluations() -> Iterator[str]:
+    """Yield the table of metrics."""
+    yield "\n## Metrics\n"
+    yield "| name | unit | as an objective | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for name, metric in metrics.EVALUATIONS.items():
+        yield f"| `{name}` | {metric.unit} | {metric.direction or 'no'} | {metric.help} |"
+
+
+if __name__ == "__main__":
+    main()
