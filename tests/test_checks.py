@@ -137,6 +137,14 @@ def test_a_vocabulary_beyond_the_models_embeddings_is_refused(
     assert "below the model's vocab_size" in fault
 
 
+def test_a_teacher_needs_an_answer_head() -> None:
+    assert checks.answer_head(["BertForQuestionAnswering"]) == []
+    assert checks.answer_head(None) == []
+    assert checks.answer_head(["BertModel"]) == [
+        "teacher.model must have been trained to answer questions, but its config names BertModel"
+    ]
+
+
 def test_a_teacher_below_its_floor_is_refused() -> None:
     measured = {"exact": 61.2, "HasAns_exact": 70.0}
     assert checks.floor(measured, {"exact": 61.2}) == []

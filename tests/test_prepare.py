@@ -286,6 +286,25 @@ def test_describe_reads_configurations_only(
     assert exposed(telemetry, "distillery_architecture", **width) == 32
 
 
+def test_a_teacher_that_was_never_taught_is_refused_at_once(
+    asked: request.Request, tmp_path: Path, tiny_teacher: Path
+) -> None:
+    copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
+    with pytest.raises(data.DataError, match="trained to answer questions"):
+        prepare.describe(changed(asked, teacher_model=str(copy)), Telemetry())
+
+
+def test_queries_that_are_cut_are_counted_in_the_log(
+    asked: request.Request, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        made = prepare.prepare(changed(asked, max_query_length=2), Telemetry())
+    assert "90 questions, 90 cut to 2 tokens" in caplog.text
+    assert (made.train.context[:, 0] == 4).all()
+
+
 def test_the_manifest_can_be_read_by_a_person(asked: request.Request) -> None:
     made = prepare.prepare(asked, Telemetry())
     document = json.loads((made.folder / "manifest.json").read_text())

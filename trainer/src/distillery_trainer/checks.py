@@ -118,6 +118,17 @@ def _rules(tokenizer: Any) -> dict[str, Any]:
     return {"normalizer": state["normalizer"], "pre_tokenizer": state["pre_tokenizer"], **special}
 
 
+def answer_head(architectures: Sequence[str] | None) -> list[str]:
+    """Return the fault of a teacher whose config says that it was never taught to answer.
+
+    Its missing head would be random, and its logits noise.
+    """
+    if not architectures or any(name.endswith("ForQuestionAnswering") for name in architectures):
+        return []
+    rule = "teacher.model must have been trained to answer questions"
+    return [f"{rule}, but its config names {', '.join(architectures)}"]
+
+
 def floor(metrics: Mapping[str, float], least: Mapping[str, float]) -> list[str]:
     """Return where a teacher's metrics are below their floor, or not measured at all."""
     found = []

@@ -67,13 +67,15 @@ def describe(request: requests.Request, telemetry: Telemetry) -> None:
     """Expose the dimensions of the models that students can start from, read from their configs.
 
     Raises:
-        DataError: a config cannot be read or is of an unknown family.
+        DataError: a config cannot be read, is of an unknown family, or is of no teacher.
     """
-    faults = []
+    faults: list[str] = []
     for source, named in sources.named(request).items():
         try:
             config = models.load_config(str(named.model), named.revision)
             telemetry.architecture(source, models.architecture(config))
+            if source == "teacher":
+                faults += checks.answer_head(config.architectures)
         except models.SourceError as error:
             faults.append(f"{source}.model: {error}")
     if faults:
