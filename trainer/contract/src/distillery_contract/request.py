@@ -122,9 +122,11 @@ class Request:
         parts: dict[str, Any] = {
             "data": _part(Data, document.get("data"), "data", faults),
             "student": _part(Student, document.get("student"), "student", faults),
-            "teacher": document.get("teacher")
+            "teacher": None,
             and _part(Teacher, document["teacher"], "teacher", faults),
         }
+        if document.get("teacher") is not None:
+            parts["teacher"] = _part(Teacher, document["teacher"], "teacher", faults)
         stages = [s.value for s in Stage]
         if document.get("stage") in stages:
             parts["stage"] = Stage(document["stage"])
