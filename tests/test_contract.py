@@ -66,6 +66,7 @@ def changed(**changes: Any) -> str:
         (changed(data=None), "data must be an object"),
         (changed(data={"stride": 1.5}), "data.stride must be of type int, but got 1.5"),
         (changed(teacher={}), "teacher: "),
+        (changed(parameters=3), "parameters must be an object, but got 3"),
         (changed(parameters={"warmth": 1}), "parameters.warmth: no trainer consumes this"),
         (changed(parameters={"dropout": 2}), "parameters.dropout: must lie in [0, 1], but got 2"),
         (changed(parameters={"hidden_size": 8}), "consumed only if initialization is Scratch"),

@@ -123,7 +123,6 @@ class Request:
             "data": _part(Data, document.get("data"), "data", faults),
             "student": _part(Student, document.get("student"), "student", faults),
             "teacher": None,
-            and _part(Teacher, document["teacher"], "teacher", faults),
         }
         if document.get("teacher") is not None:
             parts["teacher"] = _part(Teacher, document["teacher"], "teacher", faults)
@@ -134,12 +133,12 @@ class Request:
             faults.append(
                 f"stage must be one of {', '.join(stages)}, but got {document.get('stage')!r}"
             )
-        given = document.get("parameters")
+        given = document.get("parameters", {})
         if isinstance(given, dict):
-            faults += [
-                f"parameters.{fault}"
-                for fault in hyperparameters.faults(given) + hyperparameters.unused(given)
-            ]
+            broken = hyperparameters.faults(given) + hyperparameters.unused(given)
+            faults += [f"parameters.{fault}" for fault in broken]
+        else:
+            faults.append(f"parameters must be an object, but got {given!r}")
         request = _part(cls, {**document, **parts}, "", faults)
         if faults:
             raise RequestError(faults)
