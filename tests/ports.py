@@ -1,0 +1,244 @@
+"""Conformance suites of the ports: what every runner and every study must do, whatever it runs on.
+
+A test module of an implementation inherits a suite and says how to make one.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+import worlds
+from distillery_contract.request import Stage
+from distillery_contract.wire import Exit
+from distillery_operator import decide, jobs
+from distillery_operator.decide import Launch
+from distillery_operator.errors import StudyMismatch
+from distillery_operator.measurements import Measurements
+from distillery_operator.reconcile import Runner
+from distillery_operator.resources import Experiment
+from distillery_operator.study import Study
+from distillery_operator.trials import Attempt, Point, Report, State, Trial
+
+EXPERIMENT = worlds.experiment()
+FIRST = Launch(Stage.TRAIN, 0, 1)
+REPORT = Report(
+    "Scrape", final=True, metrics={"exact": 70.0, "HasAns_exact": 60.0, "NoAns_exact": 80.0}
+)
+
+MakeRunner = Callable[[], Runner]
+Ledger = Callable[[], list[int]]
+
+
+def start(runner: Runner, launch: Launch = FIRST, rate: float = 0.2) -> None:
+    request = jobs.order(EXPERIMENT, launch, Trial(0, {"learning_rate": rate}))
+    asyncio.run(runner.start(launch, request))
+
+
+def listed(runner: Runner) -> list[Attempt]:
+    return list(asyncio.run(runner.list()))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited for a minute"
+        time.sleep(0.02)
+
+
+def ended(runner: Runner) -> Attempt:
+    until(lambda: not listed(runner)[-1].live)
+    return listed(runner)[-1]
+
+
+def read(attempt: Attempt) -> Report | None:
+    async def once() -> Report | None:
+        reader = Measurements()
+        try:
+            return await reader.read(attempt)
+        finally:
+            await reader.close()
+
+    return asyncio.run(once())
+
+
+class RunnerSuite:
+    """A runner of the trainer ``tests/quick_trainer.py``, whose training takes about a second."""
+
+    @pytest.fixture
+    def make(self) -> MakeRunner:
+        """Return a function that makes runners of the same world, as successive processes do."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def ledger(self) -> Ledger:
+        """Return a function that reads which steps the trainings of trial 0 did."""
+        raise NotImplementedError
+
+    def test_an_attempt_runs_to_its_end_and_leaves_its_report(self, make: MakeRunner) -> None:
+        runner = make()
+        start(runner)
+        attempt = ended(runner)
+        report = read(attempt)
+        assert (attempt.exit_code, attempt.stage, attempt.trial) == (0, Stage.TRAIN, 0)
+        assert attempt.seconds > 0.5
+        assert report is not None
+        assert report.final
+        assert report.metrics["exact"] > 80
+
+    def test_metrics_are_read_while_it_runs(self, make: MakeRunner) -> None:
+        runner = make()
+        start(runner)
+        until(lambda: (found := read(listed(runner)[0])) is not None and found.source == "Scrape")
+        ended(runner)
+
+    def test_starting_twice_starts_one_process(self, make: MakeRunner, ledger: Ledger) -> None:
+        first, second = make(), make()
+        start(first)
+        start(second)
+        start(first)
+        assert ended(first) == ended(second)
+        start(second)  # it has ended: it stays ended
+        assert [a.live for a in listed(second)] == [False]
+        assert ledger() == list(range(20))
+
+    def test_another_runner_sees_a_live_attempt_and_its_end(self, make: MakeRunner) -> None:
+        first, other = make(), make()
+        start(first)
+        assert [a.live for a in listed(other)] == [True]
+        assert ended(other).exit_code == 0
+        assert ended(first) == ended(other)
+
+    def test_a_stopped_attempt_leaves_a_checkpoint_and_the_next_goes_on(
+        self, make: MakeRunner, ledger: Ledger
+    ) -> None:
+        runner = make()
+        start(runner)
+        until(lambda: len(ledger()) > 0)
+        asyncio.run(runner.stop(listed(runner)[0]))
+        asyncio.run(runner.stop(listed(runner)[0]))
+        assert ended(runner).exit_code == Exit.INTERRUPTED
+        start(runner, replace(FIRST, number=2))
+        until(lambda: len(listed(runner)) == 2)
+        assert ended(runner).exit_code == 0
+        assert ledger() == list(range(20))
+
+    def test_what_the_suggestion_caused_is_seen_in_exit_code_and_report(
+        self, make: MakeRunner
+    ) -> None:
+        runner = make()
+        start(runner, rate=0.8)
+        attempt = ended(runner)
+        report = read(attempt)
+        assert attempt.exit_code == Exit.DIVERGED
+        assert report is not None
+        assert "the loss is beyond 1000" in report.message
+
+
+Work = Callable[[Study], Awaitable[None]]
+
+
+def tell(number: int, state: State = State.COMPLETED, report: Report = REPORT) -> decide.Tell:
+    return decide.Tell(number, state, "Reason", "message", 7.0, report)
+
+
+def work(url: str, do: Work, experiment: Experiment = EXPERIMENT) -> tuple[Trial, ...]:
+    """Do some work on a study and return its trials, as a process that opens it later sees them."""
+
+    async def both() -> tuple[Trial, ...]:
+        kept = Study(url, experiment, 1.0)
+        await kept.keep(worlds.PREPARATION)
+        await do(kept)
+        written = (await kept.load())[2]
+        await kept.close()
+        again = Study(url, experiment, 99.0)
+        started, preparation, found = await again.load()
+        await again.close()
+        assert found == written
+        assert (started, preparation) == (1.0, worlds.PREPARATION)
+        return found
+
+    return asyncio.run(both())
+
+
+class StudySuite:
+    """A study on a database that has none yet."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        """Return the URL of an empty database."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def other_url(self) -> str:
+        """Return the URL of another empty database."""
+        raise NotImplementedError
+
+    def test_baselines_come_first_and_the_sampler_after_them(self, url: str) -> None:
+        deep = {"name": "deep", "parameters": {"n_layers": 6, "dropout": 0.3}}
+        experiment = worlds.experiment(baselines=[deep])
+        trials = work(url, lambda s: s.ask(experiment.spec, 3, 2.0), experiment)
+        fixed = {"epochs": 1, "temperature": 2.0}
+        assert [t.baseline for t in trials] == ["deep", None, None]
+        assert trials[0].parameters == {**fixed, "n_layers": 6, "dropout": 0.3}
+        searched = {"learning_rate", "n_layers", "layer_selection"}
+        assert set(trials[1].parameters) == {*fixed, *searched}
+
+    def test_the_parameter_count_is_known_before_a_trial_starts(self, url: str) -> None:
+        trials = work(url, lambda s: s.ask(EXPERIMENT.spec, 4, 2.0))
+        counts = {t.parameters["n_layers"]: t.parameter_count for t in trials}
+        by_size = sorted(counts.items(), key=lambda item: item[1] or 0)
+        assert all(count and count > 100_000 for count in counts.values())
+        assert sorted(counts) == [layers for layers, _ in by_size]
+
+    def test_a_restart_suggests_what_an_unbroken_run_suggests(
+        self, url: str, other_url: str
+    ) -> None:
+        async def step(kept: Study, number: int) -> None:
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
+            await kept.tell(EXPERIMENT.spec, tell(number), "m", 3.0)
+
+        async def at_once(kept: Study) -> None:
+            for number in range(6):
+                await step(kept, number)
+
+        whole = work(url, at_once)
+        for number in range(6):
+            parts = work(other_url, lambda kept, n=number: step(kept, n))  # type: ignore[misc]
+        assert [t.parameters for t in parts] == [t.parameters for t in whole]
+
+    def test_a_trial_is_told_once(self, url: str) -> None:
+        async def twice(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
+            await kept.tell(EXPERIMENT.spec, tell(0), "model", 3.0)
+            await kept.tell(EXPERIMENT.spec, tell(0, State.FAILED), None, 4.0)
+
+        (trial,) = work(url, twice)
+        assert (trial.state, trial.ended, trial.model) == (State.COMPLETED, 3.0, "model")
+        assert trial.metrics["parameter_count"] == trial.parameter_count
+
+    def test_learning_curves_are_kept(self, url: str) -> None:
+        async def curve(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
+            for step in range(3):
+                await kept.record(0, Point(step, {"exact": float(step)}, {"total": 1.0}))
+
+        (trial,) = work(url, curve)
+        assert [p.metrics["exact"] for p in trial.curve] == [0.0, 1.0, 2.0]
+
+    def test_a_collected_model_is_gone(self, url: str) -> None:
+        async def collect(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
+            await kept.tell(EXPERIMENT.spec, tell(0), "model", 3.0)
+            await kept.collect(0)
+
+        (trial,) = work(url, collect)
+        assert trial.model is None
+
+    def test_another_search_space_is_refused(self, url: str) -> None:
+        work(url, lambda s: s.ask(EXPERIMENT.spec, 1, 2.0))
+        other = worlds.experiment(parameters=worlds.DOCUMENT["spec"]["parameters"][:1])
+        with pytest.raises(StudyMismatch, match="immutable"):
+            Study(url, other, 1.0)
