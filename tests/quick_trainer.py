@@ -42,9 +42,8 @@ class Shown:
     def end(self, code: wire.Exit, message: str) -> int:
         info = Info(metrics.OUTCOME.name, metrics.OUTCOME.help, registry=self.registry)
         info.info({"reason": str(wire.REASON_OF_EXIT[code]), "message": message})
-        Path(os.environ[wire.TERMINATION_MESSAGE]).write_bytes(
-            exposition.generate_latest(self.registry)
-        )
+        text = exposition.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        Path(os.environ[wire.TERMINATION_MESSAGE]).write_bytes(text)
         return int(code)
 
 
@@ -78,7 +77,9 @@ def train(request: Request, shown: Shown, stop: list[bool]) -> int:
     output.mkdir(parents=True, exist_ok=True)
     rate, layers = float(parameters.get("learning_rate", 0.2)), int(parameters.get("n_layers", 6))
     checkpoint = output / "checkpoint.json"
-    step, distance = json.loads(checkpoint.read_text()) if checkpoint.exists() else (0, 10.0)
+    step, distance = 0, 10.0
+    if checkpoint.exists():
+        step, distance = json.loads(checkpoint.read_text())
     shown.set(metrics.STEPS, STEPS)
     while step < STEPS:
         if stop:

@@ -7,7 +7,7 @@ import worlds
 from distillery_contract.request import Stage
 from distillery_operator import documents, resources, status
 from distillery_operator.resources import Status
-from distillery_operator.trials import Attempt, Observation, Phase, State, Trial
+from distillery_operator.trials import Attempt, Observation, Phase, Report, State, Trial
 
 EXPERIMENT = worlds.experiment()
 
@@ -73,7 +73,7 @@ def test_a_condition_keeps_its_time_until_it_changes() -> None:
     ]
     done = tuple(worlds.completed(n, 80.0, 1) for n in range(8))
     later = derive(worlds.observation(done, now=3000.0), first)
-    times = {c.type: c.last_transition_time for c in later.conditions}
+    times = {str(c.type): c.last_transition_time for c in later.conditions}
     assert times["Succeeded"] == "1970-01-01T00:50:00Z"
     assert times["Prepared"] == "1970-01-01T00:16:40Z"
 
@@ -95,7 +95,7 @@ def test_a_status_is_bounded_whatever_the_number_of_trials(count: int) -> None:
 def test_running_trials_are_listed_first_with_their_progress() -> None:
     running = Trial(1, {"n_layers": 1})
     seen = worlds.observation((worlds.completed(0, 80.0, 1), running))
-    report = {(Stage.TRAIN, 1, 1): worlds.Report("Scrape", step=5, steps=20)}
+    report = {(Stage.TRAIN, 1, 1): Report("Scrape", step=5, steps=20)}
     found = derive(replace(seen, reports=report))
     assert [(t.trial, t.progress) for t in found.recent_trials] == [(1, 0.25), (0, None)]
 
