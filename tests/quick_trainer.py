@@ -60,8 +60,8 @@ def main() -> int:
 
 def prepare(request: Request, shown: Shown) -> int:
     for source, architecture in SOURCES.items():
-        for dimension, value in architecture.dimensions().items():
-            shown.set(metrics.ARCHITECTURE, value, source=source, dimension=dimension)
+        for dimension, number in architecture.dimensions().items():
+            shown.set(metrics.ARCHITECTURE, number, source=source, dimension=dimension)
     if request.stage is Stage.PREPARE:
         if not Path(request.data.train or "").exists():
             return shown.end(wire.Exit.BAD_DATA, f"there is no file {request.data.train}")
@@ -75,7 +75,8 @@ def prepare(request: Request, shown: Shown) -> int:
 def train(request: Request, shown: Shown, stop: list[bool]) -> int:
     output, parameters = Path(request.output), request.parameters
     output.mkdir(parents=True, exist_ok=True)
-    rate, layers = float(parameters.get("learning_rate", 0.2)), int(parameters.get("n_layers", 6))
+    rate = float(parameters.get("learning_rate", 0.2))
+    layers = int(parameters.get("n_layers", 6))
     checkpoint = output / "checkpoint.json"
     step, distance = 0, 10.0
     if checkpoint.exists():
