@@ -168,3 +168,19 @@ def test_the_key_changes_with_the_data(made: Made) -> None:
     changed = {**made, "train": made["train"] + b" "}
     assert build.key(made) == build.key(dict(made))
     assert build.key(made) != build.key(changed)
+
+
+def test_a_teacher_in_the_cache_is_taken_as_it_is(made: Made, tmp_path: Path) -> None:
+    folder, cache = tmp_path / "demo", tmp_path / "cache"
+    kept = cache / build.key(made)
+    kept.mkdir(parents=True)
+    for content in ("first", "second"):
+        kept.joinpath("config.json").write_text(content)
+        build.build(folder, cache)
+        assert folder.joinpath("teacher", "config.json").read_text() == content
+    assert {path.name for path in folder.iterdir()} == {
+        "teacher",
+        "train.json",
+        "validation.json",
+    }
+    assert {split: folder.joinpath(f"{split}.json").read_bytes() for split in made} == made

@@ -169,5 +169,9 @@ def _put(kept: Path, target: Path) -> None:
 def _alone(path: Path) -> Iterator[int]:
     """Hold an exclusive lock on a file; yield its descriptor."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            LOG.info("Another build is at work on this teacher; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
