@@ -31,7 +31,7 @@ from transformers import (
 from distillery_contract import request as requests
 from distillery_contract import size
 from distillery_contract.parameters import Initialization, LayerSelection
-from distillery_trainer import heads
+from distillery_trainer import dropout, heads
 from distillery_trainer.settings import Settings
 
 
@@ -134,6 +134,7 @@ def student(request: requests.Request, settings: Settings) -> PreTrainedModel:
         layers = len(heads.layers(model))
         total = config.num_attention_heads
         heads.prune(model, heads.choose(layers, total, settings.n_heads, settings.pruning_seed))
+    dropout.build_in(model)
     if "qa_dropout" not in _FIELDS[config.model_type]:
         _drop_before_head(model, settings.qa_dropout)
     model.train()
@@ -276,6 +277,6 @@ def _drop_before_head(model: Any, share: float) -> None:
     """Give BERT the dropout before the answer head that it lacks, as a hook: no file shows it."""
 
     def drop(head: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-        return nn.functional.dropout(inputs[0], share, head.training)
+        return dropout.drop(inputs[0], share) if head.training else inputs[0]
 
     model.qa_outputs.register_forward_pre_hook(drop)

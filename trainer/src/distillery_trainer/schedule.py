@@ -40,8 +40,8 @@ class Schedule:
     def learning_rate(self, step: int) -> float:
         """Return the rate of step 0, 1, …: linear up to the peak, then linear down towards 0."""
         if step < self.warm_up:
-            return self.peak * (step + 1) / (self.warm_up + 1)
-        return self.peak * (self.steps - step) / (self.steps - self.warm_up)
+            return self.peak * ((step + 1) / (self.warm_up + 1))
+        return self.peak * ((self.steps - step) / (self.steps - self.warm_up))
 
     def batches(self, step: int) -> list[Rows]:
         """Return the batches that make up step 0, 1, …: the windows of each."""

@@ -165,7 +165,7 @@ class Server:
         if port_file:
             # Renamed into place, so that whoever waits for the file never reads half a number.
             partial = Path(f"{port_file}.partial")
-            partial.write_text(f"{self.port}\n")
+            partial.write_text(str(self.port))
             partial.replace(port_file)
         log.info("serving /metrics on port %d", self.port)
 

@@ -1,0 +1,496 @@
+"""Whole trials on tiny real models: in this process, and as the processes that a cluster starts."""
+
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from distillery_contract import metrics, wire
+from distillery_contract import request as requests
+from distillery_contract.parameters import PARAMETERS
+from distillery_contract.wire import Exit
+from distillery_trainer import checkpoint as checkpoints
+from distillery_trainer import model, prepare, record, settings, stages, train
+from distillery_trainer.step import Stepper
+from distillery_trainer.stop import Stop, StoppedError
+from distillery_trainer.telemetry import Telemetry
+
+SHORT = {
+    "epochs": 1.0,
+    "evaluations": 2,
+    "learning_rate": 1e-3,
+    "per_device_train_batch_size": 16,
+    "n_layers": 2,
+}
+
+Make = Callable[..., requests.Request]
+
+
+@pytest.fixture(scope="session")
+def base(
+    tiny_teacher: Path,
+    tiny_distilbert: Path,
+    tiny_squad_files: tuple[Path, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> requests.Request:
+    """A request whose data are prepared."""
+    training, validation = map(str, tiny_squad_files)
+    data = requests.Data(None, training, validation, max_length=96, stride=16, max_query_length=24)
+    request = requests.Request(
+        "test",
+        requests.Stage.TRAIN,
+        data,
+        requests.Teacher(str(tiny_teacher)),
+        requests.Student(str(tiny_distilbert)),
+        cache=str(tmp_path_factory.mktemp("cache")),
+        output="-",
+    )
+    prepare.prepare(request, Telemetry())
+    return request
+
+
+@pytest.fixture
+def make(base: requests.Request, tmp_path: Path) -> Make:
+    """Requests over the prepared data, each with a folder of its own below the test's."""
+
+    def request(output: str = "trial", **parameters: Any) -> requests.Request:
+        return replace(base, output=str(tmp_path / output), parameters={**SHORT, **parameters})
+
+    return request
+
+
+def run(request: requests.Request) -> dict[str, Any]:
+    """Train in this process; return the record."""
+    train.train(request, Telemetry(), Stop())
+    return result(request)
+
+
+def result(request: requests.Request) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((Path(request.output) / record.NAME).read_text())
+    return document
+
+
+def weights(request: requests.Request) -> dict[str, torch.Tensor]:
+    return load_file(Path(request.output) / "model" / "model.safetensors")
+
+
+def measured(document: dict[str, Any]) -> list[Any]:
+    """Return everything in a record but the time that it took."""
+    return [
+        (
+            entry["step"],
+            entry["losses"],
+            {k: v for k, v in entry["metrics"].items() if k != "inference_seconds"},
+        )
+        for entry in document["evaluations"]
+    ]
+
+
+def test_a_trial_leaves_a_model_answers_and_its_history(make: Make) -> None:
+    request, told = make(n_heads=2), Telemetry()
+    train.train(request, told, Stop())
+    folder, document = Path(request.output), result(request)
+    assert document["finished"]
+    assert [entry["step"] for entry in document["evaluations"]] == [3, 6]
+    assert document["examples"] == 90
+    last = document["evaluations"][-1]
+    assert last["losses"].keys() == {"total", "hard", "soft"}
+    assert set(last["metrics"]) == set(metrics.EVALUATIONS)
+    predictions = json.loads((folder / "predictions.json").read_text())
+    assert len(predictions) == 30
+    transformers.AutoModelForQuestionAnswering.from_pretrained(folder / "model")
+    text = told.exposition()
+    assert f'metric="exact"}} {last["metrics"]["exact"]}' in text
+    assert "distillery_trial_final 1.0" in text
+    assert [p.name for p in (folder / "checkpoints").iterdir()] == ["step-00000006"]
+
+
+def test_training_lowers_the_loss(make: Make) -> None:
+    losses = [
+        e["losses"]["total"] for e in run(make(epochs=8.0, learning_rate=5e-3))["evaluations"]
+    ]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_equal_requests_give_equal_weights_and_other_seeds_others(make: Make) -> None:
+    first, again, other = make("a"), make("b"), make("c", seed=1)
+    records = [run(r) for r in (first, again, other)]
+    assert measured(records[0]) == measured(records[1])
+    assert all(torch.equal(w, weights(again)[name]) for name, w in weights(first).items())
+    assert measured(records[0]) != measured(records[2])
+
+
+EFFECTS: dict[str, dict[str, Any]] = {
+    "initialization": {"initialization": "Scratch"},
+    "n_layers": {"n_layers": 1},
+    "layer_selection": {"layer_selection": "First"},
+    "n_heads": {"n_heads": 2},
+    "pruning_seed": {"n_heads": 2, "pruning_seed": 7},
+    "hidden_size": {"initialization": "Scratch", "hidden_size": 16},
+    "initializer_range": {"initialization": "Scratch", "initializer_range": 0.3},
+    "dropout": {"dropout": 0.3},
+    "attention_dropout": {"attention_dropout": 0.3},
+    "qa_dropout": {"qa_dropout": 0.3},
+    "alpha_ce": {"alpha_ce": 0.9},
+    "temperature": {"temperature": 5.0},
+    "alpha_relation": {"alpha_relation": 1.0},
+    "learning_rate": {"learning_rate": 2e-3},
+    "warm_up_steps": {"warm_up_steps": 2},
+    "beta_1": {"beta_1": 0.8},
+    "beta_2": {"beta_2": 0.9},
+    "adam_epsilon": {"adam_epsilon": 1e-3},
+    "weight_decay": {"weight_decay": 0.5},
+    "max_grad_norm": {"max_grad_norm": 0.01, "adam_epsilon": 1e-3},
+    "epochs": {"epochs": 1.5},
+    "per_device_train_batch_size": {"per_device_train_batch_size": 8},
+    "gradient_accumulation_steps": {"gradient_accumulation_steps": 2},
+    "evaluations": {"evaluations": 3},
+    "seed": {"seed": 7},
+}
+"""A change of each hyperparameter that training must show; two have tests of their own."""
+
+
+def test_the_table_of_effects_is_complete() -> None:
+    assert EFFECTS.keys() | {"per_device_eval_batch_size", "compile"} == PARAMETERS.keys()
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_every_hyperparameter_changes_the_training(name: str, make: Make) -> None:
+    changed = EFFECTS[name]
+    without = {k: v for k, v in changed.items() if k != name}
+    before, after = (make(o, **p) for o, p in (("a", without), ("b", changed)))
+    assert measured(run(before)) != measured(run(after))
+
+
+def test_the_evaluation_batch_size_is_that_of_the_passes(make: Make) -> None:
+    sizes: list[int] = []
+
+    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor], output: Any) -> None:
+        words = isinstance(module, torch.nn.Embedding) and module.num_embeddings > 128
+        if words and not module.training:
+            sizes.append(len(inputs[0]))
+
+    hook = torch.nn.modules.module.register_module_forward_hook(note)
+    try:
+        run(make(per_device_eval_batch_size=7, evaluations=1))
+    finally:
+        hook.remove()
+    assert sizes == [7, 7, 7, 7, 2]
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler, about itself
+def test_a_compiled_student_learns_the_same(make: Make) -> None:
+    still: dict[str, Any] = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
+    still |= {"n_layers": 1, "epochs": 0.2, "evaluations": 1}
+    plain = run(make("a", **still))
+    torch._dynamo.utils.counters.clear()
+    compiled = run(make("b", **still, compile=True))
+    assert torch._dynamo.utils.counters["frames"]["ok"] > 0
+    losses = [[e["losses"]["total"] for e in d["evaluations"]] for d in (plain, compiled)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch(make: Make) -> None:
+    still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
+    prepared = prepare.open_prepared(make())
+    found = []
+    for group in ([[5, 9, 30, 2, 77]], [[5, 9], [30], [2, 77]]):
+        asked = make(**still)
+        values = settings.resolve(asked)
+        stepper = Stepper(model.student(asked, values), prepared, values)
+        losses = stepper.take(group, 1e-3)
+        found.append((losses, stepper.student.get_parameter("qa_outputs.weight").detach()))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_stored_logits_are_those_of_the_teacher_in_the_right_places(make: Make) -> None:
+    """A student equal to its teacher has no soft loss, but for the half precision of the store."""
+    still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
+    asked = make(**still, n_layers=3, alpha_relation=1.0)
+    values, prepared = settings.resolve(asked), prepare.open_prepared(asked)
+    teacher = model.load_source(str(asked.teacher.model))  # type: ignore[union-attr]
+    stepper = Stepper(model.student(asked, values), prepared, values, teacher)
+    losses = dict(zip(stepper.parts, stepper.take([[3, 88, 40]], 0.0).tolist(), strict=True))
+    assert losses["hard"] > 1
+    assert abs(losses["soft"]) < 1e-5
+    assert abs(losses["relation"]) < 1e-6
+
+
+def test_weight_decay_leaves_biases_and_norms_alone(make: Make) -> None:
+    asked = make(weight_decay=0.1)
+    values = settings.resolve(asked)
+    stepper = Stepper(model.student(asked, values), prepare.open_prepared(asked), values)
+    decayed, spared = stepper.optimizer.param_groups
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    assert all(p.ndim == 2 for p in decayed["params"])
+    assert all(p.ndim == 1 for p in spared["params"])
+
+
+def test_the_last_relations_of_a_narrower_student_of_another_family_are_taught(make: Make) -> None:
+    asked = make(initialization="Pretrained", n_heads=3, alpha_relation=1.0)
+    losses = [e["losses"]["relation"] for e in run(asked)["evaluations"]]
+    assert all(loss > 0 for loss in losses)
+
+
+def test_a_loss_that_is_no_number_ends_the_trial_with_its_step(make: Make) -> None:
+    """Without memory of earlier squares, AdamW divides by the gradient of one batch, here by 0."""
+    wild = {"learning_rate": 1.0, "max_grad_norm": 0.0, "beta_2": 0.0, "adam_epsilon": 1e-16}
+    with pytest.raises(train.DivergedError, match=r"losses must be finite, but .* at step=\d+"):
+        run(make(**wild, epochs=20.0))
+
+
+def test_a_weight_that_is_no_number_is_named(make: Make) -> None:
+    asked = make()
+    student: Any = model.student(asked, settings.resolve(asked))
+    train._check_weights(student, 3)
+    with torch.no_grad():
+        student.qa_outputs.bias[1] = float("inf")
+    with pytest.raises(train.DivergedError, match=r"qa_outputs.bias is not at step=3"):
+        train._check_weights(student, 3)
+
+
+def test_a_finished_trial_is_reported_again_without_its_data(make: Make, tmp_path: Path) -> None:
+    request, told = make(), Telemetry()
+    document = run(request)
+    again = replace(request, attempt=2)
+    (Path(request.output) / "model" / "model.safetensors").unlink()
+    train.train(again, told, Stop())
+    assert result(again) == document
+    text = told.exposition()
+    assert "distillery_trial_final 1.0" in text
+    assert f'metric="exact"}} {document["evaluations"][-1]["metrics"]["exact"]}' in text
+
+
+def test_a_folder_of_another_request_is_refused(make: Make) -> None:
+    run(make())
+    with pytest.raises(checkpoints.MismatchError, match="same request"):
+        run(make(learning_rate=5e-4))
+
+
+class Process:
+    """A trainer's process with its files in a folder."""
+
+    def __init__(self, request: requests.Request, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.final, self._port = folder / "final", folder / "port"
+        self.final.write_text("")
+        self._port.unlink(missing_ok=True)
+        own = {
+            wire.REQUEST: request.to_json(),
+            wire.METRICS_PORT: "0",
+            wire.METRICS_PORT_FILE: str(self._port),
+            wire.TERMINATION_MESSAGE: str(self.final),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "distillery_trainer"],
+            env={**os.environ, **own},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            assert self.process.poll() is None, self.process.communicate()[1]
+            time.sleep(0.002)
+
+    def scrape(self) -> str:
+        if not self._port.exists():
+            return ""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port.read_text()}/metrics") as a:
+                text: str = a.read().decode()
+                return text
+        except (OSError, http.client.HTTPException):  # it has just ended
+            return ""
+
+    def end(self) -> tuple[int, str]:
+        """Return the exit code and what it wrote to stderr."""
+        _, log = self.process.communicate()
+        return self.process.returncode, log
+
+    def outcome(self) -> str:
+        [line] = [x for x in self.final.read_text().splitlines() if "outcome_info" in x]
+        return line
+
+
+Start = Callable[[requests.Request], Process]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts processes, and ends those that a failing test leaves running."""
+    started: list[Process] = []
+
+    def run_process(request: requests.Request) -> Process:
+        started.append(Process(request, tmp_path / "process"))
+        return started[-1]
+
+    yield run_process
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        assert one.process.stderr
+        one.process.stderr.close()
+
+
+def test_a_trial_stopped_and_killed_on_its_way_ends_like_one_never_stopped(
+    make: Make, start: Start
+) -> None:
+    """SIGTERM at one random step, SIGKILL at a later one, dropout on: equal to the last bit."""
+    asked = {"epochs": 60.0, "evaluations": 12, "alpha_relation": 0.5, "n_heads": 3}
+    unbroken, broken = make("unbroken", **asked), make("broken", **asked)
+    folder = Path(broken.output) / "checkpoints"
+
+    def steps() -> int:
+        """Return the step of the newest checkpoint."""
+        return max((int(p.name[5:13]) for p in folder.glob("step-*") if p.is_dir()), default=0)
+
+    first = start(broken)
+    target = random.randrange(1, 120)
+    first.until(lambda: steps() >= target)
+    first.process.send_signal(signal.SIGTERM)
+    code, log = first.end()
+    assert code == Exit.INTERRUPTED, log
+    assert 'reason="Interrupted"' in first.outcome()
+    stopped = steps()
+    assert target <= stopped < 360
+
+    second = start(replace(broken, attempt=2))
+    second.until(lambda: steps() > stopped)
+    second.process.kill()
+    assert second.end()[0] == -signal.SIGKILL
+    assert not result(broken)["finished"]
+
+    third = start(replace(broken, attempt=3))
+    code, log = third.end()
+    assert code == Exit.OK, log
+    assert "training from step 0 " not in log
+    assert measured(result(broken)) == measured(run(unbroken))
+    expected = weights(unbroken)
+    assert all(torch.equal(weight, expected[name]) for name, weight in weights(broken).items())
+    assert result(broken)["examples"] == result(unbroken)["examples"]
+
+
+def test_a_process_serves_its_metrics_while_it_trains(make: Make, start: Start) -> None:
+    process = start(make(epochs=40.0, evaluations=4))
+    seen = []
+    while process.process.poll() is None:
+        seen.append(process.scrape())
+        time.sleep(0.02)
+    code, log = process.end()
+    assert code == Exit.OK, log
+    early = [text for text in seen if text and "distillery_trial_metric{" not in text]
+    late = [text for text in seen if 'distillery_trial_metric{metric="exact"}' in text]
+    assert early
+    assert late
+    for name in ("learning_rate", "examples_per_second", "progress_ratio", "checkpoint_step"):
+        assert f"\ndistillery_trial_{name} " in late[-1]
+    assert late[-1].count("distillery_trial_loss{") == 3
+    final = process.final.read_text()
+    assert final.endswith("# EOF\n")
+    assert "distillery_trial_final 1.0" in final
+    assert 'reason="Completed"' in process.outcome()
+    assert len(final.encode()) <= wire.TERMINATION_MESSAGE_LIMIT
+
+
+def outcome_of(request: requests.Request) -> tuple[Exit, str]:
+    return stages.run(request, Telemetry(), Stop())
+
+
+def test_failures_have_their_exit_code_and_a_sentence(make: Make, tmp_path: Path) -> None:
+    done = make("done")
+    run(done)
+    elsewhere = replace(make("a"), cache=str(tmp_path / "nowhere"))
+    gone = replace(make("b"), teacher=requests.Teacher(str(tmp_path / "gone")))
+    no_source = make("c", initialization="Pretrained")
+    no_source = replace(no_source, student=requests.Student())
+    wild = {"learning_rate": 1.0, "max_grad_norm": 0.0, "beta_2": 0.0, "adam_epsilon": 1e-16}
+    for request, code, sentence in (
+        (make("d", n_heads=5), Exit.INFEASIBLE, "n_heads <= 4 must hold"),
+        (elsewhere, Exit.BAD_DATA, "the stage prepare must have made"),
+        (gone, Exit.BAD_DATA, "gone"),
+        (no_source, Exit.BAD_REQUEST, "Pretrained needs student.model"),
+        (replace(done, experiment="other"), Exit.BAD_REQUEST, "same request only"),
+        (make("e", **wild, epochs=20.0), Exit.DIVERGED, "must be finite"),
+    ):
+        found, message = outcome_of(request)
+        assert (found, sentence in message) == (code, True), message
+
+
+def test_a_student_that_no_memory_holds_is_out_of_memory(
+    make: Make, tiny_distilbert: Path, tmp_path: Path
+) -> None:
+    """Its tokenizer is that of the prepared data, its vocabulary has 16 terabytes of weights."""
+    shutil.copytree(tiny_distilbert, tmp_path / "huge")
+    config = json.loads((tmp_path / "huge" / "config.json").read_text())
+    config |= {"vocab_size": 10**9, "dim": 4096}
+    (tmp_path / "huge" / "config.json").write_text(json.dumps(config))
+    request = replace(
+        make(initialization="Scratch"), student=requests.Student(str(tmp_path / "huge"))
+    )
+    code, message = outcome_of(request)
+    assert code == Exit.OUT_OF_MEMORY
+    assert "can't allocate memory" in message
+
+
+def test_every_fault_of_a_request_is_told_at_once(make: Make, start: Start) -> None:
+    process = start(make(n_heads=0, epsilon=1.0))
+    code, log = process.end()
+    assert code == Exit.BAD_REQUEST
+    for sentence in ("n_heads: must lie in [1, 64]", "epsilon: no trainer consumes"):
+        assert sentence in log
+        assert sentence in process.outcome()
+    assert 'reason="BadRequest"' in process.outcome()
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(make: Make) -> None:
+    request = make(epochs=4.0, evaluations=4)
+    document = run(request)
+    broken = make("broken", epochs=4.0, evaluations=4)
+    folder = Path(broken.output) / "checkpoints"
+
+    class AtStep(Stop):
+        """Asks to end once the third checkpoint is there."""
+
+        @property
+        def requested(self) -> bool:
+            return (folder / "step-00000018").is_dir()
+
+        @requested.setter
+        def requested(self, value: bool) -> None: ...
+
+    with pytest.raises(StoppedError):
+        train.train(broken, Telemetry(), AtStep())
+    assert sorted(p.name for p in folder.iterdir()) == ["step-00000012", "step-00000018"]
+    damaged = folder / "step-00000018" / "optimizer.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert measured(run(broken)) == measured(document)
+
+
+def test_a_checkpoint_of_other_data_is_refused(make: Make, tmp_path: Path) -> None:
+    request = make()
+    asked = settings.resolve(request)
+    stepper = Stepper(model.student(request, asked), prepare.open_prepared(request), asked)
+    folder = tmp_path / "checkpoints"
+    mine = checkpoints.Checkpoints(folder, "mine")
+    mine.save(checkpoints.Progress(step=3), stepper.student, stepper.optimizer)
+    found = mine.restore(stepper.student, stepper.optimizer)
+    assert found == checkpoints.Progress(step=3)
+    with pytest.raises(checkpoints.MismatchError, match="same request, data and teacher"):
+        checkpoints.Checkpoints(folder, "yours").restore(stepper.student, stepper.optimizer)
