@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.text import Text
 
 from distillery_operator import decide, documents, jobs, local, plan, study, terminal
 from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound
@@ -27,6 +26,9 @@ from distillery_operator.trials import Trial
 PASS_SECONDS: Final = 0.5
 """Between two looks at running trials: short against an evaluation, long against a look's cost."""
 
+PIPE_COLUMNS: Final = 160
+"""Width of tables where the output is no terminal."""
+
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
 
@@ -34,7 +36,7 @@ INTERRUPTED: Final = 130
 def main() -> int:
     """Run the command; return 0 if done, 1 without a feasible trial, 2 on errors, 130 on Ctrl-C."""
     arguments = _parser().parse_args()
-    console = Console(soft_wrap=not sys.stdout.isatty())
+    console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         code: int = arguments.command(arguments, console)
@@ -106,9 +108,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         )
         page = _write_report(experiment, last.status, last.seen.trials, results / "report.html")
     terminal.show_status(console, experiment, last.status)
-    console.print(Text(f"status: {results / 'status.yaml'}\nreport: {page}"))
+    terminal.say(console, f"status: {results / 'status.yaml'}\nreport: {page}")
     if interrupted:
-        console.print("interrupted; the same command goes on from the checkpoints")
+        terminal.say(console, "interrupted; the same command goes on from the checkpoints")
         return INTERRUPTED
     return 0 if last.status.front else 1
 
@@ -166,8 +168,8 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
 def _plan(arguments: argparse.Namespace, console: Console) -> int:
     experiment = documents.read_experiment(arguments.file)
     spec = experiment.spec
-    console.print(
-        Text(f"{arguments.file}: {experiment.metadata.name} is a valid DistillationExperiment")
+    terminal.say(
+        console, f"{arguments.file}: {experiment.metadata.name} is a valid DistillationExperiment"
     )
     console.print(
         documents.dump(spec.model_dump(mode="json", by_alias=True, exclude_none=True)),
@@ -180,12 +182,12 @@ def _plan(arguments: argparse.Namespace, console: Console) -> int:
         )
     )
     if found.smallest is not None:
-        console.print(Text(f"students have {found.smallest:,} to {found.largest:,} parameters"))
+        terminal.say(console, f"students have {found.smallest:,} to {found.largest:,} parameters")
     for sentence in found.impossible:
-        console.print(Text(f"part of the space describes no student: {sentence}"))
-    console.print(Text(f"the first {len(found.suggestions)} of {spec.max_trials} trials:"))
+        terminal.say(console, f"part of the space describes no student: {sentence}")
+    terminal.say(console, f"the first {len(found.suggestions)} of {spec.max_trials} trials:")
     for trial in found.suggestions:
-        console.print(Text(terminal.suggestion(spec, trial)))
+        terminal.say(console, terminal.suggestion(spec, trial))
     return 0
 
 
@@ -203,7 +205,7 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
     trials = asyncio.run(_trials(experiment, results))
     output: Path = arguments.output or results / "report.html"
     page = _write_report(experiment, found, trials, output)
-    console.print(Text(str(page)))
+    terminal.say(console, str(page))
     return 0
 
 
@@ -222,8 +224,8 @@ def _export(arguments: argparse.Namespace, console: Console) -> int:
     ]
     code = subprocess.run(command, check=False).returncode
     if code == 0:
-        console.print(
-            Text(f"{arguments.folder}: AutoModelForQuestionAnswering.from_pretrained loads it")
+        terminal.say(
+            console, f"{arguments.folder}: AutoModelForQuestionAnswering.from_pretrained loads it"
         )
     return 2 if code else 0
 

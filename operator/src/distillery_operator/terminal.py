@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from distillery_contract.metrics import EVALUATIONS
+from distillery_contract.metrics import COLLAPSE, EVALUATIONS
 from distillery_contract.request import Stage
 from distillery_operator import judge, status
 from distillery_operator.reconcile import Pass
@@ -41,29 +41,35 @@ class View:
         if self._live:
             self._live.stop()
 
+    def _say(self, text: str) -> None:
+        say(self._console, f"{time.strftime('%H:%M:%S')} {text}")
+
     def _tell_events(self, result: Pass) -> None:
         """Say once what has changed; these lines stay above the live picture."""
-        spec, say = self._experiment.spec, self._console.print
+        spec = self._experiment.spec
         for trial in result.seen.trials:
             if trial.state is State.RUNNING and trial.number not in self._running:
                 self._running.add(trial.number)
-                say(_line(suggestion(spec, trial)))
+                self._say(suggestion(spec, trial))
             if trial.state is not State.RUNNING and trial.number not in self._ended:
                 self._ended.add(trial.number)
-                say(_line(f"{_name(trial)} {outcome(spec, trial)}"))
+                self._say(f"{_name(trial)} {outcome(spec, trial)}")
         for condition in result.status.conditions:
             if self._conditions.get(condition.type) != condition.reason:
                 self._conditions[condition.type] = condition.reason
-                say(_line(_condition(condition)))
+                self._say(_condition(condition))
+
+
+def say(console: Console, text: str) -> None:
+    """Print one line, whole whatever the width and its characters."""
+    console.print(Text(text), soft_wrap=True)
 
 
 def suggestion(spec: Spec, trial: Trial) -> str:
     """Return what a trial tries, in one line: its size and the hyperparameters that vary."""
-    fixed = spec.training
-    shown = {k: v for k, v in trial.parameters.items() if k not in fixed or v != fixed[k]}
     count = trial.parameter_count
     size = f"{count:,} parameters; " if count is not None else ""
-    return f"{_name(trial)} tries {size}{_numbers(shown)}"
+    return f"{_name(trial)} tries {size}{_varying(spec, trial.parameters)}"
 
 
 def outcome(spec: Spec, trial: Trial) -> str:
@@ -93,9 +99,7 @@ def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> T
     """Return the front as a table: objectives, the two halves of exact, hyperparameters."""
     table = Table(title="Pareto front", title_justify="left")
     names = [o.metric for o in spec.objectives]
-    names += [
-        m for m in ("HasAns_exact", "NoAns_exact") if spec.data.unanswerable and m not in names
-    ]
+    names += [m for m in COLLAPSE if spec.data.unanswerable and m not in names]
     table.add_column("trial", justify="right")
     for name in names:
         table.add_column(name, justify="right")
@@ -105,7 +109,7 @@ def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> T
         shown = [
             _number(name, point.metrics[name]) if name in point.metrics else "" for name in names
         ]
-        settings = _numbers(point.parameters)
+        settings = _varying(spec, point.parameters)
         table.add_row(
             label, *shown, f"{point.baseline}: {settings}" if point.baseline else settings
         )
@@ -115,10 +119,12 @@ def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> T
 def show_status(console: Console, experiment: Experiment, found: Status) -> None:
     """Print a status: conditions, counts, the front."""
     for condition in found.conditions:
-        console.print(Text(_condition(condition)))
-    console.print(Text(_counts(found)))
+        say(console, _condition(condition))
+    say(console, _counts(found))
     if found.teacher:
-        console.print(Text(f"teacher: {_numbers(found.teacher)}"))
+        shown = ("exact", "f1", *COLLAPSE, "parameter_count")
+        teacher = {name: found.teacher[name] for name in shown if name in found.teacher}
+        say(console, f"teacher: {_numbers(teacher)}")
     if found.front:
         console.print(front_table(experiment.spec, found.front, found.knee))
 
@@ -167,6 +173,12 @@ def _name(trial: Trial) -> str:
     return f"trial {trial.number}" + (f" (baseline {trial.baseline})" if trial.baseline else "")
 
 
+def _varying(spec: Spec, parameters: Mapping[str, object]) -> str:
+    """Write the hyperparameters that are not the same for all trials."""
+    fixed = spec.training
+    return _numbers({k: v for k, v in parameters.items() if k not in fixed or v != fixed[k]})
+
+
 def _numbers(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {_number(name, value)}" for name, value in values.items())
 
@@ -183,7 +195,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _line(text: str) -> Text:
-    return Text(f"{time.strftime('%H:%M:%S')} {text}")
