@@ -56,7 +56,11 @@ function clouds(list, x, y, selected) {
     textposition: "top center",
     textfont: { size: 11, color: color("baseline"), shadow: halo },
   };
-  labels.text = baselines.map((t) => plain(shorten(t.baseline, 24)));
+  labels.text = baselines.map((t) => {
+    const here = baselines.filter((o) => place(o, x) === place(t, x) && place(o, y) === place(t, y));
+    // Baselines at the same place share one label, or their names would cover each other.
+    return here[0] === t ? plain(here.map((o) => shorten(o.baseline, 24)).join(", ")) : "";
+  });
   traces.push(points(baselines, x, y, "Baseline", diamond, labels));
   const teacher = x === null ? null : scaled(data.teacher, x);
   if (teacher !== null && scaled(data.teacher, y) !== null) {
