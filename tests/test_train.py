@@ -388,7 +388,7 @@ def test_a_trial_stopped_and_killed_on_its_way_ends_like_one_never_stopped(
 
 
 def test_a_process_serves_its_metrics_while_it_trains(make: Make, start: Start) -> None:
-    process = start(make(epochs=40.0, evaluations=4))
+    process = start(make(epochs=80.0, evaluations=2))
     seen = []
     while process.process.poll() is None:
         seen.append(process.scrape())

@@ -3,8 +3,9 @@
 Reads top to bottom: :func:`train` makes the parts and walks the schedule, evaluation by evaluation;
 ``_Run.advance`` takes the steps between two of them, each a call of :mod:`distillery_trainer.step`.
 
-The teacher's model is loaded only where ``alpha_relation`` is above 0: its relations are some 500
-times the size of its logits and differ with the batch, so they are computed and not stored.
+The teacher's model is loaded only where ``alpha_relation`` is above 0: its projections would take
+hundreds of times the space of its logits, so they are computed and not stored. With a 12-layer
+teacher that makes a 6-layer student's step 1.7 times as long (bench/trainer.py --relation).
 """
 
 import json
