@@ -23,7 +23,7 @@ demo: setup ## Search for small models on this machine: data, teacher, trials, r
 	$(BIN)/python bench/demo.py
 
 test: setup ## Run every test
-	$(BIN)/pytest
+	PATH="$(dir $(UV)):$$PATH" $(BIN)/pytest
 
 check: setup ## Check format, lint, types, layers, pins
 	$(BIN)/ruff format --check $(SOURCES)

@@ -117,7 +117,7 @@ def _oracle_python() -> Path:
     with (base / f"oracle-{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several test runs may want it at once
         if not complete.exists():
-            uv = shutil.which("uv") or str(Path(__file__).parents[1] / ".tools" / "bin" / "uv")
+            uv = shutil.which("uv") or "uv"  # `make test` puts it on PATH
             commands: list[list[str | Path]] = [
                 [uv, "venv", "--clear", "--python", sys.executable, folder],
                 [uv, "pip", "install", "--python", python, "--requirements", pins],

@@ -84,6 +84,15 @@ def test_trials_open_what_was_prepared(asked: request.Request, tiny_questions: A
     assert features.lost(opened.train, tiny_questions) == []
 
 
+def test_a_trial_that_names_its_prepared_folder_reads_no_data(asked: request.Request) -> None:
+    made = prepare.prepare(asked, Telemetry())
+    elsewhere = changed(asked, train="gone.json", validation="gone.json")
+    opened = prepare.open_prepared(dataclasses.replace(elsewhere, prepared=made.key))
+    assert (opened.key, opened.questions) == (made.key, made.questions)
+    with pytest.raises(prepare.PreparedMissing):
+        prepare.open_prepared(dataclasses.replace(asked, prepared="another"))
+
+
 def test_without_a_prepared_folder_trials_are_told_so(asked: request.Request) -> None:
     with pytest.raises(prepare.PreparedMissing, match="the stage prepare must have made"):
         prepare.open_prepared(asked)

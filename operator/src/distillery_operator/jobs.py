@@ -10,7 +10,7 @@ from distillery_contract import request
 from distillery_contract.request import Stage
 from distillery_operator.decide import Launch
 from distillery_operator.resources import Experiment
-from distillery_operator.trials import Trial
+from distillery_operator.trials import Preparation, Trial
 
 CACHE: Final = "cache"
 """Folder of prepared features and teacher logits, shared by all experiments of a workspace."""
@@ -31,13 +31,19 @@ def model(experiment: Experiment, trial: int) -> str:
     return f"{output(experiment, trial)}/model"
 
 
-def order(experiment: Experiment, launch: Launch, trial: Trial | None) -> request.Request:
+def order(
+    experiment: Experiment,
+    launch: Launch,
+    trial: Trial | None = None,
+    preparation: Preparation | None = None,
+) -> request.Request:
     """Return what a trainer is asked for.
 
     Args:
         experiment: names data, teacher and student.
         launch: stage, trial and attempt.
         trial: with its hyperparameters; None for stages that train nothing.
+        preparation: what stage prepare found; None before.
     """
     spec, training = experiment.spec, launch.stage is Stage.TRAIN
     folder = output(experiment, launch.trial) if training else results(experiment)
@@ -51,5 +57,6 @@ def order(experiment: Experiment, launch: Launch, trial: Trial | None) -> reques
         output=folder,
         trial=launch.trial,
         attempt=launch.number,
+        prepared=preparation.key if preparation else None,
         parameters=dict(trial.parameters) if trial else dict(spec.training),
     )

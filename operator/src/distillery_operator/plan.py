@@ -69,7 +69,7 @@ def describe(
     Raises:
         NotFound: they cannot be read; the message is the trainer's.
     """
-    request = jobs.order(experiment, Launch(Stage.DESCRIBE, 0, 1), None)
+    request = jobs.order(experiment, Launch(Stage.DESCRIBE, 0, 1))
     with tempfile.NamedTemporaryFile() as message:
         environment = {
             **os.environ,

@@ -137,7 +137,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
         case Launch(stage, number, attempt):
             trial = seen.trials[number] if stage is Stage.TRAIN else None
             log.info("%s: start %s of trial %d, attempt %d", name, stage, number, attempt)
-            await runner.start(action, jobs.order(experiment, action, trial))
+            order = jobs.order(experiment, action, trial, seen.preparation)
+            await runner.start(action, order)
         case Halt(halted, reason):
             log.info("%s: stop trial %d: %s", name, halted.trial, reason)
             await runner.stop(halted)

@@ -107,13 +107,13 @@ def prepare(request: requests.Request, telemetry: Telemetry) -> Prepared:
 
 
 def open_prepared(request: requests.Request) -> Prepared:
-    """Open what :func:`prepare` made for the same data, tokenizers and teacher.
+    """Open what :func:`prepare` made: the folder that a request names, or else that of its key.
 
     Raises:
         PreparedMissing: it is not there, or not whole.
         DataError: what the key is made of cannot be read.
     """
-    return _open(request, Path(request.cache) / key(request))
+    return _open(request, Path(request.cache) / (request.prepared or key(request)))
 
 
 def key(request: requests.Request) -> str:

@@ -80,6 +80,8 @@ class Request:
         cache: folder of prepared features and teacher logits, shared by experiments.
         output: folder of this trial: checkpoints, model, predictions.
         trial: number of the trial; 0 for other stages.
+        prepared: key that stage prepare reported, so that no trial reads the data again; without
+            it a trial works out the key anew.
         attempt: 1 for the first process of a trial, more after interruptions.
         parameters: hyperparameters; what is missing is at its default.
     """
@@ -93,6 +95,7 @@ class Request:
     output: str
     trial: int = 0
     attempt: int = 1
+    prepared: str | None = None
     parameters: Mapping[str, Value] = field(default_factory=dict)
     version: int = VERSION
 

@@ -1,0 +1,135 @@
+"""The whole of it: the command, the real trainer, a teacher; a front and a model at the end."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+import transformers
+
+import tiny
+import worlds
+from distillery_contract import size
+from distillery_operator import documents
+from distillery_operator.resources import Status
+from distillery_trainer import model as models
+
+SEARCH: dict[str, Any] = {
+    "objectives": [
+        {"metric": "exact", "direction": "Maximize"},
+        {"metric": "parameter_count", "direction": "Minimize"},
+    ],
+    "constraints": [
+        {"metric": "HasAns_exact", "minimum": 0},  # a model of a few steps answers little
+        {"metric": "NoAns_exact", "minimum": 0},
+    ],
+    "parameters": [
+        {"name": "learning_rate", "type": "Float", "low": 1e-4, "high": 1e-2, "log": True},
+        {"name": "n_layers", "type": "Int", "low": 1, "high": 3},
+        {"name": "n_heads", "type": "Int", "low": 1, "high": 8},  # the teacher has 4
+    ],
+    "training": {"epochs": 2, "evaluations": 2, "per_device_train_batch_size": 16},
+    "baselines": [
+        {"name": "pruned", "parameters": {"n_layers": 2, "n_heads": 2, "learning_rate": 1e-3}},
+        {"name": "too-wide", "parameters": {"n_layers": 2, "n_heads": 8}},
+    ],
+    "maxTrials": 4,
+    "parallelism": 2,
+}
+
+
+def distillery(workspace: Path, *words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "distillery_operator", *words],
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def searched(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_squad_files: tuple[Path, Path],
+    tiny_teacher: Path,
+) -> tuple[Path, str]:
+    """Return the workspace of a finished search, and what the command printed."""
+    workspace = tmp_path_factory.mktemp("search")
+    for name, path in zip(("train", "validation"), tiny_squad_files, strict=True):
+        (workspace / f"{name}.json").write_bytes(path.read_bytes())
+    (workspace / "teacher").symlink_to(tiny_teacher)
+    (workspace / "experiment.yaml").write_text(documents.dump(worlds.document(**SEARCH)))
+    code, said = distillery(workspace, "run", "experiment.yaml")
+    assert code == 0, said
+    return workspace, said
+
+
+def status(workspace: Path) -> Status:
+    return documents.read_status(workspace / "experiments" / "tiny" / "status.yaml")
+
+
+def test_a_search_ends_with_a_front_of_measured_models(searched: tuple[Path, str]) -> None:
+    workspace, said = searched
+    found = status(workspace)
+    assert found.trials.total == 4
+    assert found.trials.failed == 0
+    assert found.front
+    for point in found.front:
+        folder = workspace / str(point.model)
+        student = models.load(folder)
+        count = sum(weights.numel() for weights in student.parameters())
+        assert count == point.values["parameter_count"]
+    assert "Pareto front" in said
+
+
+def test_an_impossible_shape_is_infeasible_and_cost_no_training(
+    searched: tuple[Path, str],
+) -> None:
+    workspace, _ = searched
+    recent = {trial.trial: trial for trial in status(workspace).recent_trials}
+    assert recent[1].reason == "InfeasibleShape"
+    assert "n_heads <= 4 must hold" in recent[1].message
+    assert not (workspace / "experiments/tiny/trials/00001").exists()
+
+
+def test_learning_curves_and_the_teacher_reach_study_and_status(searched: tuple[Path, str]) -> None:
+    workspace, _ = searched
+    found = status(workspace)
+    assert found.teacher["parameter_count"] == size.student_size(
+        {"teacher": models.architecture(models.load_config(str(workspace / "teacher")))}, {}
+    )
+    history = json.loads((workspace / "experiments/tiny/trials/00000/history.json").read_text())
+    assert len(history["evaluations"]) == 2
+    url = f"sqlite:///{workspace}/experiments/tiny/study.db"
+    stored = optuna.load_study(study_name="tiny", storage=url).get_trials()[0]
+    curve, last = stored.user_attrs["curve"], history["evaluations"][-1]
+    assert curve[-1]["step"] == last["step"]
+    assert curve[-1]["metrics"]["exact"] == last["metrics"]["exact"]
+
+
+def test_an_exported_model_answers_in_plain_transformers(
+    searched: tuple[Path, str], tmp_path: Path
+) -> None:
+    workspace, _ = searched
+    point = status(workspace).front[0]
+    target = tmp_path / "chosen"
+    code, said = distillery(workspace, "export", str(point.trial), str(target))
+    assert code == 0, said
+    plain = transformers.AutoModelForQuestionAnswering.from_pretrained(target)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(target)
+    question = tiny.make_questions(1, seed=3)[0]
+    encoded = tokenizer(question.question, question.context, return_tensors="pt")
+    with torch.inference_mode():
+        expected = models.load(workspace / str(point.model))(**encoded)
+        found = plain(**encoded)
+    torch.testing.assert_close(found.start_logits, expected.start_logits, atol=1e-5, rtol=0)
+    code, said = distillery(workspace, "export", str(point.trial), str(target))
+    assert code == 2
+    assert "must not exist yet" in said
