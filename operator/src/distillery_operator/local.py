@@ -82,7 +82,7 @@ class Runner:
             child = subprocess.Popen(
                 ["sh", "-c", ATTEND, "sh", *self._trainer],
                 cwd=folder,
-                env=self._environment(folder, document),
+                env=self._environment(folder, launch.stage, document),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[lock],
                 start_new_session=True,
@@ -126,9 +126,10 @@ class Runner:
             self._ended[folder] = attempt
         return self._ended[folder]
 
-    def _environment(self, folder: Path, document: str) -> dict[str, str]:
+    def _environment(self, folder: Path, stage: Stage, document: str) -> dict[str, str]:
         """Return the trainer's environment, with its share of the cores: more threads spin."""
-        share = max(1, len(os.sched_getaffinity(0)) // self._experiment.spec.parallelism)
+        beside = self._experiment.spec.parallelism if stage is Stage.TRAIN else 1
+        share = max(1, len(os.sched_getaffinity(0)) // beside)
         device = self._devices[folder]
         return {
             "OMP_NUM_THREADS": str(share),
