@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,8 +14,18 @@ from distillery_contract.metrics import COLLAPSE, EVALUATIONS
 from distillery_contract.request import Stage
 from distillery_operator import judge, status
 from distillery_operator.reconcile import Pass
-from distillery_operator.resources import Condition, Experiment, FrontPoint, Spec, Status
+from distillery_operator.resources import (
+    Condition,
+    ConditionType,
+    Experiment,
+    FrontPoint,
+    Spec,
+    Status,
+)
 from distillery_operator.trials import Observation, State, Trial
+
+ORDINARY: Final = {ConditionType.SUCCEEDED: "Unknown", ConditionType.DEGRADED: "False"}
+"""What these conditions say while nothing has happened."""
 
 
 class View:
@@ -23,7 +34,11 @@ class View:
     def __init__(self, console: Console, experiment: Experiment) -> None:
         self._console = console
         self._experiment = experiment
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True)
+            if console.is_terminal
+            else None
+        )
         self._ended: set[int] = set()
         self._running: set[int] = set()
         self._conditions: dict[str, str] = {}
@@ -37,7 +52,7 @@ class View:
             self._live.update(_picture(self._experiment, result), refresh=True)
 
     def close(self) -> None:
-        """Leave the last picture standing."""
+        """Take the live picture away; the status that follows says it all."""
         if self._live:
             self._live.stop()
 
@@ -55,7 +70,8 @@ class View:
                 self._ended.add(trial.number)
                 self._say(f"{_name(trial)} {outcome(spec, trial)}")
         for condition in result.status.conditions:
-            if self._conditions.get(condition.type) != condition.reason:
+            ordinary = condition.status == ORDINARY.get(condition.type)
+            if self._conditions.get(condition.type) != condition.reason and not ordinary:
                 self._conditions[condition.type] = condition.reason
                 self._say(_condition(condition))
 
