@@ -13,8 +13,8 @@ import pytest
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator import decide, jobs
-from distillery_operator.decide import Launch
+from distillery_operator import jobs
+from distillery_operator.actions import Launch, Tell
 from distillery_operator.errors import StudyMismatch
 from distillery_operator.measurements import Measurements
 from distillery_operator.reconcile import Runner
@@ -140,8 +140,8 @@ class RunnerSuite:
 Work = Callable[[Study], Awaitable[None]]
 
 
-def tell(number: int, state: State = State.COMPLETED, report: Report = REPORT) -> decide.Tell:
-    return decide.Tell(number, state, "Reason", "message", 7.0, report)
+def tell(number: int, state: State = State.COMPLETED, report: Report = REPORT) -> Tell:
+    return Tell(number, state, "Reason", "message", 7.0, report)
 
 
 def work(url: str, do: Work, experiment: Experiment = EXPERIMENT) -> tuple[Trial, ...]:

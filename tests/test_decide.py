@@ -11,7 +11,7 @@ import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
 from distillery_operator import decide
-from distillery_operator.decide import Ask, Collect, Halt, Keep, Launch, Record, Tell
+from distillery_operator.actions import Action, Ask, Collect, Halt, Keep, Launch, Record, Tell
 from distillery_operator.resources import Spec
 from distillery_operator.trials import (
     Attempt,
@@ -271,7 +271,7 @@ class Search(RuleBasedStateMachine):
             self.now, 0.0, worlds.PREPARATION, tuple(self.trials), attempts, dict(self.reports)
         )
 
-    def apply(self, action: decide.Action) -> None:
+    def apply(self, action: Action) -> None:
         match action:
             case Launch(stage, trial, number):
                 fresh = Attempt(stage, trial, number, Phase.RUNNING, started=self.now)

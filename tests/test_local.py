@@ -12,7 +12,7 @@ import ports
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
 from distillery_operator import jobs, local
-from distillery_operator.decide import Launch
+from distillery_operator.actions import Launch
 from distillery_operator.errors import InUse
 from distillery_operator.local import Runner
 

@@ -14,7 +14,7 @@ import pytest
 
 import ports
 import worlds
-from distillery_operator import study
+from distillery_operator import sampling, study
 from distillery_operator.study import Study
 from distillery_operator.trials import Point, Report, State
 
@@ -72,10 +72,10 @@ def test_importances_name_the_parameter_that_matters() -> None:
         replace(trial, parameters={**trial.parameters, "learning_rate": rate})
         for trial, rate in zip(trials, rates, strict=True)
     ]
-    shares = study.importances(SPEC, varied)
+    shares = sampling.importances(SPEC, varied)
     assert set(shares) == {"exact", "parameter_count"}
     assert max(shares["parameter_count"], key=lambda k: shares["parameter_count"][k]) == "n_layers"
-    assert study.importances(SPEC, varied[:2]) == {}
+    assert sampling.importances(SPEC, varied[:2]) == {}
 
 
 ASKING = """

@@ -16,7 +16,7 @@ from typing import Final
 
 from rich.console import Console
 
-from distillery_operator import decide, documents, jobs, local, plan, study, terminal
+from distillery_operator import decide, documents, jobs, local, plan, sampling, study, terminal
 from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound
 from distillery_operator.measurements import Measurements
 from distillery_operator.reconcile import Pass, Ports, reconcile
@@ -261,7 +261,7 @@ def _write_report(
 ) -> Path:
     from distillery_operator import report  # needs plotly, which an operator goes without
 
-    shares = study.importances(experiment.spec, trials)
+    shares = sampling.importances(experiment.spec, trials)
     path.write_text(report.render(experiment, found, trials, shares), encoding="utf-8")
     return path
 

@@ -1,20 +1,20 @@
 """PURE: what an experiment needs next. Read this first.
 
 ``decide(spec, seen)`` looks at one observation and returns actions;
-:mod:`distillery_operator.reconcile` carries them out. Nothing
-is remembered between two calls, so a process killed at any line loses nothing: the next call sees
-    what was done and asks for the rest. Applying the actions and deciding again asks for nothing
-    twice.
+:mod:`distillery_operator.reconcile` carries them out. Nothing is remembered between two calls, so a
+process killed at any line loses nothing: the next call sees what was done and asks for the rest.
+Applying the actions and deciding again asks for nothing twice.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
 from distillery_operator import judge, pareto
+from distillery_operator.actions import Action, Ask, Collect, Halt, Keep, Launch, Record, Tell
 from distillery_operator.resources import CheckpointRetention, Spec
 from distillery_operator.trials import (
     Attempt,
@@ -34,67 +34,6 @@ MAX_TRIALS_REACHED: Final = "MaxTrialsReached"
 MAX_DURATION_REACHED: Final = "MaxDurationReached"
 TOO_MANY_FAILURES: Final = "TooManyFailures"
 PREPARATION_FAILED: Final = "PreparationFailed"
-
-
-@dataclass(frozen=True)
-class Launch:
-    """Start an attempt of a stage."""
-
-    stage: Stage
-    trial: int
-    number: int
-
-
-@dataclass(frozen=True)
-class Halt:
-    """Ask a live attempt to write a checkpoint and end."""
-
-    attempt: Attempt
-    reason: str
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Store what the preparation found."""
-
-    preparation: Preparation
-
-
-@dataclass(frozen=True)
-class Record:
-    """Add an evaluation to a trial's learning curve."""
-
-    trial: int
-    point: Point
-
-
-@dataclass(frozen=True)
-class Tell:
-    """Store how a trial ended, for good."""
-
-    trial: int
-    state: State
-    reason: str
-    message: str
-    seconds: float
-    report: Report = field(default_factory=lambda: Report(source=""))
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Get that many further suggestions; they start in the next pass."""
-
-    count: int
-
-
-@dataclass(frozen=True)
-class Collect:
-    """Remove the model and the checkpoints of a trial that will not stand on the front again."""
-
-    trial: int
-
-
-Action = Launch | Halt | Keep | Record | Tell | Ask | Collect
 
 
 @dataclass(frozen=True)

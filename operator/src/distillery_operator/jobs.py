@@ -8,7 +8,7 @@ from typing import Final
 
 from distillery_contract import request
 from distillery_contract.request import Stage
-from distillery_operator.decide import Launch
+from distillery_operator.actions import Launch
 from distillery_operator.resources import Experiment
 from distillery_operator.trials import Preparation, Trial
 

@@ -87,7 +87,7 @@ def violations(spec: Spec, trial: Trial) -> dict[str, float]:
     """Return every constraint of a trial that has ended, by name; positive means violated.
 
     All trials of a study have the same names: samplers compare them position by position. A metric
-        that was never measured counts with the worst value that it can have.
+    that was never measured counts with the worst value that it can have.
     """
     found = {b.name: b.violation(measured(trial, b.metric)) for b in bounds(spec)}
     return {**found, ENDED_EARLY: 0.0 if trial.state is State.COMPLETED else 1.0}

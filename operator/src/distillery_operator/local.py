@@ -1,10 +1,9 @@
 """EDGE: attempts as subprocesses of this machine. Called by the command line.
 
 Each attempt has a folder with its request, log, pid, exit code and final exposition. A lock on a
-file in it is held by the process
-itself for as long as it lives, handed over at its start: so no second process starts for an
-    attempt, and a new `distillery run` after a `kill -9` knows which of the old one's trainings
-    still live.
+file in it is held by the process itself for as long as it lives, handed over at its start: so no
+second process starts for an attempt, and a new `distillery run` after a `kill -9` knows which of
+the old one's trainings still live.
 """
 
 import fcntl
@@ -21,7 +20,7 @@ from typing import Final
 from distillery_contract import wire
 from distillery_contract.request import Request, Stage
 from distillery_operator import jobs
-from distillery_operator.decide import Launch
+from distillery_operator.actions import Launch
 from distillery_operator.errors import InUse
 from distillery_operator.resources import Experiment
 from distillery_operator.trials import Attempt, Phase

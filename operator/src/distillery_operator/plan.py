@@ -13,7 +13,7 @@ from distillery_contract.parameters import Kind, Value
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
 from distillery_operator import jobs, measurements
-from distillery_operator.decide import Launch
+from distillery_operator.actions import Launch
 from distillery_operator.errors import NotFound
 from distillery_operator.resources import Experiment, Parameter, Spec
 from distillery_operator.study import Study

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from distillery_contract.request import Request, Stage
 from distillery_operator import decide, jobs, status
-from distillery_operator.decide import Action, Ask, Collect, Halt, Keep, Launch, Record, Tell
+from distillery_operator.actions import Action, Ask, Collect, Halt, Keep, Launch, Record, Tell
 from distillery_operator.resources import Experiment, Spec, Status
 from distillery_operator.trials import (
     Attempt,

@@ -7,33 +7,23 @@ read anew after every error.
 """
 
 import asyncio
-import hashlib
 import json
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, Final, ParamSpec, TypeVar
 
 import optuna
 import sqlalchemy
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
 from distillery_contract import size
-from distillery_contract.metrics import Direction
-from distillery_contract.parameters import Kind, Value
-from distillery_operator import decide, judge
+from distillery_contract.parameters import Value
+from distillery_operator import judge, sampling
+from distillery_operator.actions import Tell
 from distillery_operator.errors import StudyMismatch
-from distillery_operator.resources import Baseline, Experiment, Parameter, SamplerType, Spec
+from distillery_operator.resources import Experiment, Spec
 from distillery_operator.trials import Point, Preparation, Report, State, Trial
 
 P = ParamSpec("P")
@@ -41,20 +31,6 @@ T = TypeVar("T")
 
 CURVE_LIMIT: Final = 200
 """Points that a stored learning curve has at most."""
-
-OPTUNA_DIRECTION: Final = {
-    Direction.MAXIMIZE: StudyDirection.MAXIMIZE,
-    Direction.MINIMIZE: StudyDirection.MINIMIZE,
-}
-
-OPTUNA_STATE: Final = {
-    State.RUNNING: TrialState.RUNNING,
-    State.COMPLETED: TrialState.COMPLETE,
-    State.INFEASIBLE: TrialState.COMPLETE,  # with a violated constraint: a FAIL teaches no sampler
-    State.FAILED: TrialState.FAIL,
-}
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Study:
@@ -91,7 +67,7 @@ class Study:
         """Add an evaluation to the learning curve of a trial that has not ended."""
         await self._run(self._record, number, point)
 
-    async def tell(self, spec: Spec, ending: decide.Tell, model: str | None, now: float) -> None:
+    async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
         """Store how a trial ended. A trial that has ended stays as it is."""
         await self._run(self._tell, spec, ending, model, now)
 
@@ -128,7 +104,7 @@ class Study:
         self._study = optuna.create_study(
             study_name=experiment.metadata.name,
             storage=self._storage,
-            directions=directions(experiment.spec),
+            directions=sampling.directions(experiment.spec),
             load_if_exists=True,
         )
         attributes = self._study.user_attrs
@@ -159,26 +135,33 @@ class Study:
         self._preparation = preparation
 
     def _ask(self, spec: Spec, count: int, now: float) -> None:
-        mirror = in_memory(spec, self._trials)
+        mirror = sampling.in_memory(spec, self._trials)
         known = {trial.baseline for trial in self._trials}
-        baselines = [b for b in spec.baselines if b.name not in known]
+        baselines = [baseline for baseline in spec.baselines if baseline.name not in known]
         for _ in range(count):
-            number = len(self._trials)
             if baselines:
-                suggestion = self._baseline(spec, baselines.pop(0))
+                baseline = baselines.pop(0)
+                trial = self._store(spec, baseline.parameters, baseline.name, now)
+                mirror.add_trial(sampling.frozen(spec, trial))
             else:
-                mirror.sampler = sampler(spec, number)
-                searched = mirror.ask(distributions(spec)).params
-                suggestion = {"parameters": {**spec.training, **searched}, "baseline": None}
-            suggestion |= {"started": now, "parameter_count": self._size(suggestion["parameters"])}
-            trial = _trial(number, {"suggestion": suggestion}, self._collected)
-            self._study.add_trial(_frozen(spec, trial, user_attrs={"suggestion": suggestion}))
-            self._trials.append(trial)
-            if trial.baseline:
-                mirror.add_trial(_frozen(spec, trial))
+                mirror.sampler = sampling.sampler(spec, len(self._trials))
+                self._store(spec, mirror.ask(sampling.distributions(spec)).params, None, now)
 
-    def _baseline(self, spec: Spec, baseline: Baseline) -> dict[str, Any]:
-        return {"parameters": {**spec.training, **baseline.parameters}, "baseline": baseline.name}
+    def _store(
+        self, spec: Spec, searched: Mapping[str, Value], baseline: str | None, now: float
+    ) -> Trial:
+        """Add a suggestion by one transaction."""
+        parameters = {**spec.training, **searched}
+        suggestion = {
+            "parameters": parameters,
+            "baseline": baseline,
+            "started": now,
+            "parameter_count": self._size(parameters),
+        }
+        trial = _trial(len(self._trials), {"suggestion": suggestion}, self._collected)
+        self._study.add_trial(sampling.frozen(spec, trial, user_attrs={"suggestion": suggestion}))
+        self._trials.append(trial)
+        return trial
 
     def _size(self, parameters: Mapping[str, Value]) -> int | None:
         if self._preparation is None:
@@ -193,7 +176,7 @@ class Study:
         self._set(number, "curve", [asdict(p) for p in curve])
         self._trials[number] = replace(self._trials[number], curve=curve)
 
-    def _tell(self, spec: Spec, ending: decide.Tell, model: str | None, now: float) -> None:
+    def _tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
         before = self._trials[ending.trial]
         if before.state is not State.RUNNING:
             return
@@ -208,7 +191,7 @@ class Study:
             for name, violation in sorted(judge.violations(spec, trial).items()):
                 if name not in present:
                     handle.set_constraint(name, violation)
-            self._study.tell(ending.trial, values(spec, trial))
+            self._study.tell(ending.trial, sampling.values(spec, trial))
         self._trials[ending.trial] = trial
 
     def _collect(self, number: int) -> None:
@@ -241,60 +224,6 @@ def thin(curve: tuple[Point, ...]) -> tuple[Point, ...]:
     return curve if len(curve) <= CURVE_LIMIT else (*curve[:-1:2], curve[-1])
 
 
-def directions(spec: Spec) -> list[StudyDirection]:
-    """Return the objectives' directions as Optuna names them."""
-    return [OPTUNA_DIRECTION[objective.direction] for objective in spec.objectives]
-
-
-def distributions(spec: Spec) -> dict[str, BaseDistribution]:
-    """Return the search space as Optuna describes it."""
-    return {parameter.name: _distribution(parameter) for parameter in spec.parameters}
-
-
-def sampler(spec: Spec, number: int) -> BaseSampler:
-    """Return the sampler of one suggestion, seeded by its number: a restart suggests the same."""
-    digest = hashlib.sha256(f"{spec.sampler.seed}/{number}".encode()).digest()
-    seed = int.from_bytes(digest[:4], "big")
-    if spec.sampler.type is SamplerType.RANDOM:
-        return RandomSampler(seed=seed)
-    return TPESampler(seed=seed, n_startup_trials=spec.sampler.startup_trials)
-
-
-def in_memory(spec: Spec, trials: Sequence[Trial]) -> optuna.Study:
-    """Return a study in memory with these trials, their constraints judged by the spec of today."""
-    study = optuna.create_study(directions=directions(spec))
-    study.add_trials([_frozen(spec, trial) for trial in trials])
-    return study
-
-
-def values(spec: Spec, trial: Trial) -> list[float]:
-    """Return a trial's objectives; what was never measured counts as the worst."""
-    return [judge.measured(trial, objective.metric) for objective in spec.objectives]
-
-
-def importances(spec: Spec, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
-    """Return each parameter's share per objective, by PED-ANOVA; empty while trials are too few."""
-    told = [t for t in trials if t.state in (State.COMPLETED, State.INFEASIBLE)]
-    told = [t for t in told if set(distributions(spec)) <= set(_inside(spec, t.parameters))]
-    if len(told) < max(4, len(spec.parameters)):
-        return {}
-    study, found = in_memory(spec, told), {}
-    for column, objective in enumerate(spec.objectives):
-        sign = (
-            -1.0 if objective.direction is Direction.MAXIMIZE else 1.0
-        )  # PED-ANOVA takes low for good
-
-        def target(frozen: optuna.trial.FrozenTrial, c: int = column, s: float = sign) -> float:
-            return s * float(frozen.values[c])
-
-        if len({target(t) for t in study.get_trials(deepcopy=False)}) > 1:
-            with warnings.catch_warnings():  # it warns of what the target above takes care of
-                warnings.filterwarnings("ignore", message="PedAnova.*low `target`")
-                shares = optuna.importance.get_param_importances(study, target=target)
-            found[objective.metric] = shares
-    return found
-
-
 def _space(spec: Spec) -> dict[str, Any]:
     """Return what is immutable, in the form that is stored."""
     objectives = [{"metric": o.metric, "direction": str(o.direction)} for o in spec.objectives]
@@ -302,56 +231,6 @@ def _space(spec: Spec) -> dict[str, Any]:
         "objectives": objectives,
         "parameters": [p.model_dump(mode="json") for p in spec.parameters],
     }
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    if parameter.type is Kind.CATEGORICAL:
-        return CategoricalDistribution(list(parameter.choices or []))
-    low, high = parameter.low, parameter.high
-    assert low is not None
-    assert high is not None
-    if parameter.type is Kind.INT:
-        return IntDistribution(
-            int(low), int(high), log=parameter.log, step=int(parameter.step or 1)
-        )
-    return FloatDistribution(low, high, log=parameter.log, step=parameter.step)
-
-
-def _inside(spec: Spec, parameters: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the parameters that lie in the search space: a baseline may have others."""
-    return {
-        p.name: parameters[p.name] for p in spec.parameters if _contains(p, parameters.get(p.name))
-    }
-
-
-def _contains(parameter: Parameter, value: Value | None) -> bool:
-    if parameter.type is Kind.CATEGORICAL:
-        return value in (parameter.choices or [])
-    if value is None or isinstance(value, str) or parameter.low is None or parameter.high is None:
-        return False
-    steps = (value - parameter.low) / parameter.step if parameter.step else 0
-    return parameter.low <= value <= parameter.high and math.isclose(
-        steps, round(steps), abs_tol=1e-8
-    )
-
-
-def _frozen(
-    spec: Spec, trial: Trial, user_attrs: dict[str, Any] | None = None
-) -> optuna.trial.FrozenTrial:
-    inside, space, state = (
-        _inside(spec, trial.parameters),
-        distributions(spec),
-        OPTUNA_STATE[trial.state],
-    )
-    complete = state is TrialState.COMPLETE
-    return create_trial(
-        state=state,
-        params=dict(inside),
-        distributions={name: space[name] for name in inside},
-        values=values(spec, trial) if complete else None,
-        constraints=dict(sorted(judge.violations(spec, trial).items())) if complete else None,
-        user_attrs=user_attrs,
-    )
 
 
 def _trial(number: int, attributes: Mapping[str, Any], collected: set[int]) -> Trial:
@@ -364,7 +243,7 @@ def _trial(number: int, attributes: Mapping[str, Any], collected: set[int]) -> T
     return Trial(number=number, curve=curve, **suggestion, **ending)
 
 
-def _ending(before: Trial, ending: decide.Tell, model: str | None, now: float) -> dict[str, Any]:
+def _ending(before: Trial, ending: Tell, model: str | None, now: float) -> dict[str, Any]:
     report: Report = ending.report
     known = (
         {} if before.parameter_count is None else {"parameter_count": float(before.parameter_count)}

@@ -156,7 +156,7 @@ def faults(parameters: Mapping[str, object]) -> list[str]:
     """Return every rule that hyperparameters break, each with name and value; empty if none.
 
     Beside the bounds this refuses what nothing would consume: unknown names, and names that another
-        value switches off.
+    value switches off.
     """
     found = [
         f"{n}: no trainer consumes this parameter; known are {', '.join(PARAMETERS)}"

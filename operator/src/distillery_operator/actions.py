@@ -1,0 +1,67 @@
+"""What a decision asks for. ``decide`` returns these, ``reconcile`` carries them out."""
+
+from dataclasses import dataclass, field
+
+from distillery_contract.request import Stage
+from distillery_operator.trials import Attempt, Point, Preparation, Report, State
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start an attempt of a stage."""
+
+    stage: Stage
+    trial: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Ask a live attempt to write a checkpoint and end."""
+
+    attempt: Attempt
+    reason: str
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Store what the preparation found."""
+
+    preparation: Preparation
+
+
+@dataclass(frozen=True)
+class Record:
+    """Add an evaluation to a trial's learning curve."""
+
+    trial: int
+    point: Point
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Store how a trial ended, for good."""
+
+    trial: int
+    state: State
+    reason: str
+    message: str
+    seconds: float
+    report: Report = field(default_factory=lambda: Report(source=""))
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Get that many further suggestions; they start in the next pass."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Remove the model and the checkpoints of a trial that will not stand on the front again."""
+
+    trial: int
+
+
+Action = Launch | Halt | Keep | Record | Tell | Ask | Collect
