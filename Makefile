@@ -32,6 +32,7 @@ check: setup ## Check format, lint, types, layers, pins
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory generate lock
 	git diff --exit-code -- docs/reference.md '*requirements.txt'
+	touch .venv/ready # the pins are written anew, but the same
 
 generate: setup ## Write generated files again
 	$(BIN)/python docs/reference.py

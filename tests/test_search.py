@@ -1,8 +1,12 @@
 """The whole of it: the command, the real trainer, a teacher; a front and a model at the end."""
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ import transformers
 import tiny
 import worlds
 from distillery_contract import size
-from distillery_operator import documents
+from distillery_operator import documents, jobs, local
 from distillery_operator.resources import Status
 from distillery_trainer import model as models
 
@@ -62,13 +66,20 @@ def searched(
 ) -> tuple[Path, str]:
     """Return the workspace of a finished search, and what the command printed."""
     workspace = tmp_path_factory.mktemp("search")
-    for name, path in zip(("train", "validation"), tiny_squad_files, strict=True):
-        (workspace / f"{name}.json").write_bytes(path.read_bytes())
-    (workspace / "teacher").symlink_to(tiny_teacher)
-    (workspace / "experiment.yaml").write_text(documents.dump(worlds.document(**SEARCH)))
+    copy_inputs(workspace, tiny_squad_files, tiny_teacher)
     code, said = distillery(workspace, "run", "experiment.yaml")
     assert code == 0, said
     return workspace, said
+
+
+def copy_inputs(workspace: Path, files: tuple[Path, Path], teacher: Path, **spec: Any) -> None:
+    """Lay out a workspace: data, teacher, experiment."""
+    workspace.mkdir(exist_ok=True)
+    for name, path in zip(("train", "validation"), files, strict=True):
+        (workspace / f"{name}.json").write_bytes(path.read_bytes())
+    (workspace / "teacher").symlink_to(teacher)
+    text = documents.dump(worlds.document(**{**SEARCH, **spec}))
+    (workspace / "experiment.yaml").write_text(text)
 
 
 def status(workspace: Path) -> Status:
@@ -133,3 +144,51 @@ def test_an_exported_model_answers_in_plain_transformers(
     code, said = distillery(workspace, "export", str(point.trial), str(target))
     assert code == 2
     assert "must not exist yet" in said
+
+
+def kill_everything(child: subprocess.Popen[bytes], workspace: Path) -> None:
+    """Kill the command, and the trainings that live on without it."""
+    child.kill()
+    child.wait()
+    experiment = documents.read_experiment(workspace / "experiment.yaml")
+    for attempt in asyncio.run(local.Runner(workspace, experiment).list()):
+        if attempt.live:
+            folder = workspace / jobs.output(experiment, attempt.trial)
+            pid = folder / f"attempt-{attempt.number:03d}" / "pid"
+            os.killpg(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_a_search_killed_with_its_trainings_ends_like_one_that_never_was(
+    tmp_path: Path, tiny_squad_files: tuple[Path, Path], tiny_teacher: Path
+) -> None:
+    alone: dict[str, Any] = {"parallelism": 1, "maxTrials": 3, "baselines": SEARCH["baselines"][:1]}
+    alone["training"] = {**SEARCH["training"], "epochs": 60, "evaluations": 6}
+    for name in ("whole", "killed"):
+        copy_inputs(tmp_path / name, tiny_squad_files, tiny_teacher, **alone)
+    code, said = distillery(tmp_path / "whole", "run", "experiment.yaml")
+    assert code == 0, said
+    killed = tmp_path / "killed"
+    for trial in range(2):  # once each has written a checkpoint
+        command = [sys.executable, "-m", "distillery_operator", "run", "experiment.yaml"]
+        child = subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL)
+        checkpoints = killed / f"experiments/tiny/trials/{trial:05d}/checkpoints"
+        while not list(checkpoints.glob("step-????????")):
+            assert child.poll() is None
+            time.sleep(0.05)
+        kill_everything(child, killed)
+    code, said = distillery(killed, "run", "experiment.yaml")
+    assert code == 0, said
+    assert [a.name for a in sorted(killed.glob("experiments/tiny/trials/00000/attempt-*"))] == [
+        "attempt-001",
+        "attempt-002",
+    ]
+    assert measured(killed) == measured(tmp_path / "whole")
+
+
+def measured(workspace: Path) -> list[Any]:
+    """Return what a search found, but for times."""
+    url = f"sqlite:///{workspace}/experiments/tiny/study.db"
+    trials = optuna.load_study(study_name="tiny", storage=url).get_trials()
+    endings = [trial.user_attrs["ending"]["metrics"] for trial in trials]
+    timeless = [{k: v for k, v in e.items() if k != "inference_seconds"} for e in endings]
+    return [(trial.params, found) for trial, found in zip(trials, timeless, strict=True)]
