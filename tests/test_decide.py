@@ -117,7 +117,6 @@ def test_an_evaluation_is_recorded_once() -> None:
         (Exit.OUT_OF_MEMORY, None, State.INFEASIBLE, "OutOfMemory"),
         (Exit.INFEASIBLE, None, State.INFEASIBLE, "InfeasibleShape"),
         (Exit.BAD_REQUEST, None, State.FAILED, "BadRequest"),
-        (Exit.BAD_DATA, None, State.FAILED, "BadData"),
     ],
 )
 def test_an_ending_is_told_by_its_exit_code(
@@ -175,6 +174,19 @@ def test_a_trial_beyond_its_time_is_stopped_and_told_infeasible() -> None:
     assert Halt(live, "TimedOut") in decide.decide(SPEC, worlds.observation((RUNNING,), (live,)))
     stopped = attempt(code=75, started=890.0)
     assert tells(worlds.observation((RUNNING,), (stopped,))) == [(State.INFEASIBLE, "TimedOut")]
+
+
+def test_prepared_data_that_are_gone_are_made_again_before_the_trial_goes_on() -> None:
+    prepared = Attempt(Stage.PREPARE, 0, 1, Phase.ENDED, exit_code=0, started=1.0, ended=2.0)
+    gone = attempt(code=Exit.BAD_DATA)
+    seen = worlds.observation((RUNNING,), (prepared, gone))
+    assert decide.decide(SPEC, seen) == [Launch(Stage.PREPARE, 0, 2)]
+    again = replace(prepared, number=2, phase=Phase.RUNNING, started=1000.0, ended=None)
+    assert decide.decide(SPEC, replace(seen, attempts=(prepared, gone, again))) == []
+    made = replace(again, phase=Phase.ENDED, exit_code=0, ended=1001.0)
+    assert launches(replace(seen, attempts=(prepared, gone, made))) == [Launch(Stage.TRAIN, 0, 2)]
+    twice = replace(seen, attempts=(prepared, gone, made, attempt(2, code=Exit.BAD_DATA)))
+    assert tells(twice) == [(State.FAILED, "BadData")]
 
 
 def test_an_oversize_suggestion_costs_no_process() -> None:
@@ -260,7 +272,7 @@ class Search(RuleBasedStateMachine):
             parallelism=parallelism, maxTrials=trials, maxInterruptions=3, maxFailedTrials=99
         ).spec
         self.trials: list[Trial] = []
-        self.attempts: dict[tuple[int, int], Attempt] = {}
+        self.attempts: dict[tuple[Stage, int, int], Attempt] = {}
         self.reports: dict[tuple[Stage, int, int], Report] = {}
         self.told: list[int] = []
         self.now = 1000.0
@@ -275,7 +287,7 @@ class Search(RuleBasedStateMachine):
         match action:
             case Launch(stage, trial, number):
                 fresh = Attempt(stage, trial, number, Phase.RUNNING, started=self.now)
-                self.attempts.setdefault((trial, number), fresh)
+                self.attempts.setdefault((stage, trial, number), fresh)
             case Ask(count):
                 for _ in range(count):
                     number = len(self.trials)
@@ -303,7 +315,7 @@ class Search(RuleBasedStateMachine):
 
     @rule(
         choice=st.integers(0, 9),
-        code=st.sampled_from([0, 0, 0, 1, 67, 68, 75, None]),
+        code=st.sampled_from([0, 0, 0, 1, 65, 67, 68, 75, None]),
         heard=st.booleans(),
     )
     def process_ends(self, choice: int, code: int | None, heard: bool) -> None:
@@ -311,9 +323,10 @@ class Search(RuleBasedStateMachine):
         if live:
             key = live[choice % len(live)]
             old = self.attempts[key]
-            self.attempts[key] = replace(old, phase=Phase.ENDED, exit_code=code, ended=self.now + 1)
+            self.now += 1
+            self.attempts[key] = replace(old, phase=Phase.ENDED, exit_code=code, ended=self.now)
             if code == 0 and heard:
-                self.reports[(Stage.TRAIN, *key)] = FINAL
+                self.reports[key] = FINAL
 
     @rule(parallelism=st.integers(1, 4))
     def user_scales(self, parallelism: int) -> None:
@@ -327,7 +340,7 @@ class Search(RuleBasedStateMachine):
     def no_trial_has_two_live_processes(self) -> None:
         for trial in self.trials:
             live = [a for a in self.attempts.values() if a.trial == trial.number and a.live]
-            assert len(live) <= 1
+            assert sum(a.stage is Stage.TRAIN for a in live) <= 1
 
     @invariant()
     def each_trial_is_told_once(self) -> None:
@@ -339,7 +352,9 @@ class Search(RuleBasedStateMachine):
 
     @invariant()
     def no_more_processes_live_than_were_ever_allowed(self) -> None:
-        assert sum(a.live for a in self.attempts.values()) <= 4
+        live = [a for a in self.attempts.values() if a.live]
+        assert sum(a.stage is Stage.TRAIN for a in live) <= 4
+        assert sum(a.stage is Stage.PREPARE for a in live) <= 1
 
     def teardown(self) -> None:
         """Left alone, it converges: every trial is told, every result once, and it is done."""
@@ -352,10 +367,11 @@ class Search(RuleBasedStateMachine):
                 self.apply(action)
             live = [key for key, a in self.attempts.items() if a.live]
             for key in live:
+                self.now += 1
                 self.attempts[key] = replace(
                     self.attempts[key], phase=Phase.ENDED, exit_code=0, ended=self.now
                 )
-                self.reports[(Stage.TRAIN, *key)] = FINAL
+                self.reports[key] = FINAL
             if not actions and not live:
                 break
         assert decide.done(self.spec, self.seen()) is not None

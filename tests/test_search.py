@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,3 +193,17 @@ def measured(workspace: Path) -> list[Any]:
     endings = [trial.user_attrs["ending"]["metrics"] for trial in trials]
     timeless = [{k: v for k, v in e.items() if k != "inference_seconds"} for e in endings]
     return [(trial.params, found) for trial, found in zip(trials, timeless, strict=True)]
+
+
+def test_prepared_data_that_were_deleted_are_made_again(
+    searched: tuple[Path, str], tmp_path: Path
+) -> None:
+    workspace = tmp_path / "again"
+    shutil.copytree(searched[0], workspace, symlinks=True)
+    shutil.rmtree(workspace / "cache")
+    file = workspace / "experiment.yaml"
+    file.write_text(file.read_text().replace("maxTrials: 4", "maxTrials: 5"))
+    code, said = distillery(workspace, "run", "experiment.yaml")
+    assert code == 0, said
+    assert status(workspace).trials.failed == 0
+    assert len(list((workspace / "experiments/tiny/prepare").glob("attempt-*"))) == 2

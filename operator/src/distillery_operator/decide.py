@@ -30,6 +30,9 @@ TOO_MANY_INTERRUPTIONS: Final = "TooManyInterruptions"
 TIMED_OUT: Final = "TimedOut"
 SUSPENDED: Final = "Suspended"
 
+CRASHES: Final = (Reason.CRASHED, Reason.COMPLETED, Reason.BAD_DATA)
+"""Endings that are tried again: a crash, no final metrics, prepared data that were gone."""
+
 MAX_TRIALS_REACHED: Final = "MaxTrialsReached"
 MAX_DURATION_REACHED: Final = "MaxDurationReached"
 TOO_MANY_FAILURES: Final = "TooManyFailures"
@@ -55,7 +58,7 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     actions += _collect(spec, seen)
     if spec.suspend:
         return actions
-    if seen.preparation is None:
+    if seen.preparation is None or _lost(seen):
         return [*actions, *_prepare(spec, seen)]
     ended = {tell.trial for tell in told}
     free = spec.parallelism - sum(attempt.live for attempt in seen.attempts)
@@ -135,7 +138,7 @@ def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _
         return _End(State.INFEASIBLE, TIMED_OUT, limit)
     if reason in (Reason.DIVERGED, Reason.OUT_OF_MEMORY, Reason.INFEASIBLE):
         return _End(State.INFEASIBLE, reason, message)
-    if reason in (Reason.BAD_REQUEST, Reason.BAD_DATA):
+    if reason is Reason.BAD_REQUEST or (reason is Reason.BAD_DATA and last.stage is Stage.PREPARE):
         return _End(State.FAILED, reason, message)
     if reason is Reason.INTERRUPTED:
         number = sum(_cause(a, None)[0] is Reason.INTERRUPTED for a in attempts)
@@ -145,7 +148,7 @@ def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _
         return _Again(last.number + 1)
     if reason is Reason.COMPLETED and report and _usable(spec, last.stage, report):
         return _End(State.COMPLETED, reason, message)
-    crashes = sum(_cause(a, None)[0] in (Reason.CRASHED, Reason.COMPLETED) for a in attempts)
+    crashes = sum(_cause(a, None)[0] in CRASHES for a in attempts)
     if crashes > spec.max_crashes:
         if reason is Reason.COMPLETED:
             return _End(State.FAILED, METRICS_UNAVAILABLE, "the trial ended without final metrics")
@@ -218,8 +221,22 @@ def _prepare(spec: Spec, seen: Observation) -> Iterator[Launch]:
         yield Launch(Stage.PREPARE, 0, 1)
     elif not attempts[-1].live:
         step = _follow(spec, attempts, _report(seen, attempts[-1]))
-        if isinstance(step, _Again):
-            yield Launch(Stage.PREPARE, 0, step.number)
+        if isinstance(step, _Again) or seen.preparation is not None:
+            yield Launch(Stage.PREPARE, 0, attempts[-1].number + 1)
+
+
+def _lost(seen: Observation) -> bool:
+    """Tell whether a trial found its prepared data gone and they are not made again yet."""
+    preparing = _attempts(seen, Stage.PREPARE)
+    if any(attempt.live for attempt in preparing):
+        return True
+    made = max((attempt.started or 0.0 for attempt in preparing), default=0.0)
+    running = {trial.number for trial in seen.trials if trial.state is State.RUNNING}
+    return any(
+        attempt.exit_code == Exit.BAD_DATA and (attempt.ended or 0.0) > made
+        for attempt in seen.attempts
+        if attempt.stage is Stage.TRAIN and attempt.trial in running
+    )
 
 
 def _prepared(seen: Observation) -> Iterator[Keep]:

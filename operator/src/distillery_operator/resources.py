@@ -230,7 +230,7 @@ class Spec(Model):
         1, ge=0, le=100, description="Crashes of one trial after which it is tried again."
     )
     max_duration_seconds: StrictInt | None = Field(
-        None, ge=1, description="Wall time after which no trial starts."
+        None, ge=1, description="Wall time since the experiment began after which no trial starts."
     )
     trial_timeout_seconds: StrictInt | None = Field(
         None,
