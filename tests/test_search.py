@@ -201,8 +201,10 @@ def test_prepared_data_that_were_deleted_are_made_again(
     workspace = tmp_path / "again"
     shutil.copytree(searched[0], workspace, symlinks=True)
     shutil.rmtree(workspace / "cache")
-    file = workspace / "experiment.yaml"
-    file.write_text(file.read_text().replace("maxTrials: 4", "maxTrials: 5"))
+    more = {"name": "one-layer", "parameters": {"n_layers": 1}}
+    changes = {"maxTrials": 5, "baselines": [*SEARCH["baselines"], more]}
+    text = documents.dump(worlds.document(**{**SEARCH, **changes}))
+    (workspace / "experiment.yaml").write_text(text)
     code, said = distillery(workspace, "run", "experiment.yaml")
     assert code == 0, said
     assert status(workspace).trials.failed == 0
