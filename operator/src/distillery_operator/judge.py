@@ -4,7 +4,7 @@ Verdicts are derived from the metrics and the spec of today, never stored, so th
 edited while the experiment runs holds for the trials of yesterday too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from distillery_contract import metrics, size
 from distillery_contract.metrics import Direction
 from distillery_contract.size import Architecture
 from distillery_contract.wire import Reason
-from distillery_operator import resources, trials
+from distillery_operator import resources
 from distillery_operator.resources import Spec
 from distillery_operator.trials import State, Trial
 
@@ -133,6 +133,6 @@ def refusal(spec: Spec, trial: Trial, sources: Mapping[str, Architecture]) -> Ve
     return None
 
 
-def feasible(spec: Spec, candidates: tuple[Trial, ...] | list[Trial]) -> list[trials.Trial]:
+def feasible(spec: Spec, candidates: Sequence[Trial]) -> list[Trial]:
     """Return the trials that may stand on the front."""
     return [trial for trial in candidates if verdict(spec, trial).feasible]

@@ -17,7 +17,7 @@ def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
 
     Of trials with equal objectives the first one stands.
     """
-    candidates = judge.feasible(spec, list(trials))
+    candidates = judge.feasible(spec, trials)
     if not candidates:
         return []
     kept = moocore.is_nondominated(_costs(spec, candidates), keep_weakly=False)
@@ -32,7 +32,7 @@ def reference(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64] | None
     feasible; without such, of the feasible trials. The first two do not move while an experiment
     runs, which keeps a growing front's volume growing.
     """
-    known = judge.feasible(spec, list(trials))
+    known = judge.feasible(spec, trials)
     if not known:
         return None
     corner: NDArray[np.float64] = _costs(spec, [t for t in known if t.baseline] or known).max(

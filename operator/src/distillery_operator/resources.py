@@ -5,7 +5,6 @@ camelCase. Rules that bind one field stand on the field; rules between fields st
 :mod:`distillery_operator.rules`.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
 from math import isfinite
 from typing import Annotated, Any, Final, Literal
@@ -17,10 +16,6 @@ from pydantic_core import PydanticCustomError
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
-
-GROUP: Final = "distillery.dev"
-API_VERSION: Final = f"{GROUP}/v1alpha1"
-KIND: Final = "DistillationExperiment"
 
 FRONT_LIMIT: Final = 200
 """Points of the front that a status lists; etcd refuses objects above about 1.5 MB."""
@@ -377,8 +372,3 @@ class Status(Model):
     baselines: list[BaselineValues] = Field(default_factory=list)
     recent_trials: list[RecentTrial] = Field(default_factory=list)
     compute_seconds: float = Field(0.0, description="Run time of all attempts of all trials.")
-
-
-def labels(experiment: Experiment) -> Mapping[str, str]:
-    """Return the labels that mark everything which belongs to an experiment."""
-    return {f"{GROUP}/experiment": experiment.metadata.name}

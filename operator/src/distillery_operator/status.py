@@ -109,7 +109,7 @@ def _point(spec: Spec, trial: Trial) -> resources.FrontPoint:
 
 
 def _best(spec: Spec, trials: Sequence[Trial]) -> list[resources.Best]:
-    candidates = judge.feasible(spec, list(trials))
+    candidates = judge.feasible(spec, trials)
     return [_best_at(objective, candidates) for objective in spec.objectives if candidates]
 
 
