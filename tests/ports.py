@@ -232,7 +232,7 @@ class StudySuite:
         async def collect(kept: Study) -> None:
             await kept.ask(EXPERIMENT.spec, 1, 2.0)
             await kept.tell(EXPERIMENT.spec, tell(0), "model", 3.0)
-            await kept.collect(0)
+            await kept.collect([0])
 
         (trial,) = work(url, collect)
         assert trial.model is None

@@ -11,7 +11,17 @@ import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
 from distillery_operator import decide
-from distillery_operator.actions import Action, Ask, Collect, Halt, Keep, Launch, Record, Tell
+from distillery_operator.actions import (
+    Action,
+    Ask,
+    Collect,
+    Halt,
+    Keep,
+    Launch,
+    Record,
+    Release,
+    Tell,
+)
 from distillery_operator.resources import Spec
 from distillery_operator.trials import (
     Attempt,
@@ -231,16 +241,50 @@ def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
         worlds.completed(1, 70.0, 4, model="b"),
         worlds.completed(2, 60.0, 5, model="c", baseline="base"),
     )
-    actions = decide.decide(SPEC, worlds.observation(trials))
-    assert [a for a in actions if isinstance(a, Collect)] == [Collect(1)]
+    spec = SPEC.model_copy(update={"max_trials": 3})
+    actions = decide.decide(spec, worlds.observation(trials))
+    assert [a for a in actions if isinstance(a, Collect)] == [Collect((1,))]
     keep = worlds.experiment(checkpointRetention="All").spec
     assert not any(isinstance(a, Collect) for a in decide.decide(keep, worlds.observation(trials)))
+
+
+def test_while_a_search_runs_files_are_removed_for_many_trials_at_once() -> None:
+    def collected(count: int) -> list[Action]:
+        trials = tuple(worlds.completed(n, 90.0 - n, 1 + n) for n in range(count))
+        spec = SPEC.model_copy(update={"max_trials": 50})
+        actions = decide.decide(spec, worlds.observation(trials))
+        return [a for a in actions if isinstance(a, Collect)]
+
+    assert collected(decide.COLLECT_AT_ONCE) == []
+    assert collected(decide.COLLECT_AT_ONCE + 1) == [Collect(tuple(range(1, 11)))]
+
+
+def test_an_attempt_is_released_once_its_trials_ending_is_stored() -> None:
+    ended, live = attempt(code=0), replace(attempt(live=True), trial=1)
+    seen = worlds.observation((ONE, replace(RUNNING, number=1)), (ended, live))
+    assert [a for a in decide.decide(SPEC, seen) if isinstance(a, Release)] == [Release(ended)]
+
+
+def test_nothing_starts_while_there_is_an_obstacle() -> None:
+    blocked = replace(worlds.observation(), obstacle="the template is refused")
+    assert decide.decide(SPEC, blocked) == []
+
+
+def test_what_waits_with_an_earlier_template_is_halted() -> None:
+    waiting = attempt(live=True, phase=Phase.PENDING, outdated=True)
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (waiting,)))
+    assert Halt(waiting, "TemplateChanged") in actions
+
+
+def test_an_attempt_that_was_asked_to_end_is_no_interruption() -> None:
+    ended = tuple(attempt(n, 75, halted=True) for n in range(1, 9))
+    assert launches(worlds.observation((RUNNING,), ended)) == [Launch(Stage.TRAIN, 0, 9)]
 
 
 @pytest.mark.parametrize(
     ("changes", "trials", "reason"),
     [
-        ({"maxTrials": 2}, (ONE, worlds.completed(1, 80.0, 2)), "MaxTrialsReached"),
+        ({"maxTrials": 2}, (ONE, worlds.completed(1, 90.0, 2)), "MaxTrialsReached"),
         ({"maxDurationSeconds": 999}, (ONE,), "MaxDurationReached"),
         ({"maxFailedTrials": 0}, (replace(RUNNING, state=State.FAILED),), "TooManyFailures"),
     ],
@@ -299,8 +343,11 @@ class Search(RuleBasedStateMachine):
                     self.trials[number] = replace(
                         self.trials[number], state=state, reason=reason, metrics=metrics, model="m"
                     )
-            case Collect(number):
-                self.trials[number] = replace(self.trials[number], model=None)
+            case Release(attempt):
+                self.attempts.pop((attempt.stage, attempt.trial, attempt.number), None)
+            case Collect(numbers):
+                for number in numbers:
+                    self.trials[number] = replace(self.trials[number], model=None, collected=True)
             case Record(number, point):
                 curve = (*self.trials[number].curve, point)
                 self.trials[number] = replace(self.trials[number], curve=curve)

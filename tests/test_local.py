@@ -90,7 +90,7 @@ def test_a_collected_trial_has_no_model(tmp_path: Path) -> None:
     ports.start(runner)
     ports.ended(runner)
     assert (tmp_path / jobs.model(ports.EXPERIMENT, 0)).is_dir()
-    asyncio.run(runner.collect(0))
+    asyncio.run(runner.collect([0]))
     assert not (tmp_path / jobs.model(ports.EXPERIMENT, 0)).exists()
 
 

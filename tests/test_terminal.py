@@ -7,7 +7,6 @@ from rich.console import Console
 import worlds
 from distillery_contract.request import Stage
 from distillery_operator import status, terminal
-from distillery_operator.reconcile import Pass
 from distillery_operator.trials import Attempt, Observation, Phase, Report, State, Trial
 
 EXPERIMENT = worlds.experiment()
@@ -19,7 +18,7 @@ REPORT = Report("Scrape", step=5, steps=20, metrics={"exact": 61.25})
 def shown(seen: Observation, *, in_terminal: bool) -> str:
     file = StringIO()
     view = terminal.View(Console(file=file, force_terminal=in_terminal, width=120), EXPERIMENT)
-    view.show(Pass(seen, [], status.derive(EXPERIMENT, seen, None)))
+    view.show(seen, status.derive(EXPERIMENT, seen, None))
     view.close()
     return file.getvalue()
 
@@ -53,7 +52,7 @@ def test_an_event_is_told_once() -> None:
     file = StringIO()
     view = terminal.View(Console(file=file, width=120), EXPERIMENT)
     for _ in range(3):
-        view.show(Pass(SEEN, [], status.derive(EXPERIMENT, SEEN, None)))
+        view.show(SEEN, status.derive(EXPERIMENT, SEEN, None))
     assert len(file.getvalue().splitlines()) == 4
 
 

@@ -16,12 +16,22 @@ from typing import Final
 
 from rich.console import Console
 
-from distillery_operator import decide, documents, jobs, local, plan, sampling, study, terminal
+from distillery_operator import (
+    decide,
+    documents,
+    jobs,
+    local,
+    plan,
+    sampling,
+    status,
+    study,
+    terminal,
+)
 from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound
 from distillery_operator.measurements import Measurements
-from distillery_operator.reconcile import Pass, Ports, reconcile
+from distillery_operator.reconcile import Ports, reconcile
 from distillery_operator.resources import Experiment, Status
-from distillery_operator.trials import Trial
+from distillery_operator.trials import Observation, Trial
 
 PASS_SECONDS: Final = 0.5
 """Between two looks at running trials: short against an evaluation, long against a look's cost."""
@@ -103,21 +113,21 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     results = arguments.workspace / jobs.results(experiment)
     with local.only_one(results):
         shutil.copyfile(arguments.file, results / "experiment.yaml")
-        last, interrupted = asyncio.run(
+        seen, found, interrupted = asyncio.run(
             _loop(experiment, arguments.workspace, arguments.trainer, console)
         )
-        page = _write_report(experiment, last.status, last.seen.trials, results / "report.html")
-    terminal.show_status(console, experiment, last.status)
+        page = _write_report(experiment, found, seen.trials, results / "report.html")
+    terminal.show_status(console, experiment, found)
     terminal.say(console, f"status: {results / 'status.yaml'}\nreport: {page}")
     if interrupted:
         terminal.say(console, "interrupted; the same command goes on from the checkpoints")
         return INTERRUPTED
-    return 0 if last.status.front else 1
+    return 0 if found.front else 1
 
 
 async def _loop(
     experiment: Experiment, workspace: Path, trainer: Sequence[str], console: Console
-) -> tuple[Pass, bool]:
+) -> tuple[Observation, Status, bool]:
     """Reconcile until nothing is left to do. Ctrl-C suspends: trials write a checkpoint and end."""
     results = workspace / jobs.results(experiment)
     runner, measured = local.Runner(workspace, experiment, trainer), Measurements()
@@ -139,14 +149,15 @@ async def _loop(
                 wanted = experiment.model_copy(
                     update={"spec": experiment.spec.model_copy(update={"suspend": True})}
                 )
-            result = await reconcile(wanted, ports, before, time.time())
-            if result.status != before:
-                documents.write_status(results / "status.yaml", experiment, result.status)
-            before = result.status
-            view.show(result)
-            idle = not result.actions and not result.status.active
+            result = await reconcile(wanted, ports, time.time())
+            found = status.derive(wanted, result.seen, before)
+            if found != before:
+                documents.write_status(results / "status.yaml", experiment, found)
+            before = found
+            view.show(result.seen, found)
+            idle = not result.actions and not found.active
             if idle and (wanted.spec.suspend or decide.done(wanted.spec, result.seen)):
-                return result, stop.is_set()
+                return result.seen, found, stop.is_set()
             await _wait(stop, 0.0 if result.actions and not wanted.spec.suspend else PASS_SECONDS)
     finally:
         view.close()

@@ -58,10 +58,17 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Release:
+    """Forget an ended attempt: what it left is stored with its trial."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class Collect:
-    """Remove the model and the checkpoints of a trial that will not stand on the front again."""
+    """Remove models and checkpoints of trials that will not stand on the front again."""
 
-    trial: int
+    trials: tuple[int, ...]
 
 
-Action = Launch | Halt | Keep | Record | Tell | Ask | Collect
+Action = Launch | Halt | Keep | Record | Tell | Ask | Release | Collect

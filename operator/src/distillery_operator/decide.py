@@ -14,7 +14,17 @@ from typing import Final
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
 from distillery_operator import judge, pareto
-from distillery_operator.actions import Action, Ask, Collect, Halt, Keep, Launch, Record, Tell
+from distillery_operator.actions import (
+    Action,
+    Ask,
+    Collect,
+    Halt,
+    Keep,
+    Launch,
+    Record,
+    Release,
+    Tell,
+)
 from distillery_operator.resources import CheckpointRetention, Spec
 from distillery_operator.trials import (
     Attempt,
@@ -29,6 +39,10 @@ METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
 TOO_MANY_INTERRUPTIONS: Final = "TooManyInterruptions"
 TIMED_OUT: Final = "TimedOut"
 SUSPENDED: Final = "Suspended"
+TEMPLATE_CHANGED: Final = "TemplateChanged"
+
+COLLECT_AT_ONCE: Final = 10
+"""Trials whose files are removed together: on a cluster each removal takes a pod."""
 
 CRASHES: Final = (Reason.CRASHED, Reason.COMPLETED, Reason.BAD_DATA)
 """Endings that are tried again: a crash, no final metrics, prepared data that were gone."""
@@ -55,8 +69,8 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     """
     told = list(_tell(spec, seen))
     actions: list[Action] = [*_prepared(seen), *_record(seen), *told, *_halt(spec, seen)]
-    actions += _collect(spec, seen)
-    if spec.suspend:
+    actions += [*_release(seen), *_collect(spec, seen)]
+    if spec.suspend or seen.obstacle:
         return actions
     if seen.preparation is None or _lost(seen):
         return [*actions, *_prepare(spec, seen)]
@@ -141,7 +155,7 @@ def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _
     if reason is Reason.BAD_REQUEST or (reason is Reason.BAD_DATA and last.stage is Stage.PREPARE):
         return _End(State.FAILED, reason, message)
     if reason is Reason.INTERRUPTED:
-        number = sum(_cause(a, None)[0] is Reason.INTERRUPTED for a in attempts)
+        number = sum(_cause(a, None)[0] is Reason.INTERRUPTED and not a.halted for a in attempts)
         if number > spec.max_interruptions:
             limit = f"interruptions <= {spec.max_interruptions} must hold, but got {number}"
             return _End(State.FAILED, TOO_MANY_INTERRUPTIONS, f"{limit}; the last: {message}")
@@ -265,6 +279,8 @@ def _halt(spec: Spec, seen: Observation) -> Iterator[Halt]:
             continue
         if spec.suspend:
             yield Halt(attempt, SUSPENDED)
+        elif attempt.outdated:
+            yield Halt(attempt, TEMPLATE_CHANGED)
         elif attempt.stage is Stage.TRAIN:
             earlier = sum(a.seconds for a in _attempts(seen, attempt.stage, attempt.trial))
             now = seen.now - attempt.started if attempt.started is not None else 0.0
@@ -276,13 +292,28 @@ def _overtime(spec: Spec, seconds: float) -> bool:
     return spec.trial_timeout_seconds is not None and seconds > spec.trial_timeout_seconds
 
 
+def _release(seen: Observation) -> Iterator[Release]:
+    """Yield the attempts of trials whose ending is stored."""
+    ended = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
+    for attempt in seen.attempts:
+        if attempt.stage is Stage.TRAIN and attempt.trial in ended and not attempt.live:
+            yield Release(attempt)
+
+
 def _collect(spec: Spec, seen: Observation) -> Iterator[Collect]:
+    """Yield the trials whose files nobody needs; those of a failed trial may explain it."""
     if spec.checkpoint_retention is CheckpointRetention.ALL:
         return
     kept = {trial.number for trial in pareto.front(spec, seen.trials)}
-    for trial in seen.trials:
-        if trial.model and not trial.baseline and trial.number not in kept:
-            yield Collect(trial.number)
+    useless = tuple(
+        trial.number
+        for trial in seen.trials
+        if trial.state in (State.COMPLETED, State.INFEASIBLE)
+        and trial.seconds
+        and not (trial.collected or trial.baseline or trial.number in kept)
+    )
+    if len(useless) >= COLLECT_AT_ONCE or (useless and done(spec, seen)):
+        yield Collect(useless)
 
 
 def _attempts(seen: Observation, stage: Stage, trial: int = 0) -> list[Attempt]:

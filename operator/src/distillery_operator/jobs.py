@@ -4,6 +4,7 @@ The workspace is the trainers' working directory: the current folder on one mach
 volume on a cluster.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from distillery_contract import request
@@ -29,6 +30,15 @@ def output(experiment: Experiment, trial: int) -> str:
 def model(experiment: Experiment, trial: int) -> str:
     """Return the folder that a trained student is saved in."""
     return f"{output(experiment, trial)}/model"
+
+
+def disposable(experiment: Experiment, trials: Sequence[int]) -> list[str]:
+    """Return the folders of trials that take room: models and checkpoints."""
+    return [
+        f"{output(experiment, trial)}/{name}"
+        for trial in trials
+        for name in ("model", "checkpoints")
+    ]
 
 
 def order(

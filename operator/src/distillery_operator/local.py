@@ -60,13 +60,14 @@ class Runner:
         self._devices: dict[Path, str] = {}
 
     async def list(self) -> Sequence[Attempt]:
-        """Return every attempt of the experiment, live or ended."""
+        """Return every attempt of the experiment, live or ended, that was not released."""
         self._children = [child for child in self._children if child.poll() is None]
         folders = [
             *self._results.glob("prepare/attempt-*"),
             *self._results.glob("trials/*/attempt-*"),
         ]
-        return [self._attempt(folder) for folder in sorted(folders)]
+        listed = (f for f in sorted(folders) if not (f / "released").exists())
+        return [self._attempt(folder) for folder in listed]
 
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""
@@ -94,15 +95,19 @@ class Runner:
         if folder in self._stopped or not (folder / "pid").exists():
             return
         self._stopped.add(folder)
+        (folder / "halted").touch()
         with _locked(folder) as lock:
             if lock is None:  # it lives, so its pid is its own
                 os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
 
-    async def collect(self, trial: int) -> None:
-        """Remove the model and the checkpoints of a trial."""
-        output = self._workspace / jobs.output(self._experiment, trial)
-        for name in ("model", "checkpoints"):
-            shutil.rmtree(output / name, ignore_errors=True)
+    async def release(self, attempt: Attempt) -> None:
+        """Stop listing an attempt that has ended."""
+        (self._folder(attempt.stage, attempt.trial, attempt.number) / "released").touch()
+
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Remove models and checkpoints of trials."""
+        for folder in jobs.disposable(self._experiment, trials):
+            shutil.rmtree(self._workspace / folder, ignore_errors=True)
 
     def forget_failed_preparation(self) -> None:
         """Let the next pass prepare again: a person has acted on what the last one said."""
@@ -194,6 +199,7 @@ def _inspect(folder: Path) -> Attempt:
         number=int(folder.name.removeprefix("attempt-")),
         phase=Phase.RUNNING if live else Phase.ENDED,
         exit_code=int(code) if code and not live else None,
+        halted=(folder / "halted").exists(),
         started=started,
         ended=None if live else ended,
         message="" if live else _last_line(folder / "log.txt"),

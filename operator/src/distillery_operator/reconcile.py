@@ -12,9 +12,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from distillery_contract.request import Request, Stage
-from distillery_operator import decide, jobs, status
-from distillery_operator.actions import Action, Ask, Collect, Halt, Keep, Launch, Record, Tell
-from distillery_operator.resources import Experiment, Spec, Status
+from distillery_operator import decide, jobs
+from distillery_operator.actions import (
+    Action,
+    Ask,
+    Collect,
+    Halt,
+    Keep,
+    Launch,
+    Record,
+    Release,
+    Tell,
+)
+from distillery_operator.resources import Experiment, Spec
 from distillery_operator.trials import (
     Attempt,
     Observation,
@@ -32,7 +42,7 @@ class Runner(Protocol):
     """Starts, lists and stops attempts: batch/v1 Jobs on a cluster, subprocesses on one machine."""
 
     async def list(self) -> Sequence[Attempt]:
-        """Return every attempt of the experiment, live or ended."""
+        """Return every attempt of the experiment, live or ended, that was not released."""
 
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""
@@ -40,8 +50,11 @@ class Runner(Protocol):
     async def stop(self, attempt: Attempt) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
 
-    async def collect(self, trial: int) -> None:
-        """Remove the model and the checkpoints of a trial."""
+    async def release(self, attempt: Attempt) -> None:
+        """Stop listing an attempt that has ended."""
+
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Remove models and checkpoints of trials."""
 
 
 class Measurements(Protocol):
@@ -69,8 +82,8 @@ class Study(Protocol):
     async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
         """Store how a trial ended."""
 
-    async def collect(self, number: int) -> None:
-        """Store that a trial's model is gone."""
+    async def collect(self, numbers: Sequence[int]) -> None:
+        """Store that the files of trials are gone."""
 
 
 @dataclass(frozen=True)
@@ -88,28 +101,26 @@ class Pass:
 
     seen: Observation
     actions: Sequence[Action]
-    status: Status
 
 
-async def reconcile(
-    experiment: Experiment, ports: Ports, before: Status | None, now: float
-) -> Pass:
+async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: str = "") -> Pass:
     """Bring an experiment one step closer to what is wanted.
 
     Args:
         experiment: what is wanted.
         ports: the world.
-        before: the status written last.
         now: seconds since the epoch.
+        obstacle: why nothing may start; empty if it may.
     """
-    seen = await observe(ports, now)
-    actions = decide.decide(experiment.spec, seen)
+    seen = await observe(ports, now, obstacle)
+    # In a thread: with thousands of trials a front takes longer than other experiments may wait.
+    actions = await asyncio.to_thread(decide.decide, experiment.spec, seen)
     for action in actions:
         await apply(experiment, ports, seen, action)
-    return Pass(seen, actions, status.derive(experiment, seen, before))
+    return Pass(seen, actions)
 
 
-async def observe(ports: Ports, now: float) -> Observation:
+async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:
     """Gather everything that a decision rests on; reports only of attempts that still matter."""
     started, preparation, trials = await ports.study.load()
     attempts = await ports.runner.list()
@@ -127,6 +138,7 @@ async def observe(ports: Ports, now: float) -> Observation:
             for attempt, report in zip(asked, reports, strict=True)
             if report is not None
         },
+        obstacle=obstacle,
     )
 
 
@@ -149,15 +161,15 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await study.record(number, point)
         case Tell(number, state, reason, message):
             log.info("%s: trial %d is %s: %s: %s", name, number, state, reason, message)
-            if state is State.INFEASIBLE:  # no use for its checkpoints; a failed trial keeps them
-                await runner.collect(number)
             await study.tell(experiment.spec, action, jobs.model(experiment, number), seen.now)
         case Ask(count):
             await study.ask(experiment.spec, count, seen.now)
-        case Collect(number):
-            log.info("%s: remove the model of trial %d, which is off the front", name, number)
-            await runner.collect(number)
-            await study.collect(number)
+        case Release(attempt):
+            await runner.release(attempt)
+        case Collect(numbers):
+            log.info("%s: remove the files of trials %s, off the front", name, numbers)
+            await runner.collect(numbers)
+            await study.collect(numbers)
 
 
 def _matters(attempt: Attempt, running: set[int], preparation: Preparation | None) -> bool:

@@ -13,7 +13,6 @@ from rich.text import Text
 from distillery_contract.metrics import COLLAPSE, EVALUATIONS
 from distillery_contract.request import Stage
 from distillery_operator import judge, status
-from distillery_operator.reconcile import Pass
 from distillery_operator.resources import (
     Condition,
     ConditionType,
@@ -45,11 +44,11 @@ class View:
         if self._live:
             self._live.start()
 
-    def show(self, result: Pass) -> None:
+    def show(self, seen: Observation, found: Status) -> None:
         """Show the state after a pass."""
-        self._tell_events(result)
+        self._tell_events(seen, found)
         if self._live:
-            self._live.update(_picture(self._experiment, result), refresh=True)
+            self._live.update(_picture(self._experiment, seen, found), refresh=True)
 
     def close(self) -> None:
         """Take the live picture away; the status that follows says it all."""
@@ -59,17 +58,17 @@ class View:
     def _say(self, text: str) -> None:
         say(self._console, f"{time.strftime('%H:%M:%S')} {text}")
 
-    def _tell_events(self, result: Pass) -> None:
+    def _tell_events(self, seen: Observation, found: Status) -> None:
         """Say once what has changed; these lines stay above the live picture."""
         spec = self._experiment.spec
-        for trial in result.seen.trials:
+        for trial in seen.trials:
             if trial.state is State.RUNNING and trial.number not in self._running:
                 self._running.add(trial.number)
                 self._say(suggestion(spec, trial))
             if trial.state is not State.RUNNING and trial.number not in self._ended:
                 self._ended.add(trial.number)
                 self._say(f"{_name(trial)} {outcome(spec, trial)}")
-        for condition in result.status.conditions:
+        for condition in found.conditions:
             ordinary = condition.status == ORDINARY.get(condition.type)
             if self._conditions.get(condition.type) != condition.reason and not ordinary:
                 self._conditions[condition.type] = condition.reason
@@ -145,9 +144,9 @@ def show_status(console: Console, experiment: Experiment, found: Status) -> None
         console.print(front_table(experiment.spec, found.front, found.knee))
 
 
-def _picture(experiment: Experiment, result: Pass) -> Group:
-    spec, found = experiment.spec, result.status
-    left = remaining_seconds(spec, result.seen)
+def _picture(experiment: Experiment, seen: Observation, found: Status) -> Group:
+    spec = experiment.spec
+    left = remaining_seconds(spec, seen)
     head = f"{experiment.metadata.name}: {_counts(found)}"
     if left is not None and found.completion_time is None:
         head += f", about {_duration(left)} left"
@@ -155,9 +154,9 @@ def _picture(experiment: Experiment, result: Pass) -> Group:
     bars = Progress(
         TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:>3.0f} %")
     )
-    for attempt in result.seen.attempts:
+    for attempt in seen.attempts:
         if attempt.live:
-            report = result.seen.reports.get((attempt.stage, attempt.trial, attempt.number))
+            report = seen.reports.get((attempt.stage, attempt.trial, attempt.number))
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else str(attempt.stage)
             shown = report.metrics if report else {}
             metrics = {o.metric: shown[o.metric] for o in spec.objectives if o.metric in shown}

@@ -50,6 +50,7 @@ class Trial:
         seconds: run time of all its attempts.
         model: folder of the trained student, relative to the workspace; None where there is none
             (any more).
+        collected: whether its model and its checkpoints were removed.
         started, ended: seconds since the epoch.
     """
 
@@ -65,6 +66,7 @@ class Trial:
     source: str = ""
     seconds: float = 0.0
     model: str | None = None
+    collected: bool = False
     started: float = 0.0
     ended: float | None = None
 
@@ -88,8 +90,11 @@ class Attempt:
         phase: where it stands.
         exit_code: of the trainer; None while it lives, or if nobody saw it end.
         disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
-        started, ended: seconds since the epoch.
-        message: what the infrastructure says of its end.
+        halted: whether it was asked to end.
+        outdated: whether it waits for a machine as an earlier pod template described it.
+        started, ended: seconds since the epoch, of its process.
+        reason: one word of the infrastructure for its state: Unschedulable, Evicted, OOMKilled.
+        message: the same as a sentence.
         metrics_url: where its /metrics is served while it lives.
         termination_message: the final exposition that it left.
     """
@@ -100,8 +105,11 @@ class Attempt:
     phase: Phase
     exit_code: int | None = None
     disrupted: bool = False
+    halted: bool = False
+    outdated: bool = False
     started: float | None = None
     ended: float | None = None
+    reason: str = ""
     message: str = ""
     metrics_url: str | None = None
     termination_message: str | None = None
@@ -169,7 +177,7 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Observation:
-    """Everything that a decision rests on."""
+    """Everything that a decision rests on; ``obstacle`` says why nothing may start, if so."""
 
     now: float
     started: float
@@ -177,3 +185,4 @@ class Observation:
     trials: tuple[Trial, ...]
     attempts: tuple[Attempt, ...]
     reports: Mapping[tuple[Stage, int, int], Report]
+    obstacle: str = ""
