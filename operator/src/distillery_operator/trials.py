@@ -95,6 +95,7 @@ class Attempt:
         started, ended: seconds since the epoch, of its process.
         reason: one word of the infrastructure for its state: Unschedulable, Evicted, OOMKilled.
         message: the same as a sentence.
+        pod: name of its pod, by which a Prometheus server knows it; empty without one.
         metrics_url: where its /metrics is served while it lives.
         termination_message: the final exposition that it left.
     """
@@ -111,6 +112,7 @@ class Attempt:
     ended: float | None = None
     reason: str = ""
     message: str = ""
+    pod: str = ""
     metrics_url: str | None = None
     termination_message: str | None = None
 
