@@ -7,11 +7,7 @@ made from: what is there already takes milliseconds, and after a change of sourc
 below them, base and requirements, stay as they are. To start anew, remove the whole folder.
 """
 
-from __future__ import annotations
-
 import configparser
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -23,14 +19,14 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache as once
 from pathlib import Path
 from typing import Final
 
+from cluster import cache, packages
+from cluster.errors import Missing
+
 ROOT: Final = Path(__file__).resolve().parents[2]
-FOLDER: Final = (
-    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distillery" / "images"
-)
 
 SUITE: Final = "trixie"
 PACKAGES: Final = ("ca-certificates", "python3")
@@ -62,106 +58,112 @@ class Image:
 
 def base() -> Image:
     """A Debian of its smallest kind with Python, in place of one that a registry would serve."""
-    made_from = json.dumps([SUITE, PACKAGES, SETTINGS])
-    return _kept("base", hashlib.sha256(made_from.encode()), _bootstrap)
+    return _kept("base", [json.dumps([SUITE, PACKAGES, SETTINGS])], _bootstrap)
 
 
 def operator() -> Image:
-    return _built("distillery-operator", ROOT / "operator" / "Dockerfile")
+    return _built("distillery-operator", "operator/Dockerfile")
 
 
 def trainer() -> Image:
     """The trainer with a CPU build of torch."""
-    return _built("distillery-trainer", ROOT / "trainer" / "Dockerfile", TORCH="cpu")
+    return _built("distillery-trainer", "trainer/Dockerfile", TORCH="cpu")
 
 
 def quick_trainer() -> Image:
     """The trainer of ``quick_trainer.py``: it speaks the contract and is done in a second."""
-    return _built("distillery-quick-trainer", Path(__file__).with_name("quick.Dockerfile"))
+    return _built("distillery-quick-trainer", "tests/cluster/quick.Dockerfile")
 
 
 def buildah(*arguments: str | Path) -> str:
-    """Run buildah on the tests' own storage and return what it prints.
-
-    Raises:
-        RuntimeError: it failed; the message ends with the last lines of what it said.
-    """
-    storage = ("--root", FOLDER / "storage", "--runroot", FOLDER / "run")
-    return _run("buildah", *storage, "--storage-driver", _driver(), *arguments)
+    """Run buildah on the tests' own storage and return what it prints."""
+    return _run("buildah", *_storage(), "--storage-driver", _driver(), *arguments)
 
 
-def _built(name: str, dockerfile: Path, **arguments: str) -> Image:
+def folder() -> Path:
+    """Return where archives and layers are kept."""
+    return cache.folder() / "images"
+
+
+def _built(name: str, dockerfile: str, **arguments: str) -> Image:
+    sources = {path: (ROOT / path).read_bytes() for path in _sources(dockerfile)}
     arguments["BASE_IMAGE"] = base().name
-    project = dockerfile.with_name("pyproject.toml")
-    if project.exists():
-        arguments["VERSION"] = tomllib.loads(project.read_text())["project"]["version"]
-    made_from = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode())
-    for path in (dockerfile, ROOT / ".dockerignore", *_copied(dockerfile)):
-        made_from.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
-        made_from.update(path.read_bytes())
+    project = sources.get(f"{Path(dockerfile).parent}/pyproject.toml")
+    if project:
+        arguments["VERSION"] = tomllib.loads(project.decode())["project"]["version"]
 
     def build(tag: str) -> None:
-        with _index_settings() as settings:
+        with tempfile.TemporaryDirectory() as context, _index_settings() as settings:
+            # What was hashed is what is built, even if somebody edits the sources meanwhile.
+            for path, content in sources.items():
+                copy = Path(context, path)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(content)
             buildah(
                 *("bud", "--layers", "--force-rm", "--isolation", "chroot", "--network", "host"),
                 *(f"--build-arg={key}={value}" for key, value in arguments.items()),
                 *settings,
-                *("--file", dockerfile, "--tag", tag, ROOT),
+                *("--tag", tag, "--file", f"{context}/{dockerfile}", context),
             )
 
-    return _kept(name, made_from, build)
+    named = [part for path, content in sources.items() for part in (path, content)]
+    return _kept(name, [json.dumps(arguments, sort_keys=True), *named], build)
 
 
-def _copied(dockerfile: Path) -> Iterator[Path]:
-    """Yield the files that a Dockerfile copies from the repository."""
-    for line in dockerfile.read_text().splitlines():
+def _sources(dockerfile: str) -> Iterator[str]:
+    """Yield a Dockerfile and what it is built from, as paths in the repository."""
+    yield from (".dockerignore", dockerfile)
+    for line in (ROOT / dockerfile).read_text().splitlines():
         if line.startswith("COPY ") and not line.startswith("COPY --from="):
             for path in (ROOT / word for word in line.split()[1:-1]):
                 found = [path] if path.is_file() else sorted(path.rglob("*"))
-                yield from (f for f in found if f.is_file() and "__pycache__" not in f.parts)
+                files = (f for f in found if f.is_file() and "__pycache__" not in f.parts)
+                yield from (str(file.relative_to(ROOT)) for file in files)
 
 
-def _kept(name: str, made_from: hashlib._Hash, make: Callable[[str], None]) -> Image:
-    key = made_from.hexdigest()[:16]
-    tag, archive = f"localhost/{name}:{key}", FOLDER / f"{name}-{key}.tar"
+def _kept(name: str, sources: list[str | bytes], make: Callable[[str], None]) -> Image:
+    folder().mkdir(exist_ok=True)
+    place = cache.named(f"images/{name}", *sources)
+    tag, archive = _tag(name, place), place.with_suffix(".tar")
     if not archive.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        with (FOLDER / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with cache.locked("images"):
             if not archive.exists():
                 make(tag)
-                partial = archive.with_suffix(".partial")
+                partial = place.with_suffix(".partial")
                 partial.unlink(missing_ok=True)
                 buildah("push", "--quiet", tag, f"docker-archive:{partial}:{tag}")
                 partial.rename(archive)
+                _forget_older(name)
     os.utime(archive)
-    _forget_older(name)
     return Image(tag, archive, archive.stat().st_size)
 
 
 def _forget_older(name: str) -> None:
-    archives = sorted(FOLDER.glob(f"{name}-{'[0-9a-f]' * 16}.tar"), key=lambda a: a.stat().st_mtime)
-    for archive in archives[:-KEPT]:
-        key = archive.stem.removeprefix(f"{name}-")
-        buildah("rmi", "--force", f"localhost/{name}:{key}")
+    archives = folder().glob(f"{name}-{'[0-9a-f]' * 16}.tar")
+    for archive in sorted(archives, key=lambda found: found.stat().st_mtime)[:-KEPT]:
+        buildah("rmi", "--force", _tag(name, archive))
         archive.unlink()
 
 
+def _tag(name: str, place: Path) -> str:
+    return f"localhost/{name}:{place.stem.removeprefix(f'{name}-')}"
+
+
 def _bootstrap(tag: str) -> None:
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        root, context = Path(folder, "root"), Path(folder, "context")
-        context.mkdir()
+    with tempfile.TemporaryDirectory(dir=folder()) as context:
+        root = Path(context, "root")
         included = f"--include={','.join(PACKAGES)}"
         _run("debootstrap", "--variant=minbase", included, SUITE, root, _mirror())
         for path, text in SETTINGS.items():
             (root / path).write_text(text)
-        shutil.rmtree(root / "var/lib/apt/lists")
-        for unwanted in ("doc", "locale", "man"):
-            shutil.rmtree(root / "usr/share" / unwanted)
-        for package in (root / "var/cache/apt/archives").glob("*.deb"):
-            package.unlink()
-        _run("tar", "--numeric-owner", "-C", root, "-cf", context / "root.tar", ".")
-        (context / "Dockerfile").write_text('FROM scratch\nADD root.tar /\nCMD ["bash"]\n')
+        for unwanted in ("usr/share/doc", "usr/share/locale", "usr/share/man"):
+            shutil.rmtree(root / unwanted)
+        for emptied in ("var/cache/apt/archives", "var/lib/apt/lists"):
+            _run("find", root / emptied, "-type", "f", "-delete")
+        _run("tar", "--numeric-owner", "-C", root, "-cf", Path(context, "root.tar"), ".")
+        dockerfile = Path(context, "Dockerfile")
+        dockerfile.write_text('FROM scratch\nADD root.tar /\nCMD ["bash"]\n')
+        Path(context, ".dockerignore").write_text("root/\n")
         buildah("bud", "--layers", "--tag", tag, context)
 
 
@@ -170,48 +172,52 @@ def _mirror() -> str:
     query = ("Created-By: Packages", "Origin: Debian", "Label: Debian", "Component: main")
     found = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", *query).split()
     if not found:
-        raise RuntimeError("apt's sources must name a Debian mirror, after `apt-get update`")
+        raise Missing("apt's sources must name a Debian mirror, after `apt-get update`")
     return found[0]
 
 
 @contextmanager
 def _index_settings() -> Iterator[list[str]]:
-    """Give the build this machine's package index and certificates, and leave the image without."""
-    bundle = os.environ.get("SSL_CERT_FILE", BUNDLE)
+    """Lend a build this machine's package index and certificates; none gets into the image."""
     pip = configparser.ConfigParser()
     pip.read(Path(path).expanduser() for path in PIP_SETTINGS)
     index = next(filter(None, map(os.environ.get, INDEXES)), None)
     index = index or pip.get("global", "index-url", fallback=None)
-    with tempfile.TemporaryDirectory() as folder:
-        for_pip, for_uv = Path(folder, "pip.conf"), Path(folder, "uv.toml")
-        for_pip.write_text(f"[global]\ncert = {BUNDLE}\n")
-        for_uv.write_text("")
-        if index:
-            for_pip.write_text(f"{for_pip.read_text()}index-url = {index}\n")
-            for_uv.write_text(f"index = [{{ url = {json.dumps(index)}, default = true }}]\n")
+    with tempfile.TemporaryDirectory() as secrets:
+        for_pip, for_uv = Path(secrets, "pip.conf"), Path(secrets, "uv.toml")
+        for_pip.write_text(
+            f"[global]\ncert = {BUNDLE}\n" + (f"index-url = {index}\n" if index else "")
+        )
+        for_uv.write_text(
+            f"index = [{{ url = {json.dumps(index)}, default = true }}]\n" if index else ""
+        )
         yield [
-            f"--volume={bundle}:{BUNDLE}:ro",
-            f"--secret=id={for_pip.name},src={for_pip}",
-            f"--secret=id={for_uv.name},src={for_uv}",
+            f"--volume={os.environ.get('SSL_CERT_FILE', BUNDLE)}:{BUNDLE}:ro",
+            f"--secret=id=pip.conf,src={for_pip}",
+            f"--secret=id=uv.toml,src={for_uv}",
         ]
 
 
-@cache
+@once
 def _driver() -> str:
-    """Return the storage driver: a copy of everything per layer where nothing can be overlaid."""
-    storage = ("--root", FOLDER / "storage", "--runroot", FOLDER / "run")
+    """Return the storage driver: a whole copy for each layer where nothing can be overlaid."""
     try:
-        _run("buildah", *storage, "--storage-driver", "overlay", "info")
-    except RuntimeError:
+        _run("buildah", *_storage(), "--storage-driver", "overlay", "info")
+    except Missing:
         return "vfs"
     return "overlay"
 
 
-def _run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
-        raise RuntimeError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{said}")
+def _storage() -> tuple[str | Path, ...]:
+    return ("--root", folder() / "storage", "--runroot", folder() / "run")
+
+
+def _run(command: str, *arguments: str | Path) -> str:
+    (path,) = packages.locate(command) if command in packages.PACKAGES else (command,)
+    done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip()[-2000:]
+        raise Missing(f"images must build, but {path} ended with {done.returncode}: {said}")
     return done.stdout
 
 

@@ -21,7 +21,7 @@ RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     uv venv /opt/venv \
     && uv pip install --python /opt/venv --constraints requirements.txt prometheus-client
 COPY trainer/contract contract
-RUN uv pip install --python /opt/venv --no-deps ./contract
+RUN uv pip install --python /opt/venv --no-deps ./contract && rm /opt/venv/.lock
 
 FROM python
 COPY --from=packages /opt/venv /opt/venv
