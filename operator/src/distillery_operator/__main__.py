@@ -39,6 +39,9 @@ PASS_SECONDS: Final = 0.5
 PIPE_COLUMNS: Final = 160
 """Width of tables where the output is no terminal."""
 
+DATABASE: Final = "DISTILLERY_DATABASE_URL"
+"""Environment variable of the operator; set from a Secret, for the URL has a password."""
+
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
 
@@ -87,6 +90,40 @@ def _parser() -> argparse.ArgumentParser:
         "--suggestions", type=int, default=5, help="first suggestions to show (default: 5)"
     )
     planned.set_defaults(command=_plan)
+    operator = commands.add_parser("operator", help="watch a cluster's experiments and run them")
+    operator.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        help="namespace to watch, may be repeated (default: the whole cluster)",
+    )
+    operator.add_argument("--trainer-image", required=True, help="image of the trials")
+    operator.add_argument(
+        "--workspace-claim",
+        default="",
+        help="PersistentVolumeClaim of the trials' workspace, where a template has no volume"
+        " named workspace",
+    )
+    operator.add_argument(
+        "--prometheus-url",
+        default="",
+        help="Prometheus server that scrapes the trials, asked for what pods no longer tell",
+    )
+    operator.add_argument(
+        "--scrape-seconds",
+        type=float,
+        default=15.0,
+        help="between scrapes of a trial (default: 15)",
+    )
+    operator.add_argument(
+        "--job-retention-seconds",
+        type=int,
+        default=24 * 3600,
+        help="life of a Job after its trial's result is stored (default: one day)",
+    )
+    operator.add_argument("--metrics-port", type=int, default=8000, help="(default: 8000)")
+    operator.add_argument("--health-port", type=int, default=8080, help="(default: 8080)")
+    operator.set_defaults(command=_operate)
     for name, command, text in (
         ("status", _status, "print the status of an experiment"),
         ("report", _report, "write an experiment's report as one HTML file"),
@@ -132,8 +169,7 @@ async def _loop(
     results = workspace / jobs.results(experiment)
     runner, measured = local.Runner(workspace, experiment, trainer), Measurements()
     runner.forget_failed_preparation()
-    kept = study.Study(_storage(results), experiment, time.time())
-    ports, view = Ports(runner, measured, kept), terminal.View(console, experiment)
+    view = terminal.View(console, experiment)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -144,25 +180,28 @@ async def _loop(
     )
     wanted = experiment
     try:
-        while True:
-            if stop.is_set():
-                wanted = experiment.model_copy(
-                    update={"spec": experiment.spec.model_copy(update={"suspend": True})}
+        async with study.in_file(_storage(results), experiment, time.time()) as kept:
+            ports = Ports(runner, measured, kept)
+            while True:
+                if stop.is_set():
+                    wanted = experiment.model_copy(
+                        update={"spec": experiment.spec.model_copy(update={"suspend": True})}
+                    )
+                result = await reconcile(wanted, ports, time.time())
+                found = status.derive(wanted, result.seen, before)
+                if found != before:
+                    documents.write_status(results / "status.yaml", experiment, found)
+                before = found
+                view.show(result.seen, found)
+                idle = not result.actions and not found.active
+                if idle and (wanted.spec.suspend or decide.done(wanted.spec, result.seen)):
+                    return result.seen, found, stop.is_set()
+                await _wait(
+                    stop, 0.0 if result.actions and not wanted.spec.suspend else PASS_SECONDS
                 )
-            result = await reconcile(wanted, ports, time.time())
-            found = status.derive(wanted, result.seen, before)
-            if found != before:
-                documents.write_status(results / "status.yaml", experiment, found)
-            before = found
-            view.show(result.seen, found)
-            idle = not result.actions and not found.active
-            if idle and (wanted.spec.suspend or decide.done(wanted.spec, result.seen)):
-                return result.seen, found, stop.is_set()
-            await _wait(stop, 0.0 if result.actions and not wanted.spec.suspend else PASS_SECONDS)
     finally:
         view.close()
         await measured.close()
-        await kept.close()
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:
@@ -174,6 +213,42 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stop.wait(), max(seconds, 0.01))
     except TimeoutError:
         return
+
+
+def _operate(arguments: argparse.Namespace, console: Console) -> int:
+    """Run the operator; whatever ends it but a signal is an error, so that it is started again."""
+    # Only here: the watches and their libraries are of no use to one machine.
+    from distillery_operator import handlers
+    from distillery_operator.controller import Settings
+    from distillery_operator.manifests import Defaults
+
+    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    database = os.environ.get(DATABASE, "")
+    if not database:
+        raise NotFound(
+            f"the environment variable {DATABASE} must have the URL of the studies' database, such"
+            " as postgresql://user:password@host/name, or sqlite:////folder on a volume"
+        )
+    settings = Settings(
+        defaults=Defaults(
+            image=arguments.trainer_image,
+            claim=arguments.workspace_claim,
+            retention_seconds=arguments.job_retention_seconds,
+        ),
+        scrape_seconds=arguments.scrape_seconds,
+    )
+    asyncio.run(
+        handlers.run(
+            settings,
+            database,
+            arguments.prometheus_url,
+            arguments.namespace,
+            arguments.metrics_port,
+            arguments.health_port,
+        )
+    )
+    return 0
 
 
 def _plan(arguments: argparse.Namespace, console: Console) -> int:
@@ -257,14 +332,13 @@ def _results(arguments: argparse.Namespace) -> Path:
 
 
 async def _trials(experiment: Experiment, results: Path) -> tuple[Trial, ...]:
-    kept = study.Study(_storage(results), experiment, time.time())
-    _, _, trials = await kept.load()
-    await kept.close()
+    async with study.in_file(_storage(results), experiment, time.time()) as kept:
+        _, _, trials = await kept.load()
     return trials
 
 
-def _storage(results: Path) -> str:
-    return f"sqlite:///{(results / 'study.db').resolve()}"
+def _storage(results: Path) -> Path:
+    return (results / "study.db").resolve()
 
 
 def _write_report(

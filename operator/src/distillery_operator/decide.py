@@ -39,6 +39,7 @@ METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
 TOO_MANY_INTERRUPTIONS: Final = "TooManyInterruptions"
 TIMED_OUT: Final = "TimedOut"
 SUSPENDED: Final = "Suspended"
+OBSTRUCTED: Final = "Obstructed"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
 
 COLLECT_AT_ONCE: Final = 10
@@ -275,7 +276,7 @@ def _record(seen: Observation) -> Iterator[Record]:
 
 def _halt(spec: Spec, seen: Observation) -> Iterator[Halt]:
     for attempt in seen.attempts:
-        if not attempt.live:
+        if not attempt.live or attempt.halted:
             continue
         if spec.suspend:
             yield Halt(attempt, SUSPENDED)

@@ -1,10 +1,13 @@
 """What can go wrong, named for what the caller does next.
 
 * DistilleryError
+  * ApiUnavailable: the cluster's API server does not answer; try again later
   * InvalidExperiment: a person has to change the experiment file; it has every fault at once
   * InUse: another process works on the same results; wait for it or stop it
+  * Refused: the cluster's API server says no, with its reason; trying again changes nothing
   * NotFound: there is no such experiment, trial or model; the message says what there is
   * StudyMismatch: the results folder belongs to another search space; use another name
+  * DatabaseUnavailable: the study's database refuses or is not there; try again, nothing is lost
 
 A trial that fails is none of these: it is data, see :class:`distillery_operator.trials.Trial`.
 """
@@ -35,6 +38,18 @@ class InvalidExperiment(DistilleryError):
         super().__init__("\n".join(str(fault) for fault in faults))
 
 
+class ApiUnavailable(DistilleryError):
+    """The API server cannot be reached, is overloaded or fails."""
+
+
+class Refused(DistilleryError):
+    """The API server refuses a request; ``reason`` is its word, the message its sentence."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
 class InUse(DistilleryError):
     """The results folder is locked by another process."""
 
@@ -45,3 +60,7 @@ class NotFound(DistilleryError):
 
 class StudyMismatch(DistilleryError):
     """The stored study was made for another search space or other objectives."""
+
+
+class DatabaseUnavailable(DistilleryError):
+    """The database of the study cannot be reached, or refuses; the message has its own words."""

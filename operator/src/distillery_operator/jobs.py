@@ -18,8 +18,13 @@ CACHE: Final = "cache"
 
 
 def results(experiment: Experiment) -> str:
-    """Return the folder of an experiment's results."""
-    return f"experiments/{experiment.metadata.name}"
+    """Return the folder of an experiment's results.
+
+    On a cluster an experiment that is deleted and created again is another one, and must not go on
+    from the checkpoints of the first.
+    """
+    uid = experiment.metadata.uid
+    return f"experiments/{experiment.metadata.name}" + (f"-{uid[:8]}" if uid else "")
 
 
 def output(experiment: Experiment, trial: int) -> str:
@@ -46,6 +51,7 @@ def order(
     launch: Launch,
     trial: Trial | None = None,
     preparation: Preparation | None = None,
+    remove: Sequence[str] = (),
 ) -> request.Request:
     """Return what a trainer is asked for.
 
@@ -54,6 +60,7 @@ def order(
         launch: stage, trial and attempt.
         trial: with its hyperparameters; None for stages that train nothing.
         preparation: what stage prepare found; None before.
+        remove: folders to remove (stage collect).
     """
     spec, training = experiment.spec, launch.stage is Stage.TRAIN
     folder = output(experiment, launch.trial) if training else results(experiment)
@@ -69,4 +76,5 @@ def order(
         attempt=launch.number,
         prepared=preparation.key if preparation else None,
         parameters=dict(trial.parameters) if trial else dict(spec.training),
+        remove=remove,
     )

@@ -56,7 +56,6 @@ class Runner:
         self._results = self._workspace / jobs.results(experiment)
         self._ended: dict[Path, Attempt] = {}
         self._children: list[subprocess.Popen[bytes]] = []
-        self._stopped: set[Path] = set()
         self._devices: dict[Path, str] = {}
 
     async def list(self) -> Sequence[Attempt]:
@@ -92,13 +91,12 @@ class Runner:
     async def stop(self, attempt: Attempt) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
         folder = self._folder(attempt.stage, attempt.trial, attempt.number)
-        if folder in self._stopped or not (folder / "pid").exists():
+        if (folder / "halted").exists() or not (folder / "pid").exists():
             return
-        self._stopped.add(folder)
-        (folder / "halted").touch()
         with _locked(folder) as lock:
             if lock is None:  # it lives, so its pid is its own
                 os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
+                (folder / "halted").touch()
 
     async def release(self, attempt: Attempt) -> None:
         """Stop listing an attempt that has ended."""

@@ -6,7 +6,6 @@ changed, and once more after a pass that did something.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,9 +33,6 @@ from distillery_operator.trials import (
     State,
     Trial,
 )
-
-log = logging.getLogger(__name__)
-
 
 class Runner(Protocol):
     """Starts, lists and stops attempts: batch/v1 Jobs on a cluster, subprocesses on one machine."""
@@ -144,30 +140,25 @@ async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:
 
 async def apply(experiment: Experiment, ports: Ports, seen: Observation, action: Action) -> None:
     """Carry out one action. Each is idempotent: a pass that was killed is repeated by the next."""
-    name, study, runner = experiment.metadata.name, ports.study, ports.runner
+    study, runner = ports.study, ports.runner
     match action:
-        case Launch(stage, number, attempt):
+        case Launch(stage, number):
             trial = seen.trials[number] if stage is Stage.TRAIN else None
-            log.info("%s: start %s of trial %d, attempt %d", name, stage, number, attempt)
             order = jobs.order(experiment, action, trial, seen.preparation)
             await runner.start(action, order)
-        case Halt(halted, reason):
-            log.info("%s: stop trial %d: %s", name, halted.trial, reason)
+        case Halt(halted):
             await runner.stop(halted)
         case Keep(preparation):
-            log.info("%s: data and teacher are prepared as %s", name, preparation.key[:12])
             await study.keep(preparation)
         case Record(number, point):
             await study.record(number, point)
-        case Tell(number, state, reason, message):
-            log.info("%s: trial %d is %s: %s: %s", name, number, state, reason, message)
+        case Tell(number):
             await study.tell(experiment.spec, action, jobs.model(experiment, number), seen.now)
         case Ask(count):
             await study.ask(experiment.spec, count, seen.now)
         case Release(attempt):
             await runner.release(attempt)
         case Collect(numbers):
-            log.info("%s: remove the files of trials %s, off the front", name, numbers)
             await runner.collect(numbers)
             await study.collect(numbers)
 

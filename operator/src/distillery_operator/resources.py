@@ -6,46 +6,34 @@ camelCase. Rules that bind one field stand on the field; rules between fields st
 """
 
 from enum import StrEnum
-from math import isfinite
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
+from distillery_operator.values import (
+    ExperimentName,
+    Hyperparameter,
+    Hyperparameters,
+    Integer,
+    Metric,
+    Metrics,
+    Name,
+    Number,
+    ObjectiveMetric,
+    Text,
+    Value,
+)
 
 FRONT_LIMIT: Final = 200
-"""Points of the front that a status lists; etcd refuses objects above about 1.5 MB."""
+FRONT_BYTES: Final = 160_000
+"""Points of the front that a status lists, and their size as JSON: with hundreds of writers, a
+status of more than 256 KiB would be a burden to etcd, which refuses objects above 1.5 MB."""
 RECENT_LIMIT: Final = 20
 """Trials that a status lists as recent."""
-
-
-def _number(value: object) -> object:
-    """One sentence for what pydantic would say once per member of a union."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise PydanticCustomError("number", "must be a finite number")
-    return value
-
-
-def _scalar(value: object) -> object:
-    if isinstance(value, str) and len(value) <= 256:
-        return value
-    if isinstance(value, int | float) and isfinite(value):
-        return value
-    raise PydanticCustomError(
-        "scalar", "must be a number, true, false or a text of at most 256 characters"
-    )
-
-
-Number = Annotated[int | float, BeforeValidator(_number)]
-Value = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
-Name = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-]
-Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class Model(BaseModel):
@@ -63,35 +51,55 @@ class Model(BaseModel):
 class Objective(Model):
     """One axis of the Pareto front."""
 
-    metric: Text = Field(description="An evaluation metric, such as exact or parameter_count.")
-    direction: Direction = Field(description="Maximize or Minimize.")
+    metric: ObjectiveMetric = Field(
+        description="An evaluation metric; teacher.floor tells what each is."
+    )
+    direction: Direction = Field(description="Which way the metric improves.")
     threshold: Number | None = Field(
         None,
-        description="Least acceptable value, or greatest if minimised, of a trial on the front.",
+        description="Least acceptable value, or greatest if minimised, of a trial on the front,"
+        " in the metric's unit. Editable.",
     )
 
 
 class Constraint(Model):
     """A bound on a metric that is not optimised."""
 
-    metric: Text = Field(description="Any evaluation metric.")
-    minimum: Number | None = Field(None, description="The metric must be at least this.")
-    maximum: Number | None = Field(None, description="The metric must be at most this.")
+    metric: Metric = Field(description="An evaluation metric; teacher.floor tells what each is.")
+    minimum: Number | None = Field(
+        None, description="The metric must be at least this, in its unit."
+    )
+    maximum: Number | None = Field(
+        None, description="The metric must be at most this, in its unit."
+    )
 
 
 class Parameter(Model):
     """One dimension of the search space."""
 
-    name: Text = Field(description="A hyperparameter of the trainer.")
-    type: Kind = Field(description="Float, Int or Categorical.")
-    low: Number | None = Field(None, description="Lower bound, inclusive. Float and Int.")
-    high: Number | None = Field(None, description="Upper bound, inclusive. Float and Int.")
-    log: StrictBool = Field(False, description="Search on a logarithmic scale. Float and Int.")
-    step: Number | None = Field(
-        None, description="Distance between neighbouring values. Float and Int."
+    name: Hyperparameter = Field(
+        description="A hyperparameter of the trainer; training tells what each is."
+    )
+    type: Kind = Field(
+        description="Float and Int are searched between low and high, Categorical among choices."
+    )
+    low: Number | None = Field(
+        None, description="Lower bound, inclusive. Required for Float and Int."
+    )
+    high: Number | None = Field(
+        None, description="Upper bound, inclusive. Required for Float and Int."
+    )
+    log: StrictBool = Field(
+        False, description="Search on a logarithmic scale; low must be above 0. Float and Int only."
+    )
+    step: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="Distance between neighbouring values. Float and Int without log only."
     )
     choices: list[Value] | None = Field(
-        None, max_length=100, description="The values. Categorical."
+        None,
+        max_length=100,
+        description="The values, each a number, true, false or a text of at most 256 characters."
+        " Required for Categorical.",
     )
 
 
@@ -99,7 +107,7 @@ class Baseline(Model):
     """A trial with known hyperparameters. Baselines run first and are drawn in every picture."""
 
     name: Name = Field(description="Its name in status and report.")
-    parameters: dict[str, Value] = Field(
+    parameters: Hyperparameters = Field(
         default_factory=dict,
         description="Hyperparameters; what is missing is as in training, then at its default.",
     )
@@ -116,10 +124,12 @@ class Sampler(Model):
     """The search strategy."""
 
     type: SamplerType = Field(
-        SamplerType.TPE, description="TPE (with constraints and constant liar) or Random."
+        SamplerType.TPE,
+        description="TPE models the results, constraints and running trials included. Random does"
+        " not look at them.",
     )
-    seed: StrictInt = Field(42, ge=0, le=2**31 - 1, description="Seed of all suggestions.")
-    startup_trials: StrictInt = Field(
+    seed: Integer = Field(42, ge=0, le=2**31 - 1, description="Seed of all suggestions.")
+    startup_trials: Integer = Field(
         10, ge=1, le=1000, description="Random trials before TPE models the results."
     )
 
@@ -129,28 +139,36 @@ class Data(Model):
 
     name: Text | None = Field(
         None,
-        description="A data set of the hub with splits train and validation, such as squad_v2.",
+        description="A data set of the hub with splits train and validation, such as squad_v2."
+        " Or give train and validation.",
     )
-    train: Text | None = Field(None, description="JSON file in the official format.")
-    validation: Text | None = Field(None, description="JSON file in the official format.")
+    train: Text | None = Field(
+        None, description="JSON file to train on, in the official format. With validation."
+    )
+    validation: Text | None = Field(
+        None, description="JSON file to measure on, in the official format. With train."
+    )
     unanswerable: StrictBool = Field(
         True, description="Whether some questions have no answer, as in SQuAD 2.0."
     )
-    max_length: StrictInt = Field(384, ge=16, le=8192, description="Tokens in a window.")
-    stride: StrictInt = Field(
+    max_length: Integer = Field(
+        384, ge=16, le=8192, description="Tokens in a window of question and context."
+    )
+    stride: Integer = Field(
         128, ge=0, le=8192, description="Tokens that neighbouring windows share."
     )
-    max_query_length: StrictInt = Field(
+    max_query_length: Integer = Field(
         64, ge=1, le=8192, description="Tokens of a question that are read."
     )
-    max_answer_length: StrictInt = Field(
+    max_answer_length: Integer = Field(
         30, ge=1, le=8192, description="Tokens of the longest answer."
     )
-    n_best: StrictInt = Field(
+    n_best: Integer = Field(
         20, ge=1, le=1000, description="Start and end candidates that are combined."
     )
     null_threshold: Number = Field(
-        0.0, description="Margin by which no answer must win against the best answer."
+        0.0,
+        description="Margin, in logits, by which no answer must win against the best answer.",
     )
 
 
@@ -159,7 +177,7 @@ class Teacher(Model):
 
     model: Text = Field(description="A model folder in the workspace, or a name on the hub.")
     revision: Text | None = Field(None, description="Revision on the hub.")
-    floor: dict[str, Number] = Field(
+    floor: Metrics = Field(
         default_factory=dict,
         description="Least metrics of the teacher on the validation set, or nothing starts.",
     )
@@ -185,19 +203,23 @@ class Spec(Model):
     """What is wanted."""
 
     objectives: list[Objective] = Field(
-        min_length=1, max_length=8, description="What to trade off. Immutable."
+        min_length=1,
+        max_length=8,
+        description="What to trade off. Immutable, but for the thresholds.",
     )
     constraints: list[Constraint] = Field(
         default_factory=list,
         max_length=32,
         description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact must reach 10"
-        " where some questions have no answer, which keeps collapsed models off the front.",
+        " percent where some questions have no answer, which keeps collapsed models off the front.",
     )
     parameters: list[Parameter] = Field(
         min_length=1, max_length=64, description="The search space. Immutable."
     )
-    training: dict[str, Value] = Field(
-        default_factory=dict, description="Hyperparameters that are fixed for all trials."
+    training: Hyperparameters = Field(
+        default_factory=dict,
+        description="Hyperparameters that are fixed for all trials, except where a baseline has"
+        " its own.",
     )
     baselines: list[Baseline] = Field(
         default_factory=list, max_length=32, description="Known trials, run first."
@@ -206,31 +228,32 @@ class Spec(Model):
     data: Data = Field(description="The questions.")
     teacher: Teacher = Field(description="Who teaches.")
     student: Student = Field(default_factory=Student, description="Who learns.")
-    max_trials: StrictInt = Field(
+    max_trials: Integer = Field(
         50, ge=1, le=100_000, description="Trials in all, baselines included."
     )
-    parallelism: StrictInt = Field(
+    parallelism: Integer = Field(
         1, ge=1, le=10_000, description="Trials that run at the same time."
     )
-    max_failed_trials: StrictInt = Field(
+    max_failed_trials: Integer = Field(
         5,
         ge=0,
         le=100_000,
         description="Failed trials (not infeasible ones) beyond which the experiment ends.",
     )
-    max_interruptions: StrictInt = Field(
+    max_interruptions: Integer = Field(
         20, ge=0, le=10_000, description="Interruptions of one trial that are resumed."
     )
-    max_crashes: StrictInt = Field(
+    max_crashes: Integer = Field(
         1, ge=0, le=100, description="Crashes of one trial after which it is tried again."
     )
-    max_duration_seconds: StrictInt | None = Field(
-        None, ge=1, description="Wall time since the experiment began after which no trial starts."
+    max_duration_seconds: Integer | None = Field(
+        None, ge=1, description="Seconds since the experiment began after which no trial starts."
     )
-    trial_timeout_seconds: StrictInt | None = Field(
+    trial_timeout_seconds: Integer | None = Field(
         None,
         ge=1,
-        description="Run time of a trial, all attempts together, beyond which it is infeasible.",
+        description="Seconds of run time of a trial, all attempts together, beyond which it is"
+        " infeasible.",
     )
     checkpoint_retention: CheckpointRetention = Field(
         CheckpointRetention.FRONT,
@@ -240,7 +263,9 @@ class Spec(Model):
         False, description="Start nothing, and end running trials at their next checkpoint."
     )
     template: dict[str, JsonValue] = Field(
-        default_factory=dict, description="PodTemplateSpec of the trials; used on a cluster only."
+        default_factory=dict,
+        description="PodTemplateSpec of the trials, whose container is called trainer: resources,"
+        " volumes, nodeSelector and so on. Used on a cluster only.",
     )
 
 
@@ -249,10 +274,9 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: Annotated[
-        str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    ]
+    name: ExperimentName
     namespace: str = "default"
+    uid: str = ""
     generation: int = 1
 
 
@@ -285,6 +309,9 @@ def constraints(spec: Spec) -> list[Constraint]:
 class ConditionType(StrEnum):
     """What a status says of an experiment."""
 
+    ACCEPTED = "Accepted"  # the spec keeps every rule (on a cluster)
+    TEMPLATE_VALID = "TemplateValid"  # the API server takes the trials' Jobs (on a cluster)
+    STORAGE_REACHABLE = "StorageReachable"  # the study's database answers (on a cluster)
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
     PROGRESSING = "Progressing"  # trials run or will
     SUCCEEDED = "Succeeded"  # ended with at least one point on the front; False once it cannot
@@ -305,11 +332,14 @@ class Condition(Model):
 class TrialCounts(Model):
     """Trials by state; ``total`` is their sum."""
 
-    total: int = 0
-    running: int = 0
-    completed: int = 0
-    infeasible: int = 0
-    failed: int = 0
+    total: int = Field(0, description="All suggestions so far.")
+    pending: int = Field(0, description="Suggested, but no process runs.")
+    running: int = Field(0, description="A process trains.")
+    completed: int = Field(0, description="Measured, and all thresholds and constraints hold.")
+    infeasible: int = Field(
+        0, description="Measured but not acceptable, or ended by the suggestion."
+    )
+    failed: int = Field(0, description="Ended by something that says nothing of the suggestion.")
 
 
 class FrontPoint(Model):
@@ -356,19 +386,35 @@ class RecentTrial(Model):
 class Status(Model):
     """What Distillery found, bounded in size whatever the number of trials."""
 
-    observed_generation: int
-    conditions: list[Condition]
-    start_time: str | None = None
-    completion_time: str | None = None
-    trials: TrialCounts = TrialCounts()
-    active: int = 0
-    teacher: dict[str, int | float] = Field(default_factory=dict)
-    front: list[FrontPoint] = Field(default_factory=list)
-    front_size: int = 0
-    front_truncated: bool = False
-    best: list[Best] = Field(default_factory=list)
+    observed_generation: int = Field(description="The generation that this status speaks of.")
+    state: str = Field("", description="In one word, for people; programs read the conditions.")
+    progress: str = Field("", description="Ended trials of maxTrials, such as 12/50.")
+    conditions: list[Condition] = Field(description="What is true of the experiment, and why.")
+    start_time: str | None = Field(None, description="When the study began.")
+    completion_time: str | None = Field(None, description="When the last trial ended.")
+    trials: TrialCounts = Field(default_factory=TrialCounts, description="Trials by state.")
+    active: int = Field(0, description="Attempts that run or wait for a machine.")
+    selector: str = Field("", description="Label selector of the trials' pods.")
+    teacher: dict[str, int | float] = Field(
+        default_factory=dict, description="Metrics of the teacher on the validation set."
+    )
+    front: list[FrontPoint] = Field(
+        default_factory=list,
+        description="Feasible trials that no other beats, by the first objective; capped.",
+    )
+    front_size: int = Field(0, description="Points of the whole front.")
+    front_truncated: bool = Field(False, description="Whether front lists only a part of it.")
+    best: list[Best] = Field(default_factory=list, description="Best feasible trials.")
     knee: int | None = Field(None, description="Trial at the bend of the front.")
-    hypervolume: float | None = None
-    baselines: list[BaselineValues] = Field(default_factory=list)
-    recent_trials: list[RecentTrial] = Field(default_factory=list)
+    hypervolume: float | None = Field(
+        None, description="Volume between front and reference, in the objectives' units."
+    )
+    baselines: list[BaselineValues] = Field(
+        default_factory=list, description="How the baselines did."
+    )
+    recent_trials: list[RecentTrial] = Field(
+        default_factory=list, description="Trials that run, then those that ended last; capped."
+    )
+    results: str = Field("", description="Folder of the results, relative to the workspace.")
     compute_seconds: float = Field(0.0, description="Run time of all attempts of all trials.")
+    gpu_hours: float = Field(0.0, description="Hours of GPUs that the trials had; 0 without GPUs.")

@@ -1,13 +1,14 @@
 """PURE: an experiment's status, derived anew from one observation at the end of each pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
 from distillery_contract.request import Stage
-from distillery_operator import decide, judge, pareto, resources
+from distillery_operator import decide, jobs, judge, manifests, pareto, resources
 from distillery_operator.resources import (
     Condition,
     ConditionType,
@@ -16,38 +17,76 @@ from distillery_operator.resources import (
     Spec,
     Status,
 )
-from distillery_operator.trials import Observation, State, Trial
+from distillery_operator.trials import STUCK, Attempt, Observation, Phase, State, Trial
 
 Truth = Literal["True", "False", "Unknown"]
 
-NO_FEASIBLE_AFTER = 10
+MESSAGE_LIMIT: Final = 4096
+"""Characters of a condition's message; Kubernetes allows 32,768."""
+
+OBSTACLES: Final = (
+    ConditionType.ACCEPTED,
+    ConditionType.STORAGE_REACHABLE,
+    ConditionType.TEMPLATE_VALID,
+)
+"""Conditions without which nothing starts."""
+
+NO_FEASIBLE_AFTER: Final = 10
 """Ended trials without a feasible one after which a person should look, before a day is lost."""
 
 
-def derive(experiment: Experiment, seen: Observation, before: Status | None) -> Status:
+@dataclass(frozen=True)
+class Finding:
+    """A condition, said by whoever knows: is it true, one word why, and a sentence."""
+
+    type: ConditionType
+    status: Truth
+    reason: str
+    message: str
+
+
+def derive(
+    experiment: Experiment,
+    seen: Observation,
+    before: Status | None,
+    findings: Iterable[Finding] = (),
+) -> Status:
     """Return the status of an experiment.
 
     Args:
         experiment: what is wanted.
         seen: what there is.
         before: the status written last, whose transition times stand where nothing changed.
+        findings: conditions that the operator found out besides.
     """
     spec, ended = experiment.spec, [t for t in seen.trials if t.state is not State.RUNNING]
     points = pareto.front(spec, seen.trials)
     knee = pareto.knee(spec, points)
     end = decide.done(spec, seen)
     finished = max((t.ended or 0.0 for t in ended), default=seen.now)
+    counts = _counts(spec, seen)
+    found = [
+        *findings,
+        _prepared(spec, seen),
+        _progressing(spec, seen),
+        _succeeded(spec, seen, points),
+        _degraded(spec, seen),
+    ]
+    shown = _spread([_point(spec, trial) for trial in points])
     return Status(
         observed_generation=experiment.metadata.generation,
-        conditions=_conditions(experiment, seen, points, before),
+        state=_word(found),
+        progress=f"{len(ended)}/{spec.max_trials}",
+        conditions=_conditions(experiment.metadata.generation, found, before, seen.now),
         start_time=timestamp(seen.started),
         completion_time=timestamp(finished) if end else None,
-        trials=_counts(spec, seen),
+        trials=counts,
         active=sum(attempt.live for attempt in seen.attempts),
         teacher=_plain(seen.preparation.teacher) if seen.preparation else {},
-        front=[_point(spec, trial) for trial in points[: resources.FRONT_LIMIT]],
+        selector=f"{manifests.EXPERIMENT}={experiment.metadata.name}",
+        front=shown,
         front_size=len(points),
-        front_truncated=len(points) > resources.FRONT_LIMIT,
+        front_truncated=len(points) > len(shown),
         best=_best(spec, seen.trials),
         knee=knee.number if knee else None,
         hypervolume=pareto.hypervolume(spec, seen.trials) if points else None,
@@ -59,7 +98,38 @@ def derive(experiment: Experiment, seen: Observation, before: Status | None) -> 
             if t.baseline
         ],
         recent_trials=_recent(spec, seen),
+        results=jobs.results(experiment),
         compute_seconds=round(sum(trial.seconds for trial in ended), 1),
+        gpu_hours=round(_occupied(seen) * manifests.gpus(experiment) / 3600, 3),
+    )
+
+
+def obstructed(
+    generation: int, max_trials: int | None, before: Status | None, finding: Finding, now: float
+) -> Status:
+    """Return the status of an experiment of which only an obstacle is known; the rest stands.
+
+    Args:
+        generation: of the experiment.
+        max_trials: of a sound spec; None of a broken one.
+        before: the status written last.
+        finding: the obstacle.
+        now: seconds since the epoch.
+    """
+    known = before or Status(observed_generation=generation, conditions=[])
+    kept = [
+        Finding(c.type, c.status, c.reason, c.message)
+        for c in known.conditions
+        if c.type is not finding.type
+    ]
+    found = [finding, *kept]
+    return known.model_copy(
+        update={
+            "observed_generation": generation,
+            "state": _word([finding]),
+            "progress": known.progress or (f"0/{max_trials}" if max_trials else ""),
+            "conditions": _conditions(generation, found, known, now),
+        }
     )
 
 
@@ -77,9 +147,12 @@ def timestamp(seconds: float) -> str:
 
 def _counts(spec: Spec, seen: Observation) -> resources.TrialCounts:
     states = [state(spec, trial) for trial in seen.trials]
+    running = {a.trial for a in seen.attempts if _trains(a) and a.phase is Phase.RUNNING}
+    open_trials = {t.number for t in seen.trials if t.state is State.RUNNING}
     return resources.TrialCounts(
         total=len(states),
-        running=states.count(State.RUNNING),
+        pending=len(open_trials - running),
+        running=len(open_trials & running),
         completed=states.count(State.COMPLETED),
         infeasible=states.count(State.INFEASIBLE),
         failed=states.count(State.FAILED),
@@ -87,14 +160,39 @@ def _counts(spec: Spec, seen: Observation) -> resources.TrialCounts:
 
 
 def _values(spec: Spec, trial: Trial) -> dict[str, float]:
+    return _objectives(spec, trial.metrics)
+
+
+def _objectives(spec: Spec, found: Mapping[str, float]) -> dict[str, float]:
     names = {objective.metric for objective in spec.objectives}
-    return _plain({name: value for name, value in trial.metrics.items() if name in names})
+    return _plain({name: value for name, value in found.items() if name in names})
 
 
 def _plain(values: Mapping[str, float]) -> dict[str, float]:
     """Return metrics with counts as integers, the way a person writes them."""
     counts = {n for n in values if metrics.EVALUATIONS[n].unit == "parameters"}
     return {n: int(v) if n in counts else v for n, v in values.items()}
+
+
+def _trains(attempt: Attempt) -> bool:
+    return attempt.stage is Stage.TRAIN
+
+
+def _occupied(seen: Observation) -> float:
+    """Return the seconds that trials and preparations have run, those that still run included."""
+    told = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
+    others = [a for a in seen.attempts if not (_trains(a) and a.trial in told)]
+    running = (seen.now - a.started for a in others if a.live and a.started is not None)
+    return sum(t.seconds for t in seen.trials) + sum(a.seconds for a in others) + sum(running)
+
+
+def _spread(points: list[resources.FrontPoint]) -> list[resources.FrontPoint]:
+    """Return as many points as a status may hold, evenly spread over the front, ends included."""
+    largest = max((len(point.model_dump_json()) for point in points), default=1)
+    room = max(2, min(resources.FRONT_LIMIT, resources.FRONT_BYTES // largest))
+    if len(points) <= room:
+        return points
+    return [points[round(i * (len(points) - 1) / (room - 1))] for i in range(room)]
 
 
 def _point(spec: Spec, trial: Trial) -> resources.FrontPoint:
@@ -121,117 +219,140 @@ def _best_at(objective: Objective, candidates: Sequence[Trial]) -> resources.Bes
 
 
 def _recent(spec: Spec, seen: Observation) -> list[resources.RecentTrial]:
-    """Return running trials, then those that ended last; at most ``RECENT_LIMIT``."""
-    progress = {
-        trial: report.progress
-        for (stage, trial, _), report in sorted(seen.reports.items())
-        if stage is Stage.TRAIN
-    }
+    """Return trials that have not ended, then those that ended last; at most ``RECENT_LIMIT``."""
+    live = {a.trial: a for a in seen.attempts if _trains(a) and a.live}
     newest = sorted(seen.trials, key=lambda t: (t.state is not State.RUNNING, -(t.ended or 0.0)))
-    found = []
-    for trial in newest[: resources.RECENT_LIMIT]:
-        verdict = judge.verdict(spec, trial)
-        running = trial.state is State.RUNNING
-        found.append(
-            resources.RecentTrial(
-                trial=trial.number,
-                state=state(spec, trial),
-                reason=verdict.reason,
-                message=verdict.message[:512],
-                values=_values(spec, trial),
-                progress=progress.get(trial.number) if running else None,
-            )
-        )
-    return found
+    return [
+        _unfinished(spec, seen, trial, live.get(trial.number))
+        if trial.state is State.RUNNING
+        else _finished(spec, trial)
+        for trial in newest[: resources.RECENT_LIMIT]
+    ]
+
+
+def _finished(spec: Spec, trial: Trial) -> resources.RecentTrial:
+    verdict = judge.verdict(spec, trial)
+    return resources.RecentTrial(
+        trial=trial.number,
+        state=state(spec, trial),
+        reason=verdict.reason,
+        message=verdict.message[:512],
+        values=_values(spec, trial),
+    )
+
+
+def _unfinished(
+    spec: Spec, seen: Observation, trial: Trial, attempt: Attempt | None
+) -> resources.RecentTrial:
+    runs = attempt is not None and attempt.phase is Phase.RUNNING
+    report = attempt and seen.reports.get((attempt.stage, attempt.trial, attempt.number))
+    said = attempt.message if attempt else "no process works on it yet"
+    return resources.RecentTrial(
+        trial=trial.number,
+        state=str(State.RUNNING if runs else Phase.PENDING),
+        reason=(attempt.reason if attempt else "") or str(State.RUNNING if runs else Phase.PENDING),
+        message=(said or f"attempt {attempt.number if attempt else 1} runs")[:512],
+        values=_objectives(spec, report.metrics) if report else {},
+        progress=report.progress if report else None,
+    )
 
 
 def _conditions(
-    experiment: Experiment, seen: Observation, points: Sequence[Trial], before: Status | None
+    generation: int, findings: Iterable[Finding], before: Status | None, now: float
 ) -> list[Condition]:
-    said = [
-        (ConditionType.PREPARED, *_prepared(experiment.spec, seen)),
-        (ConditionType.PROGRESSING, *_progressing(experiment.spec, seen)),
-        (ConditionType.SUCCEEDED, *_succeeded(experiment.spec, seen, points)),
-        (ConditionType.DEGRADED, *_degraded(experiment.spec, seen)),
-    ]
     earlier = {c.type: c for c in before.conditions} if before else {}
     found = []
-    for kind, truth, reason, message in said:
-        same = kind in earlier and earlier[kind].status == truth
-        since = earlier[kind].last_transition_time if same else timestamp(seen.now)
+    for said in findings:
+        same = said.type in earlier and earlier[said.type].status == said.status
+        since = earlier[said.type].last_transition_time if same else timestamp(now)
         found.append(
             Condition(
-                type=kind,
-                status=truth,
-                reason=reason,
-                message=message[:1024],
+                type=said.type,
+                status=said.status,
+                reason=said.reason,
+                message=said.message[:MESSAGE_LIMIT],
                 last_transition_time=since,
-                observed_generation=experiment.metadata.generation,
+                observed_generation=generation,
             )
         )
     return found
 
 
-def _prepared(spec: Spec, seen: Observation) -> tuple[Truth, str, str]:
+def _word(findings: Iterable[Finding]) -> str:
+    """Return the state of an experiment in one word."""
+    said = {finding.type: finding for finding in findings}
+    for kind in OBSTACLES:
+        if kind in said and said[kind].status == "False":
+            return said[kind].reason
+    if said[ConditionType.SUCCEEDED].status != "Unknown":
+        return "Succeeded" if said[ConditionType.SUCCEEDED].status == "True" else "Failed"
+    if said[ConditionType.PREPARED].status != "True":
+        return "Preparing" if said[ConditionType.PROGRESSING].status == "True" else "Suspended"
+    return said[ConditionType.PROGRESSING].reason
+
+
+def _prepared(spec: Spec, seen: Observation) -> Finding:
+    kind = ConditionType.PREPARED
     if seen.preparation:
-        floor = ", ".join(
-            f"{k} {v:.2f}" for k, v in seen.preparation.teacher.items() if k in metrics.COLLAPSE
-        )
-        return (
-            "True",
-            "Prepared",
-            f"data and teacher are checked and cached; the teacher has {floor}",
-        )
+        teacher = seen.preparation.teacher
+        floor = ", ".join(f"{k} {v:.2f}" for k, v in teacher.items() if k in metrics.COLLAPSE)
+        message = f"data and teacher are checked and cached; the teacher has {floor}"
+        return Finding(kind, "True", "Prepared", message)
     end = decide.closing(spec, seen)
     if end and end.reason == decide.PREPARATION_FAILED:
-        return "False", end.reason, end.message
-    return "Unknown", "Preparing", "data and teacher are being read and checked"
+        return Finding(kind, "False", end.reason, end.message)
+    message = "data and teacher are being read and checked"
+    return Finding(kind, "Unknown", "Preparing", message)
 
 
-def _progressing(spec: Spec, seen: Observation) -> tuple[Truth, str, str]:
-    live = sum(attempt.live for attempt in seen.attempts)
-    end = decide.done(spec, seen)
-    if end:
-        return "False", end.reason, end.message
+def _progressing(spec: Spec, seen: Observation) -> Finding:
+    kind = ConditionType.PROGRESSING
+    live = [attempt for attempt in seen.attempts if attempt.live]
+    if end := decide.done(spec, seen):
+        return Finding(kind, "False", end.reason, end.message)
     if spec.suspend:
-        return (
-            "False",
-            decide.SUSPENDED,
-            f"nothing starts; {live} trials still run to their next checkpoint",
-        )
+        message = f"nothing starts; {len(live)} processes still run to their next checkpoint"
+        return Finding(kind, "False", decide.SUSPENDED, message)
     asked = f"{len(seen.trials)} of {spec.max_trials} trials are suggested"
-    return "True", "Running", f"{asked}, {live} processes run"
+    if seen.obstacle:
+        return Finding(kind, "False", decide.OBSTRUCTED, f"nothing starts: {seen.obstacle}")
+    waiting = [attempt for attempt in live if attempt.phase is Phase.PENDING]
+    message = f"{asked}, {len(live) - len(waiting)} processes run"
+    if waiting:
+        message += f", {len(waiting)} wait: {waiting[0].message}"
+    return Finding(kind, "True", "Running", message)
 
 
-def _succeeded(spec: Spec, seen: Observation, points: Sequence[Trial]) -> tuple[Truth, str, str]:
+def _succeeded(spec: Spec, seen: Observation, points: Sequence[Trial]) -> Finding:
+    kind = ConditionType.SUCCEEDED
     end = decide.done(spec, seen)
     if end is None:
-        return "Unknown", "Running", f"the front has {len(points)} points so far"
+        message = f"the front has {len(points)} points so far"
+        return Finding(kind, "Unknown", "Running", message)
     if not points:
-        return (
-            "False",
-            "NoFeasibleTrial",
-            f"no trial satisfies all thresholds and constraints; {end.message}",
-        )
-    return "True", end.reason, f"the front has {len(points)} points; {end.message}"
+        message = f"no trial satisfies all thresholds and constraints; {end.message}"
+        return Finding(kind, "False", "NoFeasibleTrial", message)
+    return Finding(kind, "True", end.reason, f"the front has {len(points)} points; {end.message}")
 
 
-def _degraded(spec: Spec, seen: Observation) -> tuple[Truth, str, str]:
+def _degraded(spec: Spec, seen: Observation) -> Finding:
+    kind = ConditionType.DEGRADED
     ended = [trial for trial in seen.trials if trial.state is not State.RUNNING]
     verdicts = [judge.verdict(spec, trial) for trial in ended]
     end = decide.closing(spec, seen)
     if end and end.reason in (decide.PREPARATION_FAILED, decide.TOO_MANY_FAILURES):
-        return "True", end.reason, end.message
+        return Finding(kind, "True", end.reason, end.message)
+    for attempt in seen.attempts:
+        if attempt.live and attempt.reason in STUCK:
+            message = f"{attempt.message}; mend spec.template, and what waits starts anew"
+            return Finding(kind, "True", attempt.reason, message)
     if len(ended) >= NO_FEASIBLE_AFTER and not any(v.feasible for v in verdicts):
-        common = max({v.reason for v in verdicts}, key=[v.reason for v in verdicts].count)
-        return (
-            "True",
-            "NoFeasibleTrial",
+        reasons = [v.reason for v in verdicts]
+        message = (
             f"none of {len(ended)} trials satisfies all thresholds and constraints;"
-            f" most often: {common}",
+            f" most often: {max(set(reasons), key=reasons.count)}"
         )
-    return (
-        "False",
-        "AsExpected",
-        f"{sum(v.feasible for v in verdicts)} of {len(ended)} ended trials are feasible",
-    )
+        return Finding(kind, "True", "NoFeasibleTrial", message)
+    feasible = sum(v.feasible for v in verdicts)
+    message = f"{feasible} of {len(ended)} ended trials are feasible"
+    return Finding(kind, "False", "AsExpected", message)

@@ -173,7 +173,7 @@ def _picture(experiment: Experiment, seen: Observation, found: Status) -> Group:
 
 def _counts(found: Status) -> str:
     t = found.trials
-    ended = t.total - t.running
+    ended = t.total - t.running - t.pending
     return (
         f"{ended} trials ended ({t.completed} feasible, {t.infeasible} infeasible,"
         f" {t.failed} failed), {t.running} running, front {found.front_size}"

@@ -7,6 +7,7 @@ Gathered by :mod:`distillery_operator.reconcile` from its ports, read by ``decid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from distillery_contract.parameters import Value
 from distillery_contract.request import Stage
@@ -77,6 +78,10 @@ class Phase(StrEnum):
     PENDING = "Pending"  # accepted, waits for a machine
     RUNNING = "Running"
     ENDED = "Ended"
+
+
+STUCK: Final = ("ImagePullFailed", "PodConfigInvalid")
+"""Reasons of a waiting attempt that only a person can end."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,249 @@
+"""PURE: a Job and its pod as an attempt: where it stands and, once ended, why.
+
+The Job says whether an attempt has ended, for only then no pod of it can live any more. Why it
+ended is taken from the pod while there is one, and otherwise from the Job's own condition.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from distillery_contract import wire
+from distillery_contract.request import Stage
+from distillery_contract.wire import Exit
+from distillery_operator import manifests
+from distillery_operator.trials import STUCK, Attempt, Phase
+
+Object = Mapping[str, Any]
+
+UNSCHEDULABLE: Final = "Unschedulable"
+IMAGE_PULL_FAILED, POD_CONFIG_INVALID = STUCK
+QUEUED: Final = "Queued"
+NO_POD: Final = "NoPod"
+STARTING: Final = "Starting"
+OOM_KILLED: Final = "OOMKilled"
+EVICTED: Final = "Evicted"
+NODE_LOST: Final = "NodeLost"
+PREEMPTED: Final = "Preempted"
+DELETED: Final = "Deleted"
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+CRASHED: Final = "Crashed"
+
+IMAGE_REASONS: Final = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+)
+CONFIG_REASONS: Final = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+
+DISRUPTIONS: Final = {
+    "PreemptionByScheduler": PREEMPTED,
+    "EvictionByEvictionAPI": EVICTED,
+    "TerminationByKubelet": EVICTED,
+    "DeletionByTaintManager": NODE_LOST,
+    "DeletionByPodGC": NODE_LOST,
+}
+"""Reasons of the condition DisruptionTarget, in one word each."""
+
+KUBELET_DISRUPTIONS: Final = ("Evicted", "NodeLost", "Shutdown", "NodeShutdown", "Preempting")
+"""Reasons of a failed pod that the kubelet or the node's controller gives."""
+
+EXIT_CODE: Final = re.compile(r"failed with exit code (\d+)")
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What pod or Job say of an end."""
+
+    code: int | None
+    reason: str = ""
+    message: str = ""
+    disrupted: bool = False
+
+
+def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
+    """Return the attempt that a Job is.
+
+    Args:
+        job: as the API server has it.
+        pods: of this Job; none where they are gone, or not made yet.
+        digest: of today's pod template.
+    """
+    pod = max(pods, key=lambda p: str(p["metadata"]["creationTimestamp"]), default=None)
+    annotations = job["metadata"].get("annotations") or {}
+    found = replace(_named(job), halted=manifests.HALTED in annotations)
+    ending = finished(job)
+    if ending is None or (pod is not None and not _terminal(pod)):
+        outdated = annotations.get(manifests.TEMPLATE) != digest
+        return _live(found, job, pod, outdated)
+    return _ended(found, job, ending, pod)
+
+
+def orphan(pod: Object) -> Attempt | None:
+    """Return the attempt that a pod without a Job still is; None once its processes have ended."""
+    if _terminal(pod):
+        return None
+    message = "its Job was deleted; the pod still ends"
+    found = replace(_named(pod), reason=DELETED, message=message, halted=True)
+    return replace(found, phase=Phase.RUNNING, pod=pod["metadata"]["name"], started=_started(pod))
+
+
+def _named(labelled: Object) -> Attempt:
+    labels = labelled["metadata"]["labels"]
+    return Attempt(
+        stage=Stage(labels[manifests.STAGE]),
+        trial=int(labels[manifests.TRIAL]),
+        number=int(labels[manifests.ATTEMPT]),
+        phase=Phase.PENDING,
+    )
+
+
+def _live(found: Attempt, job: Object, pod: Object | None, outdated: bool) -> Attempt:
+    if job["spec"].get("suspend"):
+        message = "the Job is suspended: it waits in its queue for quota"
+        return replace(found, reason=QUEUED, message=message, outdated=outdated)
+    if pod is None:
+        name = job["metadata"]["name"]
+        message = f"the Job has no pod yet; `kubectl describe job {name}` says why"
+        return replace(found, reason=NO_POD, message=message, outdated=outdated)
+    found = replace(found, pod=pod["metadata"]["name"])
+    state = _container(pod).get("state") or {}
+    if "running" in state or "terminated" in state:
+        return replace(found, phase=Phase.RUNNING, started=_started(pod), metrics_url=_url(pod))
+    reason, message = _waiting(pod, state.get("waiting") or {})
+    return replace(found, reason=reason, message=message, outdated=outdated)
+
+
+def _waiting(pod: Object, waiting: Object) -> tuple[str, str]:
+    """Return why a pod does not run yet."""
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return UNSCHEDULABLE, f"no node takes the pod: {scheduled.get('message', '')}"
+    said, text = waiting.get("reason", ""), waiting.get("message", "")
+    if said in IMAGE_REASONS:
+        image = _container(pod).get("image", "")
+        return IMAGE_PULL_FAILED, f"the image {image} cannot be pulled: {said}: {text}"
+    if said in CONFIG_REASONS:
+        return POD_CONFIG_INVALID, f"the container cannot be made: {said}: {text}"
+    return STARTING, "the pod starts"
+
+
+def _ended(found: Attempt, job: Object, condition: Object, pod: Object | None) -> Attempt:
+    ending = _by_job(condition)
+    terminated: Object = {}
+    if pod is not None:
+        found = replace(found, pod=pod["metadata"]["name"])
+        terminated = _container(pod).get("state", {}).get("terminated") or {}
+        ending = _by_pod(pod, terminated, ending)
+    if found.halted and ending.code not in tuple(Exit):
+        ending = replace(ending, code=int(Exit.INTERRUPTED))
+    status = job.get("status", {})
+    return replace(
+        found,
+        phase=Phase.ENDED,
+        exit_code=ending.code,
+        disrupted=ending.disrupted,
+        reason=ending.reason,
+        message=ending.message,
+        started=_seconds(terminated.get("startedAt") or status.get("startTime")),
+        ended=_seconds(terminated.get("finishedAt") or condition.get("lastTransitionTime")),
+        termination_message=terminated.get("message"),
+    )
+
+
+def _by_job(condition: Object) -> _Ending:
+    """Return what a finished Job says by itself."""
+    if condition["type"] == "Complete":
+        return _Ending(int(Exit.OK))
+    message = condition.get("message", "")
+    if "DisruptionTarget" in message:
+        return _Ending(None, EVICTED, "the pod was evicted, preempted or lost its node", True)
+    if condition.get("reason") == DEADLINE_EXCEEDED:
+        return _Ending(int(Exit.INTERRUPTED), DEADLINE_EXCEEDED, "the Job's deadline was exceeded")
+    if code := EXIT_CODE.search(message):
+        return _Ending(int(code[1]))
+    return _Ending(None, DELETED, "the pod was deleted before it had ended", True)
+
+
+def _by_pod(pod: Object, terminated: Object, job: _Ending) -> _Ending:
+    """Return what a pod says of its end, which is more than its Job knows."""
+    if job.code == Exit.OK:
+        return job
+    disruption = _condition(pod, "DisruptionTarget")
+    if disruption.get("status") == "True":
+        reason = DISRUPTIONS.get(disruption.get("reason", ""), EVICTED)
+        return _Ending(None, reason, _sentence(disruption.get("message"), "disrupted"), True)
+    status = pod["status"]
+    if status.get("reason") in KUBELET_DISRUPTIONS:
+        reason = EVICTED if status["reason"] == "Evicted" else NODE_LOST
+        return _Ending(None, reason, _sentence(status.get("message"), status["reason"]), True)
+    if terminated.get("reason") == "ContainerStatusUnknown":
+        return _Ending(None, NODE_LOST, "the node lost the container", True)
+    if terminated.get("reason") == OOM_KILLED:
+        limit = "the container exceeded its memory limit (OOMKilled)"
+        advice = "raise resources.limits.memory in spec.template if many trials end so"
+        return _Ending(int(Exit.OUT_OF_MEMORY), OOM_KILLED, f"{limit}; {advice}")
+    if terminated:
+        code = int(terminated["exitCode"])
+        if code in tuple(Exit):
+            return replace(job, code=code)
+        said = terminated.get("reason", "")
+        text = f"the trainer ended with exit code {code}" + (
+            f" ({said})" if said not in ("", "Error") else ""
+        )
+        return _Ending(code, CRASHED, text)
+    for container in status.get("initContainerStatuses") or []:
+        stop = (container.get("state") or {}).get("terminated") or {}
+        if stop.get("exitCode"):
+            text = f"init container {container['name']} ended with exit code {stop['exitCode']}"
+            return _Ending(int(stop["exitCode"]), CRASHED, text)
+    return job
+
+
+def _sentence(message: str | None, otherwise: str) -> str:
+    return f"the pod was ended by the infrastructure: {message or otherwise}"
+
+
+def finished(job: Object) -> Object | None:
+    """Return the condition that says that a Job has ended and that none of its pods lives."""
+    for condition in job.get("status", {}).get("conditions") or []:
+        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
+            found: Object = condition
+            return found
+    return None
+
+
+def _terminal(pod: Object) -> bool:
+    return pod["status"].get("phase") in ("Succeeded", "Failed")
+
+
+def _container(pod: Object) -> Object:
+    statuses = pod["status"].get("containerStatuses") or []
+    return next((s for s in statuses if s["name"] == manifests.TRAINER), {})
+
+
+def _condition(pod: Object, kind: str) -> Object:
+    conditions = pod["status"].get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind), {})
+
+
+def _started(pod: Object) -> float | None:
+    state = _container(pod).get("state") or {}
+    return _seconds((state.get("running") or state.get("terminated") or {}).get("startedAt"))
+
+
+def _url(pod: Object) -> str | None:
+    address = pod["status"].get("podIP")
+    if not address:
+        return None
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{wire.DEFAULT_METRICS_PORT}/metrics"
+
+
+def _seconds(timestamp: str | None) -> float | None:
+    return datetime.fromisoformat(timestamp).timestamp() if timestamp else None

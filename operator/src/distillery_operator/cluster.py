@@ -1,0 +1,317 @@
+"""EDGE: the API server's calls, and attempts as batch/v1 Jobs. Only importer of kubernetes.
+
+Bodies are plain dicts: the client's typed models drop what they do not know, and a pod template is
+the user's. A Job is created once and never applied again, for queues such as Kueue own parts of it.
+"""
+
+import json
+import logging
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from distillery_contract.request import Request
+from distillery_operator import attempts, manifests
+from distillery_operator.actions import Launch
+from distillery_operator.errors import ApiUnavailable, Refused
+from distillery_operator.mirror import JOB_NAME, Key, Kind, Mirror
+from distillery_operator.resources import Experiment
+from distillery_operator.trials import Attempt
+
+log = logging.getLogger(__name__)
+
+MANAGER: Final = "distillery-operator"
+"""Field manager of statuses, and the component that events come from."""
+
+GROUP: Final = "/apis/distillery.dev/v1alpha1"
+PATHS: Final = {Kind.JOB: "/apis/batch/v1", Kind.POD: "/api/v1", Kind.EXPERIMENT: GROUP}
+PLURALS: Final = {
+    Kind.JOB: "jobs",
+    Kind.POD: "pods",
+    Kind.EXPERIMENT: "distillationexperiments",
+}
+SELECTOR: Final = f"{manifests.EXPERIMENT_UID},!{manifests.TOLD}"
+"""Jobs and pods of attempts that matter."""
+
+CHUNK: Final = 500
+"""Objects in one answer to a list."""
+
+TIMEOUT_SECONDS: Final = 30.0
+
+CONNECTIONS: Final = 40
+"""Connections to the API server at most: a client-side brake."""
+
+MERGE: Final = "application/merge-patch+json"
+APPLY: Final = "application/apply-patch+yaml"
+
+Observe = Callable[[str, str, int, float], None]
+"""Called after each request with verb, resource, HTTP status and seconds."""
+
+
+class Api:
+    """Requests to the API server."""
+
+    def __init__(self, observe: Observe) -> None:
+        self._observe = observe
+        self._client: client.ApiClient | None = None
+
+    async def open(self) -> None:
+        """Find the server: in-cluster service account, or kubeconfig."""
+        settings = client.Configuration()
+        await config.load_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        settings.connection_pool_maxsize = CONNECTIONS
+        settings.retries = False
+        self._client = client.ApiClient(settings)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client:
+            await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def create(self, kind: Kind, body: Mapping[str, Any], dry_run: bool = False) -> bool:
+        """Create an object; return False if one of its name exists."""
+        query = {"dryRun": "All"} if dry_run else {}
+        try:
+            path = _path(kind, body["metadata"]["namespace"])
+            await self._request("create", kind, path, query, body)
+        except Refused as refusal:
+            if refusal.reason == "AlreadyExists":
+                return False
+            raise
+        return True
+
+    async def dry_run(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        """Ask whether an object would be accepted.
+
+        Raises:
+            Refused: with the server's words.
+        """
+        await self.create(kind, body, dry_run=True)
+
+    async def patch(self, kind: Kind, key: Key, body: Mapping[str, Any]) -> None:
+        """Merge into an object; one that is gone needs nothing."""
+        path = f"{_path(kind, key.namespace)}/{key.name}"
+        await self._gone_is_fine("patch", kind, path, {}, body)
+
+    async def delete(self, kind: Kind, key: Key) -> None:
+        """Delete an object and, in the background, what it owns."""
+        path = f"{_path(kind, key.namespace)}/{key.name}"
+        await self._gone_is_fine("delete", kind, path, {"propagationPolicy": "Background"}, None)
+
+    async def apply_status(self, key: Key, status: Mapping[str, Any]) -> None:
+        """Write an experiment's status by server-side apply."""
+        body = {
+            "apiVersion": "distillery.dev/v1alpha1",
+            "kind": str(Kind.EXPERIMENT),
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "status": status,
+        }
+        path = f"{_path(Kind.EXPERIMENT, key.namespace)}/{key.name}/status"
+        query = {"fieldManager": MANAGER, "force": "true"}
+        await self._gone_is_fine("apply", Kind.EXPERIMENT, path, query, body)
+
+    async def event(self, body: Mapping[str, Any]) -> None:
+        """Create an event; the loss of one is only logged."""
+        path = f"/api/v1/namespaces/{body['metadata']['namespace']}/events"
+        try:
+            await self._call("create", "events", "POST", path, {}, body)
+        except (Refused, ApiUnavailable) as error:
+            log.warning("the event %s could not be written: %s", body["reason"], error)
+
+    async def found(
+        self, kind: Kind, namespace: str, selector: str
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield objects by label, of one namespace or all, in answers of bounded size."""
+        query = {"labelSelector": selector, "limit": str(CHUNK)}
+        while True:
+            answer = await self._request("list", kind, _path(kind, namespace), query)
+            for item in answer.get("items") or []:
+                yield item
+            if not (token := answer["metadata"].get("continue")):
+                return
+            query["continue"] = token
+
+    async def _gone_is_fine(
+        self,
+        verb: str,
+        kind: Kind,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+    ) -> None:
+        try:
+            await self._request(verb, kind, path, query, body)
+        except Refused as refusal:
+            if refusal.reason != "NotFound":
+                raise
+
+    async def _request(
+        self,
+        verb: str,
+        kind: Kind,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        methods = {"create": "POST", "delete": "DELETE", "list": "GET"}
+        return await self._call(verb, PLURALS[kind], methods.get(verb, "PATCH"), path, query, body)
+
+    async def _call(
+        self,
+        verb: str,
+        resource: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        assert self._client is not None
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if method == "PATCH":
+            headers["Content-Type"] = APPLY if verb == "apply" else MERGE
+        begun, code = time.monotonic(), 0
+        try:
+            request = await self._client.param_serialize(
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
+            code = response.status
+            text = await response.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"the API server does not answer: {error!r}") from error
+        finally:
+            self._observe(verb, resource, code, time.monotonic() - begun)
+        return _answer(code, text)
+
+
+class Runner:
+    """The attempts of one experiment, as Jobs."""
+
+    def __init__(
+        self, api: Api, mirror: Mirror, experiment: Experiment, defaults: manifests.Defaults
+    ) -> None:
+        """Look after the attempts of an experiment.
+
+        Args:
+            api: the API server.
+            mirror: what the watches have shown.
+            experiment: whose attempts; replaced when it is edited.
+            defaults: what the pod template need not say.
+        """
+        self.experiment = experiment
+        self._api = api
+        self._mirror = mirror
+        self._defaults = defaults
+        self._looked_for: set[str] = set()
+
+    async def list(self) -> Sequence[Attempt]:
+        """Return every attempt of the experiment, live or ended, that was not released."""
+        key, uid = self._key, self.experiment.metadata.uid
+        digest = manifests.digest(self.experiment, self._defaults)
+        jobs = {job["metadata"]["name"]: job for job in self._mirror.jobs(key, uid)}
+        pods: dict[str, Sequence[Mapping[str, Any]]] = defaultdict(tuple)
+        for pod in self._mirror.pods(key, uid):
+            name = pod["metadata"]["labels"].get(JOB_NAME, "")
+            pods[name] = (*pods[name], pod)
+        for name, job in jobs.items():
+            if not pods[name] and attempts.finished(job):
+                pods[name] = await self._look_for_pods(name)
+        found = [attempts.attempt(job, pods[name], digest) for name, job in jobs.items()]
+        for name in pods.keys() - jobs.keys():
+            live = [attempts.orphan(pod) for pod in pods[name]]
+            found += [attempt for attempt in live if attempt]
+            ended = (p for p, o in zip(pods[name], live, strict=True) if o is None)
+            self._mirror.forget_pods(key, [p["metadata"]["name"] for p in ended])
+        return found
+
+    async def start(self, launch: Launch, request: Request) -> None:
+        """Start an attempt; one that exists already stays as it is."""
+        job = manifests.job(self.experiment, launch, request, self._defaults)
+        await self._api.create(Kind.JOB, job)
+
+    async def stop(self, attempt: Attempt) -> None:
+        """Ask an attempt to write a checkpoint and end; asking again changes nothing.
+
+        The pod is deleted, not the Job, which then says how the attempt ended. A pod that never ran
+        has nothing to say: its Job goes, and the attempt may start anew.
+        """
+        name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
+        job = Key(self._key.namespace, name)
+        if attempt.started is None:
+            await self._api.delete(Kind.JOB, job)
+        elif not attempt.halted:
+            await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
+            mark = {"metadata": {"annotations": {manifests.HALTED: "true"}}}
+            await self._api.patch(Kind.JOB, job, mark)
+
+    async def release(self, attempt: Attempt) -> None:
+        """Stop listing an attempt that has ended; its Job stays a while for its log."""
+        name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
+        labels = {manifests.TOLD: "true"}
+        life = {"ttlSecondsAfterFinished": self._defaults.retention_seconds}
+        body = {"metadata": {"labels": labels}, "spec": life}
+        await self._api.patch(Kind.JOB, Key(self._key.namespace, name), body)
+        self._looked_for.discard(name)
+
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Remove models and checkpoints of trials, by a pod that has the volume."""
+        job = manifests.collection(self.experiment, trials, self._defaults)
+        await self._api.create(Kind.JOB, job)
+
+    async def check(self) -> str:
+        """Return why the API server refuses the pod template; empty if it takes it."""
+        own = manifests.faults(self.experiment, self._defaults)
+        if own:
+            return "\n".join(own)
+        job = manifests.trial(self.experiment, self._defaults)
+        try:
+            await self._api.dry_run(Kind.JOB, job)
+            await self._api.dry_run(Kind.POD, manifests.pod(job))
+        except Refused as refusal:
+            if "exceeded quota" in str(refusal):  # of now: the Job waits for it
+                return ""
+            return str(refusal)
+        return ""
+
+    @property
+    def _key(self) -> Key:
+        return Key(self.experiment.metadata.namespace, self.experiment.metadata.name)
+
+    async def _look_for_pods(self, job: str) -> Sequence[Mapping[str, Any]]:
+        """Ask once for the pods of a finished Job: their watch may lag behind that of Jobs."""
+        if job in self._looked_for:
+            return []
+        found = self._api.found(Kind.POD, self._key.namespace, f"{JOB_NAME}={job}")
+        pods = [pod async for pod in found]
+        for pod in pods:
+            self._mirror.put(Kind.POD, pod)
+        self._looked_for.add(job)
+        return pods
+
+
+def _path(kind: Kind, namespace: str) -> str:
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"{PATHS[kind]}{scope}/{PLURALS[kind]}"
+
+
+def _answer(code: int, text: bytes) -> dict[str, Any]:
+    """Return the server's answer, or raise what it means."""
+    try:
+        answer: dict[str, Any] = json.loads(text)
+    except ValueError:
+        answer = {"message": text[:500].decode(errors="replace")}
+    if code < 300:
+        return answer
+    message, reason = answer.get("message", ""), answer.get("reason", "")
+    if code in (408, 429) or code >= 500:
+        raise ApiUnavailable(f"the API server answers {code}: {message}")
+    raise Refused(reason, message)

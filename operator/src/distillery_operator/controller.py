@@ -1,0 +1,391 @@
+"""One visit of one experiment on a cluster: what ``reconcile`` is called with, and what is told.
+
+Keeps between two visits only what can be found again: the open study, the status written last, and
+whether the API server takes the pod template.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pydantic
+
+from distillery_operator import cluster, documents, events, manifests, rules, status, telemetry
+from distillery_operator.actions import Launch, Tell
+from distillery_operator.cluster import Api
+from distillery_operator.decide import METRICS_UNAVAILABLE, done
+from distillery_operator.errors import (
+    DatabaseUnavailable,
+    InvalidExperiment,
+    StudyMismatch,
+)
+from distillery_operator.events import Event
+from distillery_operator.measurements import Measurements, Scraper
+from distillery_operator.mirror import Key, Mirror
+from distillery_operator.reconcile import Pass, Ports, reconcile
+from distillery_operator.resources import ConditionType, Experiment, Spec, Status
+from distillery_operator.status import Finding
+from distillery_operator.storage import Database
+from distillery_operator.study import Study
+from distillery_operator.trials import Point, Preparation, State, Trial
+from distillery_operator.workers import Workers
+from distillery_operator.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+STATUS_SECONDS: Final = 2.0
+"""Between two writes of one status, as long as few experiments run."""
+STATUS_SECONDS_EACH: Final = 0.1
+"""What each further running experiment adds, so that all statuses together stay a light load."""
+
+RESYNC_SECONDS: Final = 300.0
+"""Between two visits of an experiment that nothing happens to."""
+
+TEMPLATE_SECONDS: Final = 60.0
+"""Between two questions whether a refused template is taken now."""
+
+EVENT_WRITERS: Final = 4
+
+EVENTS_WAITING: Final = 10_000
+"""Events that wait to be written; more are dropped, for they must not fill the memory."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the operator was started.
+
+    Attributes:
+        defaults: what a pod template need not say.
+        scrape_seconds: between two scrapes of one trial.
+    """
+
+    defaults: manifests.Defaults
+    scrape_seconds: float = 15.0
+
+
+@dataclass
+class _Session:
+    """An experiment that is being worked on."""
+
+    experiment: Experiment
+    runner: cluster.Runner
+    study: "ObservedStudy"
+    measurements: Measurements
+    status: Status | None
+    written: float = 0.0
+    refusal: str = ""
+    checked: tuple[int, float] = (0, 0.0)  # generation, time
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.runner, self.measurements, self.study)
+
+
+class Controller:
+    """Visits experiments; for one event loop."""
+
+    def __init__(
+        self,
+        api: Api,
+        mirror: Mirror,
+        queue: WorkQueue[Key],
+        database: Database,
+        workers: Workers,
+        scraper: Scraper,
+        settings: Settings,
+    ) -> None:
+        """Work with these.
+
+        Args:
+            api: the API server.
+            mirror: what the watches have shown.
+            queue: gets experiments to look at again.
+            database: of the studies.
+            workers: threads of the studies.
+            scraper: reads the trials' metrics.
+            settings: how the operator was started.
+        """
+        self._api = api
+        self._mirror = mirror
+        self._queue = queue
+        self._database = database
+        self._workers = workers
+        self._scraper = scraper
+        self._settings = settings
+        self._sessions: dict[Key, _Session] = {}
+        self._shown = telemetry.Experiments()
+        self._events: asyncio.Queue[tuple[Mapping[str, Any], Event]] = asyncio.Queue(EVENTS_WAITING)
+
+    async def visit(self, key: Key) -> float | None:
+        """Look at one experiment; return after how many seconds it wants the next look."""
+        begun = time.monotonic()
+        result = "error"
+        try:
+            found = self._mirror.experiments.get(key)
+            delay = None
+            if found is None or "deletionTimestamp" in found["metadata"]:
+                await self._forget(key)
+            else:
+                delay = await self._look(key, found)
+            result = "done" if delay is None else "requeue"
+            return delay
+        finally:
+            telemetry.RECONCILES.labels(result).inc()
+            telemetry.RECONCILE_SECONDS.observe(time.monotonic() - begun)
+
+    async def write_events(self) -> None:
+        """Write events for ever, apart from the visits, which do not wait for them."""
+        while True:
+            involved, event = await self._events.get()
+            await self._api.event(_event(involved, event, time.time()))
+
+    async def close(self) -> None:
+        """Give the studies' connections back."""
+        for key in list(self._sessions):
+            await self._leave(key)
+
+    async def _look(self, key: Key, found: Mapping[str, Any]) -> float | None:
+        try:
+            experiment = rules.parse(found)
+            session = await self._enter(key, experiment, found)
+            return await self._pass(key, session)
+        except (InvalidExperiment, StudyMismatch) as error:
+            reason = "ImmutableField" if isinstance(error, StudyMismatch) else "InvalidExperiment"
+            await self._obstruct(
+                key, found, Finding(ConditionType.ACCEPTED, "False", reason, str(error))
+            )
+            return None
+        except DatabaseUnavailable as error:
+            telemetry.STORAGE_ERRORS.inc()
+            kind = ConditionType.STORAGE_REACHABLE
+            finding = Finding(kind, "False", "DatabaseUnavailable", str(error))
+            await self._obstruct(key, found, finding)
+            raise
+
+    async def _enter(self, key: Key, experiment: Experiment, found: Mapping[str, Any]) -> _Session:
+        """Return the session of an experiment, which is another one if it was created anew."""
+        session = self._sessions.get(key)
+        if session and session.experiment.metadata.uid != experiment.metadata.uid:
+            await self._forget(key)
+            session = None
+        if session is None:
+            now = time.time()
+            with _timed("open"):
+                place = self._database.storage(experiment.metadata.uid)
+                study = await Study.open(place, experiment, now, self._workers)
+            session = _Session(
+                experiment=experiment,
+                runner=cluster.Runner(self._api, self._mirror, experiment, self._settings.defaults),
+                study=ObservedStudy(study),
+                measurements=Measurements(
+                    self._scraper,
+                    key.namespace,
+                    self._settings.scrape_seconds,
+                    lambda: self._queue.add(key),
+                ),
+                status=_status(found),
+            )
+            self._sessions[key] = session
+        session.experiment = session.runner.experiment = experiment
+        return session
+
+    async def _pass(self, key: Key, session: _Session) -> float | None:
+        experiment = session.experiment
+        await self._check_template(session)
+        result = await reconcile(experiment, session.ports, time.time(), session.refusal)
+        self._count(key, result)
+        for action in result.actions:
+            if event := events.of_action(action, result.seen):
+                self._tell(session.experiment, event)
+        rest = await self._write_status(key, session, result)
+        if result.actions:
+            return 0.0
+        live = any(attempt.live for attempt in result.seen.attempts)
+        if done(experiment.spec, result.seen) and not live and rest is None:
+            await self._leave(key)
+            return None
+        wait = TEMPLATE_SECONDS if session.refusal else RESYNC_SECONDS
+        wait = self._settings.scrape_seconds if live else wait
+        return wait if rest is None else min(rest, wait)
+
+    async def _check_template(self, session: _Session) -> None:
+        """Ask, once for each generation, whether the API server takes the trials' Jobs."""
+        generation, now = session.experiment.metadata.generation, time.monotonic()
+        checked, when = session.checked
+        stale = session.refusal and now - when >= TEMPLATE_SECONDS
+        if checked != generation or stale:
+            session.refusal = await session.runner.check()
+            session.checked = (generation, now)
+
+    async def _write_status(self, key: Key, session: _Session, result: Pass) -> float | None:
+        """Write the status if it changed; return after how many seconds it may be written."""
+        interval = max(STATUS_SECONDS, STATUS_SECONDS_EACH * len(self._sessions))
+        early = session.written + interval - time.monotonic()
+        if early > 0:
+            return early
+        found = await asyncio.to_thread(
+            status.derive, session.experiment, result.seen, session.status, _findings(session)
+        )
+        self._shown.show(key, session.experiment, found)
+        if found != session.status:
+            for event in events.of_change(session.status, found):
+                self._tell(session.experiment, event)
+            await self._api.apply_status(key, documents.to_document(found))
+            session.status, session.written = found, time.monotonic()
+        return None
+
+    async def _obstruct(self, key: Key, found: Mapping[str, Any], finding: Finding) -> None:
+        """Say in the status why nothing goes on; what was found before stands."""
+        metadata = found["metadata"]
+        session = self._sessions.get(key)
+        before = session.status if session else _status(found)
+        limit = session.experiment.spec.max_trials if session else None
+        after = status.obstructed(metadata["generation"], limit, before, finding, time.time())
+        if after == before:
+            return
+        for event in events.of_change(before, after):
+            self._tell_of(_reference(metadata), event)
+        await self._api.apply_status(key, documents.to_document(after))
+        if session:
+            session.status = after
+        self._mirror.experiments[key] = {**found, "status": documents.to_document(after)}
+
+    async def _leave(self, key: Key) -> None:
+        session = self._sessions.pop(key, None)
+        if session:
+            session.measurements.close()
+            await session.study.close()
+
+    async def _forget(self, key: Key) -> None:
+        """Drop everything of an experiment that is gone; its study stays in the database."""
+        await self._leave(key)
+        self._shown.forget(key)
+        self._queue.forget(key)
+
+    def _count(self, key: Key, result: Pass) -> None:
+        for action in result.actions:
+            if isinstance(action, Launch):
+                telemetry.ATTEMPTS_STARTED.labels(*key, str(action.stage)).inc()
+            elif isinstance(action, Tell):
+                telemetry.TRIALS_ENDED.labels(*key, str(action.state), str(action.reason)).inc()
+                telemetry.TRIAL_SECONDS.labels(*key).observe(action.seconds)
+                if action.reason == METRICS_UNAVAILABLE:
+                    telemetry.METRICS_MISSING.inc()
+                elif action.state is State.COMPLETED:
+                    telemetry.METRICS_SOURCE.labels(action.report.source).inc()
+
+    def _tell(self, experiment: Experiment, event: Event) -> None:
+        metadata = experiment.metadata.model_dump(include={"name", "namespace", "uid"})
+        self._tell_of(_reference(metadata), event)
+
+    def _tell_of(self, involved: Mapping[str, Any], event: Event) -> None:
+        level = logging.WARNING if event.type == events.WARNING else logging.INFO
+        name = f"{involved['namespace']}/{involved['name']}"
+        log.log(level, "%s: %s: %s", name, event.reason, event.message)
+        try:
+            self._events.put_nowait((involved, event))
+        except asyncio.QueueFull:
+            log.warning("%s: the event %s is dropped: too many wait", name, event.reason)
+
+
+class ObservedStudy:
+    """A study whose operations are timed."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
+        """Return when the study began, what was prepared, and all trials in their order."""
+        with _timed("load"):
+            return await self._study.load()
+
+    async def keep(self, preparation: Preparation) -> None:
+        """Store what the preparation found."""
+        with _timed("keep"):
+            await self._study.keep(preparation)
+
+    async def ask(self, spec: Spec, count: int, now: float) -> None:
+        """Store further suggestions."""
+        with _timed("ask"), telemetry.SUGGEST_SECONDS.labels(str(spec.sampler.type)).time():
+            await self._study.ask(spec, count, now)
+
+    async def record(self, number: int, point: Point) -> None:
+        """Add an evaluation to a learning curve."""
+        with _timed("record"):
+            await self._study.record(number, point)
+
+    async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
+        """Store how a trial ended."""
+        with _timed("tell"):
+            await self._study.tell(spec, ending, model, now)
+
+    async def collect(self, numbers: Sequence[int]) -> None:
+        """Store that the files of trials are gone."""
+        with _timed("collect"):
+            await self._study.collect(numbers)
+
+    async def close(self) -> None:
+        """Give the database's connections back."""
+        await self._study.close()
+
+
+@contextmanager
+def _timed(operation: str) -> Iterator[None]:
+    with telemetry.STORAGE_SECONDS.labels(operation).time():
+        yield
+
+
+def _findings(session: _Session) -> list[Finding]:
+    refusal = session.refusal
+    valid = Finding(
+        ConditionType.TEMPLATE_VALID, "True", "Accepted", "the API server takes the trials' Jobs"
+    )
+    if refusal:
+        valid = Finding(ConditionType.TEMPLATE_VALID, "False", "TemplateRefused", refusal)
+    return [
+        Finding(ConditionType.ACCEPTED, "True", "Valid", "the experiment keeps every rule"),
+        Finding(
+            ConditionType.STORAGE_REACHABLE, "True", "Connected", "the study's database answers"
+        ),
+        valid,
+    ]
+
+
+def _status(found: Mapping[str, Any]) -> Status | None:
+    """Return the status that an experiment has; None if there is none, or one of another time."""
+    try:
+        return Status.model_validate(found["status"])
+    except (KeyError, pydantic.ValidationError):
+        return None
+
+
+def _reference(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "distillery.dev/v1alpha1",
+        "kind": "DistillationExperiment",
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+    }
+
+
+def _event(involved: Mapping[str, Any], event: Event, now: float) -> dict[str, Any]:
+    moment = status.timestamp(now)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{involved['name']}-", "namespace": involved["namespace"]},
+        "involvedObject": dict(involved),
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message,
+        "source": {"component": cluster.MANAGER},
+        "reportingComponent": cluster.MANAGER,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

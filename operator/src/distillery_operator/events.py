@@ -1,0 +1,88 @@
+"""PURE: what is told of an action and of a condition, in logs and as Kubernetes events.
+
+One word for one thing: the reasons are those of conditions, trials and metrics.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from distillery_contract.request import Stage
+from distillery_operator.actions import Action, Collect, Halt, Keep, Launch, Tell
+from distillery_operator.resources import ConditionType, Status
+from distillery_operator.trials import Observation, State
+
+WARNING: Final = "Warning"
+NORMAL: Final = "Normal"
+
+MESSAGE_LIMIT: Final = 1024
+"""Characters that the API server takes as an event's message."""
+
+WRONG: Final = {
+    (ConditionType.ACCEPTED, "False"),
+    (ConditionType.TEMPLATE_VALID, "False"),
+    (ConditionType.STORAGE_REACHABLE, "False"),
+    (ConditionType.PREPARED, "False"),
+    (ConditionType.SUCCEEDED, "False"),
+    (ConditionType.DEGRADED, "True"),
+}
+"""Conditions that a person should look at."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a user would ask about."""
+
+    type: str
+    reason: str
+    message: str
+
+
+def of_action(action: Action, seen: Observation) -> Event | None:
+    """Return what an action is told as; None for those that nobody asks about."""
+    match action:
+        case Launch(stage, trial, number):
+            what = f"trial {trial}" if stage is Stage.TRAIN else "the preparation"
+            if number == 1:
+                return Event(NORMAL, "Started", f"{what} starts")
+            return Event(
+                NORMAL, "Restarted", f"{what} goes on as attempt {number}{_why(action, seen)}"
+            )
+        case Halt(attempt, reason):
+            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            return Event(NORMAL, reason, f"{what} is asked to write a checkpoint and end")
+        case Keep(preparation):
+            return Event(
+                NORMAL, "Prepared", f"data and teacher are prepared as {preparation.key[:12]}"
+            )
+        case Tell(trial, state, reason, message):
+            kind = WARNING if state is State.FAILED else NORMAL
+            return Event(kind, str(reason), f"trial {trial} is {state}: {message}"[:MESSAGE_LIMIT])
+        case Collect(trials):
+            shown = ", ".join(map(str, trials[:20])) + (", …" if len(trials) > 20 else "")
+            return Event(NORMAL, "Collected", f"the files of trials off the front go: {shown}")
+    return None
+
+
+def of_change(before: Status | None, after: Status) -> Iterator[Event]:
+    """Yield what is told of conditions that have changed."""
+    known = {c.type: (c.status, c.reason) for c in before.conditions} if before else {}
+    for condition in after.conditions:
+        earlier = known.get(condition.type)
+        if earlier == (condition.status, condition.reason):
+            continue
+        wrong = (condition.type, condition.status) in WRONG
+        over = condition.type is ConditionType.SUCCEEDED and condition.status == "True"
+        if wrong or over:
+            kind = WARNING if wrong else NORMAL
+            yield Event(kind, condition.reason, condition.message[:MESSAGE_LIMIT])
+
+
+def _why(launch: Launch, seen: Observation) -> str:
+    """Return how the attempt before ended."""
+    before = (launch.stage, launch.trial, launch.number - 1)
+    for attempt in seen.attempts:
+        if (attempt.stage, attempt.trial, attempt.number) == before:
+            said = attempt.message or f"exit code {attempt.exit_code}"
+            return f", after {attempt.reason or 'its end'}: {said}"[:500]
+    return ""

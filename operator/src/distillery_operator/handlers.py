@@ -1,0 +1,154 @@
+"""EDGE: the watches. Only importer of kopf, which is used as an informer and for nothing else.
+
+Every event puts the object into the mirror and its experiment's key into the queue. There is no
+kopf state, finalizer, timer or daemon: what is to be done is decided by ``reconcile``, from what
+there is. A watch that fails ends the process, and Kubernetes starts it again.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import kopf
+
+from distillery_operator import cluster, telemetry
+from distillery_operator.cluster import Api
+from distillery_operator.controller import EVENT_WRITERS, Controller, Settings
+from distillery_operator.measurements import Scraper
+from distillery_operator.mirror import Key, Kind, Mirror
+from distillery_operator.storage import Database
+from distillery_operator.workers import Workers
+from distillery_operator.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+VISITORS: Final = 16
+"""Experiments that are looked at at the same time."""
+
+THREADS: Final = 4
+"""Threads of the studies, and so connections to the database."""
+
+STUCK_SECONDS: Final = 600.0
+"""Age of the oldest key in the queue at which the operator counts as stuck."""
+
+RESOURCES: Final = {
+    Kind.EXPERIMENT: ("distillery.dev", "v1alpha1", "distillationexperiments"),
+    Kind.JOB: ("batch", "v1", "jobs"),
+    Kind.POD: ("", "v1", "pods"),
+}
+
+
+async def run(
+    settings: Settings,
+    database_url: str,
+    prometheus_url: str,
+    namespaces: Sequence[str],
+    metrics_port: int,
+    health_port: int,
+) -> None:
+    """Run the operator until a signal ends it.
+
+    Args:
+        settings: of the controller.
+        database_url: of the studies.
+        prometheus_url: of a server that scrapes the trials; empty for none.
+        namespaces: to watch; none for the whole cluster.
+        metrics_port: of ``/metrics``.
+        health_port: of ``/healthz``.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    api, mirror, queue = Api(telemetry.observe_request), Mirror(), WorkQueue[Key]()
+    database, scraper = Database(database_url, THREADS), Scraper(prometheus_url)
+    await api.open()
+    port = telemetry.serve(metrics_port)
+    telemetry.QUEUE_DEPTH.set_function(lambda: queue.depth)
+    telemetry.QUEUE_AGE.set_function(lambda: queue.oldest_seconds)
+    log.info("serving /metrics on port %d", port)
+    with Workers(THREADS) as workers:
+        controller = Controller(api, mirror, queue, database, workers, scraper, settings)
+        tasks = []
+        try:
+            # Before the first decision everything that runs must be known.
+            for kind in (Kind.JOB, Kind.POD):
+                for namespace in namespaces or [""]:
+                    async for found in api.found(kind, namespace, cluster.SELECTOR):
+                        mirror.put(kind, found)
+            tasks = [
+                asyncio.create_task(telemetry.watch_lag()),
+                *(asyncio.create_task(controller.write_events()) for _ in range(EVENT_WRITERS)),
+                *(asyncio.create_task(queue.work(controller.visit)) for _ in range(VISITORS)),
+            ]
+            await _watch(mirror, queue, namespaces, health_port, stop)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await controller.close()
+            await scraper.close()
+            await api.close()
+            database.close()
+
+
+async def _watch(
+    mirror: Mirror,
+    queue: WorkQueue[Key],
+    namespaces: Sequence[str],
+    health_port: int,
+    stop: asyncio.Event,
+) -> None:
+    registry = kopf.OperatorRegistry()
+    for kind, resource in RESOURCES.items():
+        _handle(registry, kind, resource, mirror, queue)
+
+    @kopf.on.probe(id="queue", registry=registry)
+    async def queue_moves(**_: Any) -> float:
+        if queue.oldest_seconds > STUCK_SECONDS:
+            raise RuntimeError(f"an experiment has waited for {queue.oldest_seconds:.0f} s")
+        return queue.oldest_seconds
+
+    @kopf.on.login(registry=registry)
+    async def login(**given: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+
+    await kopf.operator(
+        registry=registry,
+        settings=_settings(namespaces),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        liveness_endpoint=f"http://0.0.0.0:{health_port}/healthz",
+        stop_flag=stop,
+    )
+
+
+def _handle(
+    registry: kopf.OperatorRegistry,
+    kind: Kind,
+    resource: tuple[str, str, str],
+    mirror: Mirror,
+    queue: WorkQueue[Key],
+) -> None:
+    seen = telemetry.WATCH_EVENT.labels(resource[2])
+
+    @kopf.on.event(*resource, id=str(kind), registry=registry)
+    async def changed(event: Any, **_: Any) -> None:
+        seen.set(time.time())
+        take = mirror.drop if event["type"] == "DELETED" else mirror.put
+        if key := take(kind, event["object"]):
+            queue.add(key)
+
+
+def _settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.persistence.finalizer = "distillery.dev/unused"
+    settings.scanning.disabled = bool(namespaces)
+    settings.watching.chunk_size = cluster.CHUNK
+    for kind in (Kind.JOB, Kind.POD):
+        settings.watching.label_selectors[RESOURCES[kind]] = cluster.SELECTOR
+    return settings

@@ -1,0 +1,180 @@
+"""Plays the kubelets of a control plane that has no node: pods run for a while and end.
+
+What their trainer leaves is what ``quick_trainer`` would: the numbers follow from the request. The
+API server, the Job controller and the garbage collector are the real ones.
+"""
+
+import asyncio
+import json
+import random
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from prometheus_client import CollectorRegistry, Gauge, Info
+from prometheus_client.openmetrics import exposition
+
+import quick_trainer
+from distillery_contract import metrics, size, wire
+from distillery_contract.request import Request, Stage
+
+Object = dict[str, Any]
+
+
+def last_words(request: Request) -> str:
+    """Return the final exposition of a request's training."""
+    registry, gauges = CollectorRegistry(), {}
+
+    def show(family: metrics.Family, value: float, **labels: str) -> None:
+        if family.name not in gauges:
+            gauges[family.name] = Gauge(family.name, family.help, list(labels), registry=registry)
+        (gauges[family.name].labels(**labels) if labels else gauges[family.name]).set(value)
+
+    def say(family: metrics.Family, **labels: str) -> None:
+        Info(family.name, family.help, registry=registry).info(labels)
+
+    if request.stage is Stage.TRAIN:
+        layers, rate = (
+            int(request.parameters["n_layers"]),
+            float(request.parameters["learning_rate"]),
+        )
+        fit = exp(-abs(rate - 0.2)) * (0.5 + layers / 12)
+        found = {"HasAns_exact": 90 * fit, "NoAns_exact": 100 - 10 * fit}
+        found["exact"] = sum(found.values()) / 2
+        found["parameter_count"] = float(
+            size.student_size(quick_trainer.SOURCES, request.parameters)
+        )
+        for name, value in found.items():
+            show(metrics.METRIC, value, metric=name)
+        show(metrics.METRIC_STEP, 20)
+        show(metrics.FINAL, 1)
+    elif request.stage is Stage.PREPARE:
+        for source, architecture in quick_trainer.SOURCES.items():
+            for dimension, number in architecture.dimensions().items():
+                show(metrics.ARCHITECTURE, number, source=source, dimension=dimension)
+        for name, value in {"exact": 90.0, "HasAns_exact": 88.0, "NoAns_exact": 92.0}.items():
+            show(metrics.TEACHER_METRIC, value, metric=name)
+        say(metrics.PREPARED, key="quadratic")
+    say(metrics.OUTCOME, reason=str(wire.Reason.COMPLETED), message="")
+    text = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
+    return "".join(line for line in text.decode().splitlines(True) if not line.startswith("# HELP"))
+
+
+class Kubelet:
+    """Runs every pod of a control plane for about ``seconds``; use as an async context manager."""
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        seconds: float,
+        ending: Callable[[Request], tuple[int, str]] = lambda request: (0, last_words(request)),
+    ) -> None:
+        """Play the kubelets.
+
+        Args:
+            kubeconfig: of the control plane.
+            seconds: mean run time of a pod; each takes between half and one and a half of it.
+            ending: exit code and termination message by request.
+        """
+        config = yaml.safe_load(kubeconfig.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        self._server, self._token = cluster["server"], user["token"]
+        self._ssl = ssl.create_default_context(cafile=None)
+        self._ssl.check_hostname, self._ssl.verify_mode = False, ssl.CERT_NONE
+        self._seconds, self._ending = seconds, ending
+        self._begun: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.started: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
+
+    async def __aenter__(self) -> "Kubelet":
+        self._session = aiohttp.ClientSession(
+            self._server,
+            headers={"Authorization": f"Bearer {self._token}"},
+            connector=aiohttp.TCPConnector(ssl=self._ssl, limit=20),
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+        self._spawn(self._watch())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._session.close()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _watch(self) -> None:
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                await self._watch_once()
+            await asyncio.sleep(0.2)
+
+    async def _watch_once(self) -> None:
+        query = {"watch": "1", "labelSelector": "app.kubernetes.io/managed-by=distillery"}
+        async with self._session.get("/api/v1/pods", params=query) as answer:
+            buffer = b""
+            async for chunk in answer.content.iter_any():
+                *lines, buffer = (buffer + chunk).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["type"] in ("ADDED", "MODIFIED"):
+                        self._take(event["object"])
+
+    def _take(self, pod: Object) -> None:
+        uid, phase = pod["metadata"]["uid"], pod["status"].get("phase")
+        if uid not in self._begun and phase == "Pending":
+            self._begun.add(uid)
+            self._spawn(self._run(pod))
+
+    async def _run(self, pod: Object) -> None:
+        loop = asyncio.get_running_loop()
+        (container,) = [c for c in pod["spec"]["containers"] if c["name"] == "trainer"]
+        (text,) = [e["value"] for e in container["env"] if e["name"] == wire.REQUEST]
+        request, begun = Request.from_json(text), _timestamp()
+        await self._patch(pod, "Running", container, {"running": {"startedAt": begun}})
+        self.started[pod["metadata"]["name"]] = loop.time()
+        share = random.Random(text).uniform(0.5, 1.5)
+        await asyncio.sleep(self._seconds * (share if request.stage is Stage.TRAIN else 0.1))
+        code, message = self._ending(request)
+        terminated = {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}
+        times = {"startedAt": begun, "finishedAt": _timestamp(), "message": message}
+        phase = "Succeeded" if code == 0 else "Failed"
+        await self._patch(pod, phase, container, {"terminated": {**terminated, **times}})
+        self.ended[pod["metadata"]["name"]] = loop.time()
+
+    async def _patch(self, pod: Object, phase: str, container: Object, state: Object) -> None:
+        image = container["image"]
+        status = {
+            "name": "trainer",
+            "image": image,
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+        }
+        body = {"status": {"phase": phase, "containerStatuses": [{**status, "state": state}]}}
+        metadata = pod["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
+        headers = {"Content-Type": "application/merge-patch+json"}
+        for _ in range(100):  # the API server may be restarting
+            try:
+                async with self._session.patch(path, json=body, headers=headers) as answer:
+                    if answer.status < 500:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.2)
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

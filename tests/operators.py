@@ -1,0 +1,118 @@
+"""The operator as a process of its own, as tests and benches start, kill and ask it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+COMMAND = (sys.executable, "-m", "distillery_operator")
+
+
+class Operator:
+    """An operator of a cluster; use as a context manager, or start and kill it."""
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        database: str,
+        log: Path,
+        *options: str,
+        image: str = "localhost/trainer:none",
+        command: Sequence[str] = COMMAND,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """Describe the process.
+
+        Args:
+            kubeconfig: of the cluster.
+            database: URL of the studies' database.
+            log: file that its output is added to.
+            options: further options of ``distillery operator``.
+            image: of the trials.
+            command: that runs ``distillery``.
+            environment: variables besides this process's own.
+        """
+        self.log, self._process = log, None
+        self.port, self.health = _free_port(), _free_port()
+        self._command = [
+            *command,
+            "operator",
+            f"--trainer-image={image}",
+            f"--metrics-port={self.port}",
+            f"--health-port={self.health}",
+            *options,
+        ]
+        self._environment = {
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig),
+            "DISTILLERY_DATABASE_URL": database,
+            **(environment or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None
+
+    def start(self) -> None:
+        """Start the process."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def stop(self, number: int = signal.SIGTERM) -> int | None:
+        """Send a signal and wait for the end; return the exit code."""
+        if self._process is None:
+            return None
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        return self._process.wait(30)
+
+    @property
+    def pid(self) -> int:
+        """Return the process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Return the exit code; None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def metrics(self) -> dict[str, float]:
+        """Return the samples of ``/metrics`` as ``name{label="value"}`` to value."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        found = {}
+        for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+            for sample in family.samples:
+                labels = ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))
+                found[f"{sample.name}{{{labels}}}"] = sample.value
+        return found
+
+    def __enter__(self) -> "Operator":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGKILL)
+
+
+def until(condition: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any:
+    """Wait for something true and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what or condition}"
+        time.sleep(0.1)
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
