@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -9,20 +10,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
     import transformers
 
+    import cluster
     from distillery_trainer import data
 
 # Read when the libraries are imported: no test reaches for the hub, and one thread is enough, for
 # more threads than free cores make a step ten times slower.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+
+T = TypeVar("T")
 
 ORACLE = Path(__file__).parent / "oracle"
 
@@ -73,6 +77,34 @@ def tiny_distilbert(
     import tiny  # imports torch, which the operator's tests can do without
 
     return tiny.make_model(tmp_path_factory.mktemp("distilbert"), "distilbert", tiny_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
+    """A Kubernetes without nodes, or the one of DISTILLERY_TEST_KUBECONFIG."""
+    import cluster
+
+    given = cluster.given()
+    if given is not None:
+        yield given
+        return
+    with _provided(cluster.ControlPlane(tmp_path_factory.mktemp("control") / "plane")) as plane:
+        yield plane
+
+
+@contextlib.contextmanager
+def _provided(part: contextlib.AbstractContextManager[T]) -> Iterator[T]:
+    """Start a part of a cluster; skip the test where this machine cannot, unless it is CI."""
+    import cluster
+
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(part)
+        except cluster.Missing as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(str(error))
+        yield started
 
 
 @pytest.fixture(scope="session")
