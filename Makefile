@@ -7,7 +7,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PROJECTS := trainer/contract trainer operator
-SOURCES := operator/src trainer/src trainer/contract/src tests bench docs
+SOURCES := operator/src trainer/src trainer/contract/src tests bench docs manifests
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-package distillery-contract \
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
@@ -31,11 +31,12 @@ check: setup ## Check format, lint, types, layers, pins
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory generate lock
-	git diff --exit-code -- docs/reference.md '*requirements.txt'
+	git diff --exit-code -- docs/reference.md manifests/crd.yaml '*requirements.txt'
 	touch .venv/ready # the pins are written anew, but the same
 
 generate: setup ## Write generated files again
 	$(BIN)/python docs/reference.py
+	$(BIN)/python manifests/generate.py
 
 format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)

@@ -8,7 +8,7 @@ camelCase. Rules that bind one field stand on the field; rules between fields st
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
 from distillery_contract import metrics
@@ -26,6 +26,7 @@ from distillery_operator.values import (
     ObjectiveMetric,
     Text,
     Value,
+    given,
 )
 
 FRONT_LIMIT: Final = 200
@@ -37,7 +38,7 @@ RECENT_LIMIT: Final = 20
 
 
 class Model(BaseModel):
-    """Base: camelCase in YAML, unknown fields refused, values frozen."""
+    """Base: camelCase in YAML, null is absent, unknown fields refused, values frozen."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -46,6 +47,8 @@ class Model(BaseModel):
         frozen=True,
         allow_inf_nan=False,
     )
+
+    _given = model_validator(mode="before")(given)
 
 
 class Objective(Model):
@@ -247,11 +250,15 @@ class Spec(Model):
         1, ge=0, le=100, description="Crashes of one trial after which it is tried again."
     )
     max_duration_seconds: Integer | None = Field(
-        None, ge=1, description="Seconds since the experiment began after which no trial starts."
+        None,
+        ge=1,
+        le=10**9,
+        description="Seconds since the experiment began after which no trial starts.",
     )
     trial_timeout_seconds: Integer | None = Field(
         None,
         ge=1,
+        le=10**9,
         description="Seconds of run time of a trial, all attempts together, beyond which it is"
         " infeasible.",
     )

@@ -1,21 +1,22 @@
 """PURE: the rules between an experiment's fields, and the one door through which documents come.
 
 ``parse`` is called by the command line for files and by the operator for resources, so both refuse
-the same documents with the same sentences. Each rule reads only the parts that it names and is
-skipped if one of them is broken, so that all faults of a document are found at once.
+the same documents with the same sentences. The API server checks most of these rules before: see
+:mod:`distillery_operator.cel`. Each rule reads only the parts that it names and is skipped if one
+of them is broken, so that all faults of a document are found at once.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from itertools import combinations
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import pydantic
 
 from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
+from distillery_operator import sentences, values
 from distillery_operator.errors import Fault, InvalidExperiment
 from distillery_operator.resources import Experiment, Parameter, Spec
+from distillery_operator.sentences import number, shown
 
 UNIQUE: Final = (
     ("objectives", "metric"),
@@ -23,9 +24,6 @@ UNIQUE: Final = (
     ("parameters", "name"),
     ("baselines", "name"),
 )
-
-MAX_SHOWN: Final = 80
-"""Characters of a wrong value that a message repeats."""
 
 
 def parse(document: object) -> Experiment:
@@ -38,7 +36,7 @@ def parse(document: object) -> Experiment:
     try:
         experiment = Experiment.model_validate(document)
     except pydantic.ValidationError as error:
-        faults = [_fault(detail) for detail in error.errors()]
+        faults = [sentences.of_field(detail) for detail in error.errors()]
         spec = document.get("spec") if isinstance(document, dict) else None
         if isinstance(spec, dict):
             faults += broken(_sound_part(spec))
@@ -67,135 +65,120 @@ def _unique(spec: Spec) -> Found:
         for index, item in _each(spec, part):
             name = getattr(item, key)
             if name in seen:
-                yield (
-                    f"{part}[{index}].{key}",
-                    f"must be unique, but {_shown(name)} stands more than once",
-                )
+                yield f"{part}[{index}]", f"Duplicate value: {shown({key: name})}"
             seen.add(name)
 
 
-def _known_objectives(spec: Spec) -> Found:
-    allowed = [name for name, e in metrics.EVALUATIONS.items() if e.direction is not None]
+def _objectives(spec: Spec) -> Found:
     for index, objective in _each(spec, "objectives"):
-        if objective.metric not in allowed:
-            yield (
-                f"objectives[{index}].metric",
-                f"must be one of {', '.join(allowed)}, but got {_shown(objective.metric)}",
-            )
-        elif objective.direction is not metrics.EVALUATIONS[objective.metric].direction:
-            better = metrics.EVALUATIONS[objective.metric].direction
+        better = metrics.EVALUATIONS[objective.metric].direction
+        if objective.direction is not better:
             yield (
                 f"objectives[{index}].direction",
-                f"must be {better} for {objective.metric}, but got {objective.direction}",
+                sentences.DIRECTION.format(
+                    better=better, metric=objective.metric, direction=objective.direction
+                ),
             )
 
 
-def _known_constraints(spec: Spec) -> Found:
+def _same(spec: Spec) -> Found:
+    chosen = {objective.metric for _, objective in _each(spec, "objectives")}
+    for first, second in values.TWINS:
+        if {first, second} <= chosen:
+            yield "objectives", sentences.SAME.format(first=first, second=second)
+
+
+def _constraints(spec: Spec) -> Found:
     for index, constraint in _each(spec, "constraints"):
-        field = f"constraints[{index}]"
-        if constraint.metric not in metrics.EVALUATIONS:
-            allowed = ", ".join(metrics.EVALUATIONS)
-            yield (
-                f"{field}.metric",
-                f"must be one of {allowed}, but got {_shown(constraint.metric)}",
-            )
         low, high = constraint.minimum, constraint.maximum
         if low is None and high is None:
-            yield field, "must have a minimum or a maximum, but got neither"
+            yield f"constraints[{index}]", sentences.UNBOUNDED
         elif low is not None and high is not None and low > high:
-            yield field, f"minimum <= maximum must hold, but got ({low:g}, {high:g})"
+            yield (
+                f"constraints[{index}]",
+                sentences.MINIMUM.format(minimum=number(low), maximum=number(high)),
+            )
 
 
 def _search_space(spec: Spec) -> Found:
     for index, parameter in _each(spec, "parameters"):
-        field = f"parameters[{index}]"
-        known = parameters.PARAMETERS.get(parameter.name)
-        if known is None:
-            yield f"{field}.name", f"{_unknown(parameter.name)}"
-        elif parameter.type is Kind.CATEGORICAL:
-            yield from _categorical(field, parameter, known)
-        else:
-            yield from _numeric(field, parameter, known)
+        rule = _categorical if parameter.type is Kind.CATEGORICAL else _numeric
+        for field, sentence in rule(parameter, parameters.PARAMETERS[parameter.name]):
+            yield f"parameters[{index}]{field}", sentence
 
 
-def _categorical(field: str, parameter: Parameter, known: parameters.Parameter) -> Found:
-    for name in ("low", "high", "step"):
-        if getattr(parameter, name) is not None:
-            yield (
-                f"{field}.{name}",
-                f"must be absent for type Categorical, but got {getattr(parameter, name):g}",
-            )
+def _categorical(parameter: Parameter, known: parameters.Parameter) -> Found:
+    given = {"low": parameter.low, "high": parameter.high, "step": parameter.step}
+    for name in [name for name, value in given.items() if value is not None]:
+        yield f".{name}", sentences.ABSENT.format(type=Kind.CATEGORICAL)
     if parameter.log:
-        yield f"{field}.log", "must be absent for type Categorical, but got true"
+        yield ".log", sentences.ABSENT.format(type=Kind.CATEGORICAL)
     if not parameter.choices:
-        yield f"{field}.choices", "must list at least one value for type Categorical"
+        yield ".choices", sentences.EMPTY
+    seen: list[object] = []
     for position, choice in enumerate(parameter.choices or []):
         if fault := known.fault(choice):
-            yield f"{field}.choices[{position}]", fault
-        if any(choice is c or choice == c for c in (parameter.choices or [])[:position]):
-            yield (
-                f"{field}.choices[{position}]",
-                f"must be unique, but {choice!r} stands more than once",
-            )
+            yield f".choices[{position}]", fault
+        if choice in seen:
+            yield f".choices[{position}]", f"Duplicate value: {shown(choice)}"
+        seen.append(choice)
 
 
-def _numeric(field: str, parameter: Parameter, known: parameters.Parameter) -> Found:
+def _numeric(parameter: Parameter, known: parameters.Parameter) -> Found:
     if parameter.choices is not None:
-        yield f"{field}.choices", f"must be absent for type {parameter.type}"
+        yield ".choices", sentences.ABSENT.format(type=parameter.type)
     if known.kind is Kind.CATEGORICAL or (known.kind is Kind.INT and parameter.type is Kind.FLOAT):
         yield (
-            f"{field}.type",
-            f"must be {known.kind} for {parameter.name}, but got {parameter.type}",
+            ".type",
+            sentences.KIND.format(kind=known.kind, name=parameter.name, type=parameter.type),
         )
         return
     low, high, step = parameter.low, parameter.high, parameter.step
     for name, bound in (("low", low), ("high", high)):
         if bound is None:
-            yield f"{field}.{name}", f"must be given for type {parameter.type}"
-        elif parameter.type is Kind.INT and not isinstance(bound, int):
-            yield f"{field}.{name}", f"must be an integer for type Int, but got {bound!r}"
-        elif fault := known.fault(bound):
-            yield f"{field}.{name}", fault
-    if low is None or high is None:
-        return
-    if low > high:
-        yield field, f"low <= high must hold, but got ({low:g}, {high:g})"
-    if parameter.log and low <= 0:
-        yield f"{field}.low", f"must be above 0 if log is true, but got {low:g}"
-    if step is not None and step <= 0:
-        yield f"{field}.step", f"must be above 0, but got {step:g}"
-    if step is not None and parameter.type is Kind.INT and not isinstance(step, int):
-        yield f"{field}.step", f"must be an integer for type Int, but got {step!r}"
-    if step is not None and parameter.log:
-        yield f"{field}.step", f"must be absent if log is true, but got {step:g}"
+            yield f".{name}", sentences.GIVEN.format(type=parameter.type)
+        elif not known.low <= bound <= known.high:
+            yield (
+                f".{name}",
+                sentences.RANGE.format(
+                    low=number(known.low),
+                    high=number(known.high),
+                    name=parameter.name,
+                    value=number(bound),
+                ),
+            )
+    for name, value in (("low", low), ("high", high), ("step", step)):
+        if parameter.type is Kind.INT and isinstance(value, float):
+            yield f".{name}", sentences.INTEGER.format(value=number(value))
+    if parameter.log and step is not None:
+        yield ".step", sentences.STEP
+    if parameter.log and low is not None and low <= 0:
+        yield ".low", sentences.LOG.format(low=number(low))
+    if low is not None and high is not None and low > high:
+        yield "", sentences.LOW.format(low=number(low), high=number(high))
 
 
 def _training(spec: Spec) -> Found:
     searched = {parameter.name for _, parameter in _each(spec, "parameters")}
-    for name, value in spec.training.items():
-        if name in searched:
-            yield (
-                f"training.{name}",
-                "must be absent, because the search space has it in spec.parameters",
-            )
-        yield from _value(f"training.{name}", name, value)
+    for name in spec.training:
+        if name not in parameters.PARAMETERS:
+            yield f"training.{name}", sentences.UNKNOWN_HYPERPARAMETER
+        elif name in searched:
+            yield f"training.{name}", sentences.SEARCHED
 
 
 def _baselines(spec: Spec) -> Found:
-    space = {parameter.name: parameter for _, parameter in _each(spec, "parameters")}
+    space = {parameter.name: parameter.choices for _, parameter in _each(spec, "parameters")}
     for index, baseline in _each(spec, "baselines"):
         for name, value in baseline.parameters.items():
             field = f"baselines[{index}].parameters.{name}"
-            yield from _value(field, name, value)
-            if (
-                name in space
-                and space[name].type is Kind.CATEGORICAL
-                and value not in (space[name].choices or [value])
-            ):
-                choices = ", ".join(map(str, space[name].choices or []))
+            if name not in parameters.PARAMETERS:
+                yield field, sentences.UNKNOWN_HYPERPARAMETER
+            elif value not in (space.get(name) or [value]):
+                choices = ", ".join(map(shown, space[name] or []))
                 yield (
                     field,
-                    f"must be one of the search space's choices {choices}, but got {_shown(value)}",
+                    f"must be one of the search space's choices {choices}, but got {shown(value)}",
                 )
 
 
@@ -205,72 +188,50 @@ def _consumed(spec: Spec) -> Found:
     choices = {spec.training.get("initialization", parameters.PARAMETERS["initialization"].default)}
     if "initialization" in searched:
         choices = set(searched["initialization"].choices or [])
-    names = {*searched, *spec.training}
-    if "hidden_size" in names and "Scratch" not in choices:
-        yield (
-            "parameters",
-            "hidden_size is consumed only if initialization can be Scratch, but it never is",
-        )
+    if "hidden_size" in {*searched, *spec.training} and "Scratch" not in choices:
+        yield "parameters", sentences.HIDDEN_SIZE
     choices |= {b.parameters.get("initialization") for _, b in _each(spec, "baselines")}
     if "Pretrained" in choices and spec.student.model is None:
-        yield "student.model", "must be given if initialization can be Pretrained"
+        yield "student.model", sentences.PRETRAINED
 
 
 def _data(spec: Spec) -> Found:
     data = spec.data
     files = (data.train, data.validation)
     if data.name is not None and any(files):
-        yield "data", "must have either name or train and validation, but got both"
+        yield "data", sentences.SOURCES
     elif data.name is None and not all(files):
-        yield "data", "must have name, or both train and validation"
-    room = data.max_length - data.max_query_length - 3  # [CLS] question [SEP] context [SEP]
+        yield "data", sentences.NO_SOURCE
+    length, query = data.max_length, data.max_query_length
+    room = length - query - 3  # [CLS] question [SEP] context [SEP]
     if room < 1:
-        yield (
-            "data.maxLength",
-            "maxLength - maxQueryLength - 3 >= 1 must hold,"
-            f" but got ({data.max_length}, {data.max_query_length})",
-        )
+        yield "data.maxLength", sentences.WINDOW.format(length=length, query=query)
     elif data.stride >= room:
-        yield (
-            "data.stride",
-            f"stride < maxLength - maxQueryLength - 3 = {room} must hold, but got {data.stride}",
-        )
+        yield "data.stride", sentences.STRIDE.format(room=room, stride=data.stride)
 
 
 def _teacher(spec: Spec) -> Found:
     for name in spec.teacher.floor:
         if name not in metrics.EVALUATIONS:
-            yield f"teacher.floor.{name}", f"must name one of {', '.join(metrics.EVALUATIONS)}"
+            yield f"teacher.floor.{name}", sentences.UNKNOWN_METRIC
 
 
 def _budget(spec: Spec) -> Found:
-    if spec.parallelism > spec.max_trials:
+    trials, baselines = spec.max_trials, len(getattr(spec, "baselines", []))
+    if spec.parallelism > trials:
         yield (
             "parallelism",
-            f"parallelism <= maxTrials must hold, but got ({spec.parallelism}, {spec.max_trials})",
+            sentences.PARALLELISM.format(parallelism=spec.parallelism, trials=trials),
         )
-    if len(getattr(spec, "baselines", [])) > spec.max_trials:
-        yield (
-            "baselines",
-            f"at most maxTrials must be listed, but got {len(spec.baselines)} of {spec.max_trials}",
-        )
-
-
-def _redundant(spec: Spec) -> Found:
-    """Two objectives that always move together trade off nothing."""
-    for (i, a), (_, b) in combinations(_each(spec, "objectives"), 2):
-        if {a.metric, b.metric} in ({"exact", "best_exact"}, {"f1", "best_f1"}):
-            yield (
-                f"objectives[{i}]",
-                f"{a.metric} and {b.metric} measure the same, so they trade off nothing",
-            )
+    if baselines > trials:
+        yield "baselines", sentences.BASELINES.format(baselines=baselines, trials=trials)
 
 
 RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     ((), _unique),
-    (("objectives",), _known_objectives),
-    (("objectives",), _redundant),
-    (("constraints",), _known_constraints),
+    (("objectives",), _objectives),
+    (("objectives",), _same),
+    (("constraints",), _constraints),
     (("parameters",), _search_space),
     (("training",), _training),
     (("parameters", "baselines"), _baselines),
@@ -279,23 +240,6 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("teacher",), _teacher),
     (("max_trials", "parallelism"), _budget),
 )
-
-
-def _value(field: str, name: str, value: object) -> Found:
-    known = parameters.PARAMETERS.get(name)
-    if known is None:
-        yield field, _unknown(name)
-    elif fault := known.fault(value):
-        yield field, fault
-
-
-def _unknown(name: str) -> str:
-    return f"no trainer consumes {_shown(name)}; known are {', '.join(parameters.PARAMETERS)}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}… ({len(text)} characters)"
 
 
 def _each(spec: Spec, part: str) -> Iterator[tuple[int, Any]]:
@@ -329,16 +273,3 @@ def _sound(annotation: Any, value: object) -> Any:
         return pydantic.TypeAdapter(annotation).validate_python(value)
     except pydantic.ValidationError:
         return None
-
-
-def _fault(detail: Any) -> Fault:
-    """Turn one of pydantic's errors into a fault: the field as in YAML, the rule, the value."""
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"])[
-        1:
-    ]
-    if detail["type"] == "missing":
-        return Fault(path, "must be given, but it is missing")
-    if detail["type"] == "extra_forbidden":
-        return Fault(path, "no such field; look for a misspelling")
-    message = re.sub("^(Input|String|List|Value|Dictionary) should", "must", detail["msg"])
-    return Fault(path or "the document", f"{message}, but got {_shown(detail['input'])}")

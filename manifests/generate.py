@@ -1,0 +1,17 @@
+"""Write manifests/crd.yaml from the code, so that it cannot drift. `make generate` runs it."""
+
+from pathlib import Path
+
+from distillery_operator import crd, documents
+
+HEAD = "# Written by `make generate` from operator/src/distillery_operator/resources.py.\n"
+
+
+def main() -> None:
+    """Write the file beside this script."""
+    text = HEAD + documents.dump(crd.definition())
+    Path(__file__).with_name("crd.yaml").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

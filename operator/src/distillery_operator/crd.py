@@ -1,0 +1,120 @@
+"""PURE: the CustomResourceDefinition, made from :mod:`distillery_operator.resources`.
+
+``make generate`` writes it to manifests/crd.yaml, which ``kubectl apply -f`` takes.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from distillery_operator import cel, schema
+from distillery_operator.resources import Spec, Status
+
+GROUP, VERSION = "distillery.dev", "v1alpha1"
+KIND, PLURAL, SHORT = "DistillationExperiment", "distillationexperiments", "dexp"
+
+Tree = dict[str, Any]
+
+
+def definition() -> Tree:
+    """Return the whole document."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": [SHORT],
+                "categories": ["distillery"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "additionalPrinterColumns": COLUMNS,
+                    "subresources": {
+                        "status": {},
+                        "scale": {
+                            "specReplicasPath": ".spec.parallelism",
+                            "statusReplicasPath": ".status.active",
+                            "labelSelectorPath": ".status.selector",
+                        },
+                    },
+                    "schema": {"openAPIV3Schema": _resource()},
+                }
+            ],
+        },
+    }
+
+
+def _resource() -> Tree:
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "description": DESCRIPTION,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": text | {"description": f"{GROUP}/{VERSION}"},
+            "kind": text | {"description": KIND},
+            "metadata": {"type": "object"},
+            "spec": schema.structural(Spec, "spec", MORE),
+            "status": schema.structural(Status, "status", MORE),
+        },
+        "x-kubernetes-validations": cel.RULES[""],
+    }
+
+
+DESCRIPTION: Final = (
+    "A search for the best small model: trainings of students suggested by a study, and the Pareto"
+    " front of those that are acceptable."
+)
+
+
+def _column(name: str, kind: str, path: str, about: str, wide: bool = False) -> Tree:
+    priority = {"priority": 1} if wide else {}
+    return {"name": name, "type": kind, "jsonPath": path, "description": about, **priority}
+
+
+COLUMNS: Final = [
+    _column("State", "string", ".status.state", "What the experiment does."),
+    _column("Trials", "string", ".status.progress", "Ended trials of all."),
+    _column("Running", "integer", ".status.trials.running", "Trials that train."),
+    _column("Failed", "integer", ".status.trials.failed", "Trials that failed."),
+    _column("Front", "integer", ".status.frontSize", "Points of the Pareto front."),
+    _column("Hypervolume", "number", ".status.hypervolume", "Volume of the front.", wide=True),
+    _column("Best", "string", ".status.best", "Best trial per objective.", wide=True),
+    _column("Age", "date", ".metadata.creationTimestamp", "Time since it was created."),
+]
+
+
+def _keyed(key: str) -> Tree:
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+NODES: Final[Mapping[str, Tree]] = {
+    "spec.objectives": _keyed("metric"),
+    "spec.constraints": _keyed("metric"),
+    "spec.parameters": _keyed("name"),
+    "spec.parameters[].choices": {"x-kubernetes-list-type": "set"},
+    "spec.baselines": _keyed("name"),
+    "spec.training": {"x-kubernetes-preserve-unknown-fields": True},
+    "spec.baselines[].parameters": {"x-kubernetes-preserve-unknown-fields": True},
+    "spec.teacher.floor": {"x-kubernetes-preserve-unknown-fields": True},
+    # `kubectl scale` reads the stored value, so this is the one default that is stored.
+    "spec.parallelism": {"default": Spec.model_fields["parallelism"].default},
+    "status.conditions": _keyed("type"),
+}
+MORE: Final = {
+    path: {
+        **NODES.get(path, {}),
+        **({"x-kubernetes-validations": cel.RULES[path]} if path in cel.RULES else {}),
+    }
+    for path in {**NODES, **cel.RULES}
+}
+"""What the models do not know of a node, by its path."""

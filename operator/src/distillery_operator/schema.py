@@ -1,0 +1,85 @@
+"""PURE: a pydantic model as a structural OpenAPI schema, the form that a CRD asks for."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from distillery_operator import cel, values
+
+Schema = dict[str, Any]
+
+KEPT: Final = (
+    "type", "enum", "required", "pattern", "minLength", "maxLength", "minItems", "maxItems",
+    "x-kubernetes-preserve-unknown-fields",
+)  # fmt: skip
+
+
+def structural(model: type[BaseModel], path: str, more: Mapping[str, Schema]) -> Schema:
+    """Return the schema of a model.
+
+    Args:
+        model: whose fields are described.
+        path: of the model within the resource, such as ``spec``.
+        more: what pydantic does not know of a node, by its path, such as ``spec.parameters[]``.
+    """
+    document = model.model_json_schema(by_alias=True)
+    return _node(document, path, more, document.get("$defs", {}))
+
+
+def _node(found: Schema, path: str, more: Mapping[str, Schema], models: Schema) -> Schema:
+    source = _plain(found, models)
+    made: Schema = {"description": _description(source)} if "description" in source else {}
+    made |= {key: source[key] for key in KEPT if key in source}
+    if "properties" in source:
+        made["properties"] = {
+            name: _node(part, f"{path}.{name}", more, models)
+            for name, part in source["properties"].items()
+        }
+    elif isinstance(source.get("additionalProperties"), dict):
+        if part := _node(source["additionalProperties"], f"{path}.*", more, models):
+            made["additionalProperties"] = part
+        else:
+            made["x-kubernetes-preserve-unknown-fields"] = True
+    if "items" in source:
+        made["items"] = _node(source["items"], f"{path}[]", more, models)
+    return made | _bounds(source) | more.get(path, {})
+
+
+def _plain(found: Schema, models: Schema) -> Schema:
+    """Resolve a reference, drop an alternative null, take an integer or a number for a number."""
+    rest = {key: part for key, part in found.items() if key not in ("$ref", "anyOf")}
+    if "$ref" in found:
+        return _plain(models[found["$ref"].rpartition("/")[2]], models) | rest
+    parts = [part for part in found.get("anyOf", []) if part != {"type": "null"}]
+    if parts == [{"type": "integer"}, {"type": "number"}]:
+        return {"type": "number"} | rest
+    if parts:
+        (part,) = parts
+        return _plain(part, models) | rest
+    return rest
+
+
+def _description(source: Schema) -> str:
+    """Return a description that ends with the default, which the schema itself leaves out.
+
+    A default in the schema would be written into every object. Then an object differs from the file
+    that it came from, and a later version of Distillery cannot tell a wish from an old default.
+    """
+    text: str = source["description"]
+    if source.get("default") in (None, {}, [], ""):
+        return text
+    return f"{text} Default: {values.shown(source['default'])}."
+
+
+def _bounds(source: Schema) -> Schema:
+    """Return the bounds of a number; pydantic calls them ge, le, gt where a number is optional."""
+    low = source.get("minimum", source.get("ge"))
+    high = source.get("maximum", source.get("le"))
+    above = source.get("exclusiveMinimum", source.get("gt"))
+    if any(isinstance(bound, float) and not bound.is_integer() for bound in (low, high)):
+        return {"x-kubernetes-validations": cel.bounds(low, high)}
+    made: Schema = {} if low is None else {"minimum": low}
+    if above is not None:
+        made |= {"minimum": above, "exclusiveMinimum": True}
+    return made if high is None else {**made, "maximum": high}
