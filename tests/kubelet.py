@@ -5,26 +5,59 @@ API server, the Job controller and the garbage collector are the real ones.
 """
 
 import asyncio
+import base64
 import json
 import random
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from math import exp
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 from prometheus_client import CollectorRegistry, Gauge, Info
 from prometheus_client.openmetrics import exposition
+from ruamel.yaml import YAML
 
 import quick_trainer
 from distillery_contract import metrics, size, wire
 from distillery_contract.request import Request, Stage
 
 Object = dict[str, Any]
+
+CONNECTIONS = 40
+"""To the API server at once; what waits for one is late."""
+
+
+def connect(kubeconfig: Path) -> aiohttp.ClientSession:
+    """Return a session with an API server; close it."""
+    config = YAML(typ="safe").load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    return aiohttp.ClientSession(
+        cluster["server"],
+        headers={"Authorization": f"Bearer {user['token']}"},
+        connector=aiohttp.TCPConnector(ssl=context, limit=CONNECTIONS),
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+
+
+async def events(session: aiohttp.ClientSession, path: str, selector: str) -> AsyncIterator[Object]:
+    """Yield what a watch shows, for ever; one that breaks begins again with all that there is."""
+    query = {"watch": "1", "labelSelector": selector}
+    while True:
+        try:
+            async with session.get(path, params=query) as answer:
+                buffer = bytearray()
+                async for chunk in answer.content.iter_any():
+                    *lines, buffer = (buffer + chunk).split(b"\n")
+                    for line in lines:
+                        yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError):
+            pass  # the API server may be restarting
+        await asyncio.sleep(0.2)
 
 
 def last_words(request: Request) -> str:
@@ -41,8 +74,8 @@ def last_words(request: Request) -> str:
 
     if request.stage is Stage.TRAIN:
         layers, rate = (
-            int(request.parameters["n_layers"]),
-            float(request.parameters["learning_rate"]),
+            int(request.parameters.get("n_layers", 6)),
+            float(request.parameters.get("learning_rate", 0.2)),
         )
         fit = exp(-abs(rate - 0.2)) * (0.5 + layers / 12)
         found = {"HasAns_exact": 90 * fit, "NoAns_exact": 100 - 10 * fit}
@@ -82,24 +115,15 @@ class Kubelet:
             seconds: mean run time of a pod; each takes between half and one and a half of it.
             ending: exit code and termination message by request.
         """
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self._server, self._token = cluster["server"], user["token"]
-        self._ssl = ssl.create_default_context(cafile=None)
-        self._ssl.check_hostname, self._ssl.verify_mode = False, ssl.CERT_NONE
-        self._seconds, self._ending = seconds, ending
+        self._kubeconfig = kubeconfig
+        self.seconds, self._ending = seconds, ending
         self._begun: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.started: dict[str, float] = {}
         self.ended: dict[str, float] = {}
 
     async def __aenter__(self) -> "Kubelet":
-        self._session = aiohttp.ClientSession(
-            self._server,
-            headers={"Authorization": f"Bearer {self._token}"},
-            connector=aiohttp.TCPConnector(ssl=self._ssl, limit=20),
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
+        self._session = connect(self._kubeconfig)
         self._spawn(self._watch())
         return self
 
@@ -115,46 +139,36 @@ class Kubelet:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self) -> None:
-        while True:
-            with suppress(aiohttp.ClientError, TimeoutError):
-                await self._watch_once()
-            await asyncio.sleep(0.2)
-
-    async def _watch_once(self) -> None:
-        query = {"watch": "1", "labelSelector": "app.kubernetes.io/managed-by=distillery"}
-        async with self._session.get("/api/v1/pods", params=query) as answer:
-            buffer = b""
-            async for chunk in answer.content.iter_any():
-                *lines, buffer = (buffer + chunk).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    if event["type"] in ("ADDED", "MODIFIED"):
-                        self._take(event["object"])
+        selector = "app.kubernetes.io/managed-by=distillery"
+        async for event in events(self._session, "/api/v1/pods", selector):
+            if event["type"] in ("ADDED", "MODIFIED"):
+                self._take(event["object"])
 
     def _take(self, pod: Object) -> None:
         uid, phase = pod["metadata"]["uid"], pod["status"].get("phase")
         if uid not in self._begun and phase == "Pending":
             self._begun.add(uid)
-            self._spawn(self._run(pod))
+            (container,) = [c for c in pod["spec"]["containers"] if c["name"] == "trainer"]
+            metadata = pod["metadata"]
+            self._spawn(self._run(metadata["namespace"], metadata["name"], container))
 
-    async def _run(self, pod: Object) -> None:
+    async def _run(self, namespace: str, name: str, container: Object) -> None:
         loop = asyncio.get_running_loop()
-        (container,) = [c for c in pod["spec"]["containers"] if c["name"] == "trainer"]
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/status"
         (text,) = [e["value"] for e in container["env"] if e["name"] == wire.REQUEST]
         request, begun = Request.from_json(text), _timestamp()
-        await self._patch(pod, "Running", container, {"running": {"startedAt": begun}})
-        self.started[pod["metadata"]["name"]] = loop.time()
+        await self._patch(path, "Running", container["image"], {"running": {"startedAt": begun}})
+        self.started[name] = loop.time()
         share = random.Random(text).uniform(0.5, 1.5)
-        await asyncio.sleep(self._seconds * (share if request.stage is Stage.TRAIN else 0.1))
+        await asyncio.sleep(self.seconds * (share if request.stage is Stage.TRAIN else 0.1))
         code, message = self._ending(request)
         terminated = {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}
         times = {"startedAt": begun, "finishedAt": _timestamp(), "message": message}
-        phase = "Succeeded" if code == 0 else "Failed"
-        await self._patch(pod, phase, container, {"terminated": {**terminated, **times}})
-        self.ended[pod["metadata"]["name"]] = loop.time()
+        state = {"terminated": {**terminated, **times}}
+        await self._patch(path, "Failed" if code else "Succeeded", container["image"], state)
+        self.ended[name] = loop.time()
 
-    async def _patch(self, pod: Object, phase: str, container: Object, state: Object) -> None:
-        image = container["image"]
+    async def _patch(self, path: str, phase: str, image: str, state: Object) -> None:
         status = {
             "name": "trainer",
             "image": image,
@@ -163,8 +177,6 @@ class Kubelet:
             "restartCount": 0,
         }
         body = {"status": {"phase": phase, "containerStatuses": [{**status, "state": state}]}}
-        metadata = pod["metadata"]
-        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
         headers = {"Content-Type": "application/merge-patch+json"}
         for _ in range(100):  # the API server may be restarting
             try:

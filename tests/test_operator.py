@@ -1,0 +1,314 @@
+"""The operator on a real control plane, whose pods a pretend kubelet runs: see ``kubelet``."""
+
+import asyncio
+import copy
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kubelet
+import worlds
+from cluster.access import Cluster
+from distillery_contract.request import Request, Stage
+from distillery_contract.wire import Exit
+from distillery_operator import manifests
+from operators import Operator, until
+
+Object = dict[str, Any]
+CRD = Path(__file__).parent.parent / "manifests" / "crd.yaml"
+
+
+class Space:
+    """A namespace of its own, in which a test acts as a user."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.name = cluster, f"test-{uuid.uuid4().hex[:8]}"
+        cluster.kubectl("create", "namespace", self.name)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.cluster.kubectl("--namespace", self.name, *arguments, stdin=stdin)
+
+    def apply(self, name: str = "tiny", **spec: Any) -> None:
+        document = copy.deepcopy(worlds.document(**spec))
+        document["metadata"]["name"] = name
+        self.kubectl("apply", "--filename=-", stdin=json.dumps(document))
+
+    def get(self, name: str = "tiny") -> Object:
+        found: Object = json.loads(self.kubectl("get", "dexp", name, "--output=json"))
+        return found
+
+    def status(self, name: str = "tiny") -> Object:
+        found: Object = self.get(name).get("status", {})
+        return found
+
+    def condition(self, kind: str, name: str = "tiny") -> Object:
+        conditions = self.status(name).get("conditions", [])
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def state(self, name: str = "tiny") -> str:
+        return str(self.status(name).get("state", ""))
+
+    def objects(self, kind: str) -> list[Object]:
+        found: list[Object] = json.loads(self.kubectl("get", kind, "--output=json"))["items"]
+        return found
+
+    def trials(self) -> list[Object]:
+        """The Jobs of trainings."""
+        return [
+            j for j in self.objects("jobs") if j["metadata"]["labels"][manifests.STAGE] == "train"
+        ]
+
+    def live(self) -> list[Object]:
+        return [j for j in self.objects("jobs") if j.get("status", {}).get("active")]
+
+    def events(self) -> set[str]:
+        return {event["reason"] for event in self.objects("events")}
+
+    def patch(self, name: str = "tiny", **spec: Any) -> None:
+        self.kubectl("patch", "dexp", name, "--type=merge", "--patch", json.dumps({"spec": spec}))
+
+
+def ending(request: Request) -> tuple[int, str]:
+    """End as the trial's temperature says, which the tests use to ask for something."""
+    wanted = int(request.parameters.get("warm_up_steps", 0))
+    if wanted == 0 or request.attempt > 1 or request.stage is not Stage.TRAIN:
+        return 0, kubelet.last_words(request)
+    return {1: (int(Exit.DIVERGED), ""), 2: (1, ""), 3: (0, "")}[wanted]
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The control plane with the CRD, a pretend kubelet and an operator of the whole cluster."""
+    control_plane.kubectl("apply", f"--filename={CRD}")
+    control_plane.kubectl("wait", "--for=condition=Established", f"--filename={CRD}")
+    folder, stop = tmp_path_factory.mktemp("operator"), threading.Event()
+
+    async def play() -> None:
+        async with kubelet.Kubelet(control_plane.kubeconfig, 0.5, ending):
+            await asyncio.to_thread(stop.wait)
+
+    player = threading.Thread(target=asyncio.run, args=(play(),))
+    player.start()
+    operator = Operator(
+        control_plane.kubeconfig, f"sqlite:///{folder}", folder / "log", "--workspace-claim=work"
+    )
+    try:
+        with operator:
+            yield control_plane
+            assert operator.exit_code is None, operator.log.read_text()
+            assert "fault of the program" not in operator.log.read_text()
+    finally:
+        stop.set()
+        player.join()
+
+
+@pytest.fixture
+def space(cluster: Cluster) -> Space:
+    return Space(cluster)
+
+
+def reached(space: Space, state: str, name: str = "tiny") -> Callable[[], bool]:
+    return lambda: space.state(name) == state
+
+
+def test_an_experiment_runs_to_its_front(space: Space) -> None:
+    space.apply(baselines=[{"name": "deep", "parameters": {"n_layers": 6}}])
+    until(reached(space, "Succeeded"))
+    status = space.status()
+    assert status["trials"]["total"] == 8
+    assert status["progress"] == "8/8"
+    assert status["frontSize"] == len(status["front"]) > 1
+    assert [b["name"] for b in status["baselines"]] == ["deep"]
+    assert status["teacher"]["exact"] == 90.0
+    assert all(c["observedGeneration"] == 1 for c in status["conditions"])
+    truths = {c["type"]: c["status"] for c in status["conditions"]}
+    assert truths == {
+        "Accepted": "True",
+        "StorageReachable": "True",
+        "TemplateValid": "True",
+        "Prepared": "True",
+        "Progressing": "False",
+        "Succeeded": "True",
+        "Degraded": "False",
+    }
+    assert {"Started", "Prepared", "Completed", "MaxTrialsReached"} <= space.events()
+    point = status["front"][0]
+    uid = space.get()["metadata"]["uid"]
+    assert point["model"] == f"experiments/tiny-{uid[:8]}/trials/{point['trial']:05d}/model"
+    assert status["results"] == f"experiments/tiny-{uid[:8]}"
+
+
+def test_the_table_of_kubectl_get_tells_the_story(space: Space) -> None:
+    space.apply()
+    until(reached(space, "Succeeded"))
+    header, line = space.kubectl("get", "dexp").splitlines()
+    told = dict(zip(header.split(), line.split(), strict=True))
+    assert (told["NAME"], told["STATE"], told["TRIALS"]) == ("tiny", "Succeeded", "8/8")
+    assert int(told["FRONT"]) == space.status()["frontSize"]
+
+
+def test_jobs_of_told_trials_stay_for_their_logs_but_not_for_ever(space: Space) -> None:
+    space.apply(maxTrials=2)
+    until(reached(space, "Succeeded"))
+    jobs = space.trials()
+    assert len(jobs) == 2
+    for job in jobs:
+        assert job["metadata"]["labels"][manifests.TOLD] == "true"
+        assert job["spec"]["ttlSecondsAfterFinished"] == 24 * 3600
+        assert job["spec"]["backoffLimit"] == 0
+
+
+def test_no_trial_holds_a_token_or_a_database(space: Space) -> None:
+    space.apply(maxTrials=2)
+    until(lambda: space.objects("pods"))
+    for pod in space.objects("pods"):
+        spec = pod["spec"]
+        assert spec["automountServiceAccountToken"] is False
+        assert not any("serviceAccountToken" in json.dumps(v) for v in spec["volumes"])
+        assert "DATABASE" not in json.dumps(spec)
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_what_a_suggestion_caused_is_told_and_not_tried_again(space: Space) -> None:
+    space.apply(training={"warm_up_steps": 1}, maxTrials=2)
+    until(reached(space, "Failed"))
+    assert [t["state"] for t in space.status()["recentTrials"]] == ["Infeasible"] * 2
+    assert {t["reason"] for t in space.status()["recentTrials"]} == {"Diverged"}
+    assert len(space.trials()) == 2
+    assert space.condition("Succeeded")["reason"] == "NoFeasibleTrial"
+
+
+@pytest.mark.parametrize("why", [2, 3], ids=["crash", "no final metrics"])
+def test_a_crash_is_tried_again_as_another_job(space: Space, why: int) -> None:
+    space.apply(training={"warm_up_steps": why}, maxTrials=1, parallelism=1)
+    until(reached(space, "Succeeded"))
+    attempts = sorted(j["metadata"]["labels"][manifests.ATTEMPT] for j in space.trials())
+    assert attempts == ["1", "2"]
+    assert "Restarted" in space.events()
+
+
+def test_suspending_halts_and_resuming_goes_on(space: Space) -> None:
+    space.apply(maxTrials=40, parallelism=4)
+    until(lambda: space.status().get("trials", {}).get("completed", 0) >= 2)
+    space.patch(suspend=True)
+    until(lambda: space.state() == "Suspended" and not space.live())
+    before = space.status()["trials"]["total"]
+    assert before < 40
+    space.patch(suspend=False, maxTrials=before + 2)
+    until(reached(space, "Succeeded"))
+    assert space.status()["trials"]["total"] == before + 2
+    assert space.status()["trials"]["failed"] == 0
+
+
+def test_raising_max_trials_continues_a_finished_experiment(space: Space) -> None:
+    space.apply(maxTrials=2)
+    until(reached(space, "Succeeded"))
+    space.patch(maxTrials=4)
+    until(lambda: space.status()["progress"] == "4/4")
+    assert [c["observedGeneration"] for c in space.status()["conditions"]] == [2] * 7
+
+
+def test_scaling_changes_the_parallelism(space: Space) -> None:
+    space.apply(maxTrials=60, parallelism=1)
+    until(lambda: space.status().get("active") == 1)
+    space.kubectl("scale", "dexp/tiny", "--replicas=6")
+    until(lambda: len(space.live()) == 6)
+    space.kubectl("scale", "dexp/tiny", "--replicas=1")
+    until(lambda: len(space.live()) <= 1)
+
+
+def test_deleting_ends_the_jobs_and_leaves_nothing(space: Space) -> None:
+    space.apply(maxTrials=40, parallelism=4)
+    until(lambda: len(space.live()) >= 3)
+    assert "finalizers" not in space.get()["metadata"]
+    space.kubectl("delete", "dexp", "tiny", "--timeout=30s")
+    until(lambda: not space.objects("jobs") and not space.objects("pods"))
+
+
+def test_an_experiment_created_again_is_another_one(space: Space) -> None:
+    space.apply(maxTrials=2)
+    until(reached(space, "Succeeded"))
+    first = space.status()["results"]
+    space.kubectl("delete", "dexp", "tiny")
+    space.apply(maxTrials=3, parameters=worlds.DOCUMENT["spec"]["parameters"][:2])
+    until(reached(space, "Succeeded"))
+    assert space.status()["progress"] == "3/3"
+    assert space.status()["results"] != first
+
+
+def test_a_job_deleted_by_hand_is_made_again(space: Space) -> None:
+    space.apply(maxTrials=6, parallelism=2)
+    job = until(lambda: [j for j in space.trials() if j.get("status", {}).get("active")])[0]
+    space.kubectl("delete", "job", job["metadata"]["name"])
+    until(reached(space, "Succeeded"))
+    counts = space.status()["trials"]
+    assert (counts["total"], counts["failed"]) == (6, 0)
+
+
+def test_a_pod_deleted_by_hand_is_an_interruption(space: Space) -> None:
+    space.apply(maxTrials=2, parallelism=2)
+    until(lambda: space.condition("Prepared").get("status") == "True")
+    pods = until(
+        lambda: [p for p in space.objects("pods") if "-prepare-" not in p["metadata"]["name"]]
+    )
+    space.kubectl("delete", "pod", pods[0]["metadata"]["name"])
+    until(reached(space, "Succeeded"))
+    counts = space.status()["trials"]
+    assert (counts["total"], counts["failed"], counts["infeasible"]) == (2, 0, 0)
+
+
+REFUSED = {
+    "image": {"spec": {"containers": [{"name": "trainer", "image": ""}]}},
+    "resources": {
+        "spec": {"containers": [{"name": "trainer", "resources": {"limits": {"cpu": "many"}}}]}
+    },
+    "volume": {"spec": {"volumes": [{"name": "x", "persistentVolumeClaim": {}}]}},
+    "restart": {"spec": {"restartPolicy": "Always"}},
+    "mount": {
+        "spec": {
+            "containers": [
+                {"name": "trainer", "volumeMounts": [{"name": "nowhere", "mountPath": "/x"}]}
+            ]
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("template", REFUSED.values(), ids=REFUSED.keys())
+def test_a_template_that_the_server_refuses_starts_nothing(space: Space, template: Object) -> None:
+    space.apply(template=template)
+    until(lambda: space.condition("TemplateValid").get("status") == "False")
+    condition = space.condition("TemplateValid")
+    assert condition["reason"] == "TemplateRefused"
+    assert "TemplateRefused" in until(space.events)
+    assert space.condition("Progressing")["reason"] == "Obstructed"
+    assert space.objects("jobs") == []
+    space.patch(template=None)
+    until(reached(space, "Succeeded"))
+
+
+def test_pod_security_that_forbids_the_template_is_said_before_anything_starts(
+    space: Space,
+) -> None:
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    space.cluster.kubectl("label", "namespace", space.name, label)
+    space.apply(maxTrials=2, template={"spec": {"hostNetwork": True}})
+    until(lambda: space.condition("TemplateValid").get("status") == "False")
+    assert "violates PodSecurity" in space.condition("TemplateValid")["message"]
+    space.patch(template=None)
+    until(reached(space, "Succeeded"))  # what Distillery adds is restricted by itself
+
+
+def test_a_search_space_that_a_stored_study_does_not_have_is_refused(space: Space) -> None:
+    space.apply(maxTrials=2)
+    until(reached(space, "Succeeded"))
+    changed = [{**p, "high": 0.7} if p["name"] == "learning_rate" else p
+               for p in worlds.DOCUMENT["spec"]["parameters"]]  # fmt: skip
+    with pytest.raises(Exception, match="immutable"):
+        space.patch(parameters=changed)
