@@ -3,11 +3,13 @@
 The tests of the runner and the command use it to see hundreds of attempts; that the contract is all
 they need is part of what they show. Its numbers follow from the hyperparameters: a learning rate
 above 0.5 diverges, a dropout above 0.5 collapses, more layers fit better. Each step that it does is
-a line in the trial's ``ledger``.
+a line in the trial's ``ledger``. ``QUICK_TRAINER_LINGER_SECONDS`` lets it serve its last metrics
+for so long, or until SIGTERM, so that a Prometheus server sees them.
 """
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -53,9 +55,22 @@ def main() -> int:
     server, _ = start_http_server(0, addr="127.0.0.1", registry=shown.registry)
     if wire.METRICS_PORT_FILE in os.environ:
         Path(os.environ[wire.METRICS_PORT_FILE]).write_text(str(server.server_address[1]))
+    if request.stage is Stage.COLLECT:
+        return collect(request, shown)
     if request.stage is not Stage.TRAIN:
         return prepare(request, shown)
-    return train(request, shown, stop)
+    code = train(request, shown, stop)
+    lingering = time.monotonic() + float(os.environ.get("QUICK_TRAINER_LINGER_SECONDS", "0"))
+    while time.monotonic() < lingering and not stop:
+        time.sleep(0.02)
+    return code
+
+
+def collect(request: Request, shown: Shown) -> int:
+    there = [folder for folder in request.remove if Path(folder).exists()]
+    for folder in there:
+        shutil.rmtree(folder)
+    return shown.end(wire.Exit.OK, f"{len(there)} of {len(request.remove)} folders were there")
 
 
 def prepare(request: Request, shown: Shown) -> int:

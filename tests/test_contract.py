@@ -59,7 +59,10 @@ def changed(**changes: Any) -> str:
         ("{", "must be JSON"),
         ("[]", "must be a JSON object, but got list"),
         (changed(version=2), "version must be 1, but got 2"),
-        (changed(stage="guess"), "stage must be one of describe, prepare, train, but got 'guess'"),
+        (
+            changed(stage="guess"),
+            "stage must be one of describe, prepare, train, collect, but got 'guess'",
+        ),
         (changed(speed=1), "speed: no such field"),
         (changed(trial="3"), "trial must be of type int, but got '3'"),
         (changed(trial=True), "trial must be of type int, but got True"),
@@ -70,6 +73,12 @@ def changed(**changes: Any) -> str:
         (changed(parameters={"warmth": 1}), "parameters.warmth: no trainer consumes this"),
         (changed(parameters={"dropout": 2}), "parameters.dropout: must lie in [0, 1], but got 2"),
         (changed(parameters={"hidden_size": 8}), "consumed only if initialization is Scratch"),
+        (changed(remove=["old"]), "remove is consumed only if stage is collect, but it is 'train'"),
+        (changed(remove="old", stage="collect"), "remove must be a list, but got 'old'"),
+        *(
+            (changed(remove=["a", folder], stage="collect"), f"without '..', but got {folder!r}")
+            for folder in ("..", "a/../b", "/", "/a", "//a", "", ".", "./", "\0", "\ud800", 3, None)
+        ),
     ],
 )
 def test_a_broken_request_is_refused_with_rule_and_value(text: str, fault: str) -> None:
@@ -79,10 +88,15 @@ def test_a_broken_request_is_refused_with_rule_and_value(text: str, fault: str) 
 
 
 def test_all_faults_of_a_request_are_found_at_once() -> None:
-    text = changed(trial="3", stage="guess", data={"strid": 1}, parameters={"dropout": 2})
+    broken = {"data": {"strid": 1}, "parameters": {"dropout": 2}, "remove": ["/", "a", ".."]}
     with pytest.raises(RequestError) as caught:
-        Request.from_json(text)
-    assert len(caught.value.faults) == 4
+        Request.from_json(changed(trial="3", stage="guess", **broken))
+    assert len(caught.value.faults) == 7
+
+
+def test_folders_to_remove_survive_the_way_through_json() -> None:
+    made = replace(REQUEST, stage=Stage.COLLECT, remove=("a/b c", "..d", "é/./f/"))
+    assert Request.from_json(made.to_json()) == made
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -9,9 +9,9 @@ import os
 import sys
 
 from distillery_contract import wire
-from distillery_contract.request import Request, RequestError
+from distillery_contract.request import Request, RequestError, Stage
 from distillery_contract.wire import Exit, Reason
-from distillery_trainer import telemetry
+from distillery_trainer import collect, telemetry
 from distillery_trainer.stop import Stop, StoppedError
 from distillery_trainer.telemetry import Server, Telemetry
 
@@ -52,6 +52,8 @@ def _attempt(told: Telemetry, stop: Stop) -> tuple[Exit, str]:
                 request.trial,
                 request.attempt,
             )
+            if request.stage is Stage.COLLECT:
+                return Exit.OK, collect.collect(request)
             # Only now: torch takes seconds to import, in which a bad request is answered already
             # and a signal is received.
             from distillery_trainer import stages

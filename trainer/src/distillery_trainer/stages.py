@@ -1,6 +1,7 @@
 """Runs the stage of a request and names how it ended. ``__main__`` calls it.
 
-Apart from ``__main__``, which has to be able to answer before torch is imported.
+Apart from ``__main__``, which has to be able to answer before torch is imported, and answers the
+stage ``collect`` so.
 """
 
 from typing import Final

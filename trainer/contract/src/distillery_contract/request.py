@@ -1,9 +1,10 @@
 """The one JSON document that tells a trainer what to do, passed in one environment variable."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from distillery_contract import parameters as hyperparameters
@@ -26,6 +27,7 @@ class Stage(StrEnum):
     DESCRIBE = "describe"  # read the model configurations, report the dimensions
     PREPARE = "prepare"  # check and featurise the data, run the teacher once
     TRAIN = "train"  # train one student, never loading the teacher
+    COLLECT = "collect"  # remove folders of trials that nobody needs
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Request:
             it a trial works out the key anew.
         attempt: 1 for the first process of a trial, more after interruptions.
         parameters: hyperparameters; what is missing is at its default.
+        remove: folders to remove (stage collect).
     """
 
     experiment: str
@@ -97,6 +100,7 @@ class Request:
     attempt: int = 1
     prepared: str | None = None
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    remove: Sequence[str] = ()
     version: int = VERSION
 
     def to_json(self) -> str:
@@ -142,11 +146,38 @@ class Request:
             faults += [f"parameters.{fault}" for fault in broken]
         else:
             faults.append(f"parameters must be an object, but got {given!r}")
+        parts["remove"] = _folders(document, faults)
         request = _part(cls, {**document, **parts}, "", faults)
         if faults:
             raise RequestError(faults)
         assert isinstance(request, cls)
         return request
+
+
+def _folders(document: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
+    """Return the folders that a document asks to remove; note what nobody may ask for."""
+    given = document.get("remove", [])
+    if not isinstance(given, list):
+        faults.append(f"remove must be a list, but got {given!r}")
+        return ()
+    if given and document.get("stage") != Stage.COLLECT:
+        stage = document.get("stage")
+        faults.append(f"remove is consumed only if stage is collect, but it is {stage!r}")
+    faults += [
+        f"remove must name folders below the workspace, without '..', but got {folder!r}"
+        for folder in given
+        if not _below(folder)
+    ]
+    return tuple(given)
+
+
+def _below(folder: object) -> bool:
+    """Tell whether a value is a path that leads down from where it starts."""
+    # What cannot be printed, NUL and lone surrogates among it, no system takes for a path.
+    if not isinstance(folder, str) or not folder.isprintable():
+        return False
+    path = PurePosixPath(folder)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
