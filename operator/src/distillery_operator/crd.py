@@ -88,7 +88,7 @@ COLUMNS: Final = [
     _column("Failed", "integer", ".status.trials.failed", "Trials that failed."),
     _column("Front", "integer", ".status.frontSize", "Points of the Pareto front."),
     _column("Hypervolume", "number", ".status.hypervolume", "Volume of the front.", wide=True),
-    _column("Best", "string", ".status.best", "Best trial per objective.", wide=True),
+    _column("Best", "number", ".status.best[0].value", "Best at the first objective.", wide=True),
     _column("Age", "date", ".metadata.creationTimestamp", "Time since it was created."),
 ]
 
@@ -109,6 +109,9 @@ NODES: Final[Mapping[str, Tree]] = {
     # `kubectl scale` reads the stored value, so this is the one default that is stored.
     "spec.parallelism": {"default": Spec.model_fields["parallelism"].default},
     "status.conditions": _keyed("type"),
+    "status.conditions[].lastTransitionTime": {"format": "date-time"},
+    "status.startTime": {"format": "date-time"},
+    "status.completionTime": {"format": "date-time"},
 }
 MORE: Final = {
     path: {

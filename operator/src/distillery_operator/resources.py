@@ -328,12 +328,12 @@ class ConditionType(StrEnum):
 class Condition(Model):
     """A metav1.Condition."""
 
-    type: ConditionType
-    status: Literal["True", "False", "Unknown"]
-    reason: str
-    message: str
-    last_transition_time: str
-    observed_generation: int
+    type: ConditionType = Field(description="What the condition is about.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(description="Why, in one word for programs.")
+    message: str = Field(description="Why, in a sentence for people.")
+    last_transition_time: str = Field(description="When the status changed last.")
+    observed_generation: int = Field(description="The generation that the condition speaks of.")
 
 
 class TrialCounts(Model):
@@ -352,11 +352,11 @@ class TrialCounts(Model):
 class FrontPoint(Model):
     """A trial on the constrained Pareto front."""
 
-    trial: int
-    baseline: str | None = None
-    values: dict[str, int | float] = Field(description="Objectives.")
+    trial: int = Field(description="Number of the trial.")
+    baseline: str | None = Field(None, description="Name of the baseline, if it is one.")
+    values: dict[str, int | float] = Field(description="The objectives, by metric.")
     metrics: dict[str, int | float] = Field(description="All evaluation metrics.")
-    parameters: dict[str, Value]
+    parameters: dict[str, Value] = Field(description="Hyperparameters that the trial was given.")
     model: str | None = Field(
         None, description="Folder of the trained student, relative to the workspace."
     )
@@ -365,29 +365,33 @@ class FrontPoint(Model):
 class Best(Model):
     """The feasible trial that is best at one objective."""
 
-    objective: str
-    trial: int
-    value: int | float
+    objective: str = Field(description="Metric of the objective.")
+    trial: int = Field(description="Number of the trial.")
+    value: int | float = Field(description="What the trial reached, in the metric's unit.")
 
 
 class BaselineValues(Model):
     """How a baseline did."""
 
-    name: str
-    trial: int
-    state: str
-    values: dict[str, int | float] = Field(default_factory=dict)
+    name: str = Field(description="Name of the baseline.")
+    trial: int = Field(description="Number of the trial.")
+    state: str = Field(description="State of the trial.")
+    values: dict[str, int | float] = Field(
+        default_factory=dict, description="The objectives, by metric; empty until measured."
+    )
 
 
 class RecentTrial(Model):
     """A trial that runs or ended lately, and why."""
 
-    trial: int
-    state: str
-    reason: str
-    message: str
-    values: dict[str, int | float] = Field(default_factory=dict)
-    progress: float | None = None
+    trial: int = Field(description="Number of the trial.")
+    state: str = Field(description="State of the trial.")
+    reason: str = Field(description="Why it is in that state, in one word.")
+    message: str = Field(description="Why it is in that state, in a sentence.")
+    values: dict[str, int | float] = Field(
+        default_factory=dict, description="The objectives, by metric; empty until measured."
+    )
+    progress: float | None = Field(None, description="Share of the training that is done, 0 to 1.")
 
 
 class Status(Model):
