@@ -1,7 +1,12 @@
 """PURE: a Job and its pod as an attempt: where it stands and, once ended, why.
 
 The Job says whether an attempt has ended, for only then no pod of it can live any more. Why it
-ended is taken from the pod while there is one, and otherwise from the Job's own condition.
+ended is taken from the pod that was seen last, and otherwise from the Job's own condition.
+
+The words are those of Kubernetes 1.34. Of conditions DisruptionTarget: packages
+scheduler/framework/preemption, registry/core/pod/storage (eviction), kubelet, controller/podgc,
+controller/tainteviction and controller/devicetainteviction. Of Jobs: controller/job, functions
+matchPodFailurePolicy and syncJob.
 """
 
 import re
@@ -28,6 +33,7 @@ EVICTED: Final = "Evicted"
 NODE_LOST: Final = "NodeLost"
 PREEMPTED: Final = "Preempted"
 DELETED: Final = "Deleted"
+REJECTED: Final = "Rejected"
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 CRASHED: Final = "Crashed"
 
@@ -38,6 +44,7 @@ IMAGE_REASONS: Final = (
     "ErrImageNeverPull",
     "ImageInspectError",
     "RegistryUnavailable",
+    "SignatureValidationFailed",
 )
 CONFIG_REASONS: Final = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
@@ -47,13 +54,25 @@ DISRUPTIONS: Final = {
     "TerminationByKubelet": EVICTED,
     "DeletionByTaintManager": NODE_LOST,
     "DeletionByPodGC": NODE_LOST,
+    "DeletionByDeviceTaintManager": NODE_LOST,
 }
 """Reasons of the condition DisruptionTarget, in one word each."""
 
-KUBELET_DISRUPTIONS: Final = ("Evicted", "NodeLost", "Shutdown", "NodeShutdown", "Preempting")
-"""Reasons of a failed pod that the kubelet or the node's controller gives."""
+POD_REASONS: Final = {
+    "Evicted": EVICTED,
+    "Preempting": PREEMPTED,
+    "NodeLost": NODE_LOST,
+    "NodeShutdown": NODE_LOST,
+    "Terminated": NODE_LOST,
+}
+"""Reasons of a failed pod itself; with any other one a kubelet refuses to take it, for example
+UnexpectedAdmissionError when a GPU has gone."""
+
+LOST: Final = ("ContainerStatusUnknown", "Unknown")
+"""Reasons of a container whose end nobody saw, in the kubelet's word and in containerd's."""
 
 EXIT_CODE: Final = re.compile(r"failed with exit code (\d+)")
+"""What the Job controller's message says where the failure policy has seen the trainer's code."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +97,7 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
     annotations = job["metadata"].get("annotations") or {}
     found = replace(_named(job), halted=manifests.HALTED in annotations)
     ending = finished(job)
-    if ending is None or (pod is not None and not _terminal(pod)):
+    if ending is None or (pod is not None and not terminal(pod)):
         outdated = annotations.get(manifests.TEMPLATE) != digest
         return _live(found, job, pod, outdated)
     return _ended(found, job, ending, pod)
@@ -86,7 +105,7 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
 
 def orphan(pod: Object) -> Attempt | None:
     """Return the attempt that a pod without a Job still is; None once its processes have ended."""
-    if _terminal(pod):
+    if terminal(pod):
         return None
     message = "its Job was deleted; the pod still ends"
     found = replace(_named(pod), reason=DELETED, message=message, halted=True)
@@ -115,21 +134,24 @@ def _live(found: Attempt, job: Object, pod: Object | None, outdated: bool) -> At
     state = _container(pod).get("state") or {}
     if "running" in state or "terminated" in state:
         return replace(found, phase=Phase.RUNNING, started=_started(pod), metrics_url=_url(pod))
-    reason, message = _waiting(pod, state.get("waiting") or {})
+    reason, message = _waiting(pod)
     return replace(found, reason=reason, message=message, outdated=outdated)
 
 
-def _waiting(pod: Object, waiting: Object) -> tuple[str, str]:
-    """Return why a pod does not run yet."""
+def _waiting(pod: Object) -> tuple[str, str]:
+    """Return why a pod does not run yet; the trainer waits for the init containers too."""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return UNSCHEDULABLE, f"no node takes the pod: {scheduled.get('message', '')}"
-    said, text = waiting.get("reason", ""), waiting.get("message", "")
-    if said in IMAGE_REASONS:
-        image = _container(pod).get("image", "")
-        return IMAGE_PULL_FAILED, f"the image {image} cannot be pulled: {said}: {text}"
-    if said in CONFIG_REASONS:
-        return POD_CONFIG_INVALID, f"the container cannot be made: {said}: {text}"
+    for container in (*_containers(pod, "initContainer"), *_containers(pod, "container")):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        said, text = waiting.get("reason", ""), waiting.get("message", "")
+        if said in IMAGE_REASONS:
+            image = container.get("image", "")
+            return IMAGE_PULL_FAILED, f"the image {image} cannot be pulled: {said}: {text}"
+        if said in CONFIG_REASONS:
+            name = container["name"]
+            return POD_CONFIG_INVALID, f"the container {name} cannot be made: {said}: {text}"
     return STARTING, "the pod starts"
 
 
@@ -138,11 +160,15 @@ def _ended(found: Attempt, job: Object, condition: Object, pod: Object | None) -
     terminated: Object = {}
     if pod is not None:
         found = replace(found, pod=pod["metadata"]["name"])
-        terminated = _container(pod).get("state", {}).get("terminated") or {}
+        terminated = (_container(pod).get("state") or {}).get("terminated") or {}
         ending = _by_pod(pod, terminated, ending)
     if found.halted and ending.code not in tuple(Exit):
         ending = replace(ending, code=int(Exit.INTERRUPTED))
-    status = job.get("status", {})
+    begun = terminated.get("startedAt")
+    if pod is None and ending.code is not None:
+        # It has run, nobody knows since when: the Job's own time, which has the wait for a node in
+        # it. Where nobody knows whether it has run, waiting must not be taken for running.
+        begun = job["status"].get("startTime")
     return replace(
         found,
         phase=Phase.ENDED,
@@ -150,7 +176,7 @@ def _ended(found: Attempt, job: Object, condition: Object, pod: Object | None) -
         disrupted=ending.disrupted,
         reason=ending.reason,
         message=ending.message,
-        started=_seconds(terminated.get("startedAt") or status.get("startTime")),
+        started=_seconds(begun),
         ended=_seconds(terminated.get("finishedAt") or condition.get("lastTransitionTime")),
         termination_message=terminated.get("message"),
     )
@@ -163,8 +189,6 @@ def _by_job(condition: Object) -> _Ending:
     message = condition.get("message", "")
     if "DisruptionTarget" in message:
         return _Ending(None, EVICTED, "the pod was evicted, preempted or lost its node", True)
-    if condition.get("reason") == DEADLINE_EXCEEDED:
-        return _Ending(int(Exit.INTERRUPTED), DEADLINE_EXCEEDED, "the Job's deadline was exceeded")
     if code := EXIT_CODE.search(message):
         return _Ending(int(code[1]))
     return _Ending(None, DELETED, "the pod was deleted before it had ended", True)
@@ -172,37 +196,59 @@ def _by_job(condition: Object) -> _Ending:
 
 def _by_pod(pod: Object, terminated: Object, job: _Ending) -> _Ending:
     """Return what a pod says of its end, which is more than its Job knows."""
-    if job.code == Exit.OK:
-        return job
+    status, code = pod["status"], terminated.get("exitCode")
+    said = status.get("reason", "")
+    if Exit.OK in (job.code, code):  # whatever else became of the pod
+        return _Ending(int(Exit.OK))
     disruption = _condition(pod, "DisruptionTarget")
     if disruption.get("status") == "True":
-        reason = DISRUPTIONS.get(disruption.get("reason", ""), EVICTED)
-        return _Ending(None, reason, _sentence(disruption.get("message"), "disrupted"), True)
-    status = pod["status"]
-    if status.get("reason") in KUBELET_DISRUPTIONS:
-        reason = EVICTED if status["reason"] == "Evicted" else NODE_LOST
-        return _Ending(None, reason, _sentence(status.get("message"), status["reason"]), True)
-    if terminated.get("reason") == "ContainerStatusUnknown":
+        word = DISRUPTIONS.get(disruption.get("reason", ""), EVICTED)
+        sentence = _sentence(disruption.get("message"), "disrupted")
+        return _Ending(None, POD_REASONS.get(said, word), sentence, True)
+    spoken = code in tuple(Exit)
+    if said == DEADLINE_EXCEEDED:
+        ended = code if spoken else int(Exit.INTERRUPTED)
+        return _Ending(ended, said, status.get("message", "the pod's deadline was exceeded"))
+    if said:
+        reason = POD_REASONS.get(said, REJECTED)
+        return _Ending(None, reason, _sentence(status.get("message"), said), True)
+    if spoken:
+        return _Ending(code)
+    if _deleted(pod, terminated):
+        return _Ending(None, DELETED, "the pod was deleted before it had ended", True)
+    return _by_container(pod, terminated, job)
+
+
+def _by_container(pod: Object, terminated: Object, job: _Ending) -> _Ending:
+    """Return what is known of a container that ended by itself, with no word of the contract."""
+    said, code = terminated.get("reason", ""), terminated.get("exitCode")
+    if said in LOST:
         return _Ending(None, NODE_LOST, "the node lost the container", True)
-    if terminated.get("reason") == OOM_KILLED:
+    if said == OOM_KILLED:
         limit = "the container exceeded its memory limit (OOMKilled)"
         advice = "raise resources.limits.memory in spec.template if many trials end so"
         return _Ending(int(Exit.OUT_OF_MEMORY), OOM_KILLED, f"{limit}; {advice}")
-    if terminated:
-        code = int(terminated["exitCode"])
-        if code in tuple(Exit):
-            return replace(job, code=code)
-        said = terminated.get("reason", "")
-        text = f"the trainer ended with exit code {code}" + (
-            f" ({said})" if said not in ("", "Error") else ""
-        )
-        return _Ending(code, CRASHED, text)
-    for container in status.get("initContainerStatuses") or []:
+    if code is not None:
+        cause = f" ({said})" if said not in ("", "Error") else ""
+        return _Ending(code, CRASHED, f"the trainer ended with exit code {code}{cause}")
+    for container in _containers(pod, "initContainer"):
         stop = (container.get("state") or {}).get("terminated") or {}
         if stop.get("exitCode"):
             text = f"init container {container['name']} ended with exit code {stop['exitCode']}"
-            return _Ending(int(stop["exitCode"]), CRASHED, text)
+            return _Ending(stop["exitCode"], CRASHED, text)
     return job
+
+
+def _deleted(pod: Object, terminated: Object) -> bool:
+    """Tell whether a pod was asked to end before it had."""
+    metadata = pod["metadata"]
+    asked, ended = (
+        _seconds(metadata.get("deletionTimestamp")),
+        _seconds(terminated.get("finishedAt")),
+    )
+    if asked is None or ended is None:
+        return asked is not None
+    return asked - (metadata.get("deletionGracePeriodSeconds") or 0) <= ended
 
 
 def _sentence(message: str | None, otherwise: str) -> str:
@@ -218,12 +264,17 @@ def finished(job: Object) -> Object | None:
     return None
 
 
-def _terminal(pod: Object) -> bool:
+def terminal(pod: Object) -> bool:
+    """Tell whether all processes of a pod have ended."""
     return pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
+def _containers(pod: Object, kind: str) -> list[Object]:
+    return pod["status"].get(f"{kind}Statuses") or []
+
+
 def _container(pod: Object) -> Object:
-    statuses = pod["status"].get("containerStatuses") or []
+    statuses = _containers(pod, "container")
     return next((s for s in statuses if s["name"] == manifests.TRAINER), {})
 
 
