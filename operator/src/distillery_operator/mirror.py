@@ -5,17 +5,20 @@ is here may be late. It is never wrong in a way that hurts: a Job that is missin
 again under its own name, which the API server refuses; one that has ended stays ended.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from distillery_contract.request import Stage
-from distillery_operator import manifests
+from distillery_operator import attempts, manifests
 
 Object = Mapping[str, Any]
 
 JOB_NAME: Final = "batch.kubernetes.io/job-name"
 """Label that the Job controller gives to its pods."""
+
+NUMBER: Final = re.compile("[0-9]{1,9}")
 
 
 class Key(NamedTuple):
@@ -59,17 +62,31 @@ class Mirror:
         return key
 
     def drop(self, kind: Kind, found: Object) -> Key | None:
-        """Forget an object; return the experiment to look at."""
+        """Forget an object; return the experiment to look at.
+
+        A pod that has ended is kept until its Job goes: it alone says when and how it ended, and
+        the Job controller lets go of deleted pods before it calls their Job finished.
+        """
         metadata = found["metadata"]
         if kind is Kind.EXPERIMENT:
             key = Key(metadata["namespace"], metadata["name"])
-            self.experiments.pop(key, None)
+            if not _same(self.experiments.get(key), found):
+                return None
+            del self.experiments[key]
             return key
         owner = self._owner(found)
-        if owner is None or self._table(kind).get(owner, {}).pop(metadata["name"], None) is None:
+        if owner is None:
             return None
-        if not self._table(kind)[owner]:
-            del self._table(kind)[owner]
+        if kind is Kind.POD and attempts.terminal(found) and self._has_job(owner, found):
+            return self.put(kind, found)
+        table = self._table(kind)
+        if not _same(table.get(owner, {}).get(metadata["name"]), found):
+            return None
+        _remove(table, owner, [metadata["name"]])
+        if kind is Kind.JOB:
+            pods = self._pods.get(owner, {}).items()
+            ended = [n for n, p in pods if _job_of(p) == metadata["name"] and attempts.terminal(p)]
+            self.forget_pods(owner, ended)
         return owner
 
     def jobs(self, key: Key, uid: str) -> list[Object]:
@@ -82,9 +99,7 @@ class Mirror:
 
     def forget_pods(self, key: Key, names: Iterable[str]) -> None:
         """Drop pods that nobody asks for any more."""
-        table = self._pods.get(key, {})
-        for name in names:
-            table.pop(name, None)
+        _remove(self._pods, key, names)
 
     def _put_experiment(self, key: Key, found: Object) -> Key | None:
         before = self.experiments.get(key)
@@ -98,14 +113,46 @@ class Mirror:
     def _table(self, kind: Kind) -> dict[Key, dict[str, Object]]:
         return self._jobs if kind is Kind.JOB else self._pods
 
+    def _has_job(self, owner: Key, pod: Object) -> bool:
+        return _job_of(pod) in self._jobs.get(owner, {})
+
     @staticmethod
     def _owner(found: Object) -> Key | None:
-        """Return the experiment that a Job or a pod of an attempt belongs to."""
+        """Return the experiment that a Job or a pod of an attempt belongs to.
+
+        Anybody may create objects with such labels: those that name no attempt are nobody's.
+        """
         metadata = found["metadata"]
         labels = metadata.get("labels") or {}
         if labels.get(manifests.STAGE) not in (Stage.PREPARE, Stage.TRAIN):
             return None
+        if not {manifests.EXPERIMENT, manifests.EXPERIMENT_UID} <= labels.keys():
+            return None
+        if not all(
+            NUMBER.fullmatch(labels.get(n, "")) for n in (manifests.TRIAL, manifests.ATTEMPT)
+        ):
+            return None
         return Key(metadata["namespace"], labels[manifests.EXPERIMENT])
+
+
+def _same(known: Object | None, found: Object) -> bool:
+    """Tell whether what is known is this very object, not another one of its name.
+
+    A watch's events are in order for one object, not between an object and its successor.
+    """
+    return known is not None and known["metadata"]["uid"] == found["metadata"]["uid"]
+
+
+def _remove(table: dict[Key, dict[str, Object]], owner: Key, names: Iterable[str]) -> None:
+    for name in names:
+        table.get(owner, {}).pop(name, None)
+    if not table.get(owner):
+        table.pop(owner, None)
+
+
+def _job_of(pod: Object) -> str | None:
+    name: str | None = pod["metadata"]["labels"].get(JOB_NAME)
+    return name
 
 
 def _of(objects: Iterable[Object], uid: str) -> list[Object]:
@@ -115,7 +162,7 @@ def _of(objects: Iterable[Object], uid: str) -> list[Object]:
 def _job(found: Object) -> Object:
     status = found.get("status") or {}
     return {
-        "metadata": _pick(found["metadata"], "name", "labels", "annotations"),
+        "metadata": _pick(found["metadata"], "name", "uid", "labels", "annotations"),
         "spec": _pick(found["spec"], "suspend"),
         "status": _pick(status, "startTime", "conditions"),
     }
@@ -129,9 +176,12 @@ def _pod(found: Object) -> Object:
         if c["type"] in ("PodScheduled", "DisruptionTarget")
     ]
     containers = [_pick(c, "name", "image", "state") for c in status.get("containerStatuses") or []]
-    before = [_pick(c, "name", "state") for c in status.get("initContainerStatuses") or []]
+    before = [_pick(c, "name", "image", "state") for c in status.get("initContainerStatuses") or []]
+    deletion = ("deletionTimestamp", "deletionGracePeriodSeconds")
     return {
-        "metadata": _pick(found["metadata"], "name", "labels", "creationTimestamp"),
+        "metadata": _pick(
+            found["metadata"], "name", "uid", "labels", "creationTimestamp", *deletion
+        ),
         "status": {
             **_pick(status, "phase", "reason", "message", "podIP"),
             "conditions": conditions,

@@ -1,0 +1,291 @@
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import shapes
+from distillery_contract.request import Stage
+from distillery_operator import cluster, manifests
+from distillery_operator.actions import Launch
+from distillery_operator.cluster import Api, Runner
+from distillery_operator.mirror import Key, Kind, Mirror
+from distillery_operator.trials import Attempt
+from shapes import Object, complete, condition, job, pod, running, terminated, waiting
+
+KEY = Key("science", "tiny")
+
+
+def edited(found: Object, **parts: Any) -> Object:
+    """The object with parts of its metadata, spec or status replaced."""
+    made = copy.deepcopy(found)
+    for part, values in parts.items():
+        made[part] |= values
+    return made
+
+
+def document(**metadata: Any) -> Object:
+    known = {"name": "tiny", "namespace": "science", "uid": shapes.UID, "generation": 1}
+    return {"metadata": {**known, **metadata}, "spec": {}, "status": {}}
+
+
+def names(objects: list[Any]) -> list[str]:
+    return [o["metadata"]["name"] for o in objects]
+
+
+def attempts(mirror: Mirror) -> list[Attempt]:
+    """What a runner makes of a mirror, which asks the API server nothing here."""
+    api = Api(lambda *_: None)
+    runner = Runner(api, mirror, shapes.experiment(), shapes.DEFAULTS)
+    return list(asyncio.run(runner.list()))
+
+
+def labelled(**labels: str | None) -> Object:
+    made = job()
+    known = made["metadata"]["labels"]
+    for name, value in labels.items():
+        label = f"{manifests.DOMAIN}/{name.replace('_', '-')}"
+        known.pop(label)
+        if value is not None:
+            known[label] = value
+    return made
+
+
+JOB_CHANGES: dict[str, tuple[Callable[[Object], Object], bool]] = {
+    "nothing": (lambda o: o, False),
+    "versions": (lambda o: edited(o, metadata={"resourceVersion": "9", "generation": 2}), False),
+    "managers": (lambda o: edited(o, metadata={"managedFields": []}), False),
+    "counts of pods": (lambda o: edited(o, status={"active": 1, "ready": 1}), False),
+    "retention": (lambda o: edited(o, spec={"ttlSecondsAfterFinished": 60}), False),
+    "suspension": (lambda o: edited(o, spec={"suspend": True}), True),
+    "its end": (lambda o: edited(o, status={"conditions": [complete()]}), True),
+    "halt": (lambda o: edited(o, metadata={"annotations": {manifests.HALTED: "true"}}), True),
+}
+POD_CHANGES: dict[str, tuple[Callable[[Object], Object], bool]] = {
+    "nothing": (lambda o: o, False),
+    "versions": (lambda o: edited(o, metadata={"resourceVersion": "9", "generation": 2}), False),
+    "readiness": (
+        lambda o: edited(
+            o, status={"conditions": [*o["status"]["conditions"], condition("Ready", "False")]}
+        ),
+        False,
+    ),
+    "a probe's time": (
+        lambda o: edited(
+            o, status={"conditions": [{**shapes.scheduled(), "lastProbeTime": shapes.at(9)}]}
+        ),
+        False,
+    ),
+    "state": (lambda o: edited(o, status=pod(job(), "Running", running())["status"]), True),
+    "address": (lambda o: edited(o, status={"podIP": "10.1.0.9"}), True),
+    "disruption": (
+        lambda o: edited(o, status={"conditions": [shapes.disruption("DeletionByPodGC", "x")]}),
+        True,
+    ),
+    "deletion": (lambda o: edited(o, metadata={"deletionTimestamp": shapes.at(9)}), True),
+}
+
+
+@pytest.mark.parametrize("name", JOB_CHANGES)
+def test_a_job_is_looked_at_if_something_of_it_matters(name: str) -> None:
+    change, matters = JOB_CHANGES[name]
+    mirror, found = Mirror(), job()
+    assert mirror.put(Kind.JOB, found) == KEY
+    assert mirror.put(Kind.JOB, change(found)) == (KEY if matters else None)
+
+
+@pytest.mark.parametrize("name", POD_CHANGES)
+def test_a_pod_is_looked_at_if_something_of_it_matters(name: str) -> None:
+    change, matters = POD_CHANGES[name]
+    mirror, found = Mirror(), pod(job(), "Pending", waiting("ContainerCreating"))
+    assert mirror.put(Kind.POD, found) == KEY
+    assert mirror.put(Kind.POD, change(found)) == (KEY if matters else None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "matters"),
+    [
+        ({}, False),
+        ({"resourceVersion": "9", "annotations": {"a": "b"}}, False),
+        ({"generation": 2}, True),
+        ({"deletionTimestamp": shapes.at(3)}, True),
+        ({"uid": "another", "generation": 1}, True),
+    ],
+)
+def test_an_experiment_is_looked_at_if_a_person_changed_it(metadata: Object, matters: bool) -> None:
+    mirror = Mirror()
+    assert mirror.put(Kind.EXPERIMENT, document()) == KEY
+    newest = edited(document(**metadata), status={"state": "Running"})
+    assert mirror.put(Kind.EXPERIMENT, newest) == (KEY if matters else None)
+    assert mirror.experiments[KEY] == newest  # its status too
+
+
+def test_an_experiment_is_dropped_once() -> None:
+    mirror = Mirror()
+    mirror.put(Kind.EXPERIMENT, document())
+    assert mirror.drop(Kind.EXPERIMENT, document()) == KEY
+    assert mirror.drop(Kind.EXPERIMENT, document()) is None
+    assert not mirror.experiments
+
+
+def test_the_end_of_a_predecessor_does_not_drop_what_has_its_name() -> None:
+    mirror = Mirror()
+    mirror.put(Kind.EXPERIMENT, document(uid="second"))
+    assert mirror.drop(Kind.EXPERIMENT, document(uid="first")) is None
+    assert mirror.experiments[KEY]["metadata"]["uid"] == "second"
+    old, new = job(), edited(job(), metadata={"uid": "second"})
+    mirror.put(Kind.JOB, new)
+    assert mirror.drop(Kind.JOB, old) is None
+    assert names(mirror.jobs(KEY, shapes.UID)) == names([new])
+
+
+def test_an_object_that_was_never_seen_is_dropped_in_silence() -> None:
+    mirror = Mirror()
+    assert mirror.drop(Kind.JOB, job()) is None
+    assert mirror.drop(Kind.POD, pod(job(), "Running", running())) is None
+
+
+def test_told_jobs_disappear() -> None:
+    mirror, found = Mirror(), job(complete())
+    mirror.put(Kind.JOB, found)
+    labels = {"labels": {**found["metadata"]["labels"], manifests.TOLD: "true"}}
+    told = edited(found, metadata=labels)
+    assert mirror.put(Kind.JOB, told) == KEY
+    assert mirror.jobs(KEY, shapes.UID) == []
+    assert mirror.put(Kind.JOB, told) is None
+    assert mirror.drop(Kind.JOB, told) is None
+
+
+def test_objects_of_an_earlier_experiment_of_the_name_are_not_listed() -> None:
+    mirror = Mirror()
+    earlier = job(of=shapes.experiment(uid="11111111-earlier"))
+    for found in (job(), earlier):
+        mirror.put(Kind.JOB, found)
+        mirror.put(Kind.POD, pod(found, "Running", running()))
+    for uid, own in ((shapes.UID, job()), ("11111111-earlier", earlier)):
+        assert names(mirror.jobs(KEY, uid)) == names([own])
+        assert names(mirror.pods(KEY, uid)) == [f"{own['metadata']['name']}-x7k2p"]
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        {"metadata": {"name": "a", "namespace": "science"}},
+        {"metadata": {"name": "a", "namespace": "science", "labels": None}},
+        labelled(stage=None),
+        labelled(stage="collect"),
+        labelled(stage="elsewhere"),
+        labelled(experiment=None),
+        labelled(experiment_uid=None),
+        labelled(trial=None),
+        labelled(trial="first"),
+        labelled(trial="-1"),
+        labelled(attempt="１"),
+        labelled(attempt="9" * 30),
+    ],
+)
+def test_what_names_no_attempt_belongs_to_nobody(stranger: Object) -> None:
+    mirror = Mirror()
+    for kind in (Kind.JOB, Kind.POD):
+        assert mirror.put(kind, stranger) is None
+        assert mirror.drop(kind, stranger) is None
+
+
+def test_a_pod_that_has_ended_speaks_for_its_job_after_its_deletion() -> None:
+    """The Job controller lets go of a deleted pod before it calls the Job finished."""
+    mirror, found = Mirror(), job()
+    mirror.put(Kind.JOB, found)
+    mirror.put(Kind.POD, pod(found, "Running", running()))
+    last = pod(found, "Failed", terminated(137, message="# EOF\n"), deleted=63)
+    assert mirror.drop(Kind.POD, last) == KEY
+    mirror.put(Kind.JOB, job(shapes.failed_with(137)))
+    (attempt,) = attempts(mirror)
+    assert (attempt.reason, attempt.seconds) == ("Deleted", 3600.0)
+    assert attempt.termination_message == "# EOF\n"
+    assert mirror.drop(Kind.JOB, found) == KEY
+    assert mirror.pods(KEY, shapes.UID) == []
+
+
+def test_a_deleted_pod_that_has_not_ended_leaves_nothing() -> None:
+    mirror, found = Mirror(), job()
+    mirror.put(Kind.JOB, found)
+    mirror.put(Kind.POD, pod(found, "Running", running()))
+    assert mirror.drop(Kind.POD, pod(found, "Running", running(), deleted=3)) == KEY
+    assert mirror.pods(KEY, shapes.UID) == []
+
+
+def test_pods_without_a_job_are_listed_while_they_live() -> None:
+    mirror = Mirror()
+    live = pod(job(), "Running", running())
+    ended = pod(job(launch=Launch(Stage.TRAIN, 1, 1)), "Succeeded", terminated(0))
+    mirror.put(Kind.POD, live)
+    mirror.put(Kind.POD, ended)
+    assert [a.trial for a in attempts(mirror)] == [0]
+    assert names(mirror.pods(KEY, shapes.UID)) == names([live])
+
+
+def test_the_watches_show_what_the_mirror_takes() -> None:
+    labels = job()["metadata"]["labels"]
+    wanted, unwanted = cluster.SELECTOR.split(",")
+    assert wanted in labels
+    assert unwanted == f"!{manifests.TOLD}"
+
+
+STATES = {
+    "Pending": waiting("ContainerCreating"),
+    "Running": running(),
+    "Failed": terminated(75),
+    "Succeeded": terminated(0),
+}
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from(["job", "told", "gone", *STATES, "dropped"]))
+    )
+)
+def test_the_mirror_has_what_is_there_and_the_last_words_of_what_is_not(
+    events: list[tuple[int, str]],
+) -> None:
+    mirror = Mirror()
+    whole = [job(launch=Launch(Stage.TRAIN, trial, 1)) for trial in range(3)]
+    jobs: set[int] = set()
+    pods: dict[int, str] = {}
+    kept: dict[int, str] = {}
+    for trial, event in events:
+        found = whole[trial]
+        if event == "job":
+            mirror.put(Kind.JOB, found)
+            jobs.add(trial)
+        elif event in ("told", "gone"):
+            label = {manifests.TOLD: "true"} if event == "told" else {}
+            labels = {**found["metadata"]["labels"], **label}
+            mirror.drop(Kind.JOB, edited(found, metadata={"labels": labels}))
+            if trial in jobs:
+                ended = ("Succeeded", "Failed")
+                pods = {t: p for t, p in pods.items() if t != trial or p not in ended}
+                kept.pop(trial, None)
+            jobs.discard(trial)
+        elif event == "dropped":
+            if trial in pods:
+                phase = pods.pop(trial)
+                mirror.drop(Kind.POD, pod(found, phase, STATES[phase], deleted=1))
+                if trial in jobs and phase in ("Succeeded", "Failed"):
+                    kept[trial] = phase
+        else:
+            mirror.put(Kind.POD, pod(found, event, STATES[event]))
+            pods[trial] = event
+            kept.pop(trial, None)
+        shown = {
+            int(j["metadata"]["labels"][manifests.TRIAL]) for j in mirror.jobs(KEY, shapes.UID)
+        }
+        assert shown == jobs
+        phases = {
+            int(p["metadata"]["labels"][manifests.TRIAL]): p["status"]["phase"]
+            for p in mirror.pods(KEY, shapes.UID)
+        }
+        assert phases == {**kept, **pods}
