@@ -58,6 +58,10 @@ class Operator:
         }
         self._process: subprocess.Popen[bytes] | None
 
+    def set_environment(self, name: str, value: str) -> None:
+        """Set a variable of the next process."""
+        self._environment[name] = value
+
     def start(self) -> None:
         """Start the process."""
         with self.log.open("ab") as log:

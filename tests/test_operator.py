@@ -1,12 +1,9 @@
 """The operator on a real control plane, whose pods a pretend kubelet runs: see ``kubelet``."""
 
 import asyncio
-import copy
 import json
 import threading
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,59 +15,9 @@ from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
 from distillery_operator import manifests
 from operators import Operator, until
+from spaces import CRD, Space
 
 Object = dict[str, Any]
-CRD = Path(__file__).parent.parent / "manifests" / "crd.yaml"
-
-
-class Space:
-    """A namespace of its own, in which a test acts as a user."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster, self.name = cluster, f"test-{uuid.uuid4().hex[:8]}"
-        cluster.kubectl("create", "namespace", self.name)
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return self.cluster.kubectl("--namespace", self.name, *arguments, stdin=stdin)
-
-    def apply(self, name: str = "tiny", **spec: Any) -> None:
-        document = copy.deepcopy(worlds.document(**spec))
-        document["metadata"]["name"] = name
-        self.kubectl("apply", "--filename=-", stdin=json.dumps(document))
-
-    def get(self, name: str = "tiny") -> Object:
-        found: Object = json.loads(self.kubectl("get", "dexp", name, "--output=json"))
-        return found
-
-    def status(self, name: str = "tiny") -> Object:
-        found: Object = self.get(name).get("status", {})
-        return found
-
-    def condition(self, kind: str, name: str = "tiny") -> Object:
-        conditions = self.status(name).get("conditions", [])
-        return next((c for c in conditions if c["type"] == kind), {})
-
-    def state(self, name: str = "tiny") -> str:
-        return str(self.status(name).get("state", ""))
-
-    def objects(self, kind: str) -> list[Object]:
-        found: list[Object] = json.loads(self.kubectl("get", kind, "--output=json"))["items"]
-        return found
-
-    def trials(self) -> list[Object]:
-        """The Jobs of trainings."""
-        return [
-            j for j in self.objects("jobs") if j["metadata"]["labels"][manifests.STAGE] == "train"
-        ]
-
-    def live(self) -> list[Object]:
-        return [j for j in self.objects("jobs") if j.get("status", {}).get("active")]
-
-    def events(self) -> set[str]:
-        return {event["reason"] for event in self.objects("events")}
-
-    def patch(self, name: str = "tiny", **spec: Any) -> None:
-        self.kubectl("patch", "dexp", name, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
 
 def ending(request: Request) -> tuple[int, str]:
@@ -112,13 +59,9 @@ def space(cluster: Cluster) -> Space:
     return Space(cluster)
 
 
-def reached(space: Space, state: str, name: str = "tiny") -> Callable[[], bool]:
-    return lambda: space.state(name) == state
-
-
 def test_an_experiment_runs_to_its_front(space: Space) -> None:
     space.apply(baselines=[{"name": "deep", "parameters": {"n_layers": 6}}])
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     status = space.status()
     assert status["trials"]["total"] == 8
     assert status["progress"] == "8/8"
@@ -145,7 +88,7 @@ def test_an_experiment_runs_to_its_front(space: Space) -> None:
 
 def test_the_table_of_kubectl_get_tells_the_story(space: Space) -> None:
     space.apply()
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     header, line = space.kubectl("get", "dexp").splitlines()
     told = dict(zip(header.split(), line.split(), strict=True))
     assert (told["NAME"], told["STATE"], told["TRIALS"]) == ("tiny", "Succeeded", "8/8")
@@ -154,7 +97,7 @@ def test_the_table_of_kubectl_get_tells_the_story(space: Space) -> None:
 
 def test_jobs_of_told_trials_stay_for_their_logs_but_not_for_ever(space: Space) -> None:
     space.apply(maxTrials=2)
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     jobs = space.trials()
     assert len(jobs) == 2
     for job in jobs:
@@ -177,7 +120,7 @@ def test_no_trial_holds_a_token_or_a_database(space: Space) -> None:
 
 def test_what_a_suggestion_caused_is_told_and_not_tried_again(space: Space) -> None:
     space.apply(training={"warm_up_steps": 1}, maxTrials=2)
-    until(reached(space, "Failed"))
+    until(space.reached("Failed"))
     assert [t["state"] for t in space.status()["recentTrials"]] == ["Infeasible"] * 2
     assert {t["reason"] for t in space.status()["recentTrials"]} == {"Diverged"}
     assert len(space.trials()) == 2
@@ -187,7 +130,7 @@ def test_what_a_suggestion_caused_is_told_and_not_tried_again(space: Space) -> N
 @pytest.mark.parametrize("why", [2, 3], ids=["crash", "no final metrics"])
 def test_a_crash_is_tried_again_as_another_job(space: Space, why: int) -> None:
     space.apply(training={"warm_up_steps": why}, maxTrials=1, parallelism=1)
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     attempts = sorted(j["metadata"]["labels"][manifests.ATTEMPT] for j in space.trials())
     assert attempts == ["1", "2"]
     assert "Restarted" in space.events()
@@ -201,14 +144,14 @@ def test_suspending_halts_and_resuming_goes_on(space: Space) -> None:
     before = space.status()["trials"]["total"]
     assert before < 40
     space.patch(suspend=False, maxTrials=before + 2)
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     assert space.status()["trials"]["total"] == before + 2
     assert space.status()["trials"]["failed"] == 0
 
 
 def test_raising_max_trials_continues_a_finished_experiment(space: Space) -> None:
     space.apply(maxTrials=2)
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     space.patch(maxTrials=4)
     until(lambda: space.status()["progress"] == "4/4")
     assert [c["observedGeneration"] for c in space.status()["conditions"]] == [2] * 7
@@ -233,11 +176,11 @@ def test_deleting_ends_the_jobs_and_leaves_nothing(space: Space) -> None:
 
 def test_an_experiment_created_again_is_another_one(space: Space) -> None:
     space.apply(maxTrials=2)
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     first = space.status()["results"]
     space.kubectl("delete", "dexp", "tiny")
     space.apply(maxTrials=3, parameters=worlds.DOCUMENT["spec"]["parameters"][:2])
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     assert space.status()["progress"] == "3/3"
     assert space.status()["results"] != first
 
@@ -246,7 +189,7 @@ def test_a_job_deleted_by_hand_is_made_again(space: Space) -> None:
     space.apply(maxTrials=6, parallelism=2)
     job = until(lambda: [j for j in space.trials() if j.get("status", {}).get("active")])[0]
     space.kubectl("delete", "job", job["metadata"]["name"])
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     counts = space.status()["trials"]
     assert (counts["total"], counts["failed"]) == (6, 0)
 
@@ -258,7 +201,7 @@ def test_a_pod_deleted_by_hand_is_an_interruption(space: Space) -> None:
         lambda: [p for p in space.objects("pods") if "-prepare-" not in p["metadata"]["name"]]
     )
     space.kubectl("delete", "pod", pods[0]["metadata"]["name"])
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     counts = space.status()["trials"]
     assert (counts["total"], counts["failed"], counts["infeasible"]) == (2, 0, 0)
 
@@ -290,7 +233,7 @@ def test_a_template_that_the_server_refuses_starts_nothing(space: Space, templat
     assert space.condition("Progressing")["reason"] == "Obstructed"
     assert space.objects("jobs") == []
     space.patch(template=None)
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
 
 
 def test_pod_security_that_forbids_the_template_is_said_before_anything_starts(
@@ -302,12 +245,12 @@ def test_pod_security_that_forbids_the_template_is_said_before_anything_starts(
     until(lambda: space.condition("TemplateValid").get("status") == "False")
     assert "violates PodSecurity" in space.condition("TemplateValid")["message"]
     space.patch(template=None)
-    until(reached(space, "Succeeded"))  # what Distillery adds is restricted by itself
+    until(space.reached("Succeeded"))  # what Distillery adds is restricted by itself
 
 
 def test_a_search_space_that_a_stored_study_does_not_have_is_refused(space: Space) -> None:
     space.apply(maxTrials=2)
-    until(reached(space, "Succeeded"))
+    until(space.reached("Succeeded"))
     changed = [{**p, "high": 0.7} if p["name"] == "learning_rate" else p
                for p in worlds.DOCUMENT["spec"]["parameters"]]  # fmt: skip
     with pytest.raises(Exception, match="immutable"):

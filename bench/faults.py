@@ -1,0 +1,311 @@
+"""One experiment on a real cluster while everything breaks: is anything lost or done twice?
+
+    python bench/faults.py [--kills 60] [--trials 40]
+
+The operator is killed by SIGKILL before and after every kind of action, over and over. Meanwhile
+the API server, PostgreSQL and Prometheus are restarted, Jobs and pods deleted by hand, a pod is
+evicted, and some trainings overwrite their termination message. Pods are real; they run the quick
+trainer, which writes down every step that it does. Prints figures and, as its last line, one JSON
+object; ends with 1 if a result was lost or told twice, or a trial had two live Jobs.
+"""
+
+import argparse
+import itertools
+import json
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+import psycopg
+from prometheus import Prometheus
+
+from cluster import Node, Refused, images
+from operators import Operator
+from postgres import running as postgres_running
+from spaces import CRD, Space
+
+BOUNDARIES: Final = [
+    f"{action}-{side}"
+    for action in ("Launch", "Tell", "Ask", "Release", "Record", "Any")
+    for side in ("before", "after")
+]
+"""Where the operator dies, in turn; the rarer actions come once each: see ``RARE``."""
+RARE: Final = ["Keep-before", "Keep-after", "Collect-before", "Collect-after"]
+
+PATIENCE: Final = 8.0
+"""Seconds that an operator is given to reach its boundary, before it is killed wherever it is."""
+
+SPOIL: Final = """
+import json, os, sys
+sys.path.insert(0, "/opt")
+import quick_trainer
+request = json.loads(os.environ["DISTILLERY_REQUEST"])
+code = quick_trainer.main()
+if request["stage"] == "train" and request["trial"] % 7 == 3 and request["attempt"] == 1:
+    open("/dev/termination-log", "w").write("x" * 5000)
+sys.exit(code)
+"""
+
+TABLE: Final = """
+select t.number, t.state, t.datetime_complete,
+       (select value_json from trial_user_attributes a
+        where a.trial_id = t.trial_id and a.key = 'ending')
+from trials t order by t.number
+"""
+
+
+class Witness:
+    """Looks on from outside, all the time: at the Jobs, the pods and the database's rows."""
+
+    def __init__(self, space: Space, url: str) -> None:
+        self._space, self._url, self._stop = space, url, threading.Event()
+        self.live_jobs = self.live_pods = 0
+        self.endings: dict[int, Any] = {}
+        self.changed: set[int] = set()
+        self.rows = 0
+        self._threads = [threading.Thread(target=self._repeat, args=(look,))
+                         for look in (self._look_at_cluster, self._look_at_rows)]  # fmt: skip
+
+    def __enter__(self) -> "Witness":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def told(self) -> int:
+        """Return how many trials have an ending."""
+        return len(self.endings)
+
+    def _repeat(self, look: Callable[[], None]) -> None:
+        while not self._stop.wait(0.2):
+            with suppress(Refused, psycopg.Error, OSError):  # what is looked at is being restarted
+                look()
+
+    def _look_at_cluster(self) -> None:
+        jobs, pods = Counter[str](), Counter[str]()
+        for job in self._space.trials():
+            conditions = job.get("status", {}).get("conditions", [])
+            if not any(c["type"] in ("Complete", "Failed") for c in conditions):
+                jobs[job["metadata"]["labels"]["distillery.dev/trial"]] += 1
+        for pod in self._space.objects("pods"):
+            labels = pod["metadata"]["labels"]
+            if (
+                labels.get("distillery.dev/stage") == "train"
+                and pod["status"]["phase"] == "Running"
+            ):
+                pods[labels["distillery.dev/trial"]] += 1
+        self.live_jobs = max(self.live_jobs, *jobs.values(), 0)
+        self.live_pods = max(self.live_pods, *pods.values(), 0)
+
+    def _look_at_rows(self) -> None:
+        uid = self._space.get()["metadata"]["uid"].replace("-", "")
+        with psycopg.connect(self._url) as connection:
+            connection.execute(f'set search_path to "exp_{uid}"')
+            rows = connection.execute(TABLE).fetchall()
+        self.rows = len(rows)
+        for number, state, when, ending in rows:
+            if state == "RUNNING":
+                continue
+            if self.endings.setdefault(number, (state, when, ending)) != (state, when, ending):
+                self.changed.add(number)
+
+
+def mishaps(space: Space, node: Node, restart_database: Callable[[], None],
+            prometheus: Prometheus) -> Iterator[tuple[str, Callable[[], None]]]:  # fmt: skip
+    """Yield what else goes wrong, in turn, with its name."""
+
+    def pods() -> list[str]:
+        found = [p for p in space.objects("pods") if p["status"]["phase"] == "Running"]
+        return [p["metadata"]["name"] for p in found]
+
+    def evict() -> None:
+        for name in pods()[:1]:
+            target = {"name": name, "namespace": space.name}
+            body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": target}
+            path = f"/api/v1/namespaces/{space.name}/pods/{name}/eviction"
+            space.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(body))
+
+    def delete_pod() -> None:
+        for name in pods()[-1:]:
+            space.kubectl("delete", "pod", name, "--wait=false")
+
+    def delete_job() -> None:
+        for job in space.live()[:1]:
+            space.kubectl("delete", "job", job["metadata"]["name"], "--wait=false")
+
+    return itertools.cycle(
+        [
+            ("pod evicted", evict),
+            ("API server restarted", node.plane.restart_apiserver),
+            ("Job deleted", delete_job),
+            ("PostgreSQL restarted", restart_database),
+            ("pod deleted", delete_pod),
+            ("Prometheus restarted", prometheus.restart),
+        ]
+    )
+
+
+def repeated_steps(workspace: Path, space: Space) -> int:
+    """Return how many steps of trainings were done twice, as their ledgers tell."""
+    results = workspace / f"experiments/tiny-{space.get()['metadata']['uid'][:8]}"
+    repeated = 0
+    for ledger in results.glob("trials/*/ledger"):
+        steps = [line.split()[2] for line in ledger.read_text().splitlines()]
+        repeated += len(steps) - len(set(steps))
+    return repeated
+
+
+def main() -> int:
+    """Run the experiment to its end; print what the witness saw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=60, help="SIGKILLs of the operator")
+    parser.add_argument("--trials", type=int, default=40, help="trials of the experiment")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        return run(Path(folder), arguments.kills, arguments.trials)
+
+
+def run(folder: Path, kills: int, trials: int) -> int:
+    """Bring up everything, break it, and judge."""
+    workspace = folder / "workspace"
+    workspace.mkdir()
+    (workspace / "train.json").touch()
+    folder.chmod(0o755)
+    workspace.chmod(0o777)
+    with Node(folder / "node") as node, postgres_running() as postgres:
+        image = images.quick_trainer()
+        node.load(image.archive)
+        node.plane.kubectl("apply", f"--filename={CRD}")
+        node.plane.kubectl("wait", "--for=condition=Established", f"--filename={CRD}")
+        space, url = Space(node.plane), postgres.url("faults")
+
+        def restart_database() -> None:
+            postgres.stop(signal.SIGQUIT)  # as good as a crash
+            time.sleep(2)
+            postgres.start()
+
+        with Prometheus(folder / "prometheus", "scrape_configs: []") as prometheus:
+            container = {
+                "name": "trainer",
+                "command": ["python", "-c", SPOIL],
+                "env": [{"name": "QUICK_TRAINER_STEP_SECONDS", "value": "0.2"}],
+            }
+            volume = {"name": "workspace", "hostPath": {"path": str(workspace)}}
+            space.apply(
+                maxTrials=trials,
+                parallelism=4,
+                maxInterruptions=100,
+                maxFailedTrials=100,
+                template={"spec": {"containers": [container], "volumes": [volume]}},
+            )
+            with Witness(space, url) as witness:
+                breaks = mishaps(space, node, restart_database, prometheus)
+                operator = Operator(
+                    node.plane.kubeconfig,
+                    url,
+                    folder / "operator.log",
+                    "--scrape-seconds=1",
+                    f"--prometheus-url={prometheus.url}",
+                    image=image.name,
+                    command=(sys.executable, str(Path(__file__).with_name("mortal.py"))),
+                )
+                killed = torment(operator, witness, breaks, kills, trials)
+                operator.set_environment("MORTAL_AT", "-")
+                with operator:
+                    wait_for(lambda: witness.told >= trials, 300)
+                    wait_for(space.reached("Succeeded"), 60)
+            return judge(space, witness, workspace, killed, trials)
+
+
+def torment(
+    operator: Operator,
+    witness: Witness,
+    breaks: Iterator[tuple[str, Callable[[], None]]],
+    kills: int,
+    trials: int,
+) -> Counter[str]:
+    """Kill the operator again and again, and break something else at every fifth time."""
+    killed = Counter[str]()
+    turns = itertools.chain(RARE[:2], itertools.cycle([*BOUNDARIES, *RARE[2:]]))
+    for number in range(kills):
+        place = next(turns)
+        operator.set_environment("MORTAL_AT", place)
+        operator.start()
+        if number % 5 == 4:
+            name, break_it = next(breaks)
+            time.sleep(1.5)
+            with suppress(Refused):
+                break_it()
+                killed[name] += 1
+        deadline = time.monotonic() + PATIENCE
+        while operator.exit_code is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if operator.exit_code is None:
+            place = "anywhere"
+        code = operator.stop(signal.SIGKILL)
+        # It may have ended by itself, as it does where a watch breaks: that is no kill.
+        killed[place if code == -signal.SIGKILL else "ended by itself"] += 1
+        print(f"kill {number + 1}: {place} (exit code {code}); {witness.told} of {trials} told",
+              flush=True)  # fmt: skip
+        if witness.told >= trials - 2:
+            break
+    return killed
+
+
+def judge(
+    space: Space, witness: Witness, workspace: Path, killed: Counter[str], trials: int
+) -> int:
+    """Print the figures and return the exit code."""
+    endings = {number: json.loads(found[2]) for number, found in witness.endings.items()}
+    lost = trials - sum(bool(e.get("metrics", {}).get("exact")) or e["state"] == "Infeasible"
+                        for e in endings.values())  # fmt: skip
+    mishap_names = ("restarted", "deleted", "evicted", "itself")
+    figures = {
+        "kills": sum(n for name, n in killed.items() if not name.endswith(mishap_names)),
+        "expected": trials,
+        "told": witness.told,
+        "lost": lost,
+        "duplicated": len(witness.changed) + max(0, witness.rows - trials),
+        "live_jobs_per_trial_max": witness.live_jobs,
+        "live_pods_per_trial_max": witness.live_pods,
+        "repeated_steps": repeated_steps(workspace, space),
+        "interruptions": sum(
+            int(j["metadata"]["labels"]["distillery.dev/attempt"]) > 1 for j in space.trials()
+        ),
+        "failed": space.status()["trials"]["failed"],
+    }
+    for name, count in sorted(killed.items()):
+        print(f"{name:24} {count}")
+    for name, figure in figures.items():
+        print(f"{name:24} {figure}")
+    print(json.dumps(figures))
+    sound = not figures["lost"] and not figures["duplicated"] and witness.live_jobs <= 1
+    return 0 if sound and witness.told == trials else 1
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until something holds, or for so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(Refused):
+            if condition():
+                return
+        time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""A user of a cluster: applies, looks, edits and deletes, in a namespace of its own."""
+
+import copy
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import worlds
+from cluster.access import Cluster
+from distillery_operator import manifests
+
+Object = dict[str, Any]
+CRD = Path(__file__).parent.parent / "manifests" / "crd.yaml"
+
+
+class Space:
+    """A namespace of its own, in which a test acts as a user."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.name = cluster, f"test-{uuid.uuid4().hex[:8]}"
+        cluster.kubectl("create", "namespace", self.name)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.cluster.kubectl("--namespace", self.name, *arguments, stdin=stdin)
+
+    def apply(self, name: str = "tiny", **spec: Any) -> None:
+        document = copy.deepcopy(worlds.document(**spec))
+        document["metadata"]["name"] = name
+        self.kubectl("apply", "--filename=-", stdin=json.dumps(document))
+
+    def get(self, name: str = "tiny") -> Object:
+        found: Object = json.loads(self.kubectl("get", "dexp", name, "--output=json"))
+        return found
+
+    def status(self, name: str = "tiny") -> Object:
+        found: Object = self.get(name).get("status", {})
+        return found
+
+    def condition(self, kind: str, name: str = "tiny") -> Object:
+        conditions = self.status(name).get("conditions", [])
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def reached(self, state: str, name: str = "tiny") -> Callable[[], bool]:
+        return lambda: self.state(name) == state
+
+    def state(self, name: str = "tiny") -> str:
+        return str(self.status(name).get("state", ""))
+
+    def objects(self, kind: str) -> list[Object]:
+        found: list[Object] = json.loads(self.kubectl("get", kind, "--output=json"))["items"]
+        return found
+
+    def trials(self) -> list[Object]:
+        """The Jobs of trainings."""
+        return [
+            j for j in self.objects("jobs") if j["metadata"]["labels"][manifests.STAGE] == "train"
+        ]
+
+    def live(self) -> list[Object]:
+        return [j for j in self.objects("jobs") if j.get("status", {}).get("active")]
+
+    def events(self) -> set[str]:
+        return {event["reason"] for event in self.objects("events")}
+
+    def patch(self, name: str = "tiny", **spec: Any) -> None:
+        self.kubectl("patch", "dexp", name, "--type=merge", "--patch", json.dumps({"spec": spec}))

@@ -1,0 +1,309 @@
+"""The operator on real pods of a real node: trainers' images, PostgreSQL and Prometheus.
+
+The quick trainer's image serves where the trainings themselves do not matter.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus import Prometheus
+
+from cluster import Node, images
+from distillery_contract import wire
+from distillery_operator import manifests
+from operators import Operator, until
+from postgres import Postgres
+from spaces import CRD, Object, Space
+
+SCRAPE = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+- job_name: trials
+  kubernetes_sd_configs: [{{role: pod, kubeconfig_file: {kubeconfig}}}]
+  relabel_configs:
+  - {{source_labels: [__meta_kubernetes_pod_container_port_name], regex: metrics, action: keep}}
+  - {{source_labels: [__meta_kubernetes_pod_phase], regex: Running, action: keep}}
+  - {{source_labels: [__meta_kubernetes_pod_name], target_label: pod}}
+  - {{source_labels: [__meta_kubernetes_namespace], target_label: namespace}}
+"""
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The volume of the trials, a folder of this machine that every user may write."""
+    folder = tmp_path_factory.mktemp("workspace")
+    for part in (folder, *folder.parents[:-1]):
+        part.chmod(part.stat().st_mode | 0o055)
+    folder.chmod(0o777)
+    (folder / "train.json").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def servers(
+    node: Node, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Operator, Prometheus]]:
+    """An operator of the node's cluster and the Prometheus that it may ask."""
+    node.plane.kubectl("apply", f"--filename={CRD}")
+    node.plane.kubectl("wait", "--for=condition=Established", f"--filename={CRD}")
+    image = images.quick_trainer()
+    node.load(image.archive)
+    folder = tmp_path_factory.mktemp("operator")
+    config = SCRAPE.format(kubeconfig=node.plane.kubeconfig)
+    with Prometheus(folder / "prometheus", config) as prometheus:
+        operator = Operator(
+            node.plane.kubeconfig,
+            postgres.url("node"),
+            folder / "log",
+            "--scrape-seconds=0.5",
+            f"--prometheus-url={prometheus.url}",
+            image=image.name,
+        )
+        with operator:
+            yield operator, prometheus
+            assert operator.exit_code is None, operator.log.read_text()
+            assert "fault of the program" not in operator.log.read_text()
+
+
+@pytest.fixture
+def space(node: Node, servers: tuple[Operator, Prometheus]) -> Iterator[Space]:
+    """A namespace, whose experiments end with the test."""
+    made = Space(node.plane)
+    yield made
+    made.kubectl("delete", "dexp", "--all", "--timeout=60s")
+
+
+def template(workspace: Path, step_seconds: float = 0.05, **container: Any) -> Object:
+    """Return a pod template with the workspace and one GPU for each trial."""
+    env = [{"name": "QUICK_TRAINER_STEP_SECONDS", "value": str(step_seconds)}]
+    trainer = {
+        "name": "trainer",
+        "env": env,
+        "resources": {"limits": {"nvidia.com/gpu": 1, "memory": "1Gi"}},
+        **container,
+    }
+    volume = {"name": "workspace", "hostPath": {"path": str(workspace)}}
+    return {"spec": {"containers": [trainer], "volumes": [volume]}}
+
+
+def trial_pods(space: Space) -> list[Object]:
+    pods = space.objects("pods")
+    return [p for p in pods if p["metadata"]["labels"].get(manifests.STAGE) == "train"]
+
+
+def running(space: Space) -> list[Object]:
+    return [p for p in trial_pods(space) if p["status"].get("phase") == "Running"]
+
+
+def test_a_search_of_real_pods_reaches_its_front(space: Space, workspace: Path) -> None:
+    space.apply(template=template(workspace), maxTrials=6, parallelism=6)
+    pending = until(lambda: [t for t in space.status().get("recentTrials", [])
+                             if t["reason"] == "Unschedulable"])  # fmt: skip
+    assert "nvidia.com/gpu" in pending[0]["message"]
+    until(space.reached("Succeeded"), 120)
+    status = space.status()
+    assert status["gpuHours"] > 0
+    assert (workspace / status["front"][0]["model"]).is_dir()
+    curves = [t for t in status["recentTrials"] if t["values"]]
+    assert len(curves) == 6
+
+
+def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, workspace: Path) -> None:
+    space.apply(template=template(workspace, 0.5), maxTrials=1, parallelism=1)
+    (pod,) = until(lambda: running(space))
+    name = pod["metadata"]["name"]
+    ledger = workspace / results(space) / "trials/00000/ledger"
+    until(lambda: ledger.exists() and len(ledger.read_text().splitlines()) >= 2)
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": space.name},
+    }
+    path = f"/api/v1/namespaces/{space.name}/pods/{name}/eviction"
+    space.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
+    until(space.reached("Succeeded"), 120)
+    steps = [line.split() for line in ledger.read_text().splitlines()]
+    assert [int(step) for _, _, step in steps] == list(range(20))  # none twice
+    assert {attempt for attempt, _, _ in steps} == {"1", "2"}
+    assert "Restarted" in space.events()
+
+
+def test_suspending_lets_trials_write_a_checkpoint(space: Space, workspace: Path) -> None:
+    space.apply(template=template(workspace, 0.5), maxTrials=1, parallelism=1)
+    ledger = workspace / results(space) / "trials/00000/ledger"
+    until(lambda: ledger.exists())
+    space.patch(suspend=True)
+    until(lambda: space.state() == "Suspended" and not space.live())
+    done = len(ledger.read_text().splitlines())
+    assert done < 20
+    space.patch(suspend=False)
+    until(space.reached("Succeeded"), 120)
+    steps = [int(line.split()[2]) for line in ledger.read_text().splitlines()]
+    assert steps == list(range(20))
+
+
+def test_progress_and_metrics_are_read_while_a_trial_runs(space: Space, workspace: Path) -> None:
+    space.apply(template=template(workspace, 0.4), maxTrials=1, parallelism=1)
+    seen = until(lambda: [t for t in space.status().get("recentTrials", []) if t.get("progress")])
+    assert 0 < seen[0]["progress"] < 1
+    assert "exact" in seen[0]["values"]
+
+
+def test_an_image_that_cannot_be_pulled_is_said_and_mended(space: Space, workspace: Path) -> None:
+    broken = template(workspace, image="localhost/no-such:1", imagePullPolicy="Never")
+    space.apply(template=broken, maxTrials=1, parallelism=1)
+    until(lambda: space.condition("Degraded").get("status") == "True")
+    condition = space.condition("Degraded")
+    assert condition["reason"] == "ImagePullFailed"
+    assert "localhost/no-such:1" in condition["message"]
+    assert "ImagePullFailed" in until(space.events)
+    space.patch(template=template(workspace))
+    until(space.reached("Succeeded"), 120)
+
+
+def test_a_missing_secret_is_said_and_nothing_runs(space: Space, workspace: Path) -> None:
+    secret = {"secretKeyRef": {"name": "absent", "key": "token"}}
+    broken = template(workspace, env=[{"name": "TOKEN", "valueFrom": secret}])
+    space.apply(template=broken, maxTrials=1, parallelism=1)
+    until(lambda: space.condition("Degraded").get("reason") == "PodConfigInvalid")
+    assert 'secret "absent" not found' in space.condition("Degraded")["message"]
+    assert not running(space)
+
+
+SCRIPT = """
+import json, os, sys
+sys.path.insert(0, "/opt")
+import quick_trainer
+trains = json.loads(os.environ["DISTILLERY_REQUEST"])["stage"] == "train"
+"""
+
+HOG = """
+leave, held = quick_trainer.Shown.leave, []
+def fill(shown):
+    leave(shown)
+    while trains:
+        held.append(bytearray(2**24))
+quick_trainer.Shown.leave = fill
+sys.exit(quick_trainer.main())
+"""
+
+SPOIL = """
+code = quick_trainer.main()
+if trains:
+    open("/dev/termination-log", "w").write("x" * 5000)
+sys.exit(code)
+"""
+
+
+def test_a_trial_beyond_its_memory_is_infeasible_and_keeps_its_last_words(
+    space: Space, workspace: Path
+) -> None:
+    hog = {"command": ["python", "-c", SCRIPT + HOG]}
+    resources = {"resources": {"limits": {"memory": "100Mi"}}}
+    space.apply(template=template(workspace, **hog, **resources), maxTrials=1, parallelism=1)
+    until(space.reached("Failed"), 120)
+    (trial,) = space.status()["recentTrials"]
+    assert (trial["state"], trial["reason"]) == ("Infeasible", "OutOfMemory")
+    assert "OOMKilled" in trial["message"]
+    assert trial["values"]["exact"] > 0  # written before, kept by the kubelet after the kill
+    (pod,) = trial_pods(space)
+    terminated = pod["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert terminated["reason"] == "OOMKilled"
+    assert terminated["message"].endswith("# EOF\n")
+
+
+def test_a_termination_message_is_written_in_place_by_a_non_root_read_only_pod(
+    space: Space, workspace: Path
+) -> None:
+    space.apply(template=template(workspace, 0.01), maxTrials=1, parallelism=1)
+    until(space.reached("Succeeded"), 120)
+    (pod,) = trial_pods(space)
+    assert pod["spec"]["securityContext"]["runAsUser"] == manifests.USER
+    container = pod["spec"]["containers"][0]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    terminated = pod["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert 0 < len(terminated["message"]) <= wire.TERMINATION_MESSAGE_LIMIT
+    assert terminated["message"].endswith("# EOF\n")
+
+
+def test_metrics_of_a_pod_that_is_gone_come_from_prometheus(
+    space: Space, workspace: Path, servers: tuple[Operator, Prometheus]
+) -> None:
+    """A message that something else has overwritten is no result; the server scraped the last."""
+    operator, prometheus = servers
+    made = template(workspace, 0.01, command=["python", "-c", SCRIPT + SPOIL])
+    linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "4"}
+    made["spec"]["containers"][0]["env"].append(linger)
+    operator.stop()
+    space.apply(template=made, maxTrials=1, parallelism=1)
+    operator.start()
+    until(lambda: running(space))
+    until(lambda: prometheus.query("distillery_trial_final == 1"))
+    operator.stop()  # so that its own scrapes see no end
+    until(lambda: not running(space), 60)
+    operator.start()
+    until(space.reached("Succeeded"), 120)
+    found = operator.metrics()
+    assert found['distillery_trial_metrics_source_total{source="Prometheus"}'] == 1
+
+
+def results(space: Space) -> str:
+    uid = space.get()["metadata"]["uid"]
+    return f"experiments/tiny-{uid[:8]}"
+
+
+def test_a_real_training_runs_on_the_cluster_as_on_one_machine(
+    space: Space,
+    node: Node,
+    workspace: Path,
+    tiny_squad_files: tuple[Path, Path],
+    tiny_teacher: Path,
+) -> None:
+    image = images.trainer()
+    node.load(image.archive)
+    folder = workspace / "real"
+    folder.mkdir()
+    for name, path in zip(("train", "validation"), tiny_squad_files, strict=True):
+        shutil.copy(path, folder / f"{name}.json")
+    shutil.copytree(tiny_teacher, folder / "teacher")
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    made = template(workspace, image=image.name)
+    space.apply(
+        template=made,
+        data={
+            "train": "real/train.json",
+            "validation": "real/validation.json",
+            "maxLength": 64,
+            "stride": 16,
+            "maxQueryLength": 16,
+        },
+        teacher={"model": "real/teacher"},
+        parameters=[
+            {"name": "n_layers", "type": "Int", "low": 1, "high": 3},
+            {"name": "learning_rate", "type": "Float", "low": 1e-4, "high": 1e-3, "log": True},
+        ],
+        objectives=[
+            {"metric": "exact", "direction": "Maximize"},
+            {"metric": "parameter_count", "direction": "Minimize"},
+        ],
+        constraints=[
+            {"metric": "HasAns_exact", "minimum": 0},
+            {"metric": "NoAns_exact", "minimum": 0},
+        ],
+        training={"epochs": 2},
+        maxTrials=4,
+        parallelism=2,
+    )
+    until(space.reached("Succeeded"), 400)
+    status = space.status()
+    assert status["trials"]["completed"] == 4
+    sizes = {point["values"]["parameter_count"] for point in status["front"]}
+    assert len(sizes) == status["frontSize"]
+    for point in status["front"]:
+        assert (workspace / point["model"] / "config.json").exists()
+        assert (workspace / point["model"] / "model.safetensors").exists()
