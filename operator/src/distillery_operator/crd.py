@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from distillery_operator import cel, schema
+from distillery_operator import admission, schema
 from distillery_operator.resources import Spec, Status
 
 GROUP, VERSION = "distillery.dev", "v1alpha1"
@@ -66,7 +66,7 @@ def _resource() -> Tree:
             "spec": schema.structural(Spec, "spec", MORE),
             "status": schema.structural(Status, "status", MORE),
         },
-        "x-kubernetes-validations": cel.RULES[""],
+        "x-kubernetes-validations": admission.RULES[""],
     }
 
 
@@ -116,8 +116,8 @@ NODES: Final[Mapping[str, Tree]] = {
 MORE: Final = {
     path: {
         **NODES.get(path, {}),
-        **({"x-kubernetes-validations": cel.RULES[path]} if path in cel.RULES else {}),
+        **({"x-kubernetes-validations": admission.RULES[path]} if path in admission.RULES else {}),
     }
-    for path in {**NODES, **cel.RULES}
+    for path in {**NODES, **admission.RULES}
 }
 """What the models do not know of a node, by its path."""

@@ -48,7 +48,10 @@ class Model(BaseModel):
         allow_inf_nan=False,
     )
 
-    _given = model_validator(mode="before")(given)
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        return given(value, {field.alias for field in cls.model_fields.values() if field.alias})
 
 
 class Objective(Model):

@@ -2,8 +2,8 @@
 
 ``parse`` is called by the command line for files and by the operator for resources, so both refuse
 the same documents with the same sentences. The API server checks most of these rules before: see
-:mod:`distillery_operator.cel`. Each rule reads only the parts that it names and is skipped if one
-of them is broken, so that all faults of a document are found at once.
+:mod:`distillery_operator.admission`. Each rule reads only the parts that it names and is skipped if
+one of them is broken, so that all faults of a document are found at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -141,8 +141,7 @@ def _numeric(parameter: Parameter, known: parameters.Parameter) -> Found:
             yield (
                 f".{name}",
                 sentences.RANGE.format(
-                    low=number(known.low),
-                    high=number(known.high),
+                    range=f"[{number(known.low)}, {number(known.high)}]",
                     name=parameter.name,
                     value=number(bound),
                 ),

@@ -1,8 +1,8 @@
 """PURE: what is said of a broken rule, by the command line and by the API server alike.
 
 Rules between fields are written twice, in Python (:mod:`distillery_operator.rules`) and in CEL
-(:mod:`distillery_operator.cel`); both fill the templates here. For a rule that binds one field the
-API server has words of its own, which :func:`of_field` repeats.
+(:mod:`distillery_operator.admission`); both fill the templates here. For a rule that binds one
+field the API server has words of its own, which :func:`of_field` repeats.
 """
 
 import json
@@ -27,7 +27,7 @@ KIND: Final = "must be {kind} for {name}, but got {type}"
 ABSENT: Final = "must be absent for type {type}"
 GIVEN: Final = "must be given for type {type}"
 EMPTY: Final = "must list at least one value for type Categorical"
-RANGE: Final = "must lie in [{low}, {high}] for {name}, but got {value}"
+RANGE: Final = "must lie in {range} for {name}, but got {value}"
 INTEGER: Final = "must be an integer for type Int, but got {value}"
 LOW: Final = "low <= high must hold, but got ({low}, {high})"
 LOG: Final = "must be above 0 if log is true, but got {low}"

@@ -5,7 +5,7 @@ Each is checked by pydantic and described by a JSON schema, of which the cluster
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Any, Final
@@ -30,10 +30,10 @@ NAME: Final = "[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?"
 NAME_RULE: Final = "must be 1 to 40 lower-case letters, digits and dashes, no dash at either end"
 
 
-def given(value: object) -> object:
-    """Take a field that is null for one that is absent, as the API server does."""
+def given(value: object, names: Container[str]) -> object:
+    """Take a known field that is null for one that is absent, as the API server does."""
     if isinstance(value, dict):
-        return {name: part for name, part in value.items() if part is not None}
+        return {n: part for n, part in value.items() if part is not None or n not in names}
     return value
 
 
@@ -86,7 +86,10 @@ def _named(types: Mapping[str, Any]) -> GetPydanticSchema:
             name: core_schema.typed_dict_field(handler.generate_schema(kind), required=False)
             for name, kind in types.items()
         }
-        return core_schema.typed_dict_schema(fields, extra_behavior="allow")
+        return core_schema.no_info_before_validator_function(
+            lambda value: given(value, fields),
+            core_schema.typed_dict_schema(fields, extra_behavior="allow"),
+        )
 
     return GetPydanticSchema(schema)
 
@@ -133,12 +136,10 @@ ObjectiveMetric = Annotated[str, OneOf(OBJECTIVES)]
 Hyperparameter = Annotated[str, OneOf(tuple(parameters.PARAMETERS))]
 Hyperparameters = Annotated[
     dict[str, Value],
-    BeforeValidator(given),
     _named({name: _hyperparameter(known) for name, known in parameters.PARAMETERS.items()}),
 ]
 Metrics = Annotated[
     dict[str, Number],
-    BeforeValidator(given),
     _named(
         {
             name: Annotated[Number, Field(description=f"In {known.unit}: {known.help}.")]

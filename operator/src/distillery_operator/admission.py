@@ -1,0 +1,252 @@
+"""PURE: the rules between an experiment's fields as the API server checks them, in CEL.
+
+They are those of :mod:`distillery_operator.rules` and say the same sentences; a test compares both
+on a real API server. Three things are left to the operator, for CEL does not see a value that has
+no type in the schema: whether the values in ``choices`` suit the hyperparameter, whether a
+baseline's value is among them, and what follows if ``initialization`` is searched.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from distillery_contract import metrics, parameters
+from distillery_contract.metrics import Direction
+from distillery_contract.parameters import Kind
+from distillery_operator import sentences, values
+from distillery_operator.cel import FORBIDDEN, REQUIRED, Rule, mapping, only, rule, text, texts
+from distillery_operator.resources import Data, Spec
+
+
+def _of_kind(kind: Kind) -> str:
+    return texts(n for n, known in parameters.PARAMETERS.items() if known.kind is kind)
+
+
+def _or_default(model: type[Data] | type[Spec], field: str) -> str:
+    """Return an expression for a field that may be absent; defaults are not in the schema."""
+    known = model.model_fields[field]
+    return f"(has(self.{known.alias}) ? self.{known.alias} : {known.default})"
+
+
+MINIMIZED: Final = texts(
+    n for n, known in metrics.EVALUATIONS.items() if known.direction is Direction.MINIMIZE
+)
+BETTER: Final = f"(self.metric in {MINIMIZED} ? 'Minimize' : 'Maximize')"
+OBJECTIVE: Final = [
+    rule(
+        f"self.direction == {BETTER}",
+        sentences.DIRECTION,
+        field="direction",
+        better=BETTER,
+        metric="self.metric",
+        direction="self.direction",
+    )
+]
+OBJECTIVES: Final = [
+    *(
+        rule(
+            f"!self.exists(o, o.metric == {text(second)})",
+            sentences.SAME.format(first=first, second=second),
+            when=f"self.exists(o, o.metric == {text(first)})",
+        )
+        for first, second in values.TWINS
+    ),
+    rule(
+        "self.map(o, [o.metric, o.direction]) == oldSelf.map(o, [o.metric, o.direction])",
+        sentences.OBJECTIVES,
+    ),
+]
+CONSTRAINT: Final = [
+    rule("has(self.minimum) || has(self.maximum)", sentences.UNBOUNDED),
+    rule(
+        "self.minimum <= self.maximum",
+        sentences.MINIMUM,
+        when="has(self.minimum) && has(self.maximum)",
+        minimum="self.minimum",
+        maximum="self.maximum",
+    ),
+]
+
+CATEGORICAL, NUMERIC = "self.type == 'Categorical'", "self.type != 'Categorical'"
+LOG: Final = "has(self.log) && self.log"
+RANGES: Final = mapping(
+    (name, f"[{float(known.low)!r}, {float(known.high)!r}]")
+    for name, known in parameters.PARAMETERS.items()
+    if known.kind is not Kind.CATEGORICAL
+)
+SHOWN_RANGES: Final = mapping(
+    (name, text(f"[{sentences.number(known.low)}, {sentences.number(known.high)}]"))
+    for name, known in parameters.PARAMETERS.items()
+    if known.kind is not Kind.CATEGORICAL
+)
+
+
+def _absent(field: str, given: str) -> Rule:
+    """Refuse what only numbers have."""
+    sentence = sentences.ABSENT.format(type=Kind.CATEGORICAL)
+    return rule(f"!({given})", sentence, field, FORBIDDEN, when=CATEGORICAL)
+
+
+def _whole(field: str) -> Rule:
+    """Refuse a fraction for type Int. Beyond the range of integers, _ranged refuses it."""
+    value = f"self.{field}"
+    return rule(
+        f"{value} < -1e18 || {value} > 1e18 || double(int({value})) == {value}",
+        sentences.INTEGER,
+        field,
+        when=f"self.type == 'Int' && has({value})",
+        value=value,
+    )
+
+
+def _ranged(field: str) -> Rule:
+    """Refuse a bound outside the hyperparameter's range; one of another kind has no range."""
+    value = f"self.{field}"
+    known = f"{RANGES}[?self.name].orValue([{value}, {value}])"
+    return rule(
+        f"[{known}].all(range, range[0] <= {value} && {value} <= range[1])",
+        sentences.RANGE,
+        field,
+        when=f"{NUMERIC} && has({value})",
+        range=f"{SHOWN_RANGES}[self.name]",
+        name="self.name",
+        value=value,
+    )
+
+
+def _needed(field: str) -> Rule:
+    given = f"has(self.{field})"
+    return rule(given, sentences.GIVEN, field, REQUIRED, when=NUMERIC, type="self.type")
+
+
+PARAMETER: Final = [
+    rule(
+        f"!(self.name in {_of_kind(Kind.CATEGORICAL)})"
+        f" && (self.type == 'Int' || !(self.name in {_of_kind(Kind.INT)}))",
+        sentences.KIND,
+        field="type",
+        when=NUMERIC,
+        kind=f"self.name in {_of_kind(Kind.INT)} ? 'Int' : 'Categorical'",
+        name="self.name",
+        type="self.type",
+    ),
+    *(check(field) for field in ("low", "high") for check in (_needed, _whole, _ranged)),
+    *(_absent(field, f"has(self.{field})") for field in ("low", "high", "step")),
+    _absent("log", LOG),
+    rule(
+        "self.low <= self.high",
+        sentences.LOW,
+        when="has(self.low) && has(self.high)",
+        low="self.low",
+        high="self.high",
+    ),
+    rule("self.low > 0.0", sentences.LOG, "low", when=f"{LOG} && has(self.low)", low="self.low"),
+    _whole("step"),
+    rule("!has(self.step)", sentences.STEP, "step", FORBIDDEN, when=f"{NUMERIC} && {LOG}"),
+    # The values in choices have no type, which hides choices from all but dyn.
+    rule(
+        "has(dyn(self).choices) && size(dyn(self).choices) > 0",
+        sentences.EMPTY,
+        "choices",
+        REQUIRED,
+        when=CATEGORICAL,
+    ),
+    rule(
+        "!has(dyn(self).choices)",
+        sentences.ABSENT,
+        "choices",
+        FORBIDDEN,
+        when=NUMERIC,
+        type="self.type",
+    ),
+]
+SPACE: Final = [
+    # Lists with keys are equal in any order, but the study relies on the order.
+    rule("self == oldSelf && self.map(p, p.name) == oldSelf.map(p, p.name)", sentences.SPACE)
+]
+
+NAMED, LENGTH = "has(self.name)", _or_default(Data, "max_length")
+QUERY, STRIDE = _or_default(Data, "max_query_length"), _or_default(Data, "stride")
+ROOM: Final = f"{LENGTH} - {QUERY} - 3"
+DATA: Final = [
+    rule("!has(self.train) && !has(self.validation)", sentences.SOURCES, when=NAMED),
+    rule("has(self.train) && has(self.validation)", sentences.NO_SOURCE, when=f"!{NAMED}"),
+    rule(f"{ROOM} >= 1", sentences.WINDOW, "maxLength", length=LENGTH, query=QUERY),
+    rule(
+        f"{STRIDE} < {ROOM}",
+        sentences.STRIDE,
+        "stride",
+        when=f"{ROOM} >= 1",
+        room=ROOM,
+        stride=STRIDE,
+    ),
+]
+
+TRIALS: Final = _or_default(Spec, "max_trials")
+FREE: Final = "self.parameters.exists(p, p.name == 'initialization')"
+FIXED: Final = (
+    "(has(self.training) && has(self.training.initialization) ? self.training.initialization"
+    f" : {text(str(parameters.PARAMETERS['initialization'].default))})"
+)
+BASELINE_PRETRAINED: Final = (
+    "has(self.baselines) && self.baselines.exists(b, has(b.parameters)"
+    " && has(b.parameters.initialization) && b.parameters.initialization == 'Pretrained')"
+)
+SPEC: Final = [
+    rule(
+        f"self.parallelism <= {TRIALS}",
+        sentences.PARALLELISM,
+        "parallelism",
+        parallelism="self.parallelism",
+        trials=TRIALS,
+    ),
+    rule(
+        f"size(self.baselines) <= {TRIALS}",
+        sentences.BASELINES,
+        "baselines",
+        when="has(self.baselines)",
+        baselines="size(self.baselines)",
+        trials=TRIALS,
+    ),
+    *(
+        rule(
+            f"self.parameters.all(p, p.name != {text(name)})",
+            sentences.SEARCHED,
+            f"training.{name}",
+            FORBIDDEN,
+            when=f"has(self.training) && has(self.training.{name})",
+        )
+        for name in parameters.PARAMETERS
+    ),
+    rule(
+        f"{FREE} || {FIXED} == 'Scratch'",
+        sentences.HIDDEN_SIZE,
+        "parameters",
+        when="has(self.training) && has(self.training.hidden_size)"
+        " || self.parameters.exists(p, p.name == 'hidden_size')",
+    ),
+    rule(
+        "has(self.student) && has(self.student.model)",
+        sentences.PRETRAINED,
+        "student.model",
+        REQUIRED,
+        when=f"!{FREE} && {FIXED} == 'Pretrained' || {BASELINE_PRETRAINED}",
+    ),
+]
+HYPERPARAMETERS: Final = [only(parameters.PARAMETERS, sentences.UNKNOWN_HYPERPARAMETER)]
+
+RULES: Final[Mapping[str, list[Rule]]] = {
+    "": [
+        rule(f"self.metadata.name.matches('^{values.NAME}$')", f"metadata.name {values.NAME_RULE}")
+    ],
+    "spec": SPEC,
+    "spec.objectives": OBJECTIVES,
+    "spec.objectives[]": OBJECTIVE,
+    "spec.constraints[]": CONSTRAINT,
+    "spec.parameters": SPACE,
+    "spec.parameters[]": PARAMETER,
+    "spec.training": HYPERPARAMETERS,
+    "spec.baselines[].parameters": HYPERPARAMETERS,
+    "spec.data": DATA,
+    "spec.teacher.floor": [only(metrics.EVALUATIONS, sentences.UNKNOWN_METRIC)],
+}
+"""The rules of a node of the resource, by its path."""
