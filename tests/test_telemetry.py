@@ -120,12 +120,29 @@ def test_every_metric_of_the_contract_at_its_widest_leaves_room_for_a_message() 
     telemetry.check_limit()
 
 
-def test_the_final_exposition_is_written_in_place(tmp_path: Path) -> None:
+def test_the_termination_message_is_written_in_place(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
     path.write_text("x" * 9000)
     inode = path.stat().st_ino
-    told = telemetry.Telemetry()
-    told.final()
-    telemetry.write_final(told, path)
-    assert path.read_text() == told.exposition()
+    told = telemetry.Telemetry(path)
+    for step in (1, 1_000_000, 2):
+        told.progress(step, 2_000_000)
+        told.leave()
+        assert path.read_text() == told.exposition()
     assert path.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("place", [".", "gone/message", "file/message"])
+def test_a_message_that_cannot_be_written_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    (tmp_path / "file").touch()
+    told = telemetry.Telemetry(tmp_path / place)
+    told.final()
+    told.leave()
+    assert "could not be written" in caplog.text
+
+
+def test_a_full_disk_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry.Telemetry("/dev/full").leave()
+    assert "No space left" in caplog.text

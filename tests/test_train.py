@@ -24,6 +24,7 @@ from distillery_contract import metrics, wire
 from distillery_contract import request as requests
 from distillery_contract.parameters import PARAMETERS
 from distillery_contract.wire import Exit
+from distillery_operator import measurements
 from distillery_trainer import checkpoint as checkpoints
 from distillery_trainer import model, prepare, record, settings, stages, train
 from distillery_trainer.step import Stepper
@@ -407,6 +408,20 @@ def test_a_process_serves_its_metrics_while_it_trains(make: Make, start: Start) 
     assert "distillery_trial_final 1.0" in final
     assert 'reason="Completed"' in process.outcome()
     assert len(final.encode()) <= wire.TERMINATION_MESSAGE_LIMIT
+
+
+def test_a_process_that_is_killed_leaves_its_last_evaluation(make: Make, start: Start) -> None:
+    request = make(epochs=80.0, evaluations=12)
+    process = start(request)
+    process.until(lambda: "distillery_trial_metric{" in process.final.read_text())
+    process.process.kill()
+    assert process.end()[0] == -signal.SIGKILL
+    report = measurements.parse(process.final.read_text(), measurements.TERMINATION_MESSAGE)
+    assert report is not None
+    assert (report.final, report.reason, report.message) == (False, "", "")
+    [evaluation] = [e for e in result(request)["evaluations"] if e["step"] == report.metric_step]
+    assert report.metrics == evaluation["metrics"]
+    assert 0 < (report.metric_step or 0) <= (report.step or 0) < (report.steps or 0)
 
 
 def outcome_of(request: requests.Request) -> tuple[Exit, str]:

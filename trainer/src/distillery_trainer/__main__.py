@@ -1,6 +1,6 @@
 """``python -m distillery_trainer``: a request in the environment in, an exit code out.
 
-``/metrics`` is served while it runs, and the final exposition written however it ends; the names of
+``/metrics`` is served while it runs, and its exposition left behind however it ends; the names of
 both, and of the exit codes, are in :mod:`distillery_contract.wire`.
 """
 
@@ -23,8 +23,9 @@ def main() -> Exit:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    stop, told = Stop(), Telemetry()
+    stop = Stop()
     stop.install()
+    told = Telemetry(os.environ.get(wire.TERMINATION_MESSAGE, wire.DEFAULT_TERMINATION_MESSAGE))
     reason, message = Reason.CRASHED, "the trainer was ended by an error of its own"
     try:
         code, message = _attempt(told, stop)
@@ -35,7 +36,7 @@ def main() -> Exit:
         if error := sys.exception():
             message = f"{type(error).__name__}: {error}"
         told.outcome(reason, message)
-        _write_final(told)
+        told.leave()
 
 
 def _attempt(told: Telemetry, stop: Stop) -> tuple[Exit, str]:
@@ -67,14 +68,6 @@ def _attempt(told: Telemetry, stop: Stop) -> tuple[Exit, str]:
         return Exit.BAD_REQUEST, str(error)
     except StoppedError as error:
         return Exit.INTERRUPTED, str(error)
-
-
-def _write_final(told: Telemetry) -> None:
-    path = os.environ.get(wire.TERMINATION_MESSAGE, wire.DEFAULT_TERMINATION_MESSAGE)
-    try:
-        telemetry.write_final(told, path)
-    except OSError as error:
-        log.warning("the final exposition could not be written: %s", error)
 
 
 if __name__ == "__main__":

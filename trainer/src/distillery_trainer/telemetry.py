@@ -1,4 +1,4 @@
-"""What a trainer tells the world: ``/metrics`` while it runs, a final exposition at its end.
+"""What a trainer tells the world: ``/metrics`` while it runs, an exposition that outlives it.
 
 One collector over one private registry holds the latest value of every family of
 :mod:`distillery_contract.metrics`; a family is exposed only once it has a value, so that no scrape
@@ -7,10 +7,10 @@ values; the server's threads read them.
 """
 
 import logging
+import os
 import resource
 import threading
 from collections.abc import Iterable, Mapping
-from os import PathLike
 from pathlib import Path
 from typing import Final
 
@@ -33,9 +33,14 @@ _LEAST_MESSAGE: Final = 256
 
 
 class Telemetry(registry.Collector):
-    """The latest values, by family and labels. All methods may be called from any thread."""
+    """The latest values, by family and labels. All methods may be called from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        message: path of the termination message; without it none is left.
+    """
+
+    def __init__(self, message: str | os.PathLike[str] | None = None) -> None:
+        self._message = message
         self.registry = prometheus_client.CollectorRegistry()
         self.registry.register(self)
         self._lock = threading.Lock()
@@ -145,6 +150,27 @@ class Telemetry(registry.Collector):
             text = _text(values)
         return text
 
+    def leave(self) -> None:
+        """Write the exposition to the termination message: the last that is known, come what may.
+
+        In place, for Kubernetes mounts that one file and a rename would miss it. What cannot be
+        written is worth a warning and no training.
+
+        Raises:
+            ValueError: the values exceed the limit, which :func:`check_limit` rules out.
+        """
+        if self._message is None:
+            return
+        text = self.exposition().encode()
+        try:
+            # Over the old text, which is cut only then: who is killed for want of memory while it
+            # asks for another page must not leave an empty file.
+            with open(os.open(self._message, os.O_WRONLY | os.O_CREAT, 0o666), "wb", 0) as file:
+                file.write(text)
+                file.truncate()
+        except OSError as error:
+            log.warning("the termination message could not be written: %s", error)
+
     def _snapshot(self) -> dict[metrics.Family, dict[tuple[str, ...], float]]:
         with self._lock:
             return {family: dict(samples) for family, samples in self._values.items()}
@@ -174,16 +200,6 @@ class Server:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-def write_final(telemetry: Telemetry, path: str | PathLike[str]) -> None:
-    """Write the final exposition in place: Kubernetes mounts that one file, a rename would miss it.
-
-    Raises:
-        OSError: the file cannot be written.
-        ValueError: the values exceed the limit, which :func:`check_limit` rules out.
-    """
-    Path(path).write_text(telemetry.exposition(), encoding="utf-8")
 
 
 def check_limit() -> None:

@@ -84,6 +84,7 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
             run.advance(target, stop)
         answers = run.evaluate()
         record.write(request, progress, plan.steps, finished=False)
+        telemetry.leave()
 
     models.save(student, prepared.tokenizer, output / "model")
     given = answers.given(prepared.data.null_threshold)
