@@ -8,14 +8,16 @@ own: a Job that replaced its pods by itself would not say how often it did.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from functools import reduce
+from typing import Any, Final, TypeGuard
 
 from distillery_contract import wire
 from distillery_contract.request import Request, Stage
-from distillery_operator import jobs
+from distillery_operator import jobs, sentences
 from distillery_operator.actions import Launch
 from distillery_operator.resources import Experiment
 
@@ -48,8 +50,35 @@ USER: Final = 65532
 GRACE_SECONDS: Final = 120
 """Time that a trainer has to write its checkpoint."""
 
-GPU: Final = ("nvidia.com/", "amd.com/gpu", "gpu.intel.com/", "habana.ai/", "google.com/tpu")
-"""How the names of accelerators begin."""
+OBJECT: Final = "an object"
+OBJECTS: Final = "a list of objects"
+OF_TEMPLATE: Final = {
+    "metadata": OBJECT,
+    "metadata.labels": OBJECT,
+    "metadata.annotations": OBJECT,
+    "spec": OBJECT,
+    "spec.securityContext": OBJECT,
+    "spec.volumes": OBJECTS,
+    "spec.containers": OBJECTS,
+}
+OF_TRAINER: Final = {
+    "resources": OBJECT,
+    "resources.limits": OBJECT,
+    "securityContext": OBJECT,
+    "env": OBJECTS,
+    "ports": OBJECTS,
+    "volumeMounts": OBJECTS,
+}
+"""Shapes of the parts of a template that are added to; the API server sees the others as given."""
+
+START_SECONDS: Final = 1800
+"""Time that a pod may take on its node for volumes, image and init containers."""
+
+GPU: Final = re.compile(
+    r"nvidia\.com/(gpu(\.shared)?|mig-.+)|amd\.com/gpu|gpu\.intel\.com/(i915|xe)"
+    r"|habana\.ai/gaudi|google\.com/tpu"
+)
+"""Names of accelerators; others of the same makers count memory or shares of one."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +110,29 @@ def digest(experiment: Experiment, defaults: Defaults) -> str:
 
 
 def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
-    """Return why no trial can run by a template, beyond what the API server checks."""
-    found = []
-    spec = _part(experiment.spec.template, "spec")
-    volumes = [v.get("name") for v in spec.get("volumes") or [] if isinstance(v, dict)]
-    if WORKSPACE not in volumes and not defaults.claim:
+    """Return why no trial can run by a template, beyond what the API server checks.
+
+    Only what is sound here is rendered; the rest must be told here, for no server sees it.
+    """
+    template = experiment.spec.template
+    metadata, spec = _part(template, "metadata"), _part(template, "spec")
+    found = [
+        f"spec.template.{field}: no such field;"
+        " known are metadata.labels, metadata.annotations and spec"
+        for field in (
+            *(key for key in template if key not in ("metadata", "spec")),
+            *(f"metadata.{key}" for key in metadata if key not in ("labels", "annotations")),
+        )
+    ]
+    found += _misshapen("spec.template", template, OF_TEMPLATE)
+    found += _misshapen(f"spec.template.spec.containers[{TRAINER}]", _trainer(spec), OF_TRAINER)
+    found += [
+        f"spec.template.metadata.{part}.{key}: must not begin with {DOMAIN}/"
+        for part in ("labels", "annotations")
+        for key in _part(metadata, part)
+        if key.startswith(f"{DOMAIN}/")
+    ]
+    if WORKSPACE not in _names(spec, "volumes") and not defaults.claim:
         found.append(
             f"spec.template.spec.volumes: must have one named {WORKSPACE}, which all trials share,"
             " because the operator has no default claim"
@@ -93,20 +140,27 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
     restart = spec.get("restartPolicy", "Never")
     if restart != "Never":
         found.append(
-            f"spec.template.spec.restartPolicy: must be Never or absent, but got {restart!r}"
+            "spec.template.spec.restartPolicy: must be Never or absent,"
+            f" but got {sentences.shown(restart)}"
         )
-    containers = spec.get("containers")
-    if containers is not None and not (
-        isinstance(containers, list) and all(isinstance(c, dict) for c in containers)
-    ):
-        found.append("spec.template.spec.containers: must be a list of containers")
     return found
+
+
+def _misshapen(where: str, document: Mapping[str, Any], shapes: Mapping[str, str]) -> Iterator[str]:
+    """Yield the parts of which the API server would take another shape."""
+    for path, shape in shapes.items():
+        *parents, key = path.split(".")
+        value = reduce(_part, parents, document).get(key)
+        sound = isinstance(value, dict) if shape is OBJECT else _is_list_of_objects(value)
+        if value is not None and not sound:
+            yield f"{where}.{path}: must be {shape}, but got {sentences.shown(value)}"
 
 
 def gpus(experiment: Experiment) -> int:
     """Return how many accelerators, whole ones or slices, one trial occupies."""
-    limits = _part(_part(_trainer(experiment), "resources"), "limits")
-    counts = [str(n) for resource, n in limits.items() if resource.startswith(GPU)]
+    trainer = _trainer(_part(experiment.spec.template, "spec"))
+    limits = _part(_part(trainer, "resources"), "limits")
+    counts = [str(n) for resource, n in limits.items() if GPU.fullmatch(resource)]
     return sum(int(n) for n in counts if n.isdecimal())
 
 
@@ -129,9 +183,6 @@ def job(
         "ttlSecondsAfterFinished": UNTOLD_SECONDS,
         "template": template,
     }
-    if launch.stage is Stage.TRAIN and experiment.spec.trial_timeout_seconds is not None:
-        # Distillery ends the trial at its limit; this holds while no operator runs.
-        spec["activeDeadlineSeconds"] = experiment.spec.trial_timeout_seconds + GRACE_SECONDS
     return _job(experiment, launch, defaults, spec)
 
 
@@ -144,16 +195,20 @@ def trial(experiment: Experiment, defaults: Defaults) -> dict[str, Any]:
 
 
 def collection(experiment: Experiment, trials: Sequence[int], defaults: Defaults) -> dict[str, Any]:
-    """Return the Job that removes the files of trials; it needs the volume, but no GPU."""
+    """Return the Job that removes the files of trials: it needs the volume and nothing else."""
     launch = Launch(Stage.COLLECT, 0, 1)
     request = jobs.order(experiment, launch, remove=jobs.disposable(experiment, trials))
     template = _template(experiment, launch, request, defaults)
-    (container,) = [c for c in template["spec"]["containers"] if c["name"] == TRAINER]
+    container, *_ = template["spec"]["containers"]
     container["resources"] = {"requests": {"cpu": "50m", "memory": "128Mi"}}
+    template["spec"]["containers"] = [container]
+    for part in ("initContainers", "resourceClaims"):
+        template["spec"].pop(part, None)
     spec = {"backoffLimit": 3, "ttlSecondsAfterFinished": COLLECT_SECONDS, "template": template}
     made = _job(experiment, launch, defaults, spec)
     several = hashlib.sha256(json.dumps(sorted(trials)).encode()).hexdigest()[:8]
-    made["metadata"]["name"] += f"-{several}"
+    owner = experiment.metadata
+    made["metadata"]["name"] = f"{owner.name}-{owner.uid[:8]}-gc-{several}"  # at most 63 characters
     return made
 
 
@@ -208,10 +263,9 @@ def _template(
         TRIAL: str(launch.trial),
         ATTEMPT: str(launch.number),
     }
-    container = _container(_trainer(experiment), request, defaults)
-    others = [c for c in spec.get("containers") or [] if c.get("name") != TRAINER]
-    volumes = list(spec.get("volumes") or [])
-    known = {v.get("name") for v in volumes}
+    container = _container(_trainer(spec), request, defaults)
+    others = [c for c in _items(spec, "containers") if c.get("name") != TRAINER]
+    volumes, known = _items(spec, "volumes"), _names(spec, "volumes")
     if WORKSPACE not in known:
         claim = {"claimName": defaults.claim}
         volumes.append({"name": WORKSPACE, "persistentVolumeClaim": claim})
@@ -223,6 +277,7 @@ def _template(
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
+            **_deadline(experiment, launch),
             **spec,
             "restartPolicy": "Never",
             "securityContext": {
@@ -240,12 +295,26 @@ def _template(
     }
 
 
+def _deadline(experiment: Experiment, launch: Launch) -> dict[str, int]:
+    """Return the pod's own limit, for times when no operator runs to end a trial at its limit.
+
+    A Job's limit would count the wait for a node as well.
+    """
+    seconds = experiment.spec.trial_timeout_seconds
+    if launch.stage is not Stage.TRAIN or seconds is None:
+        return {}
+    return {"activeDeadlineSeconds": seconds + START_SECONDS}
+
+
 def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -> dict[str, Any]:
-    mounts = list(given.get("volumeMounts") or [])
-    known = {m.get("name") for m in mounts}
-    paths = {WORKSPACE: WORKSPACE_PATH, "tmp": "/tmp"}
-    mounts += [{"name": n, "mountPath": p} for n, p in paths.items() if n not in known]
-    ours = {wire.REQUEST, wire.METRICS_PORT}
+    mounts = _items(given, "volumeMounts")
+    names, places = _names(given, "volumeMounts"), [m.get("mountPath") for m in mounts]
+    for name, path in ((WORKSPACE, WORKSPACE_PATH), ("tmp", "/tmp")):
+        if name not in names and path not in places:
+            mounts.append({"name": name, "mountPath": path})
+    ours = (wire.REQUEST, wire.METRICS_PORT)
+    # The kubelet replaces $(NAME) in values and takes $$ for $.
+    text = request.to_json().replace("$", "$$")
     return {
         "image": defaults.image,
         "workingDir": WORKSPACE_PATH,
@@ -254,12 +323,12 @@ def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -
         "terminationMessagePath": wire.DEFAULT_TERMINATION_MESSAGE,
         "terminationMessagePolicy": "File",
         "env": [
-            *(e for e in given.get("env") or [] if e.get("name") not in ours),
-            {"name": wire.REQUEST, "value": request.to_json()},
+            *(e for e in _items(given, "env") if e.get("name") not in ours),
+            {"name": wire.REQUEST, "value": text},
             {"name": wire.METRICS_PORT, "value": str(wire.DEFAULT_METRICS_PORT)},
         ],
         "ports": [
-            *(p for p in given.get("ports") or [] if p.get("name") != "metrics"),
+            *(p for p in _items(given, "ports") if p.get("name") != "metrics"),
             {"name": "metrics", "containerPort": wire.DEFAULT_METRICS_PORT, "protocol": "TCP"},
         ],
         "volumeMounts": mounts,
@@ -272,13 +341,26 @@ def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -
     }
 
 
-def _trainer(experiment: Experiment) -> Mapping[str, Any]:
-    """Return the template's own container named trainer, or nothing."""
-    containers = _part(experiment.spec.template, "spec").get("containers") or []
-    return next((c for c in containers if c.get("name") == TRAINER), {})
+def _trainer(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a pod's own container named trainer, or nothing."""
+    return next((c for c in _items(spec, "containers") if c.get("name") == TRAINER), {})
 
 
 def _part(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return a nested object; nothing where there is none."""
     part = document.get(key)
     return part if isinstance(part, dict) else {}
+
+
+def _items(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Return a nested list of objects; nothing where there is none."""
+    part = document.get(key)
+    return list(part) if _is_list_of_objects(part) else []
+
+
+def _names(document: Mapping[str, Any], key: str) -> list[Any]:
+    return [item.get("name") for item in _items(document, key)]
+
+
+def _is_list_of_objects(value: object) -> TypeGuard[list[Mapping[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
