@@ -80,10 +80,9 @@ class WorkQueue(Generic[K]):
             self.add(key, max(0.0, again - _now()))
 
     def forget(self, key: K) -> None:
-        """Drop what is remembered of a key that is gone."""
-        self._due.pop(key, None)
-        for memory in (self._earliest, self._failures, self._again):
-            memory.pop(key, None)
+        """Drop what is remembered of a key that is gone; what was added meanwhile stands."""
+        self._earliest.pop(key, None)
+        self._failures.pop(key, None)
 
     @property
     def depth(self) -> int:
