@@ -160,7 +160,9 @@ class Experiments(Collector):
         known = sorted(self._known.items())
         for name, help_text, labels, samples in FAMILIES:
             family = GaugeMetricFamily(
-                f"distillery_experiment_{name}", help_text, labels=["namespace", "name", *labels]
+                f"distillery_experiment_{name}",
+                help_text,
+                labels=["namespace", "experiment", *labels],
             )
             for key, (experiment, status) in known:
                 for values, value in samples(experiment, status):
@@ -221,7 +223,7 @@ FAMILIES: Final[tuple[tuple[str, str, list[str], Callable[[Experiment, Status], 
         _value(lambda e, s: s.hypervolume or 0.0),
     ),
     ("best_value", "Best feasible value of an objective.", ["objective"], _best),
-    ("gpu_hours", "GPU-hours used.", [], _value(lambda e, s: s.gpu_hours)),
+    ("gpu_seconds", "Time of GPUs that was used.", [], _value(lambda e, s: 3600 * s.gpu_hours)),
     (
         "observed_generation",
         "Generation that the status speaks of.",
