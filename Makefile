@@ -12,10 +12,10 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-pack
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo test check generate format lock bench clean
+.PHONY: help setup demo test check generate format lock bench cluster cluster-down clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/ready ## Install the environment into .venv
 
@@ -52,6 +52,12 @@ lock: $(UV) ## Pin every dependency again; UPGRADE=--upgrade takes newer version
 
 bench: setup ## Measure the trainer against a plain loop in the original's manner
 	$(BIN)/python bench/trainer.py
+
+cluster: ## Run a Kubernetes with one node on this machine; eval "$(make cluster)" reaches it
+	@cd tests && $(PYTHON) -m cluster up
+
+cluster-down: ## End that Kubernetes and remove what it left
+	@cd tests && $(PYTHON) -m cluster down
 
 clean: ## Remove what the commands made in this folder
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
@@ -12,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 # Read when the libraries are imported: no test reaches for the hub, and one thread is enough, for
 # more threads than free cores make a step ten times slower.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
-
-T = TypeVar("T")
 
 ORACLE = Path(__file__).parent / "oracle"
 
@@ -83,28 +80,26 @@ def tiny_distilbert(
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
     """A Kubernetes without nodes, or the one of DISTILLERY_TEST_KUBECONFIG."""
     import cluster
+    import clusters
 
     given = cluster.given()
     if given is not None:
         yield given
         return
-    with _provided(cluster.ControlPlane(tmp_path_factory.mktemp("control") / "plane")) as plane:
+    clusters.need(cluster.controlplane.provide)
+    with cluster.ControlPlane(tmp_path_factory.mktemp("control") / "plane") as plane:
         yield plane
 
 
-@contextlib.contextmanager
-def _provided(part: contextlib.AbstractContextManager[T]) -> Iterator[T]:
-    """Start a part of a cluster; skip the test where this machine cannot, unless it is CI."""
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Node]:
+    """A Kubernetes with a node, so that pods run."""
     import cluster
+    import clusters
 
-    with contextlib.ExitStack() as stack:
-        try:
-            started = stack.enter_context(part)
-        except cluster.Missing as error:
-            if os.environ.get("CI") == "true":
-                raise
-            pytest.skip(str(error))
-        yield started
+    clusters.need(cluster.node.provide)
+    with cluster.Node(tmp_path_factory.mktemp("node") / "node") as node:
+        yield node
 
 
 @pytest.fixture(scope="session")

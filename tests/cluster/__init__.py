@@ -14,6 +14,7 @@ it cannot be.
 from cluster.access import Cluster, Given, given
 from cluster.controlplane import ControlPlane
 from cluster.errors import ClusterError, Missing, NotReady, Refused
+from cluster.node import Node
 
 __all__ = [
     "Cluster",
@@ -21,6 +22,7 @@ __all__ = [
     "ControlPlane",
     "Given",
     "Missing",
+    "Node",
     "NotReady",
     "Refused",
     "given",

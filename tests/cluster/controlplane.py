@@ -21,6 +21,7 @@ from types import TracebackType
 
 from cluster import access, binaries, packages, processes
 
+BINARIES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 SERVICES = "10.89.0.0/24"
 AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
@@ -28,6 +29,13 @@ AUDIT = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
+
+
+def provide() -> None:
+    """Build and install all that a control plane needs, or raise what is missing."""
+    binaries.locate(*BINARIES)
+    packages.locate("openssl")
+    _etcd()
 
 
 class ControlPlane:
@@ -45,8 +53,8 @@ class ControlPlane:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> ControlPlane:
-        names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-        self._binaries = dict(zip(names, binaries.locate(*names), strict=True))
+        provide()
+        self._binaries = dict(zip(BINARIES, binaries.locate(*BINARIES), strict=True))
         self.folder.mkdir(parents=True)
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder)
@@ -119,20 +127,8 @@ class ControlPlane:
 
     def _write_files(self) -> None:
         (openssl,) = packages.locate("openssl")
-        subprocess.run(
-            [
-                openssl,
-                "ecparam",
-                "-genkey",
-                "-noout",
-                "-name",
-                "prime256v1",
-                "-out",
-                "accounts.key",
-            ],
-            cwd=self.folder,
-            check=True,
-        )
+        key = "ecparam -genkey -noout -name prime256v1 -out accounts.key"
+        subprocess.run([openssl, *key.split()], cwd=self.folder, check=True)
         tokens = self.folder / "tokens.csv"
         tokens.touch(mode=0o600)
         tokens.write_text(f'{self._token},admin,admin,"system:masters"\n', encoding="utf-8")
@@ -141,7 +137,7 @@ class ControlPlane:
     def _start_etcd(self, stack: contextlib.ExitStack) -> None:
         """Start etcd on sockets in the folder: it needs no port, and so never lacks one."""
         command = [
-            binaries.given("etcd") or packages.locate("etcd")[0],
+            _etcd(),
             "--data-dir=etcd",
             "--unsafe-no-fsync",
             "--listen-client-urls=unix://client:0",
@@ -166,6 +162,7 @@ class ControlPlane:
             self._binaries["kube-controller-manager"],
             *common,
             "--use-service-account-credentials",
+            f"--flex-volume-plugin-dir={self.folder}/plugins",
             "--service-account-private-key-file=accounts.key",
             f"--root-ca-file={self._authority}",
         ]
@@ -189,6 +186,10 @@ class ControlPlane:
                 return connection.getresponse().status == http.HTTPStatus.OK
         except OSError:
             return False  # no certificate yet, or nobody listens
+
+
+def _etcd() -> str:
+    return binaries.given("etcd") or packages.locate("etcd")[0]
 
 
 def _free_port(address: str) -> int:

@@ -51,9 +51,14 @@ def locate(*commands: str) -> list[str]:
     return [_which(command) or command for command in commands]
 
 
-def _which(command: str) -> str | None:
+def search_path() -> str:
+    """Return a PATH on which all of these commands are."""
     folders = [folder for pattern in FOLDERS for folder in sorted(glob.glob(pattern))]
-    return shutil.which(command, path=os.pathsep.join([os.environ.get("PATH", ""), *folders]))
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *folders])
+
+
+def _which(command: str) -> str | None:
+    return shutil.which(command, path=search_path())
 
 
 def _install(commands: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Processes that end with the one that started them, even when that is killed."""
 
+import os
 import signal
 import subprocess
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent import futures
 from pathlib import Path
 
+from cluster import packages
 from cluster.errors import NotReady
 
 Process = subprocess.Popen[bytes]
@@ -26,11 +28,17 @@ def start(command: Sequence[str], log: Path) -> Process:
             subprocess.Popen,
             ["setpriv", "--pdeathsig", "KILL", "--", *command],
             cwd=log.parent,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             process_group=0,
         ).result()
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment, with a PATH that leads to all packages' commands."""
+    return {**os.environ, "PATH": packages.search_path()}
 
 
 def stop(process: Process, sign: signal.Signals = signal.SIGKILL, seconds: float = 60) -> None:
