@@ -31,7 +31,7 @@ from prometheus import Prometheus
 from cluster import Node, Refused, images
 from operators import Operator
 from postgres import running as postgres_running
-from spaces import CRD, Space
+from spaces import Space, install
 
 BOUNDARIES: Final = [
     f"{action}-{side}"
@@ -189,8 +189,7 @@ def run(folder: Path, kills: int, trials: int) -> int:
     with Node(folder / "node") as node, postgres_running() as postgres:
         image = images.quick_trainer()
         node.load(image.archive)
-        node.plane.kubectl("apply", f"--filename={CRD}")
-        node.plane.kubectl("wait", "--for=condition=Established", f"--filename={CRD}")
+        kubeconfig = install(node.plane, folder)
         space, url = Space(node.plane), postgres.url("faults")
 
         def restart_database() -> None:
@@ -215,7 +214,7 @@ def run(folder: Path, kills: int, trials: int) -> int:
             with Witness(space, url) as witness:
                 breaks = mishaps(space, node, restart_database, prometheus)
                 operator = Operator(
-                    node.plane.kubeconfig,
+                    kubeconfig,
                     url,
                     folder / "operator.log",
                     "--scrape-seconds=1",

@@ -156,7 +156,7 @@ class Kubelet:
         loop = asyncio.get_running_loop()
         path = f"/api/v1/namespaces/{namespace}/pods/{name}/status"
         (text,) = [e["value"] for e in container["env"] if e["name"] == wire.REQUEST]
-        request, begun = Request.from_json(text), _timestamp()
+        request, begun = Request.from_json(text.replace("$$", "$")), _timestamp()
         await self._patch(path, "Running", container["image"], {"running": {"startedAt": begun}})
         self.started[name] = loop.time()
         share = random.Random(text).uniform(0.5, 1.5)

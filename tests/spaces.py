@@ -7,12 +7,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 import worlds
 from cluster.access import Cluster
 from distillery_operator import manifests
 
 Object = dict[str, Any]
-CRD = Path(__file__).parent.parent / "manifests" / "crd.yaml"
+MANIFESTS = Path(__file__).parent.parent / "manifests"
+
+
+def install(cluster: Cluster, folder: Path) -> Path:
+    """Make a cluster ready for an operator that runs beside it; return the operator's kubeconfig.
+
+    It may do what ``manifests/operator.yaml`` grants it, and nothing else.
+    """
+    crd = f"--filename={MANIFESTS / 'crd.yaml'}"
+    cluster.kubectl("apply", crd)
+    cluster.kubectl("wait", "--for=condition=Established", crd)
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "distillery"}}
+    given = list(YAML(typ="safe").load_all((MANIFESTS / "operator.yaml").read_text()))
+    for document in [space, *(d for d in given if d["kind"] != "Deployment")]:
+        cluster.kubectl("apply", "--filename=-", stdin=json.dumps(document))
+    token = cluster.kubectl("--namespace=distillery", "create", "token", "distillery")
+    config = YAML(typ="safe").load(cluster.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token.strip()}
+    path = folder / "operator.kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
 
 
 class Space:

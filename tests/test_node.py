@@ -17,7 +17,7 @@ from distillery_contract import wire
 from distillery_operator import manifests
 from operators import Operator, until
 from postgres import Postgres
-from spaces import CRD, Object, Space
+from spaces import Object, Space, install
 
 SCRAPE = """
 global: {{scrape_interval: 1s}}
@@ -48,15 +48,14 @@ def servers(
     node: Node, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Operator, Prometheus]]:
     """An operator of the node's cluster and the Prometheus that it may ask."""
-    node.plane.kubectl("apply", f"--filename={CRD}")
-    node.plane.kubectl("wait", "--for=condition=Established", f"--filename={CRD}")
+    folder = tmp_path_factory.mktemp("operator")
+    kubeconfig = install(node.plane, folder)
     image = images.quick_trainer()
     node.load(image.archive)
-    folder = tmp_path_factory.mktemp("operator")
     config = SCRAPE.format(kubeconfig=node.plane.kubeconfig)
     with Prometheus(folder / "prometheus", config) as prometheus:
         operator = Operator(
-            node.plane.kubeconfig,
+            kubeconfig,
             postgres.url("node"),
             folder / "log",
             "--scrape-seconds=0.5",

@@ -15,7 +15,7 @@ from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
 from distillery_operator import manifests
 from operators import Operator, until
-from spaces import CRD, Space
+from spaces import Space, install
 
 Object = dict[str, Any]
 
@@ -31,9 +31,8 @@ def ending(request: Request) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def cluster(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The control plane with the CRD, a pretend kubelet and an operator of the whole cluster."""
-    control_plane.kubectl("apply", f"--filename={CRD}")
-    control_plane.kubectl("wait", "--for=condition=Established", f"--filename={CRD}")
     folder, stop = tmp_path_factory.mktemp("operator"), threading.Event()
+    kubeconfig = install(control_plane, folder)
 
     async def play() -> None:
         async with kubelet.Kubelet(control_plane.kubeconfig, 0.5, ending):
@@ -41,9 +40,7 @@ def cluster(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
 
     player = threading.Thread(target=asyncio.run, args=(play(),))
     player.start()
-    operator = Operator(
-        control_plane.kubeconfig, f"sqlite:///{folder}", folder / "log", "--workspace-claim=work"
-    )
+    operator = Operator(kubeconfig, f"sqlite:///{folder}", folder / "log", "--workspace-claim=work")
     try:
         with operator:
             yield control_plane

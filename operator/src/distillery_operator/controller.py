@@ -257,7 +257,7 @@ class Controller:
     async def _leave(self, key: Key) -> None:
         session = self._sessions.pop(key, None)
         if session:
-            session.measurements.close()
+            await session.measurements.close()
             await session.study.close()
 
     async def _forget(self, key: Key) -> None:

@@ -1,0 +1,360 @@
+"""EDGE: Optuna's tables, a set per experiment, in PostgreSQL or SQLite. Only user of sqlalchemy.
+
+Called by :mod:`distillery_operator.study`. Optuna makes the tables and can read all that is
+written here, so that its own tools see the study. Its storage, however, takes eight commits and
+dozens of statements to store a suggestion, and keeps a copy of every trial; here each change is one
+transaction of a few statements.
+
+One process writes. A change that finds the tables otherwise than it left them stops, so that a
+second writer is noticed and nothing is told twice.
+"""
+
+import functools
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+import sqlalchemy
+from optuna.distributions import distribution_to_json
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import StaticPool
+from sqlalchemy.schema import CreateSchema
+
+from distillery_operator.errors import DatabaseUnavailable, InUse
+
+STUDIES: Final[Table] = models.StudyModel.__table__
+STUDY_DIRECTIONS: Final[Table] = models.StudyDirectionModel.__table__
+STUDY_ATTRIBUTES: Final[Table] = models.StudyUserAttributeModel.__table__
+TRIALS: Final[Table] = models.TrialModel.__table__
+PARAMETERS: Final[Table] = models.TrialParamModel.__table__
+VALUES: Final[Table] = models.TrialValueModel.__table__
+ATTRIBUTES: Final[Table] = models.TrialUserAttributeModel.__table__
+SYSTEM_ATTRIBUTES: Final[Table] = models.TrialSystemAttributeModel.__table__
+
+DRIVERS: Final = ("postgresql", "postgres", "postgresql+psycopg")
+DEFAULTS: Final = {
+    "application_name": "distillery",
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",
+    "options": "-cstatement_timeout=30000 -clock_timeout=10000",
+}
+"""Of a connection to a server, where the URL says nothing else: nothing waits for ever."""
+
+SEARCH_PATH: Final = select(func.set_config("search_path", bindparam("schema"), True))
+"""Says which schema the tables of this transaction are in."""
+
+BUSY_SECONDS: Final = 60.0
+"""How long SQLite waits for another process, such as a report that reads."""
+
+VERSION: Final = Table(
+    "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
+)
+"""Where Optuna's migrations keep the version of the tables."""
+
+
+class Database:
+    """The database of a process's studies.
+
+    A server has one schema per experiment, for one search is slowed down by another in the same
+    tables; a folder has one SQLite file per experiment. All experiments share the connections to a
+    server, so that their number is that of the threads at work and not that of experiments.
+    """
+
+    def __init__(self, url: str, connections: int) -> None:
+        """Prepare the connections; none is made before it is used.
+
+        Args:
+            url: of a PostgreSQL database or, as ``sqlite:////folder``, of a folder.
+            connections: the most that are open at once.
+
+        Raises:
+            DatabaseUnavailable: the URL is none of these.
+        """
+        self._url, self._server = _parse(url), None
+        if self._url.drivername == "sqlite":
+            _make_folder(Path(str(self._url.database)))
+        else:
+            self._server = sqlalchemy.create_engine(
+                self._url,
+                pool_size=connections,
+                max_overflow=0,
+                pool_pre_ping=True,
+                hide_parameters=True,
+                # A prepared statement keeps to the enumeration types of the schema it was made in.
+                connect_args={"prepare_threshold": None},
+            )
+
+    def storage(self, uid: str) -> "Storage":
+        """Return the place of the experiment with this uid."""
+        identifier = uuid.UUID(uid)
+        if self._server is None:
+            return file(Path(str(self._url.database)) / f"{identifier}.db")
+        return Storage(self._server, f"exp_{identifier.hex}")
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._server is not None:
+            self._server.dispose()
+
+
+class Storage:
+    """The tables of one experiment. Every method blocks; :meth:`open` and :meth:`read` come first.
+
+    Attributes:
+        key: what tells this place from others of the same process.
+    """
+
+    def __init__(self, engine: Engine, schema: str | None) -> None:
+        self._engine, self._schema = engine, schema
+        self._study = 0
+        self._ids: list[int] = []
+        self.key = schema or str(engine.url.database)
+
+    def open(
+        self, name: str, directions: Sequence[StudyDirection], attributes: Mapping[str, object]
+    ) -> None:
+        """Find the study of this name, or create it with these attributes."""
+        with self._transaction() as connection:
+            self._prepare(connection)
+            known = select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
+            found = connection.execute(known).scalar()
+            if found is None:
+                created = insert(STUDIES).values(study_name=name).returning(STUDIES.c.study_id)
+                found = connection.execute(created).scalar_one()
+                rows = [
+                    {"study_id": found, "objective": n, "direction": direction}
+                    for n, direction in enumerate(directions)
+                ]
+                connection.execute(insert(STUDY_DIRECTIONS), rows)
+                self._put(connection, STUDY_ATTRIBUTES, _attributes("study_id", found, attributes))
+        self._study = found
+
+    def read(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the attributes of the study, and those of each trial in the order of numbers."""
+        of_study = select(STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json).where(
+            STUDY_ATTRIBUTES.c.study_id == self._study
+        )
+        of_trials = (
+            select(TRIALS.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
+            .join(ATTRIBUTES, isouter=True)
+            .where(TRIALS.c.study_id == self._study)
+            .order_by(TRIALS.c.trial_id)
+        )
+        trials: dict[int, dict[str, Any]] = {}
+        with self._transaction() as connection:
+            study = {key: json.loads(value) for key, value in connection.execute(of_study)}
+            for identifier, key, value in connection.execute(of_trials):
+                trials.setdefault(identifier, {})[key] = json.loads(value)
+        self._ids = list(trials)
+        return study, list(trials.values())
+
+    def set_attribute(self, key: str, value: object) -> None:
+        """Store an attribute of the study."""
+        with self._transaction() as connection:
+            rows = _attributes("study_id", self._study, {key: value})
+            self._put(connection, STUDY_ATTRIBUTES, rows)
+
+    def add(self, trial: FrozenTrial, now: float) -> None:
+        """Store a further trial, which runs."""
+        number = select(func.count()).where(TRIALS.c.study_id == self._study).scalar_subquery()
+        added = (
+            insert(TRIALS)
+            .values(
+                study_id=self._study, state=trial.state, datetime_start=_utc(now), number=number
+            )
+            .returning(TRIALS.c.trial_id, TRIALS.c.number)
+        )
+        lock = select(STUDIES.c.study_id).where(STUDIES.c.study_id == self._study).with_for_update()
+        with self._transaction() as connection:
+            connection.execute(lock)
+            row = connection.execute(added).one()
+            self._expect(row.number == len(self._ids))
+            self._put(connection, PARAMETERS, _parameters(row.trial_id, trial))
+            self._put(
+                connection, ATTRIBUTES, _attributes("trial_id", row.trial_id, trial.user_attrs)
+            )
+        self._ids.append(row.trial_id)
+
+    def set_trial_attribute(self, number: int, key: str, value: object) -> None:
+        """Store an attribute of a trial."""
+        with self._transaction() as connection:
+            rows = _attributes("trial_id", self._ids[number], {key: value})
+            self._put(connection, ATTRIBUTES, rows)
+
+    def finish(self, number: int, trial: FrozenTrial, now: float) -> None:
+        """Store how a trial, which runs, has ended: state, values, constraints and attributes."""
+        identifier = self._ids[number]
+        ended = (
+            update(TRIALS)
+            .where(TRIALS.c.trial_id == identifier, TRIALS.c.state == TrialState.RUNNING)
+            .values(state=trial.state, datetime_complete=_utc(now))
+        )
+        with self._transaction() as connection:
+            self._expect(connection.execute(ended).rowcount == 1)
+            self._put(connection, VALUES, _values(identifier, trial))
+            for table, attributes in (
+                (ATTRIBUTES, trial.user_attrs),
+                (SYSTEM_ATTRIBUTES, trial.system_attrs),
+            ):
+                self._put(connection, table, _attributes("trial_id", identifier, attributes))
+
+    def close(self) -> None:
+        """Give back a connection that is this storage's own."""
+        if self._schema is None:
+            self._engine.dispose()
+
+    def _prepare(self, connection: Connection) -> None:
+        """See to it that the tables are there, and are those of this Optuna."""
+        found = self._version(connection)
+        if found is None:
+            self._make_tables(connection)
+        elif found != _version():
+            raise self._unavailable(
+                f"its tables must be of version {_version()}, but are of version {found};"
+                " `optuna storage upgrade` brings older ones there"
+            )
+
+    def _version(self, connection: Connection) -> str | None:
+        if not sqlalchemy.inspect(connection).has_table(VERSION.name):
+            return None
+        found: str | None = connection.execute(select(VERSION.c.version_num)).scalar()
+        return found
+
+    def _make_tables(self, connection: Connection) -> None:
+        if self._schema is None:  # readers such as `distillery report` never block the writer
+            connection.execute(text("PRAGMA journal_mode=WAL"))
+        elif not sqlalchemy.inspect(connection).has_schema(self._schema):
+            connection.execute(CreateSchema(self._schema))
+        models.BaseModel.metadata.create_all(connection)
+        VERSION.create(connection, checkfirst=True)
+        release = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
+        connection.execute(insert(models.VersionInfoModel).values(release))
+        connection.execute(insert(VERSION).values(version_num=_version()))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Do all of a block or nothing of it."""
+        try:
+            with self._engine.begin() as connection:
+                if self._schema is not None:
+                    connection.execute(SEARCH_PATH, {"schema": self._schema})
+                yield connection
+        except DBAPIError as error:
+            raise self._unavailable(str(error.orig)) from error
+
+    def _put(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows; one that is there already gets the new values."""
+        if not rows:
+            return
+        dialect = sqlite if self._schema is None else postgresql
+        unique = next(c for c in table.constraints if isinstance(c, UniqueConstraint))
+        keys = [column.name for column in unique.columns]
+        statement = dialect.insert(table)
+        new = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
+
+    def _expect(self, untouched: bool) -> None:
+        if not untouched:
+            raise InUse(f"another process writes to the study in {self.key} as well")
+
+    def _unavailable(self, words: str) -> DatabaseUnavailable:
+        place = self._engine.url.set(query={}).render_as_string(hide_password=True)
+        line = " ".join(words.split())
+        return DatabaseUnavailable(f"the database {place} cannot be used: {line}")
+
+
+def file(path: Path) -> Storage:
+    """Return the place in a SQLite file, which is made if it is not there."""
+    url = URL.create("sqlite", database=str(path), query={"timeout": str(BUSY_SECONDS)})
+    return Storage(sqlalchemy.create_engine(url, pool_size=1, max_overflow=0), None)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(f"the folder of the studies cannot be made: {error}") from error
+
+
+def _parse(address: str) -> URL:
+    """Read the URL of a database. What is wrong with it is said without what may be a password."""
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        url = URL.create("")
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        return url
+    # An @ in a host is the rest of a password that was not quoted.
+    if url.drivername in DRIVERS and url.database and "@" not in (url.host or ""):
+        return url.set(drivername="postgresql+psycopg", query={**DEFAULTS, **url.query})
+    raise DatabaseUnavailable(
+        "a database URL must be postgresql://user:password@host:port/database, special characters"
+        " of the password percent-encoded, or sqlite:////folder, but got another"
+        + (f" that begins with {url.drivername}:" if url.drivername else "")
+    )
+
+
+@functools.cache
+def _version() -> str:
+    """Return the version of the tables that this Optuna makes."""
+    made = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"poolclass": StaticPool})
+    try:
+        return made.get_current_version()
+    finally:
+        made.engine.dispose()
+
+
+def _utc(seconds: float) -> datetime:
+    """Return a moment as Optuna's tables hold it."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def _attributes(owner: str, identifier: int, values: Mapping[str, object]) -> list[dict[str, Any]]:
+    return [{owner: identifier, "key": k, "value_json": json.dumps(v)} for k, v in values.items()]
+
+
+def _parameters(identifier: int, trial: FrozenTrial) -> list[dict[str, Any]]:
+    return [
+        {
+            "trial_id": identifier,
+            "param_name": name,
+            "param_value": distribution.to_internal_repr(trial.params[name]),
+            "distribution_json": distribution_to_json(distribution),
+        }
+        for name, distribution in trial.distributions.items()
+    ]
+
+
+def _values(identifier: int, trial: FrozenTrial) -> list[dict[str, Any]]:
+    rows = []
+    for objective, value in enumerate(trial.values or ()):
+        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+        rows.append(
+            {"trial_id": identifier, "objective": objective, "value": stored, "value_type": kind}
+        )
+    return rows
