@@ -6,9 +6,16 @@ The control plane alone (etcd, API server, controllers, scheduler) is ready in s
         plane.kubectl("apply", "--filename=-", stdin=manifest)
         plane.restart_apiserver()
 
-It makes its folder and leaves nothing behind, also when the process that started it is killed: see
-`processes`. What is missing is built (`binaries`) or installed (`packages`), or `Missing` says why
-it cannot be.
+A node (containerd, kubelet, kube-proxy) brings its own control plane and runs real pods; it needs
+root and is ready in about eight seconds::
+
+    with cluster.Node(folder) as node:
+        node.load(archive)  # a docker archive: an image of `images` or `programs`
+        node.plane.kubectl("apply", "--filename=-", stdin=manifest)
+
+Both make their folder and leave nothing behind, also when the process that started them is killed:
+see `processes` and `namespace`. What is missing is built (`binaries`) or installed (`packages`), or
+`Missing` says why it cannot be. ``python -m cluster up`` leaves a node running: see `__main__`.
 """
 
 from cluster.access import Cluster, Given, given
