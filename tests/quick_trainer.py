@@ -41,25 +41,29 @@ class Shown:
         gauge = self._known[family.name]
         (gauge.labels(**labels) if labels else gauge).set(value)
 
+    def leave(self) -> None:
+        text = exposition.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        path = os.environ.get(wire.TERMINATION_MESSAGE, wire.DEFAULT_TERMINATION_MESSAGE)
+        Path(path).write_bytes(text)
+
     def end(self, code: wire.Exit, message: str) -> int:
         info = Info(metrics.OUTCOME.name, metrics.OUTCOME.help, registry=self.registry)
         info.info({"reason": str(wire.REASON_OF_EXIT[code]), "message": message})
-        text = exposition.generate_latest(self.registry)  # type: ignore[no-untyped-call]
-        Path(os.environ[wire.TERMINATION_MESSAGE]).write_bytes(text)
+        self.leave()
         return int(code)
 
 
 def main() -> int:
     request, shown, stop = Request.from_json(os.environ[wire.REQUEST]), Shown(), []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-    server, _ = start_http_server(0, addr="127.0.0.1", registry=shown.registry)
+    port = int(os.environ.get(wire.METRICS_PORT, wire.DEFAULT_METRICS_PORT))
+    server, _ = start_http_server(port, registry=shown.registry)
     if wire.METRICS_PORT_FILE in os.environ:
         Path(os.environ[wire.METRICS_PORT_FILE]).write_text(str(server.server_address[1]))
     if request.stage is Stage.COLLECT:
         return collect(request, shown)
-    if request.stage is not Stage.TRAIN:
-        return prepare(request, shown)
-    code = train(request, shown, stop)
+    trains = request.stage is Stage.TRAIN
+    code = train(request, shown, stop) if trains else prepare(request, shown)
     lingering = time.monotonic() + float(os.environ.get("QUICK_TRAINER_LINGER_SECONDS", "0"))
     while time.monotonic() < lingering and not stop:
         time.sleep(0.02)
@@ -127,6 +131,7 @@ def evaluate(request: Request, shown: Shown, step: int, distance: float, layers:
     shown.set(metrics.LOSS, distance**2, part="total")
     shown.set(metrics.METRIC_STEP, step)
     shown.set(metrics.STEP, step)
+    shown.leave()
 
 
 if __name__ == "__main__":
