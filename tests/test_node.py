@@ -5,31 +5,60 @@ The quick trainer's image serves where the trainings themselves do not matter.
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus import Prometheus
 
+import postgres
 from cluster import Node, images
 from distillery_contract import wire
 from distillery_operator import manifests
 from operators import Operator, until
-from postgres import Postgres
+from prometheus import Prometheus
 from spaces import Object, Space, install
 
 SCRAPE = """
 global: {{scrape_interval: 1s}}
 scrape_configs:
 - job_name: trials
-  kubernetes_sd_configs: [{{role: pod, kubeconfig_file: {kubeconfig}}}]
-  relabel_configs:
-  - {{source_labels: [__meta_kubernetes_pod_container_port_name], regex: metrics, action: keep}}
-  - {{source_labels: [__meta_kubernetes_pod_phase], regex: Running, action: keep}}
-  - {{source_labels: [__meta_kubernetes_pod_name], target_label: pod}}
-  - {{source_labels: [__meta_kubernetes_namespace], target_label: namespace}}
+  file_sd_configs: [{{files: ["{targets}"]}}]
 """
+
+
+@contextmanager
+def discovery(node: Node, targets: Path) -> Iterator[None]:
+    """Tell Prometheus which pods run, by a file: Debian's has no discovery of Kubernetes."""
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.wait(0.5):
+            pods = json.loads(node.plane.kubectl("get", "pods", "-A", "-o", "json"))["items"]
+            found = [
+                {
+                    "targets": [f"{pod['status']['podIP']}:{wire.DEFAULT_METRICS_PORT}"],
+                    "labels": {
+                        "pod": pod["metadata"]["name"],
+                        "namespace": pod["metadata"]["namespace"],
+                    },
+                }
+                for pod in pods
+                if pod["status"]["phase"] == "Running"
+            ]
+            part = targets.with_suffix(".part")
+            part.write_text(json.dumps(found))
+            part.replace(targets)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +74,22 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def servers(
-    node: Node, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+    node: Node, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Operator, Prometheus]]:
     """An operator of the node's cluster and the Prometheus that it may ask."""
     folder = tmp_path_factory.mktemp("operator")
     kubeconfig = install(node.plane, folder)
     image = images.quick_trainer()
     node.load(image.archive)
-    config = SCRAPE.format(kubeconfig=node.plane.kubeconfig)
-    with Prometheus(folder / "prometheus", config) as prometheus:
+    with ExitStack() as stack:
+        database = stack.enter_context(postgres.running())
+        targets = folder / "targets.json"
+        stack.enter_context(discovery(node, targets))
+        config = SCRAPE.format(targets=targets)
+        prometheus = stack.enter_context(Prometheus(folder / "prometheus", config))
         operator = Operator(
             kubeconfig,
-            postgres.url("node"),
+            database.url("node"),
             folder / "log",
             "--scrape-seconds=0.5",
             f"--prometheus-url={prometheus.url}",
@@ -235,7 +268,7 @@ def test_metrics_of_a_pod_that_is_gone_come_from_prometheus(
     """A message that something else has overwritten is no result; the server scraped the last."""
     operator, prometheus = servers
     made = template(workspace, 0.01, command=["python", "-c", SCRIPT + SPOIL])
-    linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "4"}
+    linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "15"}
     made["spec"]["containers"][0]["env"].append(linger)
     operator.stop()
     space.apply(template=made, maxTrials=1, parallelism=1)

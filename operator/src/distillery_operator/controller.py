@@ -15,7 +15,7 @@ from typing import Any, Final
 import pydantic
 
 from distillery_operator import cluster, documents, events, manifests, rules, status, telemetry
-from distillery_operator.actions import Launch, Tell
+from distillery_operator.actions import Ask, Keep, Launch, Tell
 from distillery_operator.cluster import Api
 from distillery_operator.decide import METRICS_UNAVAILABLE, done
 from distillery_operator.errors import (
@@ -41,6 +41,9 @@ STATUS_SECONDS: Final = 2.0
 """Between two writes of one status, as long as few experiments run."""
 STATUS_SECONDS_EACH: Final = 0.1
 """What each further running experiment adds, so that all statuses together stay a light load."""
+
+PASSES: Final = 3
+"""In one visit at most: one tells what has ended and asks, the next one starts what was asked."""
 
 RESYNC_SECONDS: Final = 300.0
 """Between two visits of an experiment that nothing happens to."""
@@ -84,6 +87,12 @@ class _Session:
     def ports(self) -> Ports:
         return Ports(self.runner, self.measurements, self.study)
 
+    def follow(self, experiment: Experiment) -> None:
+        """Go on with the experiment as it was edited."""
+        if experiment is not self.experiment:
+            self.experiment = experiment
+            self.runner.follow(experiment)
+
 
 class Controller:
     """Visits experiments; for one event loop."""
@@ -120,6 +129,11 @@ class Controller:
         self._shown = telemetry.Experiments()
         self._events: asyncio.Queue[tuple[Mapping[str, Any], Event]] = asyncio.Queue(EVENTS_WAITING)
 
+    @property
+    def status_seconds(self) -> float:
+        """Return the time between two writes of one status."""
+        return max(STATUS_SECONDS, STATUS_SECONDS_EACH * len(self._sessions))
+
     async def visit(self, key: Key) -> float | None:
         """Look at one experiment; return after how many seconds it wants the next look."""
         begun = time.monotonic()
@@ -150,9 +164,9 @@ class Controller:
 
     async def _look(self, key: Key, found: Mapping[str, Any]) -> float | None:
         try:
-            experiment = rules.parse(found)
+            experiment = self._parse(key, found)
             session = await self._enter(key, experiment, found)
-            return await self._pass(key, session)
+            return await self._work(key, session)
         except (InvalidExperiment, StudyMismatch) as error:
             reason = "ImmutableField" if isinstance(error, StudyMismatch) else "InvalidExperiment"
             await self._obstruct(
@@ -165,6 +179,18 @@ class Controller:
             finding = Finding(kind, "False", "DatabaseUnavailable", str(error))
             await self._obstruct(key, found, finding)
             raise
+
+    def _parse(self, key: Key, found: Mapping[str, Any]) -> Experiment:
+        """Return the experiment as it is now, parsed once for each generation."""
+        session, metadata = self._sessions.get(key), found["metadata"]
+        known = session and session.experiment
+        if (
+            known
+            and known.metadata.uid == metadata["uid"]
+            and known.metadata.generation == metadata["generation"]
+        ):
+            return known
+        return rules.parse(found)
 
     async def _enter(self, key: Key, experiment: Experiment, found: Mapping[str, Any]) -> _Session:
         """Return the session of an experiment, which is another one if it was created anew."""
@@ -185,24 +211,27 @@ class Controller:
                     self._scraper,
                     key.namespace,
                     self._settings.scrape_seconds,
-                    lambda: self._queue.add(key),
+                    lambda: self._queue.add(key, self.status_seconds),
                 ),
                 status=_status(found),
             )
             self._sessions[key] = session
-        session.experiment = session.runner.experiment = experiment
+        session.follow(experiment)
         return session
 
-    async def _pass(self, key: Key, session: _Session) -> float | None:
+    async def _work(self, key: Key, session: _Session) -> float | None:
         experiment = session.experiment
         await self._check_template(session)
-        result = await reconcile(experiment, session.ports, time.time(), session.refusal)
-        self._count(key, result)
-        for action in result.actions:
-            if event := events.of_action(action, result.seen):
-                self._tell(session.experiment, event)
+        for _ in range(PASSES):
+            result = await reconcile(experiment, session.ports, time.time(), session.refusal)
+            self._count(key, result)
+            for action in result.actions:
+                if event := events.of_action(action, result.seen):
+                    self._tell(experiment, event)
+            if not _goes_on(result):
+                break
         rest = await self._write_status(key, session, result)
-        if result.actions:
+        if _goes_on(result):
             return 0.0
         live = any(attempt.live for attempt in result.seen.attempts)
         if done(experiment.spec, result.seen) and not live and rest is None:
@@ -223,8 +252,7 @@ class Controller:
 
     async def _write_status(self, key: Key, session: _Session, result: Pass) -> float | None:
         """Write the status if it changed; return after how many seconds it may be written."""
-        interval = max(STATUS_SECONDS, STATUS_SECONDS_EACH * len(self._sessions))
-        early = session.written + interval - time.monotonic()
+        early = session.written + self.status_seconds - time.monotonic()
         if early > 0:
             return early
         found = await asyncio.to_thread(
@@ -337,6 +365,11 @@ class ObservedStudy:
 def _timed(operation: str) -> Iterator[None]:
     with telemetry.STORAGE_SECONDS.labels(operation).time():
         yield
+
+
+def _goes_on(result: Pass) -> bool:
+    """Tell whether something was done that lets a next pass do more."""
+    return any(isinstance(action, Keep | Tell | Ask) for action in result.actions)
 
 
 def _findings(session: _Session) -> list[Finding]:

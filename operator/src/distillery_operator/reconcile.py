@@ -59,6 +59,9 @@ class Measurements(Protocol):
     async def read(self, attempt: Attempt) -> Report | None:
         """Return the newest report of an attempt, or None."""
 
+    def forget(self, attempt: Attempt) -> None:
+        """Drop what is known of an attempt that nobody will read again."""
+
 
 class Study(Protocol):
     """Keeps suggestions and results."""
@@ -158,6 +161,7 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await study.ask(experiment.spec, count, seen.now)
         case Release(attempt):
             await runner.release(attempt)
+            ports.measurements.forget(attempt)
         case Collect(numbers):
             await runner.collect(numbers)
             await study.collect(numbers)
