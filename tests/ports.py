@@ -4,23 +4,32 @@ A test module of an implementation inherits a suite and says how to make one.
 """
 
 import asyncio
+import subprocess
+import sys
+import textwrap
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
+import optuna
 import pytest
 
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator import jobs
+from distillery_operator import jobs, sampling
 from distillery_operator.actions import Launch, Tell
-from distillery_operator.errors import StudyMismatch
+from distillery_operator.errors import InUse, StudyMismatch
 from distillery_operator.measurements import Measurements
 from distillery_operator.reconcile import Runner
 from distillery_operator.resources import Experiment
+from distillery_operator.storage import Database
 from distillery_operator.study import Study
 from distillery_operator.trials import Attempt, Point, Report, State, Trial
+from distillery_operator.workers import Workers
 
 EXPERIMENT = worlds.experiment()
 FIRST = Launch(Stage.TRAIN, 0, 1)
@@ -138,33 +147,93 @@ class RunnerSuite:
 
 
 Work = Callable[[Study], Awaitable[None]]
+UID, OTHER_UID = "5b0c8a0e-7b1f-4c63-9d0e-0d4c1c9a51aa", "0e3f4c52-2f0b-4a51-8f9c-3d2b6a7c80bb"
 
 
 def tell(number: int, state: State = State.COMPLETED, report: Report = REPORT) -> Tell:
     return Tell(number, state, "Reason", "message", 7.0, report)
 
 
-def work(url: str, do: Work, experiment: Experiment = EXPERIMENT) -> tuple[Trial, ...]:
-    """Do some work on a study and return its trials, as a process that opens it later sees them."""
+@asynccontextmanager
+async def opened(
+    url: str, uid: str = UID, experiment: Experiment = EXPERIMENT, now: float = 1.0
+) -> AsyncIterator[Study]:
+    """Open a study as a process of its own does."""
+    database = Database(url, 1)
+    try:
+        with Workers(1) as workers:
+            kept = await Study.open(database.storage(uid), experiment, now, workers)
+            try:
+                yield kept
+            finally:
+                await kept.close()
+    finally:
+        database.close()
 
-    async def both() -> tuple[Trial, ...]:
-        kept = Study(url, experiment, 1.0)
-        await kept.keep(worlds.PREPARATION)
-        await do(kept)
-        written = (await kept.load())[2]
-        await kept.close()
-        again = Study(url, experiment, 99.0)
-        started, preparation, found = await again.load()
-        await again.close()
-        assert found == written
+
+def trials(url: str, uid: str = UID, experiment: Experiment = EXPERIMENT) -> tuple[Trial, ...]:
+    async def load() -> tuple[Trial, ...]:
+        async with opened(url, uid, experiment, 99.0) as kept:
+            started, preparation, found = await kept.load()
         assert (started, preparation) == (1.0, worlds.PREPARATION)
         return found
 
-    return asyncio.run(both())
+    return asyncio.run(load())
+
+
+def work(
+    url: str, do: Work, experiment: Experiment = EXPERIMENT, uid: str = UID
+) -> tuple[Trial, ...]:
+    """Do some work on a study and return its trials, as a process that opens it later sees them."""
+
+    async def first() -> tuple[Trial, ...]:
+        async with opened(url, uid, experiment) as kept:
+            await kept.keep(worlds.PREPARATION)
+            await do(kept)
+            return (await kept.load())[2]
+
+    written = asyncio.run(first())
+    assert trials(url, uid, experiment) == written
+    return written
+
+
+SEARCHING = """
+    import asyncio, sys
+    sys.path.insert(0, {tests!r})
+    import ports
+    from distillery_operator.trials import Point
+
+    async def search() -> None:
+        async with ports.opened({url!r}) as kept:
+            await kept.keep(ports.worlds.PREPARATION)
+            begun = len((await kept.load())[2])
+            for number in range(begun, 1000):
+                await kept.ask(ports.EXPERIMENT.spec, 1, 2.0)
+                print("asked", number, flush=True)
+                for step in range(3):
+                    await kept.record(number, Point(step, {{"exact": 1.0}}))
+                    print("recorded", number, flush=True)
+                await kept.tell(ports.EXPERIMENT.spec, ports.tell(number), "model", 3.0)
+                print("told", number, flush=True)
+
+    asyncio.run(search())
+"""
+
+
+def search_until_killed(url: str, lines: int, seconds: float) -> list[str]:
+    """Search in a process that is killed so long after so many lines; return what it said."""
+    program = textwrap.dedent(SEARCHING).format(tests=str(Path(__file__).parent), url=url)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        said = [child.stdout.readline() for _ in range(lines)]
+        time.sleep(seconds)
+        child.kill()
+        said += child.stdout.readlines()
+    return [line.decode() for line in said if line.endswith(b"\n")]
 
 
 class StudySuite:
-    """A study on a database that has none yet."""
+    """A study in a database that has none yet."""
 
     @pytest.fixture
     def url(self) -> str:
@@ -172,8 +241,8 @@ class StudySuite:
         raise NotImplementedError
 
     @pytest.fixture
-    def other_url(self) -> str:
-        """Return the URL of another empty database."""
+    def outside(self) -> Callable[[str], optuna.Study]:
+        """Return a function that loads the study of a uid with Optuna alone."""
         raise NotImplementedError
 
     def test_baselines_come_first_and_the_sampler_after_them(self, url: str) -> None:
@@ -193,20 +262,18 @@ class StudySuite:
         assert all(count and count > 100_000 for count in counts.values())
         assert sorted(counts) == [layers for layers, _ in by_size]
 
-    def test_a_restart_suggests_what_an_unbroken_run_suggests(
-        self, url: str, other_url: str
-    ) -> None:
+    def test_a_restart_suggests_what_an_unbroken_run_suggests(self, url: str) -> None:
         async def step(kept: Study, number: int) -> None:
             await kept.ask(EXPERIMENT.spec, 1, 2.0)
             await kept.tell(EXPERIMENT.spec, tell(number), "m", 3.0)
 
         async def at_once(kept: Study) -> None:
-            for number in range(6):
+            for number in range(14):
                 await step(kept, number)
 
         whole = work(url, at_once)
-        for number in range(6):
-            parts = work(other_url, lambda kept, n=number: step(kept, n))  # type: ignore[misc]
+        for number in range(14):
+            parts = work(url, lambda kept, n=number: step(kept, n), uid=OTHER_UID)  # type: ignore[misc]
         assert [t.parameters for t in parts] == [t.parameters for t in whole]
 
     def test_a_trial_is_told_once(self, url: str) -> None:
@@ -241,4 +308,76 @@ class StudySuite:
         work(url, lambda s: s.ask(EXPERIMENT.spec, 1, 2.0))
         other = worlds.experiment(parameters=worlds.DOCUMENT["spec"]["parameters"][:1])
         with pytest.raises(StudyMismatch, match="immutable"):
-            Study(url, other, 1.0)
+            trials(url, experiment=other)
+
+    def test_two_experiments_do_not_see_each_other(self, url: str) -> None:
+        work(url, lambda s: s.ask(EXPERIMENT.spec, 2, 2.0))
+        assert len(work(url, lambda s: s.ask(EXPERIMENT.spec, 1, 2.0), uid=OTHER_UID)) == 1
+        assert len(trials(url)) == 2
+
+    def test_optuna_sees_whole_suggestions_and_infeasible_endings(
+        self, url: str, outside: Callable[[str], optuna.Study]
+    ) -> None:
+        async def endings(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 4, 2.0)
+            await kept.tell(EXPERIMENT.spec, tell(0), "model", 3.0)
+            await kept.tell(EXPERIMENT.spec, tell(1, State.INFEASIBLE, Report("")), None, 3.0)
+            await kept.tell(EXPERIMENT.spec, tell(2, State.FAILED, Report("")), None, 3.0)
+
+        ours = work(url, endings)
+        stored = outside(UID)
+        good, early, failed, running = seen = stored.get_trials()
+        assert [t.state.name for t in seen] == ["COMPLETE", "COMPLETE", "FAIL", "RUNNING"]
+        for trial, own in zip(seen, ours, strict=True):
+            made = sampling.frozen(EXPERIMENT.spec, own)
+            assert trial.params == made.params
+            assert trial.distributions == made.distributions
+            assert (trial.state, trial.values) == (made.state, made.values)
+            assert trial.constraints == made.constraints
+            assert trial.datetime_start == datetime.fromtimestamp(2)
+        assert [t.datetime_complete for t in seen] == [datetime.fromtimestamp(3)] * 3 + [None]
+        assert all(v <= 0 for v in good.constraints.values())
+        assert early.constraints["ended_early"] > 0
+        assert early.values[0] == 0.0  # the worst exact
+        assert early.values[1] == early.user_attrs["suggestion"]["parameter_count"]
+        assert not failed.constraints
+        assert running.number == 3
+        assert [d.name for d in stored.directions] == ["MAXIMIZE", "MINIMIZE"]
+        assert [t.number for t in stored.best_trials] == [0]
+
+    def test_a_kill_loses_nothing_and_leaves_nothing_half_written(
+        self, url: str, outside: Callable[[str], optuna.Study]
+    ) -> None:
+        said: list[str] = []
+        for lines, seconds in ((1, 0.0), (3, 0.001), (5, 0.004), (7, 0.02)):
+            said += search_until_killed(url, lines, seconds)
+            for trial, seen in zip(trials(url), outside(UID).get_trials(), strict=True):
+                assert seen.state.is_finished() == (trial.state is State.COMPLETED)
+                assert set(trial.parameters) >= {"learning_rate", "n_layers", "layer_selection"}
+        assert len(said) >= 16
+        kept = trials(url)
+        for line in said:
+            what, which = line.split()
+            trial = kept[int(which)]
+            assert what != "told" or trial.state is State.COMPLETED
+            assert len(trial.curve) >= (what == "recorded")
+        points = [len(trial.curve) for trial in kept]
+        assert max(points) == 3
+        assert [t.number for t in outside(UID).get_trials()] == list(range(len(kept)))
+
+    def test_a_second_writer_is_noticed_and_nothing_is_told_twice(self, url: str) -> None:
+        async def both() -> None:
+            async with opened(url) as first, opened(url) as second:
+                await first.keep(worlds.PREPARATION)
+                await first.ask(EXPERIMENT.spec, 1, 2.0)
+                with pytest.raises(InUse, match="another process"):
+                    await second.ask(EXPERIMENT.spec, 1, 2.0)
+                await second.ask(EXPERIMENT.spec, 1, 2.0)  # it has looked again
+                await second.tell(EXPERIMENT.spec, tell(0), "model", 3.0)
+                with pytest.raises(InUse, match="another process"):
+                    await first.tell(EXPERIMENT.spec, tell(0, State.FAILED), None, 4.0)
+                assert (await first.load())[2] == (await second.load())[2]
+
+        asyncio.run(both())
+        (told, running) = trials(url)
+        assert (told.state, told.model, running.state) == (State.COMPLETED, "model", State.RUNNING)

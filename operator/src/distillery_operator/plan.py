@@ -12,11 +12,10 @@ from distillery_contract import size, wire
 from distillery_contract.parameters import Kind, Value
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
-from distillery_operator import jobs, measurements
+from distillery_operator import jobs, measurements, study
 from distillery_operator.actions import Launch
 from distillery_operator.errors import NotFound
 from distillery_operator.resources import Experiment, Parameter, Spec
-from distillery_operator.study import Study
 from distillery_operator.trials import Preparation, Trial
 
 SHAPING = ("initialization", "n_layers", "n_heads", "hidden_size")
@@ -53,11 +52,10 @@ async def plan(
     sources = describe(experiment, workspace, trainer)
     sizes, impossible = sizes_of(experiment.spec, sources)
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(f"sqlite:///{folder}/study.db", experiment, now)
-        await study.keep(Preparation("planned", {}, sources))
-        await study.ask(experiment.spec, min(count, experiment.spec.max_trials), now)
-        _, _, trials = await study.load()
-        await study.close()
+        async with study.in_file(Path(folder) / "study.db", experiment, now) as kept:
+            await kept.keep(Preparation("planned", {}, sources))
+            await kept.ask(experiment.spec, min(count, experiment.spec.max_trials), now)
+            _, _, trials = await kept.load()
     return Plan(sources, min(sizes, default=None), max(sizes, default=None), impossible, trials)
 
 

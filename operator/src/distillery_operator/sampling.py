@@ -67,6 +67,61 @@ def in_memory(spec: Spec, trials: Sequence[Trial]) -> optuna.Study:
     return study
 
 
+class Suggester:
+    """Suggests, and keeps its study in memory from one suggestion to the next.
+
+    Most of the work is to build that study: 0.3 s of 0.4 s for 2,000 trials. What is suggested is
+    the same as if it were built anew each time, so that a restart suggests the same.
+    """
+
+    def __init__(self) -> None:
+        self._spec: Spec | None = None
+        self._seen: list[Trial] = []
+
+    def suggest(self, spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Value]:
+        """Return the searched parameters of the trial that comes after these."""
+        if not self._follow(spec, trials):
+            self._storage = optuna.storages.InMemoryStorage()
+            self._study = optuna.create_study(storage=self._storage, directions=directions(spec))
+            self._spec, self._seen = spec, []
+            self._follow(spec, trials)
+        self._study.sampler = sampler(spec, len(trials))
+        return self._study.ask(distributions(spec)).params
+
+    def _follow(self, spec: Spec, trials: Sequence[Trial]) -> bool:
+        """Do to the study what was done to the trials; False if it cannot be done."""
+        if self._spec is None or spec != self._spec:
+            return False
+        held = self._study.get_trials(deepcopy=False)
+        if len(held) > len(trials):  # what was suggested last was never stored
+            return False
+        for number, trial in enumerate(trials):
+            if number < len(self._seen) and _alike(self._seen[number], trial):
+                continue
+            made = frozen(spec, trial)
+            if number >= len(held):
+                self._study.add_trial(made)
+            elif held[number].state is TrialState.RUNNING and held[number].params == made.params:
+                self._end(number, made)
+            else:
+                return False
+        self._seen = list(trials)
+        return True
+
+    def _end(self, number: int, made: optuna.trial.FrozenTrial) -> None:
+        if made.state is not TrialState.RUNNING:
+            for key, value in made.system_attrs.items():  # the constraints
+                self._storage.set_trial_system_attr(number, key, value)
+            self._storage.set_trial_state_values(number, made.state, made.values)
+
+
+def _alike(before: Trial, after: Trial) -> bool:
+    """Tell whether two trials are the same to a sampler; one that has ended has its metrics."""
+    return before is after or (
+        before.state is after.state and before.parameters == after.parameters
+    )
+
+
 def values(spec: Spec, trial: Trial) -> list[float]:
     """Return a trial's objectives; what was never measured counts as the worst."""
     return [judge.measured(trial, objective.metric) for objective in spec.objectives]

@@ -1,58 +1,68 @@
-"""EDGE: the study of an experiment, kept by Optuna. Only importer of optuna.
+"""The study of an experiment: suggestions and results, in Optuna's tables and in memory.
 
-The storage holds what was suggested and every finished result. A suggestion is computed on a study
-in memory and stored by one transaction with all its parameters, so that a kill leaves either no
-trial or a whole one. One process writes; its list of trials in memory mirrors the storage and is
-read anew after every error.
+A suggestion is computed on a study in memory and stored by one transaction with all its parameters,
+so that a kill leaves either no trial or a whole one; an ending likewise. One process writes; its
+list of trials in memory mirrors the storage, and is read anew after every error.
 """
 
-import asyncio
-import json
 import math
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from typing import Any, Final, ParamSpec, TypeVar
-
-import optuna
-import sqlalchemy
-from optuna.trial import TrialState
+from pathlib import Path
+from typing import Any, Final, ParamSpec, Self
 
 from distillery_contract import size
 from distillery_contract.parameters import Value
-from distillery_operator import judge, sampling
+from distillery_operator import sampling, storage
 from distillery_operator.actions import Tell
 from distillery_operator.errors import StudyMismatch
 from distillery_operator.resources import Experiment, Spec
+from distillery_operator.sampling import Suggester
+from distillery_operator.storage import Storage
 from distillery_operator.trials import Point, Preparation, Report, State, Trial
+from distillery_operator.workers import Workers
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 CURVE_LIMIT: Final = 200
 """Points that a stored learning curve has at most."""
 
 
 class Study:
-    """Ask, tell and load, for one experiment, in the one thread that owns the sessions."""
+    """Ask, tell and load, for one experiment. All its work is done in one thread, in order."""
 
-    def __init__(self, url: str, experiment: Experiment, now: float) -> None:
+    def __init__(self, place: Storage, workers: Workers) -> None:
+        """Use :meth:`open`."""
+        self._storage, self._workers = place, workers
+        self._suggester = Suggester()
+        self._stale = True
+
+    @classmethod
+    async def open(
+        cls, place: Storage, experiment: Experiment, now: float, workers: Workers
+    ) -> Self:
         """Open the study, or create it.
 
         Args:
-            url: of the database, as SQLAlchemy reads it.
+            place: where the tables of this experiment are.
             experiment: names the study; its search space and objectives must be those that the
                 study was made for.
             now: seconds since the epoch, the start of a study that is created.
+            workers: the threads to work in.
 
         Raises:
             StudyMismatch: the study was made for another search space or other objectives.
+            DatabaseUnavailable: as every other method.
         """
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="study")
-        self._worker.submit(self._open, url, experiment, now).result()
+        study = cls(place, workers)
+        await workers.run(place.key, study._open, experiment, now)
+        return study
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         """Return when the study began, what was prepared, and all trials in their order."""
+        if self._stale:
+            await self._workers.run(self._storage.key, self._read)
         return self._started, self._preparation, tuple(self._trials)
 
     async def keep(self, preparation: Preparation) -> None:
@@ -71,86 +81,62 @@ class Study:
         """Store how a trial ended. A trial that has ended stays as it is."""
         await self._run(self._tell, spec, ending, model, now)
 
-    async def collect(self, number: int) -> None:
-        """Store that a trial's model is gone."""
-        await self._run(self._collect, number)
+    async def collect(self, numbers: Sequence[int]) -> None:
+        """Store that the files of trials are gone."""
+        await self._run(self._collect, numbers)
 
     async def close(self) -> None:
-        """Give the database's connections back."""
-        await self._run(self._engine.dispose)
-        self._worker.shutdown()
+        """Give back what the study alone holds of the database."""
+        await self._workers.run(self._storage.key, self._storage.close)
 
-    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        def guarded() -> T:
-            try:
-                return function(*args, **kwargs)
-            except Exception:
-                self._read()  # the write may or may not have reached the storage
-                raise
+    async def _run(self, function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        def guarded() -> None:
+            if self._stale:
+                self._read()
+            self._stale = True  # a change that fails may or may not have reached the storage
+            function(*args, **kwargs)
+            self._stale = False
 
-        return await asyncio.get_running_loop().run_in_executor(self._worker, guarded)
+        await self._workers.run(self._storage.key, guarded)
 
-    def _open(self, url: str, experiment: Experiment, now: float) -> None:
-        arguments = {"timeout": 60.0} if url.startswith("sqlite") else {}
-        self._storage = optuna.storages.RDBStorage(
-            url, engine_kwargs={"pool_pre_ping": True, "connect_args": arguments}
-        )
-        self._engine = self._storage.engine
-        if (
-            self._engine.dialect.name == "sqlite"
-        ):  # WAL: readers such as `distillery report` never block the writer
-            with self._engine.connect() as connection:
-                connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
-        self._study = optuna.create_study(
-            study_name=experiment.metadata.name,
-            storage=self._storage,
-            directions=sampling.directions(experiment.spec),
-            load_if_exists=True,
-        )
-        attributes = self._study.user_attrs
-        space = _space(experiment.spec)
-        if attributes.get("space", space) != space:
+    def _open(self, experiment: Experiment, now: float) -> None:
+        name, space = experiment.metadata.name, _space(experiment.spec)
+        directions = sampling.directions(experiment.spec)
+        self._storage.open(name, directions, {"space": space, "started": now})
+        if self._read()["space"] != space:
             raise StudyMismatch(
-                f"the study {experiment.metadata.name!r} was made for another search space or other"
-                " objectives; these are immutable, so give the experiment another name"
+                f"the study {name!r} was made for another search space or other objectives; these"
+                " are immutable, so give the experiment another name"
             )
-        if "started" not in attributes:
-            self._study.set_user_attr("space", space)
-            self._study.set_user_attr("started", now)
-        self._read()
 
-    def _read(self) -> None:
-        attributes = self._study.user_attrs
+    def _read(self) -> dict[str, Any]:
+        """Read everything anew; return the attributes of the study."""
+        attributes, trials = self._storage.read()
         self._started = float(attributes["started"])
         self._collected = set(attributes.get("collected", []))
         stored = attributes.get("preparation")
         self._preparation = _preparation(stored) if stored else None
         self._trials = [
-            _trial(frozen.number, frozen.user_attrs, self._collected)
-            for frozen in self._study.get_trials(deepcopy=False)
+            _trial(number, stored, self._collected) for number, stored in enumerate(trials)
         ]
+        self._stale = False
+        return attributes
 
     def _keep(self, preparation: Preparation) -> None:
-        self._study.set_user_attr("preparation", asdict(preparation))
+        self._storage.set_attribute("preparation", asdict(preparation))
         self._preparation = preparation
 
     def _ask(self, spec: Spec, count: int, now: float) -> None:
-        mirror = sampling.in_memory(spec, self._trials)
         known = {trial.baseline for trial in self._trials}
         baselines = [baseline for baseline in spec.baselines if baseline.name not in known]
-        for _ in range(count):
-            if baselines:
-                baseline = baselines.pop(0)
-                trial = self._store(spec, baseline.parameters, baseline.name, now)
-                mirror.add_trial(sampling.frozen(spec, trial))
-            else:
-                mirror.sampler = sampling.sampler(spec, len(self._trials))
-                self._store(spec, mirror.ask(sampling.distributions(spec)).params, None, now)
+        for baseline in baselines[:count]:
+            self._add(spec, baseline.parameters, baseline.name, now)
+        for _ in range(count - len(baselines)):
+            self._add(spec, self._suggester.suggest(spec, self._trials), None, now)
 
-    def _store(
+    def _add(
         self, spec: Spec, searched: Mapping[str, Value], baseline: str | None, now: float
-    ) -> Trial:
-        """Add a suggestion by one transaction."""
+    ) -> None:
         parameters = {**spec.training, **searched}
         suggestion = {
             "parameters": parameters,
@@ -158,10 +144,10 @@ class Study:
             "started": now,
             "parameter_count": self._size(parameters),
         }
-        trial = _trial(len(self._trials), {"suggestion": suggestion}, self._collected)
-        self._study.add_trial(sampling.frozen(spec, trial, user_attrs={"suggestion": suggestion}))
+        stored = {"suggestion": suggestion}
+        trial = _trial(len(self._trials), stored, self._collected)
+        self._storage.add(sampling.frozen(spec, trial, stored), now)
         self._trials.append(trial)
-        return trial
 
     def _size(self, parameters: Mapping[str, Value]) -> int | None:
         if self._preparation is None:
@@ -173,7 +159,7 @@ class Study:
 
     def _record(self, number: int, point: Point) -> None:
         curve = thin((*self._trials[number].curve, point))
-        self._set(number, "curve", [asdict(p) for p in curve])
+        self._storage.set_trial_attribute(number, "curve", [asdict(p) for p in curve])
         self._trials[number] = replace(self._trials[number], curve=curve)
 
     def _tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
@@ -181,30 +167,16 @@ class Study:
         if before.state is not State.RUNNING:
             return
         trial = replace(before, **_ending(before, ending, model, now))
-        stored = {k: getattr(trial, k) for k in ENDING_FIELDS}
-        self._set(ending.trial, "ending", stored)
-        if trial.state is State.FAILED:
-            self._study.tell(ending.trial, state=TrialState.FAIL)
-        else:
-            handle = optuna.trial.Trial(self._study, self._id(ending.trial))
-            present = handle.constraints
-            for name, violation in sorted(judge.violations(spec, trial).items()):
-                if name not in present:
-                    handle.set_constraint(name, violation)
-            self._study.tell(ending.trial, sampling.values(spec, trial))
+        stored = {"ending": {field: getattr(trial, field) for field in ENDING_FIELDS}}
+        self._storage.finish(ending.trial, sampling.frozen(spec, trial, stored), now)
         self._trials[ending.trial] = trial
 
-    def _collect(self, number: int) -> None:
-        self._collected.add(number)
-        self._study.set_user_attr("collected", sorted(self._collected))
-        self._trials[number] = replace(self._trials[number], model=None)
-
-    def _set(self, number: int, key: str, value: object) -> None:
-        self._storage.set_trial_user_attr(self._id(number), key, json.loads(json.dumps(value)))
-
-    def _id(self, number: int) -> int:
-        study = self._storage.get_study_id_from_name(self._study.study_name)
-        return self._storage.get_trial_id_from_study_id_trial_number(study, number)
+    def _collect(self, numbers: Sequence[int]) -> None:
+        collected = self._collected | set(numbers)
+        self._storage.set_attribute("collected", sorted(collected))
+        self._collected = collected
+        for number in numbers:
+            self._trials[number] = replace(self._trials[number], model=None, collected=True)
 
 
 ENDING_FIELDS: Final = (
@@ -217,6 +189,17 @@ ENDING_FIELDS: Final = (
     "model",
     "ended",
 )
+
+
+@asynccontextmanager
+async def in_file(path: Path, experiment: Experiment, now: float) -> AsyncIterator[Study]:
+    """Open the study in a SQLite file, or create it, for the length of a block."""
+    with Workers(1) as workers:
+        study = await Study.open(storage.file(path), experiment, now, workers)
+        try:
+            yield study
+        finally:
+            await study.close()
 
 
 def thin(curve: tuple[Point, ...]) -> tuple[Point, ...]:
@@ -239,6 +222,7 @@ def _trial(number: int, attributes: Mapping[str, Any], collected: set[int]) -> T
     if ending:
         ending["state"] = State(ending["state"])
         ending["model"] = None if number in collected else ending["model"]
+        ending["collected"] = number in collected
     curve = tuple(Point(**point) for point in attributes.get("curve", []))
     return Trial(number=number, curve=curve, **suggestion, **ending)
 
