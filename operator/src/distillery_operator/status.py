@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Final, Literal
 
 from distillery_contract import metrics
@@ -21,8 +22,10 @@ from distillery_operator.trials import STUCK, Attempt, Observation, Phase, State
 
 Truth = Literal["True", "False", "Unknown"]
 
-MESSAGE_LIMIT: Final = 4096
-"""Characters of a condition's message; Kubernetes allows 32,768."""
+MESSAGE_BYTES: Final = 4096
+"""Of a condition's message; Kubernetes allows 32,768 characters."""
+RECENT_BYTES: Final = 512
+"""Of the message of a recent trial."""
 
 OBSTACLES: Final = (
     ConditionType.ACCEPTED,
@@ -117,18 +120,13 @@ def obstructed(
         now: seconds since the epoch.
     """
     known = before or Status(observed_generation=generation, conditions=[])
-    kept = [
-        Finding(c.type, c.status, c.reason, c.message)
-        for c in known.conditions
-        if c.type is not finding.type
-    ]
-    found = [finding, *kept]
+    kept = [condition for condition in known.conditions if condition.type is not finding.type]
     return known.model_copy(
         update={
             "observed_generation": generation,
             "state": _word([finding]),
             "progress": known.progress or (f"0/{max_trials}" if max_trials else ""),
-            "conditions": _conditions(generation, found, known, now),
+            "conditions": [*_conditions(generation, [finding], known, now), *kept],
         }
     )
 
@@ -169,9 +167,13 @@ def _objectives(spec: Spec, found: Mapping[str, float]) -> dict[str, float]:
 
 
 def _plain(values: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics with counts as integers, the way a person writes them."""
-    counts = {n for n in values if metrics.EVALUATIONS[n].unit == "parameters"}
-    return {n: int(v) if n in counts else v for n, v in values.items()}
+    """Return metrics the way a person writes them: counts as integers.
+
+    A trainer may expose what the contract does not know, or what is no number (yet).
+    """
+    known = {n: v for n, v in values.items() if n in metrics.EVALUATIONS and isfinite(v)}
+    counts = {n for n in known if metrics.EVALUATIONS[n].unit == "parameters"}
+    return {n: int(v) if n in counts else v for n, v in known.items()}
 
 
 def _trains(attempt: Attempt) -> bool:
@@ -236,7 +238,7 @@ def _finished(spec: Spec, trial: Trial) -> resources.RecentTrial:
         trial=trial.number,
         state=state(spec, trial),
         reason=verdict.reason,
-        message=verdict.message[:512],
+        message=_cut(verdict.message, RECENT_BYTES),
         values=_values(spec, trial),
     )
 
@@ -251,7 +253,7 @@ def _unfinished(
         trial=trial.number,
         state=str(State.RUNNING if runs else Phase.PENDING),
         reason=(attempt.reason if attempt else "") or str(State.RUNNING if runs else Phase.PENDING),
-        message=(said or f"attempt {attempt.number if attempt else 1} runs")[:512],
+        message=_cut(said or f"attempt {attempt.number if attempt else 1} runs", RECENT_BYTES),
         values=_objectives(spec, report.metrics) if report else {},
         progress=report.progress if report else None,
     )
@@ -270,12 +272,17 @@ def _conditions(
                 type=said.type,
                 status=said.status,
                 reason=said.reason,
-                message=said.message[:MESSAGE_LIMIT],
+                message=_cut(said.message, MESSAGE_BYTES),
                 last_transition_time=since,
                 observed_generation=generation,
             )
         )
     return found
+
+
+def _cut(text: str, size: int) -> str:
+    """Return as many characters as fit into some bytes."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore")
 
 
 def _word(findings: Iterable[Finding]) -> str:
