@@ -16,7 +16,9 @@ def faults(document: object) -> list[str]:
     return [str(fault) for fault in caught.value.faults]
 
 
-@pytest.mark.parametrize(("document", "field", "rule"), broken.BROKEN)
+@pytest.mark.parametrize(
+    ("document", "field", "rule"), [*broken.BROKEN, *broken.LATER, *broken.ELSEWHERE]
+)
 def test_a_broken_experiment_is_refused_with_field_rule_and_value(
     document: object, field: str, rule: str
 ) -> None:

@@ -11,6 +11,7 @@ from distillery_operator.resources import Spec, Status
 
 GROUP, VERSION = "distillery.dev", "v1alpha1"
 KIND, PLURAL, SHORT = "DistillationExperiment", "distillationexperiments", "dexp"
+NAME: Final = f"{PLURAL}.{GROUP}"
 
 Tree = dict[str, Any]
 
@@ -20,7 +21,7 @@ def definition() -> Tree:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": NAME},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",

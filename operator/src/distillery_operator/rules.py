@@ -147,7 +147,7 @@ def _numeric(parameter: Parameter, known: parameters.Parameter) -> Found:
                 ),
             )
     for name, value in (("low", low), ("high", high), ("step", step)):
-        if parameter.type is Kind.INT and isinstance(value, float):
+        if parameter.type is Kind.INT and value is not None and not float(value).is_integer():
             yield f".{name}", sentences.INTEGER.format(value=number(value))
     if parameter.log and step is not None:
         yield ".step", sentences.STEP

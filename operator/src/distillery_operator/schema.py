@@ -1,11 +1,12 @@
 """PURE: a pydantic model as a structural OpenAPI schema, the form that a CRD asks for."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from distillery_operator import cel, values
+from distillery_operator import cel
 
 Schema = dict[str, Any]
 
@@ -29,7 +30,7 @@ def structural(model: type[BaseModel], path: str, more: Mapping[str, Schema]) ->
 
 def _node(found: Schema, path: str, more: Mapping[str, Schema], models: Schema) -> Schema:
     source = _plain(found, models)
-    made: Schema = {"description": _description(source)} if "description" in source else {}
+    made: Schema = {"description": _description(source, path)} if "description" in source else {}
     made |= {key: source[key] for key in KEPT if key in source}
     if "properties" in source:
         made["properties"] = {
@@ -60,23 +61,39 @@ def _plain(found: Schema, models: Schema) -> Schema:
     return rest
 
 
-def _description(source: Schema) -> str:
-    """Return a description that ends with the default, which the schema itself leaves out.
+def _description(source: Schema, path: str) -> str:
+    """Return a description that ends with the range and, where a user may write, the default.
 
-    A default in the schema would be written into every object. Then an object differs from the file
-    that it came from, and a later version of Distillery cannot tell a wish from an old default.
+    ``kubectl explain`` shows neither. And a default that the schema has is written into every
+    object: then an object differs from the file that it came from, and a later version of
+    Distillery cannot tell a wish from an old default.
     """
-    text: str = source["description"]
-    if source.get("default") in (None, {}, [], ""):
-        return text
-    return f"{text} Default: {values.shown(source['default'])}."
+    low, high, above = _range(source)
+    parts = [source["description"]]
+    if low is not None and high is not None:
+        parts.append(f"From {low:.10g} to {high:.10g}.")
+    elif low is not None:
+        parts.append(f"At least {low:.10g}.")
+    elif above is not None:
+        parts.append(f"Above {above:.10g}.")
+    default = source.get("default") if path.startswith("spec.") else None
+    if default not in (None, {}, [], ""):
+        shown = default if isinstance(default, str) else json.dumps(default)
+        parts.append(f"Default: {shown}.")
+    return " ".join(parts)
+
+
+def _range(source: Schema) -> tuple[float | None, float | None, float | None]:
+    """Return the bounds of a number; pydantic calls them ge, le, gt where it is optional."""
+    return (
+        source.get("minimum", source.get("ge")),
+        source.get("maximum", source.get("le")),
+        source.get("exclusiveMinimum", source.get("gt")),
+    )
 
 
 def _bounds(source: Schema) -> Schema:
-    """Return the bounds of a number; pydantic calls them ge, le, gt where a number is optional."""
-    low = source.get("minimum", source.get("ge"))
-    high = source.get("maximum", source.get("le"))
-    above = source.get("exclusiveMinimum", source.get("gt"))
+    low, high, above = _range(source)
     if any(isinstance(bound, float) and not bound.is_integer() for bound in (low, high)):
         return {"x-kubernetes-validations": cel.bounds(low, high)}
     made: Schema = {} if low is None else {"minimum": low}

@@ -8,10 +8,12 @@ field the API server has words of its own, which :func:`of_field` repeats.
 import json
 import re
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 
 from distillery_contract import metrics, parameters
 from distillery_operator.errors import Fault
+from distillery_operator.values import whole
 
 UNKNOWN_HYPERPARAMETER: Final = (
     f"unknown hyperparameter; known are {', '.join(parameters.PARAMETERS)}"
@@ -83,10 +85,19 @@ def of_field(error: Any) -> Fault:
     if error["type"] in ("enum", "literal_error"):
         allowed = ", ".join(f'"{name}"' for name in re.findall("'(.*?)'", error["ctx"]["expected"]))
         return Fault(field, f"Unsupported value: {shown(value)}: supported values: {allowed}")
-    bounds = {k: number(v) for k, v in error.get("ctx", {}).items() if isinstance(v, float)}
-    rule = OF_FIELD.get(error["type"], error["msg"]).format(**{**error.get("ctx", {}), **bounds})
+    rule = error["msg"]
+    if error["type"] in OF_FIELD:
+        places = {name: _limit(part, value) for name, part in error.get("ctx", {}).items()}
+        rule = OF_FIELD[error["type"]].format(**places)
     valueless = error["type"] in ("missing", "extra_forbidden")
     return Fault(field, rule if valueless else f"{rule}, but got {shown(value)}")
+
+
+def _limit(limit: object, value: object) -> object:
+    """Write a bound in the form of the API server, which depends on the value that breaks it."""
+    if not isinstance(limit, float):
+        return limit
+    return int(limit) if isinstance(whole(value), int) and limit.is_integer() else number(limit)
 
 
 def number(value: float) -> str:
@@ -99,6 +110,9 @@ def number(value: float) -> str:
 
 def shown(value: object) -> str:
     """Write a wrong value, or its beginning."""
+    value = whole(value)
+    if isinstance(value, float) and isfinite(value):
+        return number(value)
     try:
         text = json.dumps(value, ensure_ascii=False, default=str, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):

@@ -3,7 +3,6 @@
 Each is checked by pydantic and described by a JSON schema, of which the cluster's schema is made.
 """
 
-import json
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -37,9 +36,9 @@ def given(value: object, names: Container[str]) -> object:
     return value
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """Take 8.0 for 8: on its way to a cluster it becomes 8, and both must read it alike."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
     return value
 
@@ -48,14 +47,14 @@ def _number(value: object) -> object:
     """Raise one error for what pydantic would say once per member of a union."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise PydanticCustomError("float_type", "must be a finite number")
-    return _whole(value)
+    return whole(value)
 
 
 def _scalar(value: object) -> object:
     if isinstance(value, str) and len(value) <= 256:
         return value
     if isinstance(value, int | float) and isfinite(value):
-        return _whole(value)
+        return whole(value)
     raise PydanticCustomError(
         "scalar", "must be a number, true, false or a text of at most 256 characters"
     )
@@ -95,7 +94,7 @@ def _named(types: Mapping[str, Any]) -> GetPydanticSchema:
 
 
 Number = Annotated[int | float, BeforeValidator(_number, json_schema_input_type=float)]
-Integer = Annotated[StrictInt, BeforeValidator(_whole)]
+Integer = Annotated[StrictInt, BeforeValidator(whole)]
 Value = Annotated[
     bool | int | float | str,
     BeforeValidator(_scalar),
@@ -110,20 +109,18 @@ Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
 def _hyperparameter(known: parameters.Parameter) -> Any:
     """Return the type of a hyperparameter's values, with a description that teaches it."""
-    about = f"{known.help[0].upper()}{known.help[1:]}."
-    default = "as in the source model" if known.default is None else shown(known.default)
-    if known.kind is Kind.CATEGORICAL:
-        kind: Any = StrictBool if isinstance(known.default, bool) else str
-        names = () if kind is StrictBool else (OneOf(tuple(map(str, known.choices))),)
-        return Annotated[(kind, *names, Field(description=f"{about} Default: {default}."))]
-    kind = Integer if known.kind is Kind.INT else Number
-    about = f"{about} From {known.low:.10g} to {known.high:.10g}. Default: {default}."
-    return Annotated[kind, Field(ge=known.low, le=known.high, description=about)]
-
-
-def shown(default: object) -> str:
-    """Write a default as in YAML."""
-    return default if isinstance(default, str) else json.dumps(default)
+    about = Field(
+        description=f"{known.help[0].upper()}{known.help[1:]}.",
+        json_schema_extra={
+            "default": "as in the source model" if known.default is None else known.default
+        },
+    )
+    if known.kind is not Kind.CATEGORICAL:
+        kind = Integer if known.kind is Kind.INT else Number
+        return Annotated[kind, Field(ge=known.low, le=known.high), about]
+    if isinstance(known.default, bool):
+        return Annotated[StrictBool, about]
+    return Annotated[str, OneOf(tuple(map(str, known.choices))), about]
 
 
 TWINS: Final = (("exact", "best_exact"), ("f1", "best_f1"))
