@@ -42,7 +42,7 @@ BOUNDARIES: Final = [
 RARE: Final = ["Keep-before", "Keep-after", "Collect-before", "Collect-after"]
 
 PATIENCE: Final = 8.0
-"""Seconds that an operator is given to reach its boundary, before it is killed wherever it is."""
+"""Seconds that an operator that works is given to reach its boundary, before it is killed anyway."""
 
 SPOIL: Final = """
 import json, os, sys
@@ -250,6 +250,7 @@ def torment(
             with suppress(Refused):
                 break_it()
                 killed[name] += 1
+        wait_for(lambda: operator.exit_code is not None or operator.serving, 60)
         deadline = time.monotonic() + PATIENCE
         while operator.exit_code is None and time.monotonic() < deadline:
             time.sleep(0.05)

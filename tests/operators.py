@@ -88,6 +88,12 @@ class Operator:
         """Return the exit code; None while it runs."""
         return self._process.poll() if self._process else None
 
+    @property
+    def serving(self) -> bool:
+        """Tell whether ``/metrics`` answers."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
     def metrics(self) -> dict[str, float]:
         """Return the samples of ``/metrics`` as ``name{label="value"}`` to value."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
