@@ -104,9 +104,6 @@ NODES: Final[Mapping[str, Tree]] = {
     "spec.parameters": _keyed("name"),
     "spec.parameters[].choices": {"x-kubernetes-list-type": "set"},
     "spec.baselines": _keyed("name"),
-    "spec.training": {"x-kubernetes-preserve-unknown-fields": True},
-    "spec.baselines[].parameters": {"x-kubernetes-preserve-unknown-fields": True},
-    "spec.teacher.floor": {"x-kubernetes-preserve-unknown-fields": True},
     # `kubectl scale` reads the stored value, so this is the one default that is stored.
     "spec.parallelism": {"default": Spec.model_fields["parallelism"].default},
     "status.conditions": _keyed("type"),

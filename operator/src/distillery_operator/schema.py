@@ -10,6 +10,8 @@ from distillery_operator import cel
 
 Schema = dict[str, Any]
 
+OPEN: Final = {"x-kubernetes-preserve-unknown-fields": True}
+"""Lets an object keep what the schema does not know."""
 KEPT: Final = (
     "type", "enum", "required", "pattern", "minLength", "maxLength", "minItems", "maxItems",
     "x-kubernetes-preserve-unknown-fields",
@@ -37,11 +39,9 @@ def _node(found: Schema, path: str, more: Mapping[str, Schema], models: Schema) 
             name: _node(part, f"{path}.{name}", more, models)
             for name, part in source["properties"].items()
         }
-    elif isinstance(source.get("additionalProperties"), dict):
-        if part := _node(source["additionalProperties"], f"{path}.*", more, models):
-            made["additionalProperties"] = part
-        else:
-            made["x-kubernetes-preserve-unknown-fields"] = True
+    if others := source.get("additionalProperties"):
+        part = {} if others is True else _node(others, f"{path}.*", more, models)
+        made |= {"additionalProperties": part} if part else OPEN
     if "items" in source:
         made["items"] = _node(source["items"], f"{path}[]", more, models)
     return made | _bounds(source) | more.get(path, {})
