@@ -26,11 +26,11 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import psycopg
-from prometheus import Prometheus
 
 from cluster import Node, Refused, images
 from operators import Operator
 from postgres import running as postgres_running
+from prometheus import Prometheus
 from spaces import Space, install
 
 BOUNDARIES: Final = [
@@ -42,7 +42,7 @@ BOUNDARIES: Final = [
 RARE: Final = ["Keep-before", "Keep-after", "Collect-before", "Collect-after"]
 
 PATIENCE: Final = 8.0
-"""Seconds that an operator that works is given to reach its boundary, before it is killed anyway."""
+"""Seconds that a working operator is given to reach its boundary, before it dies anyway."""
 
 SPOIL: Final = """
 import json, os, sys
