@@ -5,6 +5,7 @@
 Archives and layers are kept outside the checkout. An archive is named by a hash of all that it is
 made from: what is there already takes milliseconds, and after a change of sources alone the layers
 below them, base and requirements, stay as they are. To start anew, remove the whole folder.
+One process sees one image of each kind, even if somebody edits the sources meanwhile.
 """
 
 import configparser
@@ -39,7 +40,7 @@ SETTINGS: Final = {
 }
 """As in Debian's own images: no packages kept, no manuals, no translations."""
 
-KEPT: Final = 3
+KEPT: Final = 2
 """Archives of one image; older ones are removed. A trainer's takes more than a gigabyte."""
 
 BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
@@ -56,20 +57,24 @@ class Image:
     size: int
 
 
+@once
 def base() -> Image:
     """A Debian of its smallest kind with Python, in place of one that a registry would serve."""
     return _kept("base", [json.dumps([SUITE, PACKAGES, SETTINGS])], _bootstrap)
 
 
+@once
 def operator() -> Image:
     return _built("distillery-operator", "operator/Dockerfile")
 
 
+@once
 def trainer() -> Image:
     """The trainer with a CPU build of torch."""
     return _built("distillery-trainer", "trainer/Dockerfile", TORCH="cpu")
 
 
+@once
 def quick_trainer() -> Image:
     """The trainer of ``quick_trainer.py``: it speaks the contract and is done in a second."""
     return _built("distillery-quick-trainer", "tests/cluster/quick.Dockerfile")
@@ -93,8 +98,8 @@ def _built(name: str, dockerfile: str, **arguments: str) -> Image:
         arguments["VERSION"] = tomllib.loads(project.decode())["project"]["version"]
 
     def build(tag: str) -> None:
-        with tempfile.TemporaryDirectory() as context, _index_settings() as settings:
-            # What was hashed is what is built, even if somebody edits the sources meanwhile.
+        with tempfile.TemporaryDirectory() as context, index_settings() as settings:
+            # What was hashed is what is built.
             for path, content in sources.items():
                 copy = Path(context, path)
                 copy.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +182,7 @@ def _mirror() -> str:
 
 
 @contextmanager
-def _index_settings() -> Iterator[list[str]]:
+def index_settings() -> Iterator[list[str]]:
     """Lend a build this machine's package index and certificates; none gets into the image."""
     pip = configparser.ConfigParser()
     pip.read(Path(path).expanduser() for path in PIP_SETTINGS)
@@ -217,7 +222,7 @@ def _run(command: str, *arguments: str | Path) -> str:
     done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip()[-2000:]
-        raise Missing(f"images must build, but {path} ended with {done.returncode}: {said}")
+        raise Missing(f"{command} must succeed, but ended with {done.returncode}: {said}")
     return done.stdout
 
 
