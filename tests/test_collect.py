@@ -14,7 +14,7 @@ from distillery_contract import request as requests
 from distillery_contract import wire
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
-from distillery_operator import measurements
+from distillery_operator import exposition
 
 TRAINER = ("-m", "distillery_trainer")
 QUICK_TRAINER = (str(Path(__file__).with_name("quick_trainer.py")),)
@@ -64,7 +64,7 @@ def collect(tmp_path: Path) -> Collect:
             check=False,
         )
         seconds = time.monotonic() - begun
-        report = measurements.parse(message.read_text(), measurements.TERMINATION_MESSAGE)
+        report = exposition.parse(message.read_text(), exposition.TERMINATION_MESSAGE)
         assert report is not None
         return Ending(done.returncode, report.reason, report.message, done.stderr, seconds)
 

@@ -24,7 +24,7 @@ from distillery_contract import metrics, wire
 from distillery_contract import request as requests
 from distillery_contract.parameters import PARAMETERS
 from distillery_contract.wire import Exit
-from distillery_operator import measurements
+from distillery_operator import exposition
 from distillery_trainer import checkpoint as checkpoints
 from distillery_trainer import model, prepare, record, settings, stages, train
 from distillery_trainer.step import Stepper
@@ -416,7 +416,7 @@ def test_a_process_that_is_killed_leaves_its_last_evaluation(make: Make, start: 
     process.until(lambda: "distillery_trial_metric{" in process.final.read_text())
     process.process.kill()
     assert process.end()[0] == -signal.SIGKILL
-    report = measurements.parse(process.final.read_text(), measurements.TERMINATION_MESSAGE)
+    report = exposition.parse(process.final.read_text(), exposition.TERMINATION_MESSAGE)
     assert report is not None
     assert (report.final, report.reason, report.message) == (False, "", "")
     [evaluation] = [e for e in result(request)["evaluations"] if e["step"] == report.metric_step]
