@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import shapes
 from distillery_contract.request import Stage
-from distillery_operator import cluster, manifests
+from distillery_operator import cluster, jobs, manifests
 from distillery_operator.actions import Launch
 from distillery_operator.cluster import Api, Runner
 from distillery_operator.mirror import Key, Kind, Mirror
@@ -157,6 +157,64 @@ def test_told_jobs_disappear() -> None:
     assert mirror.jobs(KEY, shapes.UID) == []
     assert mirror.put(Kind.JOB, told) is None
     assert mirror.drop(Kind.JOB, told) is None
+
+
+def test_told_pods_disappear_though_their_job_is_there() -> None:
+    mirror, found = Mirror(), job(complete())
+    ended = pod(found, "Succeeded", terminated(0))
+    mirror.put(Kind.JOB, found)
+    mirror.put(Kind.POD, ended)
+    labels = {"labels": {**ended["metadata"]["labels"], manifests.TOLD: "true"}}
+    assert mirror.put(Kind.POD, edited(ended, metadata=labels)) == KEY
+    assert mirror.pods(KEY, shapes.UID) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "presses"),
+    [
+        (Kind.EXPERIMENT, document(), True),
+        (Kind.JOB, job(), False),
+        (Kind.JOB, job(condition("SuccessCriteriaMet", "True")), False),
+        (Kind.JOB, job(complete()), True),
+        (Kind.JOB, job(shapes.failed_with(1)), True),
+        (Kind.POD, pod(job(), "Pending", waiting("ContainerCreating")), False),
+        (Kind.POD, pod(job(), "Running", running()), False),
+        (Kind.POD, pod(job(), "Running", running(), deleted=3), True),
+        (Kind.POD, pod(job(), "Succeeded", terminated(0)), False),
+    ],
+)
+def test_what_may_free_a_slot_presses(kind: Kind, found: Object, presses: bool) -> None:
+    mirror = Mirror()
+    mirror.put(Kind.JOB, job())
+    assert mirror.presses(kind, found) is presses
+
+
+def test_the_end_of_a_pod_presses_if_its_job_ended_before() -> None:
+    mirror = Mirror()
+    mirror.put(Kind.JOB, job(complete()))
+    assert mirror.presses(Kind.POD, pod(job(), "Succeeded", terminated(0)))
+    assert not mirror.presses(Kind.POD, pod(job(), "Running", running()))
+
+
+def test_a_job_counts_from_its_creation_though_no_watch_has_shown_it() -> None:
+    class Taking(Api):
+        async def create(self, *_: object) -> bool:
+            return True
+
+    async def listed() -> list[list[bool]]:
+        mirror, launch = Mirror(), Launch(Stage.TRAIN, 0, 1)
+        runner = Runner(Taking(lambda *_: None), mirror, shapes.experiment(), shapes.DEFAULTS)
+        await runner.start(launch, jobs.order(shapes.experiment(), launch))
+        found = [await runner.list()]
+        for shown in (job(), job(complete())):
+            mirror.put(Kind.JOB, shown)
+            mirror.put(Kind.POD, pod(job(), "Succeeded", terminated(0)))
+            found.append(await runner.list())
+        mirror.drop(Kind.JOB, job())
+        found.append(await runner.list())
+        return [[attempt.live for attempt in attempts] for attempts in found]
+
+    assert asyncio.run(listed()) == [[True], [True], [False], []]
 
 
 def test_objects_of_an_earlier_experiment_of_the_name_are_not_listed() -> None:

@@ -42,6 +42,9 @@ CHUNK: Final = 500
 
 TIMEOUT_SECONDS: Final = 30.0
 
+UNSEEN_SECONDS: Final = 30.0
+"""For how long a Job counts that was created, but that no watch has shown: watches may be late."""
+
 CONNECTIONS: Final = 40
 """Connections to the API server at most: a client-side brake."""
 
@@ -74,7 +77,8 @@ class Api:
 
     async def create(self, kind: Kind, body: Mapping[str, Any], dry_run: bool = False) -> bool:
         """Create an object; return False if one of its name exists."""
-        query = {"dryRun": "All"} if dry_run else {}
+        # Strict, so that a misspelt field of a template is refused rather than dropped.
+        query = {"dryRun": "All", "fieldValidation": "Strict"} if dry_run else {}
         try:
             path = _path(kind, body["metadata"]["namespace"])
             await self._request("create", kind, path, query, body)
@@ -92,10 +96,12 @@ class Api:
         """
         await self.create(kind, body, dry_run=True)
 
-    async def patch(self, kind: Kind, key: Key, body: Mapping[str, Any]) -> None:
-        """Merge into an object; one that is gone needs nothing."""
+    async def patch(
+        self, kind: Kind, key: Key, body: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Merge into an object and return it; one that is gone needs nothing."""
         path = f"{_path(kind, key.namespace)}/{key.name}"
-        await self._gone_is_fine("patch", kind, path, {}, body)
+        return await self._gone_is_fine("patch", kind, path, {}, body)
 
     async def delete(self, kind: Kind, key: Key) -> None:
         """Delete an object and, in the background, what it owns."""
@@ -142,12 +148,13 @@ class Api:
         path: str,
         query: Mapping[str, str],
         body: Mapping[str, Any] | None,
-    ) -> None:
+    ) -> Mapping[str, Any] | None:
         try:
-            await self._request(verb, kind, path, query, body)
+            return await self._request(verb, kind, path, query, body)
         except Refused as refusal:
             if refusal.reason != "NotFound":
                 raise
+            return None
 
     async def _request(
         self,
@@ -204,20 +211,32 @@ class Runner:
         Args:
             api: the API server.
             mirror: what the watches have shown.
-            experiment: whose attempts; replaced when it is edited.
+            experiment: whose attempts.
             defaults: what the pod template need not say.
         """
-        self.experiment = experiment
         self._api = api
         self._mirror = mirror
         self._defaults = defaults
         self._looked_for: set[str] = set()
+        self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self.follow(experiment)
+
+    def follow(self, experiment: Experiment) -> None:
+        """Go on with the experiment as it was edited."""
+        self.experiment = experiment
+        self._digest = manifests.digest(experiment, self._defaults)
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
         key, uid = self._key, self.experiment.metadata.uid
-        digest = manifests.digest(self.experiment, self._defaults)
         jobs = {job["metadata"]["name"]: job for job in self._mirror.jobs(key, uid)}
+        late = time.monotonic() - UNSEEN_SECONDS
+        self._unseen = {
+            name: (when, job)
+            for name, (when, job) in self._unseen.items()
+            if name not in jobs and when > late
+        }
+        jobs.update({name: job for name, (_, job) in self._unseen.items()})
         pods: dict[str, Sequence[Mapping[str, Any]]] = defaultdict(tuple)
         for pod in self._mirror.pods(key, uid):
             name = pod["metadata"]["labels"].get(JOB_NAME, "")
@@ -225,7 +244,7 @@ class Runner:
         for name, job in jobs.items():
             if not pods[name] and attempts.finished(job):
                 pods[name] = await self._look_for_pods(name)
-        found = [attempts.attempt(job, pods[name], digest) for name, job in jobs.items()]
+        found = [attempts.attempt(job, pods[name], self._digest) for name, job in jobs.items()]
         for name in pods.keys() - jobs.keys():
             live = [attempts.orphan(pod) for pod in pods[name]]
             found += [attempt for attempt in live if attempt]
@@ -237,6 +256,7 @@ class Runner:
         """Start an attempt; one that exists already stays as it is."""
         job = manifests.job(self.experiment, launch, request, self._defaults)
         await self._api.create(Kind.JOB, job)
+        self._unseen[job["metadata"]["name"]] = (time.monotonic(), job)
 
     async def stop(self, attempt: Attempt) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing.
@@ -254,12 +274,17 @@ class Runner:
             await self._api.patch(Kind.JOB, job, mark)
 
     async def release(self, attempt: Attempt) -> None:
-        """Stop listing an attempt that has ended; its Job stays a while for its log."""
+        """Stop listing an attempt that has ended; its Job stays a while for its log.
+
+        Its pod gets the label too, for otherwise every list of pods would grow with the trials that
+        have ended.
+        """
         name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
-        labels = {manifests.TOLD: "true"}
-        life = {"ttlSecondsAfterFinished": self._defaults.retention_seconds}
-        body = {"metadata": {"labels": labels}, "spec": life}
-        await self._api.patch(Kind.JOB, Key(self._key.namespace, name), body)
+        told: dict[str, Any] = {"metadata": {"labels": {manifests.TOLD: "true"}}}
+        life = {"spec": {"ttlSecondsAfterFinished": self._defaults.retention_seconds}}
+        if attempt.pod:
+            await self._mark(Kind.POD, attempt.pod, told)
+        await self._mark(Kind.JOB, name, told | life)
         self._looked_for.discard(name)
 
     async def collect(self, trials: Sequence[int]) -> None:
@@ -281,6 +306,12 @@ class Runner:
                 return ""
             return str(refusal)
         return ""
+
+    async def _mark(self, kind: Kind, name: str, body: Mapping[str, Any]) -> None:
+        """Patch an object, and take in what became of it before the watch shows that."""
+        marked = await self._api.patch(kind, Key(self._key.namespace, name), body)
+        if marked:
+            self._mirror.put(kind, marked)
 
     @property
     def _key(self) -> Key:

@@ -6,8 +6,10 @@ there is. A watch that fails ends the process, and Kubernetes starts it again.
 """
 
 import asyncio
+import gc
 import logging
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -24,6 +26,16 @@ from distillery_operator.workers import Workers
 from distillery_operator.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 0.5
+"""Life of what kopf makes for an object after its last event: it holds the whole object."""
+
+SWITCH_SECONDS: Final = 0.001
+"""For how long a thread with a study may hold the interpreter while the event loop waits for it."""
+
+GARBAGE: Final = (20_000, 20, 50)
+"""Allocations, and smaller collections, after which garbage is collected: watches allocate much and
+leave few cycles, and a collection of everything stops the event loop."""
 
 VISITORS: Final = 16
 """Experiments that are looked at at the same time."""
@@ -59,6 +71,9 @@ async def run(
         metrics_port: of ``/metrics``.
         health_port: of ``/healthz``.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(*GARBAGE)
+    gc.freeze()  # what is loaded by now stays, and need not be looked at again
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -83,7 +98,7 @@ async def run(
                 *(asyncio.create_task(controller.write_events()) for _ in range(EVENT_WRITERS)),
                 *(asyncio.create_task(queue.work(controller.visit)) for _ in range(VISITORS)),
             ]
-            await _watch(mirror, queue, namespaces, health_port, stop)
+            await _watch(mirror, queue, controller, namespaces, health_port, stop)
         finally:
             for task in tasks:
                 task.cancel()
@@ -97,13 +112,14 @@ async def run(
 async def _watch(
     mirror: Mirror,
     queue: WorkQueue[Key],
+    controller: Controller,
     namespaces: Sequence[str],
     health_port: int,
     stop: asyncio.Event,
 ) -> None:
     registry = kopf.OperatorRegistry()
     for kind, resource in RESOURCES.items():
-        _handle(registry, kind, resource, mirror, queue)
+        _handle(registry, kind, resource, mirror, queue, controller)
 
     @kopf.on.probe(id="queue", registry=registry)
     async def queue_moves(**_: Any) -> float:
@@ -132,23 +148,40 @@ def _handle(
     resource: tuple[str, str, str],
     mirror: Mirror,
     queue: WorkQueue[Key],
+    controller: Controller,
 ) -> None:
     seen = telemetry.WATCH_EVENT.labels(resource[2])
 
     @kopf.on.event(*resource, id=str(kind), registry=registry)
     async def changed(event: Any, **_: Any) -> None:
         seen.set(time.time())
-        take = mirror.drop if event["type"] == "DELETED" else mirror.put
-        if key := take(kind, event["object"]):
-            queue.add(key)
+        found, gone = event["object"], event["type"] == "DELETED"
+        if key := (mirror.drop if gone else mirror.put)(kind, found):
+            presses = gone or mirror.presses(kind, found)
+            queue.add(key, 0.0 if presses else controller.status_seconds)
 
 
 def _settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.persistence.finalizer = "distillery.dev/unused"
+    settings.persistence.diffbase_storage = _NoStates()
+    settings.queueing.idle_timeout = IDLE_SECONDS
     settings.scanning.disabled = bool(namespaces)
     settings.watching.chunk_size = cluster.CHUNK
     for kind in (Kind.JOB, Kind.POD):
         settings.watching.label_selectors[RESOURCES[kind]] = cluster.SELECTOR
     return settings
+
+
+class _NoStates(kopf.DiffBaseStorage):
+    """Keeps no states of objects to compare; kopf would copy each object at each event for it."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None

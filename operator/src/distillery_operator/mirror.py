@@ -53,7 +53,7 @@ class Mirror:
         if key is None:
             return None
         if manifests.TOLD in metadata["labels"]:
-            return self.drop(kind, found)
+            return self._forget(kind, key, found)
         slim = _job(found) if kind is Kind.JOB else _pod(found)
         table = self._table(kind).setdefault(key, {})
         if table.get(metadata["name"]) == slim:
@@ -77,17 +77,19 @@ class Mirror:
         owner = self._owner(found)
         if owner is None:
             return None
-        if kind is Kind.POD and attempts.terminal(found) and self._has_job(owner, found):
+        if kind is Kind.POD and attempts.terminal(found) and self._job_of(owner, found):
             return self.put(kind, found)
-        table = self._table(kind)
-        if not _same(table.get(owner, {}).get(metadata["name"]), found):
-            return None
-        _remove(table, owner, [metadata["name"]])
+        return self._forget(kind, owner, found)
+
+    def presses(self, kind: Kind, found: Object) -> bool:
+        """Tell whether an object may free a slot; most changes only alter what a status shows."""
+        if kind is Kind.EXPERIMENT or "deletionTimestamp" in found["metadata"]:
+            return True
         if kind is Kind.JOB:
-            pods = self._pods.get(owner, {}).items()
-            ended = [n for n, p in pods if _job_of(p) == metadata["name"] and attempts.terminal(p)]
-            self.forget_pods(owner, ended)
-        return owner
+            return attempts.finished(found) is not None
+        owner = self._owner(found)
+        job = owner and self._job_of(owner, found)
+        return bool(job and attempts.finished(job) and attempts.terminal(found))
 
     def jobs(self, key: Key, uid: str) -> list[Object]:
         """Return the Jobs of an experiment whose trials are not told."""
@@ -113,8 +115,20 @@ class Mirror:
     def _table(self, kind: Kind) -> dict[Key, dict[str, Object]]:
         return self._jobs if kind is Kind.JOB else self._pods
 
-    def _has_job(self, owner: Key, pod: Object) -> bool:
-        return _job_of(pod) in self._jobs.get(owner, {})
+    def _forget(self, kind: Kind, owner: Key, found: Object) -> Key | None:
+        table, name = self._table(kind), found["metadata"]["name"]
+        if not _same(table.get(owner, {}).get(name), found):
+            return None
+        _remove(table, owner, [name])
+        if kind is Kind.JOB:
+            pods = self._pods.get(owner, {}).items()
+            self.forget_pods(
+                owner, [n for n, p in pods if _job_name(p) == name and attempts.terminal(p)]
+            )
+        return owner
+
+    def _job_of(self, owner: Key, pod: Object) -> Object | None:
+        return self._jobs.get(owner, {}).get(_job_name(pod) or "")
 
     @staticmethod
     def _owner(found: Object) -> Key | None:
@@ -150,7 +164,7 @@ def _remove(table: dict[Key, dict[str, Object]], owner: Key, names: Iterable[str
         table.pop(owner, None)
 
 
-def _job_of(pod: Object) -> str | None:
+def _job_name(pod: Object) -> str | None:
     name: str | None = pod["metadata"]["labels"].get(JOB_NAME)
     return name
 
