@@ -40,7 +40,8 @@ class Operator:
             command: that runs ``distillery``.
             environment: variables besides this process's own.
         """
-        self.log, self._process = log, None
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
         self.port, self.health = _free_port(), _free_port()
         self._command = [
             *command,
@@ -56,7 +57,6 @@ class Operator:
             "DISTILLERY_DATABASE_URL": database,
             **(environment or {}),
         }
-        self._process: subprocess.Popen[bytes] | None
 
     def set_environment(self, name: str, value: str) -> None:
         """Set a variable of the next process."""
@@ -99,7 +99,7 @@ class Operator:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
         found = {}
-        for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+        for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 labels = ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))
                 found[f"{sample.name}{{{labels}}}"] = sample.value

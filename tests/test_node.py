@@ -234,9 +234,9 @@ sys.exit(code)
 def test_a_trial_beyond_its_memory_is_infeasible_and_keeps_its_last_words(
     space: Space, workspace: Path
 ) -> None:
-    hog = {"command": ["python", "-c", SCRIPT + HOG]}
-    resources = {"resources": {"limits": {"memory": "100Mi"}}}
-    space.apply(template=template(workspace, **hog, **resources), maxTrials=1, parallelism=1)
+    command, limits = ["python", "-c", SCRIPT + HOG], {"memory": "100Mi"}
+    made = template(workspace, command=command, resources={"limits": limits})
+    space.apply(template=made, maxTrials=1, parallelism=1)
     until(space.reached("Failed"), 120)
     (trial,) = space.status()["recentTrials"]
     assert (trial["state"], trial["reason"]) == ("Infeasible", "OutOfMemory")

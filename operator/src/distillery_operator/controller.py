@@ -280,6 +280,7 @@ class Controller:
         await self._api.apply_status(key, documents.to_document(after))
         if session:
             session.status = after
+            self._shown.show(key, session.experiment, after)
         self._mirror.experiments[key] = {**found, "status": documents.to_document(after)}
 
     async def _leave(self, key: Key) -> None:

@@ -43,7 +43,9 @@ OBSTRUCTED: Final = "Obstructed"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
 
 COLLECT_AT_ONCE: Final = 10
-"""Trials whose files are removed together: on a cluster each removal takes a pod."""
+COLLECT_AT_MOST: Final = 500
+"""Trials whose files are removed together, at least and at most: on a cluster each removal takes a
+pod, whose request must fit into one environment variable."""
 
 CRASHES: Final = (Reason.CRASHED, Reason.COMPLETED, Reason.BAD_DATA)
 """Endings that are tried again: a crash, no final metrics, prepared data that were gone."""
@@ -71,16 +73,16 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     told = list(_tell(spec, seen))
     actions: list[Action] = [*_prepared(seen), *_record(seen), *told, *_halt(spec, seen)]
     actions += [*_release(seen), *_collect(spec, seen)]
-    if spec.suspend or seen.obstacle:
-        return actions
-    if seen.preparation is None or _lost(seen):
-        return [*actions, *_prepare(spec, seen)]
-    ended = {tell.trial for tell in told}
-    free = spec.parallelism - sum(attempt.live for attempt in seen.attempts)
-    waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in ended]
     end = closing(spec, seen)
-    if end is None or end.reason == MAX_TRIALS_REACHED:
-        actions += waiting[: max(0, free)]
+    over = end is not None and end.reason != MAX_TRIALS_REACHED
+    if spec.suspend or seen.obstacle or over:
+        return actions
+    free = max(0, spec.parallelism - sum(attempt.live for attempt in seen.attempts))
+    if seen.preparation is None or _lost(seen):
+        return [*actions, *[*_prepare(spec, seen)][:free]]
+    ended = {tell.trial for tell in told}
+    waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in ended]
+    actions += waiting[:free]
     if end is None and free > len(waiting):
         missing = spec.max_trials - len(seen.trials)
         actions.append(Ask(min(free - len(waiting), missing)))
@@ -245,12 +247,13 @@ def _lost(seen: Observation) -> bool:
     preparing = _attempts(seen, Stage.PREPARE)
     if any(attempt.live for attempt in preparing):
         return True
-    made = max((attempt.started or 0.0 for attempt in preparing), default=0.0)
-    running = {trial.number for trial in seen.trials if trial.state is State.RUNNING}
+    whole = [a for a in preparing if _cause(a, None)[0] is not Reason.INTERRUPTED]
+    made = max((attempt.started or 0.0 for attempt in whole), default=0.0)
     return any(
         attempt.exit_code == Exit.BAD_DATA and (attempt.ended or 0.0) > made
-        for attempt in seen.attempts
-        if attempt.stage is Stage.TRAIN and attempt.trial in running
+        for trial in seen.trials
+        if trial.state is State.RUNNING
+        for attempt in _attempts(seen, Stage.TRAIN, trial.number)[-1:]
     )
 
 
@@ -314,7 +317,7 @@ def _collect(spec: Spec, seen: Observation) -> Iterator[Collect]:
         and not (trial.collected or trial.baseline or trial.number in kept)
     )
     if len(useless) >= COLLECT_AT_ONCE or (useless and done(spec, seen)):
-        yield Collect(useless)
+        yield Collect(useless[:COLLECT_AT_MOST])
 
 
 def _attempts(seen: Observation, stage: Stage, trial: int = 0) -> list[Attempt]:

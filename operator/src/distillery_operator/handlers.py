@@ -19,6 +19,7 @@ import kopf
 from distillery_operator import cluster, telemetry
 from distillery_operator.cluster import Api
 from distillery_operator.controller import EVENT_WRITERS, Controller, Settings
+from distillery_operator.errors import ApiUnavailable, Refused
 from distillery_operator.measurements import Scraper
 from distillery_operator.mirror import Key, Kind, Mirror
 from distillery_operator.storage import Database
@@ -36,6 +37,9 @@ SWITCH_SECONDS: Final = 0.001
 GARBAGE: Final = (20_000, 20, 50)
 """Allocations, and smaller collections, after which garbage is collected: watches allocate much and
 leave few cycles, and a collection of everything stops the event loop."""
+
+RESYNC_SECONDS: Final = 300.0
+"""Between two lists of everything that is watched."""
 
 VISITORS: Final = 16
 """Experiments that are looked at at the same time."""
@@ -95,6 +99,7 @@ async def run(
                         mirror.put(kind, found)
             tasks = [
                 asyncio.create_task(telemetry.watch_lag()),
+                asyncio.create_task(_resync(api, mirror, queue, namespaces)),
                 *(asyncio.create_task(controller.write_events()) for _ in range(EVENT_WRITERS)),
                 *(asyncio.create_task(queue.work(controller.visit)) for _ in range(VISITORS)),
             ]
@@ -107,6 +112,33 @@ async def run(
             await scraper.close()
             await api.close()
             database.close()
+
+
+async def _resync(
+    api: Api, mirror: Mirror, queue: WorkQueue[Key], namespaces: Sequence[str]
+) -> None:
+    """Find, now and then, what vanished while a watch was interrupted, of which kopf says nothing."""
+    while True:
+        await asyncio.sleep(RESYNC_SECONDS)
+        try:
+            for kind in RESOURCES:
+                await _find_lost(kind, api, mirror, queue, namespaces)
+        except (ApiUnavailable, Refused) as error:
+            log.warning("the cluster could not be listed: %s", error)
+
+
+async def _find_lost(
+    kind: Kind, api: Api, mirror: Mirror, queue: WorkQueue[Key], namespaces: Sequence[str]
+) -> None:
+    before, listed = mirror.known(kind), set()
+    selector = "" if kind is Kind.EXPERIMENT else cluster.SELECTOR
+    for namespace in namespaces or [""]:
+        async for found in api.found(kind, namespace, selector):
+            listed.add(found["metadata"]["uid"])
+    for uid in before.keys() - listed:
+        key, lost = before[uid]
+        mirror.lose(kind, key, lost)
+        queue.add(key)
 
 
 async def _watch(

@@ -99,6 +99,25 @@ class Mirror:
         """Return the pods of an experiment."""
         return _of(self._pods.get(key, {}).values(), uid)
 
+    def known(self, kind: Kind) -> dict[str, tuple[Key, Object]]:
+        """Return every object by its uid, but for ended pods, which may be gone from the cluster."""
+        if kind is Kind.EXPERIMENT:
+            return {o["metadata"]["uid"]: (key, o) for key, o in self.experiments.items()}
+        tables = self._table(kind).items()
+        found = ((key, o) for key, table in tables for o in table.values())
+        return {
+            o["metadata"]["uid"]: (key, o)
+            for key, o in found
+            if kind is Kind.JOB or not attempts.terminal(o)
+        }
+
+    def lose(self, kind: Kind, key: Key, found: Object) -> None:
+        """Forget an object that is gone although no watch has shown its end."""
+        if kind is not Kind.EXPERIMENT:
+            self._forget(kind, key, found)
+        elif _same(self.experiments.get(key), found):
+            del self.experiments[key]
+
     def forget_pods(self, key: Key, names: Iterable[str]) -> None:
         """Drop pods that nobody asks for any more."""
         _remove(self._pods, key, names)

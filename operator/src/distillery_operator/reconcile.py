@@ -34,6 +34,7 @@ from distillery_operator.trials import (
     Trial,
 )
 
+
 class Runner(Protocol):
     """Starts, lists and stops attempts: batch/v1 Jobs on a cluster, subprocesses on one machine."""
 

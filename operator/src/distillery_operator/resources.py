@@ -306,13 +306,13 @@ COLLAPSE_GUARD: Final = 10.0
 """Least HasAns_exact and NoAns_exact, in percent, unless the experiment says otherwise. A collapsed
 model scores about 0 on one of them; 10 lies clearly above that and far below every useful model."""
 
+GUARDS: Final = tuple(Constraint(metric=m, minimum=COLLAPSE_GUARD) for m in metrics.COLLAPSE)
+
 
 def constraints(spec: Spec) -> list[Constraint]:
     """Return the constraints in force: the experiment's own and, if need be, the collapse guard."""
     given = {constraint.metric for constraint in spec.constraints}
-    guards = [
-        Constraint(metric=m, minimum=COLLAPSE_GUARD) for m in metrics.COLLAPSE if m not in given
-    ]
+    guards = [guard for guard in GUARDS if guard.metric not in given]
     return [*spec.constraints, *(guards if spec.data.unanswerable else [])]
 
 

@@ -74,8 +74,8 @@ class WorkQueue(Generic[K]):
             count = self._failures[key] = self._failures.get(key, 0) + 1
             delay = min(FIRST_BACKOFF_SECONDS * 2 ** (count - 1), LAST_BACKOFF_SECONDS)
             self.add(key, delay * random.uniform(0.8, 1.2))
-            return
-        self._failures.pop(key, None)
+        else:
+            self._failures.pop(key, None)
         if again is not None:
             self.add(key, max(0.0, again - _now()))
 

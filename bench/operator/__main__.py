@@ -1,0 +1,338 @@
+"""How fast the operator is on a real control plane, whose pods a pretend kubelet runs.
+
+    python bench/operator [--finished 500] [--parallelism 20] [--restart 2000] [--experiments 100]
+
+Four parts, each with an operator and experiments of its own, studies in PostgreSQL, suggested by
+TPE:
+
+* the floor: the Job controller alone, from a Job's creation to its condition Complete;
+* one search with many finished trials: from a freed slot to the next Job, and from the creation of
+  further experiments to their first Job;
+* an operator that is killed and started again beside a long search;
+* many searches at once.
+
+All times are those at which a watch of the bench's own shows the Jobs. The last line is a JSON
+object.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
+
+import aiohttp
+import postgres
+import process
+import worlds
+from cluster import ControlPlane
+from process import Probe
+from seen import SELECTOR, Jobs
+
+import kubelet
+from distillery_contract.request import Stage
+from distillery_operator import cluster, jobs, manifests, measurements, rules
+from distillery_operator.actions import Launch, Tell
+from distillery_operator.resources import Experiment
+from distillery_operator.storage import Database
+from distillery_operator.study import Study
+from distillery_operator.trials import State
+from distillery_operator.workers import Workers
+from kubelet import Kubelet
+from operators import Operator
+
+PARAMETERS = [
+    {"name": "learning_rate", "type": "Float", "low": 8.3e-7, "high": 6.7e-3, "log": True},
+    {"name": "dropout", "type": "Float", "low": 0.0, "high": 0.5},
+    {"name": "attention_dropout", "type": "Float", "low": 0.0, "high": 0.5},
+    {"name": "qa_dropout", "type": "Float", "low": 0.0, "high": 0.5},
+    {"name": "n_layers", "type": "Int", "low": 1, "high": 6},
+    {"name": "n_heads", "type": "Int", "low": 1, "high": 6},
+]
+"""The search space of ``manifests/samples/squad2-compact.yaml``, of the size of a small teacher."""
+
+EXPERIMENTS = "/apis/distillery.dev/v1alpha1/namespaces/default/distillationexperiments"
+JOBS = "/apis/batch/v1/namespaces/default/jobs"
+DEFAULTS = manifests.Defaults(image="localhost/trainer:none", claim="workspace")
+MAX_TRIALS = 10_000
+FLOOR_JOBS = 40
+FIRST_JOBS = 20
+
+
+@dataclass
+class Bench:
+    """What all parts share."""
+
+    plane: ControlPlane
+    session: aiohttp.ClientSession
+    kubelet: Kubelet
+    database: str
+    jobs: Jobs
+
+    def operator(self) -> Operator:
+        """Return an operator, to be started."""
+        log = self.plane.folder / "operator.log"
+        return Operator(self.plane.kubeconfig, self.database, log, "--workspace-claim=workspace")
+
+    async def create(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Create an object."""
+        async with self.session.post(path, json=document) as answer:
+            made: dict[str, Any] = await answer.json()
+            assert answer.status == 201, made
+            return made
+
+    async def clear(self) -> None:
+        """Delete all experiments and Jobs."""
+        for path in (EXPERIMENTS, JOBS):
+            query = {"propagationPolicy": "Background"}
+            async with self.session.delete(path, params=query) as answer:
+                assert answer.status == 200, await answer.text()
+        while await self.count("/api/v1/pods", SELECTOR):
+            await asyncio.sleep(0.5)
+        self.jobs.trials.clear()
+        self.jobs.preparations.clear()
+
+    async def count(self, path: str, selector: str) -> int:
+        """Return how many objects have labels."""
+        async with self.session.get(path, params={"labelSelector": selector}) as answer:
+            return len((await answer.json())["items"])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="(default: all)")
+    parser.add_argument("--finished", type=int, default=500, help="trials of the one search")
+    parser.add_argument("--parallelism", type=int, default=20, help="of the one search")
+    parser.add_argument("--turnarounds", type=int, default=150, help="freed slots to measure")
+    parser.add_argument("--restart", type=int, default=2000, help="finished trials at a restart")
+    parser.add_argument("--experiments", type=int, default=100, help="searches at once")
+    parser.add_argument("--each", type=int, default=30, help="parallelism of each of them")
+    parser.add_argument("--seconds", type=float, default=120, help="to watch them")
+    parser.add_argument("--trial-seconds", type=float, default=60, help="run time of their trials")
+    asyncio.run(run(parser.parse_args()))
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    """Measure all parts."""
+    found: dict[str, Any] = {}
+    async with bench() as made:
+        for name in arguments.parts or PARTS:
+            part = await PARTS[name](made, arguments)
+            print(json.dumps(part, indent=2), flush=True)
+            found |= part
+    print(json.dumps(found))
+
+
+@asynccontextmanager
+async def bench() -> AsyncIterator[Bench]:
+    """Bring up what all parts share."""
+    with tempfile.TemporaryDirectory() as folder, postgres.running() as server:
+        with ControlPlane(Path(folder) / "plane") as plane:
+            plane.kubectl("apply", f"--filename={ROOT / 'manifests' / 'crd.yaml'}")
+            plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+            seen = Jobs()
+            async with (
+                kubelet.connect(plane.kubeconfig) as session,
+                Kubelet(plane.kubeconfig, 0.0) as runs,
+            ):
+                following = asyncio.create_task(seen.follow(session))
+                yield Bench(plane, session, runs, server.url(), seen)
+                following.cancel()
+
+
+async def floor(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure the Job controller alone: the same Jobs, one after the other, pods that end at once."""
+    experiment = rules.parse({**document("floor", 1, 1), "metadata": {"name": "floor", "uid": "0"}})
+    made.kubelet.seconds = 0.0
+    for number in range(FLOOR_JOBS):
+        launch = Launch(Stage.TRAIN, number, 1)
+        trial = worlds.completed(number, 50.0, 3)
+        order = jobs.order(experiment, launch, trial, worlds.PREPARATION)
+        job = manifests.job(experiment, launch, order, DEFAULTS)
+        del job["metadata"]["ownerReferences"]
+        await made.create(JOBS, job)
+        await asyncio.sleep(0.1)
+    await until(lambda: len(made.jobs.completed()) == FLOOR_JOBS)
+    spent = [s.complete - s.added for s in made.jobs.trials.values() if s.complete]
+    await made.clear()
+    return {"job_controller_p50_s": percentile(spent, 50), "job_controller_p95_s": percentile(spent, 95)}
+
+
+async def one_search(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure a search that has many finished trials, and experiments that are created beside it."""
+    finished, parallelism = arguments.finished, arguments.parallelism
+    await search(made, "long", finished, MAX_TRIALS, parallelism)
+    made.kubelet.seconds = 8.0
+    with made.operator() as operator:
+        await until(lambda: len(made.jobs.trials) >= parallelism)
+        await until(lambda: len(made.jobs.completed()) >= parallelism // 2)
+        already = len(made.jobs.completed())
+        with Probe(operator) as probe:
+            await until(lambda: len(made.jobs.trials) >= already + parallelism + arguments.turnarounds)
+        spans = made.jobs.turnarounds(parallelism)[already:]
+        first = [await first_job(made, f"further-{n}") for n in range(FIRST_JOBS)]
+    await made.clear()
+    operations, calls = "distillery_storage_operation", "distillery_api_request_duration_seconds"
+    told = probe.added("distillery_trials_ended_total")
+    parts = {
+        "suggest": probe.added(f'{operations}_duration_seconds_sum{{operation="ask"}}') / told,
+        "store": probe.added(f'{operations}_duration_seconds_sum{{operation="tell"}}') / told,
+        "api": probe.added(f'{calls}_sum{{resource="jobs",verb="create"}}') / told,
+    }
+    mean = statistics.mean(spans)
+    return {
+        "turnaround_p50_s": percentile(spans, 50),
+        "turnaround_p95_s": percentile(spans, 95),
+        "turnaround_mean_s": round(mean, 3),
+        "turnaround_count": len(spans),
+        "turnaround_parts_s": {name: round(part, 3) for name, part in parts.items()},
+        "first_job_p50_s": percentile(first, 50),
+        "first_job_p95_s": percentile(first, 95),
+        "one_search_lag_s": round(probe.lag_seconds, 3),
+        "one_search_cpu_s_per_trial": round(probe.cpu_seconds / told, 3),
+    }
+
+
+async def first_job(made: Bench, name: str) -> float:
+    """Return the time from the creation of an experiment to its preparation's Job."""
+    known, begun = set(made.jobs.preparations), time.monotonic()
+    await made.create(EXPERIMENTS, document(name, 1, 1))
+    await until(lambda: made.jobs.preparations.keys() - known)
+    (job,) = made.jobs.preparations.keys() - known
+    await asyncio.sleep(0.5)
+    return made.jobs.preparations[job].added - begun
+
+
+async def restart(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Kill an operator beside a long search, let a trial end, and start the operator again."""
+    count, parallelism = arguments.restart, arguments.parallelism
+    await search(made, "longer", count, MAX_TRIALS, parallelism)
+    made.kubelet.seconds = 40.0
+    operator = made.operator()
+    with operator:
+        await until(lambda: len(made.jobs.trials) >= parallelism)
+        await asyncio.sleep(3)
+    ended = len(made.jobs.completed())
+    await until(lambda: len(made.jobs.completed()) > ended)
+    (name,) = [n for n, s in made.jobs.trials.items() if s.complete and not s.told]
+    begun = time.monotonic()
+    with operator:
+        await until(lambda: made.jobs.trials[name].told is not None)
+        await until(lambda: len(made.jobs.trials) > parallelism)
+        size = len(json.dumps((await status(made, "longer"))))
+    spent = time.monotonic() - begun
+    await made.clear()
+    return {"restart_s": round(spent, 2), "restart_finished": count, "status_bytes": size}
+
+
+async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run many searches at once."""
+    experiments, each = arguments.experiments, arguments.each
+    slots = experiments * each
+    made.kubelet.seconds = arguments.trial_seconds
+    with made.operator() as operator:
+        begun = time.monotonic()
+        for number in range(experiments):
+            await made.create(EXPERIMENTS, document(f"search-{number}", MAX_TRIALS, each))
+        await until(lambda: len(made.jobs.trials) >= slots)
+        ramp = time.monotonic() - begun
+        with Probe(operator) as probe:
+            start = time.monotonic()
+            await asyncio.sleep(arguments.seconds)
+            end = time.monotonic()
+        created = [moment for moment in made.jobs.created(start) if moment < end]
+        told = probe.added("distillery_trials_ended_total")
+        calls = probe.each("distillery_api_requests_total")
+        watched = await made.count(JOBS, cluster.SELECTOR)
+        pods = await made.count("/api/v1/pods", cluster.SELECTOR)
+        memory = process.peak_mib(operator.pid)
+    return {
+        "ramp_creations_per_s": round(slots / ramp, 1),
+        "creations_per_s": round(len(created) / (end - start), 1),
+        "memory_mib": round(memory),
+        "api_calls_per_trial": round(sum(calls.values()) / told, 2),
+        "api_calls": {name: round(value / told, 3) for name, value in calls.items()},
+        "lag_s": round(probe.lag_seconds, 3),
+        "cpu_s_per_trial": round(probe.cpu_seconds / told, 4),
+        "cpu_share": round(probe.cpu_seconds / probe.seconds, 2),
+        "told": made.jobs.told(),
+        "jobs_by_selector": watched,
+        "pods_by_selector": pods,
+    }
+
+
+async def search(made: Bench, name: str, finished: int, trials: int, parallelism: int) -> None:
+    """Create an experiment whose study has finished trials already."""
+    created = await made.create(EXPERIMENTS, document(name, trials, parallelism))
+    experiment = rules.parse(created)
+    created["spec"]["sampler"] = {"type": "Random"}  # which takes no time to suggest
+    quick = rules.parse(created)
+    database, now = Database(made.database, 1), time.time() - 3600
+    with Workers(1) as workers:
+        place = database.storage(experiment.metadata.uid)
+        study = await Study.open(place, experiment, now, workers)
+        await study.keep(worlds.PREPARATION)
+        for number in range(finished):
+            await study.ask(quick.spec, 1, now)
+            await study.tell(quick.spec, await ending(experiment, study, number), None, now)
+        await study.close()
+    database.close()
+
+
+async def ending(experiment: Experiment, study: Study, number: int) -> Tell:
+    """Return how the pretend kubelet would have ended a trial."""
+    _, _, trials = await study.load()
+    order = jobs.order(experiment, Launch(Stage.TRAIN, number, 1), trials[number])
+    report = measurements.parse(kubelet.last_words(order), measurements.TERMINATION_MESSAGE)
+    assert report
+    return Tell(number, State.COMPLETED, "Completed", "", 60.0, report)
+
+
+async def status(made: Bench, name: str) -> dict[str, Any]:
+    """Return the status of an experiment."""
+    async with made.session.get(f"{EXPERIMENTS}/{name}") as answer:
+        found: dict[str, Any] = (await answer.json()).get("status", {})
+        return found
+
+
+def document(name: str, trials: int, parallelism: int) -> dict[str, Any]:
+    """Return an experiment, whose pods no scheduler has to look at."""
+    made = worlds.document(
+        parameters=PARAMETERS,
+        maxTrials=trials,
+        parallelism=parallelism,
+        template={"spec": {"schedulerName": "bench"}},
+    )
+    made["metadata"]["name"] = name
+    return made
+
+
+async def until(condition: Any, seconds: float = 300.0) -> None:
+    """Wait for something true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "this takes too long"
+        await asyncio.sleep(0.02)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile by linear interpolation."""
+    return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 3)
+
+
+PARTS = {"floor": floor, "search": one_search, "restart": restart, "many": many_searches}
+
+
+if __name__ == "__main__":
+    main()
