@@ -113,7 +113,7 @@ class Operator:
         self.stop(signal.SIGKILL)
 
 
-def until(condition: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any:
+def until(condition: Callable[[], Any], seconds: float = 180.0, what: str = "") -> Any:
     """Wait for something true and return it."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -381,3 +381,25 @@ class StudySuite:
         asyncio.run(both())
         (told, running) = trials(url)
         assert (told.state, told.model, running.state) == (State.COMPLETED, "model", State.RUNNING)
+
+    def test_writers_at_the_same_time_give_each_trial_its_own_number(
+        self, url: str, outside: Callable[[str], optuna.Study]
+    ) -> None:
+        refused = []
+
+        async def write(kept: Study) -> None:
+            for _ in range(8):
+                try:
+                    await kept.ask(EXPERIMENT.spec, 1, 2.0)
+                except InUse as error:
+                    refused.append(error)
+
+        async def both() -> None:
+            async with opened(url) as first, opened(url) as second:
+                await first.keep(worlds.PREPARATION)
+                await asyncio.gather(write(first), write(second))
+
+        asyncio.run(both())
+        assert refused
+        numbers = [trial.number for trial in outside(UID).get_trials()]
+        assert numbers == list(range(16 - len(refused)))

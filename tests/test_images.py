@@ -228,6 +228,13 @@ def test_the_trainers_image_trains_a_model(
     assert (tmp_path / "trial/model/model.safetensors").exists()
 
 
+def test_every_build_takes_the_same_uv() -> None:
+    makefile = re.findall(r"^UV_VERSION := (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    dockerfiles = ("operator/Dockerfile", "trainer/Dockerfile", "tests/cluster/quick.Dockerfile")
+    for path in dockerfiles:
+        assert re.findall(r"uv==(\S+)", (ROOT / path).read_text()) == makefile
+
+
 def test_what_is_there_is_not_built_again() -> None:
     first = images.trainer()
     images.trainer.cache_clear()

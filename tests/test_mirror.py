@@ -347,3 +347,16 @@ def test_the_mirror_has_what_is_there_and_the_last_words_of_what_is_not(
             for p in mirror.pods(KEY, shapes.UID)
         }
         assert phases == {**kept, **pods}
+
+
+def test_what_vanished_unseen_is_lost_but_an_ended_pods_words_are_kept() -> None:
+    mirror = Mirror()
+    ended = pod(job(), "Succeeded", terminated(0))
+    for kind, found in ((Kind.JOB, job()), (Kind.POD, ended), (Kind.EXPERIMENT, document())):
+        mirror.put(kind, found)
+    assert mirror.known(Kind.POD) == {}
+    for kind in (Kind.JOB, Kind.EXPERIMENT):
+        ((key, lost),) = mirror.known(kind).values()
+        assert key == KEY
+        mirror.lose(kind, key, lost)
+        assert mirror.known(kind) == {}

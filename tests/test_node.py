@@ -136,7 +136,7 @@ def test_a_search_of_real_pods_reaches_its_front(space: Space, workspace: Path) 
     pending = until(lambda: [t for t in space.status().get("recentTrials", [])
                              if t["reason"] == "Unschedulable"])  # fmt: skip
     assert "nvidia.com/gpu" in pending[0]["message"]
-    until(space.reached("Succeeded"), 120)
+    until(space.reached("Succeeded"))
     status = space.status()
     assert status["gpuHours"] > 0
     assert (workspace / status["front"][0]["model"]).is_dir()
@@ -157,7 +157,7 @@ def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, workspace: 
     }
     path = f"/api/v1/namespaces/{space.name}/pods/{name}/eviction"
     space.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
-    until(space.reached("Succeeded"), 120)
+    until(space.reached("Succeeded"))
     steps = [line.split() for line in ledger.read_text().splitlines()]
     assert [int(step) for _, _, step in steps] == list(range(20))  # none twice
     assert {attempt for attempt, _, _ in steps} == {"1", "2"}
@@ -173,7 +173,7 @@ def test_suspending_lets_trials_write_a_checkpoint(space: Space, workspace: Path
     done = len(ledger.read_text().splitlines())
     assert done < 20
     space.patch(suspend=False)
-    until(space.reached("Succeeded"), 120)
+    until(space.reached("Succeeded"))
     steps = [int(line.split()[2]) for line in ledger.read_text().splitlines()]
     assert steps == list(range(20))
 
@@ -194,7 +194,7 @@ def test_an_image_that_cannot_be_pulled_is_said_and_mended(space: Space, workspa
     assert "localhost/no-such:1" in condition["message"]
     assert "ImagePullFailed" in until(space.events)
     space.patch(template=template(workspace))
-    until(space.reached("Succeeded"), 120)
+    until(space.reached("Succeeded"))
 
 
 def test_a_missing_secret_is_said_and_nothing_runs(space: Space, workspace: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_trial_beyond_its_memory_is_infeasible_and_keeps_its_last_words(
     command, limits = ["python", "-c", SCRIPT + HOG], {"memory": "100Mi"}
     made = template(workspace, command=command, resources={"limits": limits})
     space.apply(template=made, maxTrials=1, parallelism=1)
-    until(space.reached("Failed"), 120)
+    until(space.reached("Failed"))
     (trial,) = space.status()["recentTrials"]
     assert (trial["state"], trial["reason"]) == ("Infeasible", "OutOfMemory")
     assert "OOMKilled" in trial["message"]
@@ -252,7 +252,7 @@ def test_a_termination_message_is_written_in_place_by_a_non_root_read_only_pod(
     space: Space, workspace: Path
 ) -> None:
     space.apply(template=template(workspace, 0.01), maxTrials=1, parallelism=1)
-    until(space.reached("Succeeded"), 120)
+    until(space.reached("Succeeded"))
     (pod,) = trial_pods(space)
     assert pod["spec"]["securityContext"]["runAsUser"] == manifests.USER
     container = pod["spec"]["containers"][0]
@@ -276,9 +276,9 @@ def test_metrics_of_a_pod_that_is_gone_come_from_prometheus(
     until(lambda: running(space))
     until(lambda: prometheus.query("distillery_trial_final == 1"))
     operator.stop()  # so that its own scrapes see no end
-    until(lambda: not running(space), 60)
+    until(lambda: not running(space))
     operator.start()
-    until(space.reached("Succeeded"), 120)
+    until(space.reached("Succeeded"))
     found = operator.metrics()
     assert found['distillery_trial_metrics_source_total{source="Prometheus"}'] == 1
 

@@ -40,6 +40,7 @@ FAMILIES = {
     "attempts_started_total": {"namespace", "experiment", "stage"},
     "trial_metrics_source_total": {"source"},
     "trial_metrics_missing_total": set(),
+    "prometheus_errors_total": set(),
     "trial_duration_seconds": {"namespace", "experiment"},
     # Of experiments.
     "experiment_info": {"namespace", "experiment", "uid", "sampler", "objectives", "state"},

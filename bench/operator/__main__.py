@@ -41,7 +41,7 @@ from seen import SELECTOR, Jobs
 
 import kubelet
 from distillery_contract.request import Stage
-from distillery_operator import cluster, jobs, manifests, measurements, rules
+from distillery_operator import cluster, exposition, jobs, manifests, rules
 from distillery_operator.actions import Launch, Tell
 from distillery_operator.resources import Experiment
 from distillery_operator.storage import Database
@@ -294,7 +294,7 @@ async def ending(experiment: Experiment, study: Study, number: int) -> Tell:
     """Return how the pretend kubelet would have ended a trial."""
     _, _, trials = await study.load()
     order = jobs.order(experiment, Launch(Stage.TRAIN, number, 1), trials[number])
-    report = measurements.parse(kubelet.last_words(order), measurements.TERMINATION_MESSAGE)
+    report = exposition.parse(kubelet.last_words(order), exposition.TERMINATION_MESSAGE)
     assert report
     return Tell(number, State.COMPLETED, "Completed", "", 60.0, report)
 

@@ -7,6 +7,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/*
 
+# Word for word as for the trainer, so that the layer is built once.
 FROM python AS tools
 RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \

@@ -82,7 +82,7 @@ async def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     api, mirror, queue = Api(telemetry.observe_request), Mirror(), WorkQueue[Key]()
-    database, scraper = Database(database_url, THREADS), Scraper(prometheus_url)
+    database, scraper = Database(database_url, THREADS), Scraper(prometheus_url, telemetry.PROMETHEUS_ERRORS.inc)
     await api.open()
     port = telemetry.serve(metrics_port)
     telemetry.QUEUE_DEPTH.set_function(lambda: queue.depth)

@@ -25,8 +25,6 @@ from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
 from distillery_operator import exposition
-from distillery_operator.exposition import TERMINATION_MESSAGE as TERMINATION_MESSAGE
-from distillery_operator.exposition import parse as parse
 from distillery_operator.trials import Attempt, Report
 
 log = logging.getLogger(__name__)
@@ -39,7 +37,7 @@ SCRAPE_SECONDS: Final = 2.0
 PROMETHEUS_SECONDS: Final = 5.0
 """Time for an answer: of a trainer, and of a Prometheus server to both questions."""
 
-LIMIT: Final = 1_000_000
+LIMIT: Final = 500_000
 """Bytes of an answer that are read; a trainer's exposition has about 4,000."""
 
 MARGIN_SECONDS: Final = 300.0

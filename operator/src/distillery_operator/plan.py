@@ -12,7 +12,7 @@ from distillery_contract import size, wire
 from distillery_contract.parameters import Kind, Value
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
-from distillery_operator import jobs, measurements, study
+from distillery_operator import exposition, jobs, study
 from distillery_operator.actions import Launch
 from distillery_operator.errors import NotFound
 from distillery_operator.resources import Experiment, Parameter, Spec
@@ -83,8 +83,8 @@ def describe(
             text=True,
             check=False,
         )
-        report = measurements.parse(
-            Path(message.name).read_text(), measurements.TERMINATION_MESSAGE
+        report = exposition.parse(
+            Path(message.name).read_text(), exposition.TERMINATION_MESSAGE
         )
     if ended.returncode != wire.Exit.OK or report is None:
         said = (report.message if report else "") or ended.stderr.strip()[-500:]

@@ -101,6 +101,11 @@ METRICS_SOURCE = Counter(
     ["source"],
     registry=REGISTRY,
 )
+PROMETHEUS_ERRORS = Counter(
+    "distillery_prometheus_errors",
+    "Questions that the configured Prometheus server did not answer.",
+    registry=REGISTRY,
+)
 METRICS_MISSING = Counter(
     "distillery_trial_metrics_missing",
     "Trials that ended well, but whose final metrics no channel had.",
