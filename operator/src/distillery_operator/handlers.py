@@ -82,7 +82,10 @@ async def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     api, mirror, queue = Api(telemetry.observe_request), Mirror(), WorkQueue[Key]()
-    database, scraper = Database(database_url, THREADS), Scraper(prometheus_url, telemetry.PROMETHEUS_ERRORS.inc)
+    database, scraper = (
+        Database(database_url, THREADS),
+        Scraper(prometheus_url, telemetry.PROMETHEUS_ERRORS.inc),
+    )
     await api.open()
     port = telemetry.serve(metrics_port)
     telemetry.QUEUE_DEPTH.set_function(lambda: queue.depth)
@@ -117,7 +120,7 @@ async def run(
 async def _resync(
     api: Api, mirror: Mirror, queue: WorkQueue[Key], namespaces: Sequence[str]
 ) -> None:
-    """Find, now and then, what vanished while a watch was interrupted, of which kopf says nothing."""
+    """Find, now and then, what vanished while a watch was interrupted: kopf does not tell."""
     while True:
         await asyncio.sleep(RESYNC_SECONDS)
         try:

@@ -100,7 +100,7 @@ class Mirror:
         return _of(self._pods.get(key, {}).values(), uid)
 
     def known(self, kind: Kind) -> dict[str, tuple[Key, Object]]:
-        """Return every object by its uid, but for ended pods, which may be gone from the cluster."""
+        """Return every object by its uid; no ended pods, which may be gone from the cluster."""
         if kind is Kind.EXPERIMENT:
             return {o["metadata"]["uid"]: (key, o) for key, o in self.experiments.items()}
         tables = self._table(kind).items()

@@ -12,11 +12,10 @@ from distillery_operator import judge
 from distillery_operator.resources import Spec
 from distillery_operator.trials import Trial
 
-
 EXACT_OBJECTIVES: Final = 5
 SAMPLES: Final = 10_000
-"""Up to how many objectives a hypervolume is exact: six of 2,000 points take 42 s. Beyond, that many
-directions approximate it, always the same ones."""
+"""Up to how many objectives a hypervolume is exact: with six, 2,000 points take 42 s. Beyond, that
+many directions approximate it, always the same ones."""
 
 
 def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:

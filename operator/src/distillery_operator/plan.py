@@ -83,9 +83,7 @@ def describe(
             text=True,
             check=False,
         )
-        report = exposition.parse(
-            Path(message.name).read_text(), exposition.TERMINATION_MESSAGE
-        )
+        report = exposition.parse(Path(message.name).read_text(), exposition.TERMINATION_MESSAGE)
     if ended.returncode != wire.Exit.OK or report is None:
         said = (report.message if report else "") or ended.stderr.strip()[-500:]
         raise NotFound(f"the models cannot be read: {said}")
