@@ -1,15 +1,22 @@
 """The operator on a real control plane, whose pods a pretend kubelet runs: see ``kubelet``."""
 
 import asyncio
+import copy
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import broken
 import kubelet
+import postgres
 import worlds
+from cluster import ControlPlane, Refused
 from cluster.access import Cluster
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
@@ -28,27 +35,34 @@ def ending(request: Request) -> tuple[int, str]:
     return {1: (int(Exit.DIVERGED), ""), 2: (1, ""), 3: (0, "")}[wanted]
 
 
-@pytest.fixture(scope="module")
-def cluster(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The control plane with the CRD, a pretend kubelet and an operator of the whole cluster."""
-    folder, stop = tmp_path_factory.mktemp("operator"), threading.Event()
-    kubeconfig = install(control_plane, folder)
+@contextmanager
+def playing(kubeconfig: Path) -> Iterator[None]:
+    """Run the pods of a control plane."""
+    stop = threading.Event()
 
     async def play() -> None:
-        async with kubelet.Kubelet(control_plane.kubeconfig, 0.5, ending):
+        async with kubelet.Kubelet(kubeconfig, 0.5, ending):
             await asyncio.to_thread(stop.wait)
 
     player = threading.Thread(target=asyncio.run, args=(play(),))
     player.start()
-    operator = Operator(kubeconfig, f"sqlite:///{folder}", folder / "log", "--workspace-claim=work")
     try:
-        with operator:
-            yield control_plane
-            assert operator.exit_code is None, operator.log.read_text()
-            assert "fault of the program" not in operator.log.read_text()
+        yield
     finally:
         stop.set()
         player.join()
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The control plane with the CRD, a pretend kubelet and an operator of the whole cluster."""
+    folder = tmp_path_factory.mktemp("operator")
+    kubeconfig = install(control_plane, folder)
+    operator = Operator(kubeconfig, f"sqlite:///{folder}", folder / "log", "--workspace-claim=work")
+    with playing(control_plane.kubeconfig), operator:
+        yield control_plane
+        assert operator.exit_code is None, operator.log.read_text()
+        assert "fault of the program" not in operator.log.read_text()
 
 
 @pytest.fixture
@@ -252,3 +266,72 @@ def test_a_search_space_that_a_stored_study_does_not_have_is_refused(space: Spac
                for p in worlds.DOCUMENT["spec"]["parameters"]]  # fmt: skip
     with pytest.raises(Exception, match="immutable"):
         space.patch(parameters=changed)
+
+
+HOSTILE: list[Object] = [
+    worlds.document(teacher={"model": "x" * 1025}),
+    worlds.document(teacher={"model": "../../etc/passwd; $(reboot) `id` \x00 \u202e"}),
+    worlds.document(training={"optimizer'; drop table trials; --": 1}),
+    worlds.document(template={"spec": {"nodeSelector": {"a": "x" * 1_000_000}}}),
+    worlds.document(template={"metadata": {"labels": {"a": "not a label!"}}}),
+    worlds.document(template={"metadata": {"labels": {manifests.TRIAL: "7"}}}),
+    worlds.document(template={"spec": {"containers": "many"}}),
+    worlds.document(template={"spec": {"containers": [{"name": "trainer", "env": None}, 7]}}),
+    worlds.document(template={"spec": {"nodeSelectors": {"misspelt": "field"}}}),
+    worlds.document(template={"spec": {"priorityClassName": "no-such-class"}}),
+    worlds.document(template={"spec": {"serviceAccountName": "nobody"}}),
+]
+"""Texts that mean harm, templates that are none, and such that the server refuses."""
+
+
+def said(space: Space, name: str) -> bool:
+    """Tell whether a condition says why an experiment does not start."""
+    wrong = [space.condition(kind, name) for kind in ("Accepted", "TemplateValid")]
+    return any(c.get("status") == "False" and len(c["message"]) > 20 for c in wrong)
+
+
+def test_no_broken_experiment_starts_anything_and_others_go_on(space: Space) -> None:
+    documents = [*(document for document, _, _ in [*broken.BROKEN, *broken.LATER]), *HOSTILE]
+    taken: list[str] = []
+    refusals: list[str] = []
+    for number, document in enumerate(documents):
+        made = copy.deepcopy(document)
+        if isinstance(made, dict) and made.get("metadata") == {"name": "tiny"}:
+            made["metadata"]["name"] = f"broken-{number}"
+        try:
+            space.kubectl("create", "--filename=-", stdin=json.dumps(made))
+            taken.append(f"broken-{number}")
+        except Refused as refusal:
+            refusals.append(str(refusal))
+    for name in taken:
+        until(partial(said, space, name), what=f"what is said of {name}: {space.get(name)['spec']}")
+    assert space.objects("jobs") == []
+    assert all(len(refusal) > 20 for refusal in refusals)
+    assert len(refusals) + len(taken) == len(documents) >= 40
+    space.apply(maxTrials=2)
+    until(space.reached("Succeeded"))
+
+
+def test_without_its_database_nothing_starts_and_with_it_everything_goes_on(
+    tmp_path: Path,
+) -> None:
+    """An operator of one namespace, whose password is wrong at first."""
+    with ControlPlane(tmp_path / "plane") as plane, postgres.running() as database:
+        kubeconfig = install(plane, tmp_path)
+        space, other = Space(plane), Space(plane)
+        right = database.url()
+        wrong = right.replace("postgres:", "postgres:not-")
+        options = ("--workspace-claim=work", f"--namespace={space.name}")
+        space.apply(maxTrials=2)
+        other.apply(maxTrials=2)
+        with Operator(kubeconfig, wrong, tmp_path / "log", *options):
+            until(lambda: space.condition("StorageReachable").get("status") == "False")
+            condition = space.condition("StorageReachable")
+            assert condition["reason"] == "DatabaseUnavailable"
+            assert "password" in condition["message"]
+            assert postgres.PASSWORD not in condition["message"]
+            assert space.objects("jobs") == []
+        with Operator(kubeconfig, right, tmp_path / "log", *options), playing(plane.kubeconfig):
+            until(space.reached("Succeeded"))
+            assert space.condition("StorageReachable")["status"] == "True"
+            assert other.status() == {}

@@ -32,14 +32,14 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests"))
 
 import aiohttp
-import postgres
 import process
-import worlds
-from cluster import ControlPlane
 from process import Probe
 from seen import SELECTOR, Jobs
 
 import kubelet
+import postgres
+import worlds
+from cluster import ControlPlane
 from distillery_contract.request import Stage
 from distillery_operator import cluster, exposition, jobs, manifests, rules
 from distillery_operator.actions import Launch, Tell
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=100, help="searches at once")
     parser.add_argument("--each", type=int, default=30, help="parallelism of each of them")
     parser.add_argument("--seconds", type=float, default=120, help="to watch them")
-    parser.add_argument("--trial-seconds", type=float, default=60, help="run time of their trials")
+    parser.add_argument("--trial-seconds", type=float, default=100, help="run time of their trials")
     asyncio.run(run(parser.parse_args()))
 
 
@@ -137,22 +137,25 @@ async def run(arguments: argparse.Namespace) -> None:
 @asynccontextmanager
 async def bench() -> AsyncIterator[Bench]:
     """Bring up what all parts share."""
-    with tempfile.TemporaryDirectory() as folder, postgres.running() as server:
-        with ControlPlane(Path(folder) / "plane") as plane:
-            plane.kubectl("apply", f"--filename={ROOT / 'manifests' / 'crd.yaml'}")
-            plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
-            seen = Jobs()
-            async with (
-                kubelet.connect(plane.kubeconfig) as session,
-                Kubelet(plane.kubeconfig, 0.0) as runs,
-            ):
-                following = asyncio.create_task(seen.follow(session))
-                yield Bench(plane, session, runs, server.url(), seen)
-                following.cancel()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        postgres.running() as server,
+        ControlPlane(Path(folder) / "plane") as plane,
+    ):
+        plane.kubectl("apply", f"--filename={ROOT / 'manifests' / 'crd.yaml'}")
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        seen = Jobs()
+        async with (
+            kubelet.connect(plane.kubeconfig) as session,
+            Kubelet(plane.kubeconfig, 0.0) as runs,
+        ):
+            following = asyncio.create_task(seen.follow(session))
+            yield Bench(plane, session, runs, server.url(), seen)
+            following.cancel()
 
 
 async def floor(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure the Job controller alone: the same Jobs, one after the other, pods that end at once."""
+    """Measure the Job controller alone: the same Jobs, one by one, pods that end at once."""
     experiment = rules.parse({**document("floor", 1, 1), "metadata": {"name": "floor", "uid": "0"}})
     made.kubelet.seconds = 0.0
     for number in range(FLOOR_JOBS):
@@ -163,24 +166,28 @@ async def floor(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
         del job["metadata"]["ownerReferences"]
         await made.create(JOBS, job)
         await asyncio.sleep(0.1)
-    await until(lambda: len(made.jobs.completed()) == FLOOR_JOBS)
+    await until(lambda: made.jobs.completed() == FLOOR_JOBS)
     spent = [s.complete - s.added for s in made.jobs.trials.values() if s.complete]
     await made.clear()
-    return {"job_controller_p50_s": percentile(spent, 50), "job_controller_p95_s": percentile(spent, 95)}
+    return {
+        "job_controller_p50_s": percentile(spent, 50),
+        "job_controller_p95_s": percentile(spent, 95),
+    }
 
 
 async def one_search(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure a search that has many finished trials, and experiments that are created beside it."""
+    """Measure a search with many finished trials, and experiments that are created beside it."""
     finished, parallelism = arguments.finished, arguments.parallelism
     await search(made, "long", finished, MAX_TRIALS, parallelism)
     made.kubelet.seconds = 8.0
     with made.operator() as operator:
         await until(lambda: len(made.jobs.trials) >= parallelism)
-        await until(lambda: len(made.jobs.completed()) >= parallelism // 2)
-        already = len(made.jobs.completed())
+        await until(lambda: made.jobs.completed() >= parallelism // 2)
+        begin, wanted = time.monotonic(), made.jobs.completed() + arguments.turnarounds
         with Probe(operator) as probe:
-            await until(lambda: len(made.jobs.trials) >= already + parallelism + arguments.turnarounds)
-        spans = made.jobs.turnarounds(parallelism)[already:]
+            await until(lambda: made.jobs.completed() >= wanted)
+        end = time.monotonic()
+        spans = made.jobs.turnarounds(parallelism, begin, end)
         first = [await first_job(made, f"further-{n}") for n in range(FIRST_JOBS)]
     await made.clear()
     operations, calls = "distillery_storage_operation", "distillery_api_request_duration_seconds"
@@ -223,14 +230,14 @@ async def restart(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     with operator:
         await until(lambda: len(made.jobs.trials) >= parallelism)
         await asyncio.sleep(3)
-    ended = len(made.jobs.completed())
-    await until(lambda: len(made.jobs.completed()) > ended)
-    (name,) = [n for n, s in made.jobs.trials.items() if s.complete and not s.told]
+    ended = made.jobs.completed()
+    await until(lambda: made.jobs.completed() > ended)
+    waiting = [seen for seen in made.jobs.trials.values() if seen.complete and not seen.told]
     begun = time.monotonic()
     with operator:
-        await until(lambda: made.jobs.trials[name].told is not None)
+        await until(lambda: all(seen.told for seen in waiting))
         await until(lambda: len(made.jobs.trials) > parallelism)
-        size = len(json.dumps((await status(made, "longer"))))
+        size = len(json.dumps(await status(made, "longer")))
     spent = time.monotonic() - begun
     await made.clear()
     return {"restart_s": round(spent, 2), "restart_finished": count, "status_bytes": size}
@@ -247,11 +254,13 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
             await made.create(EXPERIMENTS, document(f"search-{number}", MAX_TRIALS, each))
         await until(lambda: len(made.jobs.trials) >= slots)
         ramp = time.monotonic() - begun
+        await asyncio.sleep(arguments.trial_seconds)  # until trials end as steadily as they begin
         with Probe(operator) as probe:
             start = time.monotonic()
             await asyncio.sleep(arguments.seconds)
             end = time.monotonic()
-        created = [moment for moment in made.jobs.created(start) if moment < end]
+        await asyncio.sleep(5)
+        spans = made.jobs.turnarounds(each, start, end)
         told = probe.added("distillery_trials_ended_total")
         calls = probe.each("distillery_api_requests_total")
         watched = await made.count(JOBS, cluster.SELECTOR)
@@ -259,14 +268,17 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
         memory = process.peak_mib(operator.pid)
     return {
         "ramp_creations_per_s": round(slots / ramp, 1),
-        "creations_per_s": round(len(created) / (end - start), 1),
+        "creations_per_s": round(made.jobs.created(start, end) / (end - start), 1),
+        "completions_per_s": round(made.jobs.completed(start, end) / (end - start), 1),
+        "many_turnaround_p50_s": percentile(spans, 50),
+        "many_turnaround_p95_s": percentile(spans, 95),
         "memory_mib": round(memory),
         "api_calls_per_trial": round(sum(calls.values()) / told, 2),
         "api_calls": {name: round(value / told, 3) for name, value in calls.items()},
         "lag_s": round(probe.lag_seconds, 3),
         "cpu_s_per_trial": round(probe.cpu_seconds / told, 4),
         "cpu_share": round(probe.cpu_seconds / probe.seconds, 2),
-        "told": made.jobs.told(),
+        "told": round(told),
         "jobs_by_selector": watched,
         "pods_by_selector": pods,
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from math import inf
 
 import aiohttp
 
@@ -15,6 +16,7 @@ SELECTOR = "app.kubernetes.io/managed-by=distillery"
 class Moments:
     """When a Job was first seen, seen complete, seen with the label that its trial is told."""
 
+    experiment: str
     added: float
     complete: float | None = None
     told: float | None = None
@@ -39,29 +41,31 @@ class Jobs:
             table = {"train": self.trials, "prepare": self.preparations}.get(stage)
             if table is None:
                 continue
-            seen = table.setdefault(name, Moments(now()))
+            seen = table.setdefault(name, Moments(labels[manifests.EXPERIMENT], now()))
             if seen.complete is None and attempts.finished(job):
                 seen.complete = now()
             if seen.told is None and manifests.TOLD in labels:
                 seen.told = now()
 
-    def created(self, since: float) -> list[float]:
-        """Return when trials' Jobs were created, from a moment on."""
-        return [seen.added for seen in self.trials.values() if seen.added >= since]
+    def created(self, begin: float, end: float) -> int:
+        """Return how many trials' Jobs were created within a time."""
+        return sum(begin <= seen.added < end for seen in self.trials.values())
 
-    def completed(self) -> list[float]:
-        """Return when trials' Jobs were complete, in order."""
-        return sorted(s.complete for s in self.trials.values() if s.complete is not None)
+    def completed(self, begin: float = 0.0, end: float = inf) -> int:
+        """Return how many trials' Jobs were complete within a time."""
+        return sum(begin <= (seen.complete or -1) < end for seen in self.trials.values())
 
-    def told(self) -> int:
-        """Return how many trials are told."""
-        return sum(seen.told is not None for seen in self.trials.values())
+    def turnarounds(self, parallelism: int, begin: float, end: float) -> list[float]:
+        """Return the times from slots that were freed within a time to the Jobs that took them.
 
-    def turnarounds(self, parallelism: int) -> list[float]:
-        """Return the time from each freed slot to the Job that took it.
-
-        The first Jobs, as many as run in parallel, take no freed slot; then each Job takes the slot
-        that has been free for longest.
+        An experiment's first Jobs, as many as run in parallel, take no freed slot; then each Job
+        takes the slot that has been free for longest.
         """
-        created = sorted(seen.added for seen in self.trials.values())[parallelism:]
-        return [after - freed for freed, after in zip(self.completed(), created, strict=False)]
+        found: list[float] = []
+        for name in {seen.experiment for seen in self.trials.values()}:
+            own = [seen for seen in self.trials.values() if seen.experiment == name]
+            freed = sorted(seen.complete for seen in own if seen.complete is not None)
+            taken = sorted(seen.added for seen in own)[parallelism:]
+            spans = zip(freed, taken, strict=False)
+            found += [after - before for before, after in spans if begin <= before < end]
+        return found

@@ -102,7 +102,8 @@ NODES: Final[Mapping[str, Tree]] = {
     "spec.objectives": _keyed("metric"),
     "spec.constraints": _keyed("metric"),
     "spec.parameters": _keyed("name"),
-    "spec.parameters[].choices": {"x-kubernetes-list-type": "set"},
+    # As a set, choices that are no scalars would be stored, and then no status could be applied.
+    "spec.parameters[].choices": {"x-kubernetes-list-type": "atomic"},
     "spec.baselines": _keyed("name"),
     # `kubectl scale` reads the stored value, so this is the one default that is stored.
     "spec.parallelism": {"default": Spec.model_fields["parallelism"].default},
