@@ -491,7 +491,7 @@ def test_a_huge_answer_is_not_read_to_its_end(serve: Serve) -> None:
 
 
 def test_an_exposition_at_the_limit_is_read(serve: Serve) -> None:
-    padding = "# HELP a " + "x" * 980_000 + "\n"
+    padding = "# HELP a " + "x" * (measurements.LIMIT - 20_000) + "\n"
     report = once(live(serve(page(padding + text(final()))).url))
     assert report is not None
     assert report.final
