@@ -270,7 +270,6 @@ def test_a_search_space_that_a_stored_study_does_not_have_is_refused(space: Spac
 
 HOSTILE: list[Object] = [
     worlds.document(teacher={"model": "x" * 1025}),
-    worlds.document(teacher={"model": "../../etc/passwd; $(reboot) `id` \x00 \u202e"}),
     worlds.document(training={"optimizer'; drop table trials; --": 1}),
     worlds.document(template={"spec": {"nodeSelector": {"a": "x" * 1_000_000}}}),
     worlds.document(template={"metadata": {"labels": {"a": "not a label!"}}}),
@@ -281,7 +280,7 @@ HOSTILE: list[Object] = [
     worlds.document(template={"spec": {"priorityClassName": "no-such-class"}}),
     worlds.document(template={"spec": {"serviceAccountName": "nobody"}}),
 ]
-"""Texts that mean harm, templates that are none, and such that the server refuses."""
+"""Texts beyond all measure, templates that are none, and such that the server refuses."""
 
 
 def said(space: Space, name: str) -> bool:
