@@ -102,6 +102,42 @@ BROKEN: list[tuple[object, str, str]] = [
     ),
     (worlds.document(objectives={}), "spec.objectives", "must be of type array, but got {}"),
     (worlds.document(objectives=[None]), "spec.objectives[0]", "must be of type object, but got"),
+    (
+        worlds.document(earlyStopping={"rungs": [0.5, 0.25]}),
+        "spec.earlyStopping.rungs",
+        "must ascend, but got 0.5, 0.25",
+    ),
+    (
+        worlds.document(earlyStopping={"rungs": [0.5, 0.5]}),
+        "spec.earlyStopping.rungs",
+        "must ascend, but got 0.5, 0.5",
+    ),
+    (worlds.document(earlyStopping={"rungs": []}), "spec.earlyStopping.rungs", "at least 1"),
+    (
+        worlds.document(earlyStopping={"rungs": [0]}),
+        "spec.earlyStopping.rungs[0]",
+        "should be greater than or equal to 0.01, but got 0",
+    ),
+    (
+        worlds.document(earlyStopping={"rungs": [1.5]}),
+        "spec.earlyStopping.rungs[0]",
+        "should be less than or equal to 0.99, but got 1.5",
+    ),
+    (
+        worlds.document(earlyStopping={"type": "Median"}),
+        "spec.earlyStopping.type",
+        'Unsupported value: "Median": supported values: "FrontAware", "ASHA", "None"',
+    ),
+    (
+        worlds.document(earlyStopping={"type": "ASHA", "reductionFactor": 1}),
+        "spec.earlyStopping.reductionFactor",
+        "should be greater than or equal to 2, but got 1",
+    ),
+    (
+        worlds.document(earlyStopping={"confidence": -1}),
+        "spec.earlyStopping.confidence",
+        "should be greater than or equal to 0, but got -1",
+    ),
     (worlds.document(constraints=[{"metric": "exact"}]), "spec.constraints[0]", "got neither"),
     (
         worlds.document(constraints=[{"metric": "f1", "minimum": 9, "maximum": 3}]),

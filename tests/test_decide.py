@@ -111,8 +111,8 @@ def test_a_live_trial_is_left_alone() -> None:
 
 def test_an_evaluation_is_recorded_once() -> None:
     live = attempt(live=True)
-    report = Report("Scrape", metric_step=5, metrics={"exact": 3.0}, losses={"total": 1.0})
-    point = Point(5, {"exact": 3.0}, {"total": 1.0})
+    report = Report("Scrape", steps=20, metric_step=5, metrics={"exact": 3.0})
+    point = Point(5, {"exact": 3.0}, steps=20, at=1000.0)
     seen = worlds.observation((RUNNING,), (live,), {live: report})
     assert Record(0, point) in decide.decide(SPEC, seen)
     known = replace(seen, trials=(replace(RUNNING, curve=(point,)),))

@@ -181,6 +181,16 @@ DATA: Final = [
     ),
 ]
 
+EARLY_STOPPING: Final = [
+    rule(
+        "self.rungs.isSorted() && self.rungs.all(r, self.rungs.exists_one(o, o == r))",
+        sentences.RUNGS,
+        "rungs",
+        when="has(self.rungs)",
+        rungs="self.rungs.map(r, string(r)).join(', ')",
+    )
+]
+
 TRIALS: Final = _or_default(Spec, "max_trials")
 FREE: Final = "self.parameters.exists(p, p.name == 'initialization')"
 FIXED: Final = (
@@ -246,6 +256,7 @@ RULES: Final[Mapping[str, list[Rule]]] = {
     "spec.parameters[]": PARAMETER,
     "spec.training": HYPERPARAMETERS,
     "spec.baselines[].parameters": HYPERPARAMETERS,
+    "spec.earlyStopping": EARLY_STOPPING,
     "spec.data": DATA,
     "spec.teacher.floor": [only(metrics.EVALUATIONS, sentences.UNKNOWN_METRIC)],
 }

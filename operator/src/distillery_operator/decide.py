@@ -273,7 +273,13 @@ def _record(seen: Observation) -> Iterator[Record]:
             last = trial.curve[-1].step if trial.curve else -1
             fresh = report and report.metric_step is not None and report.metric_step > last
             if report and fresh and trial.state is State.RUNNING:
-                point = Point(report.metric_step or 0, dict(report.metrics), dict(report.losses))
+                point = Point(
+                    step=report.metric_step or 0,
+                    metrics=dict(report.metrics),
+                    losses=dict(report.losses),
+                    steps=report.steps,
+                    at=seen.now,
+                )
                 yield Record(trial.number, point)
 
 

@@ -87,6 +87,31 @@ def knee(spec: Spec, points: Sequence[Trial]) -> Trial | None:
     return points[int(scaled.sum(axis=1).argmin())]
 
 
+def place(costs: Sequence[Sequence[float]], index: int) -> int:
+    """Return how many points come before one of them, in the order of MO-ASHA.
+
+    Layer by layer of the non-dominated sort; within a layer first its best at the first objective,
+    then always the point that is farthest from those before it (an epsilon-net).
+
+    Args:
+        costs: objectives to be minimised, (points, objectives).
+        index: of the point.
+    """
+    points = np.array(costs, dtype=np.float64)
+    layers = moocore.pareto_rank(points)
+    layer = np.flatnonzero(layers == layers[index])
+    inside = points[layer]
+    span = np.ptp(inside, axis=0)
+    scaled = (inside - inside.min(axis=0)) / np.where(span > 0, span, 1.0)
+    wanted, first = int(np.flatnonzero(layer == index)[0]), int(scaled[:, 0].argmin())
+    gap, before = np.full(len(layer), np.inf), 0
+    while first != wanted:
+        gap = np.minimum(gap, np.linalg.norm(scaled - scaled[first], axis=1))
+        gap[first] = -np.inf
+        first, before = int(gap.argmax()), before + 1
+    return int((layers < layers[index]).sum()) + before
+
+
 def _costs(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64]:
     """Return objectives to be minimised: (trials, objectives)."""
     rows = [

@@ -198,6 +198,54 @@ class Student(Model):
     revision: Text | None = Field(None, description="Revision on the hub.")
 
 
+class StoppingType(StrEnum):
+    """How trainings are chosen that end early."""
+
+    FRONT_AWARE = "FrontAware"
+    ASHA = "ASHA"
+    NONE = "None"
+
+
+class EarlyStopping(Model):
+    """When a training ends before all its steps are done. Editable."""
+
+    type: StoppingType = Field(
+        StoppingType.FRONT_AWARE,
+        description="FrontAware: those that can no longer beat the best feasible trial that is not"
+        " larger. ASHA: those that are not among the best at a rung. None: none.",
+    )
+    rungs: list[Annotated[Number, Field(ge=0.01, le=0.99)]] = Field(
+        [0.11, 0.33],
+        min_length=1,
+        max_length=8,
+        description="Shares of a training's steps, ascending, after which it is measured and may"
+        " be stopped.",
+    )
+    confidence: Annotated[Number, Field(ge=0, le=10)] = Field(
+        1.64,
+        description="Standard deviations above the expected end that a training is given the"
+        " benefit of. FrontAware only; lower is bolder.",
+    )
+    min_trials: Integer = Field(
+        10,
+        ge=3,
+        le=1000,
+        description="Completed trials from which FrontAware learns how trainings end, before which"
+        " it stops none.",
+    )
+    reduction_factor: Integer = Field(
+        3,
+        ge=2,
+        le=100,
+        description="Of so many trials at a rung one goes on. ASHA only.",
+    )
+    collapse: StrictBool = Field(
+        True,
+        description="Whether a training whose model still answers nothing, or everything, is"
+        " stopped, whatever the type. Where some questions have no answer.",
+    )
+
+
 class CheckpointRetention(StrEnum):
     """Which trials keep their model once they have ended."""
 
@@ -231,6 +279,9 @@ class Spec(Model):
         default_factory=list, max_length=32, description="Known trials, run first."
     )
     sampler: Sampler = Field(default_factory=Sampler, description="The search strategy.")
+    early_stopping: EarlyStopping = Field(
+        default_factory=EarlyStopping, description="When trainings end early."
+    )
     data: Data = Field(description="The questions.")
     teacher: Teacher = Field(description="Who teaches.")
     student: Student = Field(default_factory=Student, description="Who learns.")

@@ -7,6 +7,7 @@ one of them is broken, so that all faults of a document are found at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import pydantic
@@ -194,6 +195,12 @@ def _consumed(spec: Spec) -> Found:
         yield "student.model", sentences.PRETRAINED
 
 
+def _early_stopping(spec: Spec) -> Found:
+    rungs = spec.early_stopping.rungs
+    if any(first >= second for first, second in pairwise(rungs)):
+        yield "earlyStopping.rungs", sentences.RUNGS.format(rungs=", ".join(map(number, rungs)))
+
+
 def _data(spec: Spec) -> Found:
     data = spec.data
     files = (data.train, data.validation)
@@ -235,6 +242,7 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("training",), _training),
     (("parameters", "baselines"), _baselines),
     (("parameters", "training", "baselines", "student"), _consumed),
+    (("early_stopping",), _early_stopping),
     (("data",), _data),
     (("teacher",), _teacher),
     (("max_trials", "parallelism"), _budget),

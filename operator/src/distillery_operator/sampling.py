@@ -35,6 +35,7 @@ OPTUNA_STATE: Final = {
     State.RUNNING: TrialState.RUNNING,
     State.COMPLETED: TrialState.COMPLETE,
     State.INFEASIBLE: TrialState.COMPLETE,  # with a violated constraint: a FAIL teaches no sampler
+    State.STOPPED: TrialState.COMPLETE,  # likewise, with what it reached
     State.FAILED: TrialState.FAIL,
 }
 

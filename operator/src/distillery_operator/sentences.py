@@ -41,6 +41,8 @@ HIDDEN_SIZE: Final = (
 )
 PRETRAINED: Final = "must be given if initialization can be Pretrained"
 
+RUNGS: Final = "must ascend, but got {rungs}"
+
 SOURCES: Final = "must have either name or train and validation, but got both"
 NO_SOURCE: Final = "must have name, or both train and validation"
 WINDOW: Final = "maxLength - maxQueryLength - 3 >= 1 must hold, but got ({length}, {query})"

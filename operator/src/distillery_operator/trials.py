@@ -20,16 +20,27 @@ class State(StrEnum):
     RUNNING = "Running"  # suggested, not told; whether a process runs is the attempts' affair
     COMPLETED = "Completed"  # measured to its end
     INFEASIBLE = "Infeasible"  # ended by what was suggested: diverged, out of memory, no such shape
+    STOPPED = "Stopped"  # ended early by a rule: it would not have improved the front
     FAILED = "Failed"  # ended by something else: says nothing about the suggestion
 
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation along a training: metrics of the validation set, losses since the last."""
+    """One evaluation along a training.
+
+    Attributes:
+        step: optimiser steps done.
+        metrics: of the validation set.
+        losses: means since the evaluation before.
+        steps: optimiser steps planned; None where that is not known.
+        at: when it was stored, in seconds since the epoch.
+    """
 
     step: int
     metrics: Mapping[str, float]
     losses: Mapping[str, float] = field(default_factory=dict)
+    steps: int | None = None
+    at: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""Early stopping by rungs: which trainings end, and that only hopeless ones do."""
+
+import math
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import worlds
+from distillery_contract import rungs
+from distillery_operator import stopping
+from distillery_operator.resources import Spec
+from distillery_operator.trials import Point, State, Trial
+
+STEPS = 90
+FRONT = worlds.experiment().spec
+ASHA = worlds.experiment(earlyStopping={"type": "ASHA"}).spec
+
+
+def trial(number: int, exact: float, layers: int, done: float = 1.0, **more: Any) -> Trial:
+    """Return a trial that ends at ``exact``, trained to a share of its steps; 1 is its end."""
+    ended = worlds.completed(number, exact, layers)
+    noise = random.Random(number).uniform(-1, 1)
+    points = []
+    for step in (round(n * STEPS / 9) for n in range(1, 10)):
+        if step <= done * STEPS:
+            now = exact * (1 - 0.6 * math.exp(-3 * step / STEPS)) + noise * (1 - step / STEPS)
+            found = {"exact": now, "HasAns_exact": now, "NoAns_exact": now}
+            points.append(Point(step, found, steps=STEPS, at=float(number)))
+    state = State.COMPLETED if done == 1.0 else State.RUNNING
+    if state is State.RUNNING:
+        ended = replace(ended, metrics={}, reason="")
+    return replace(ended, state=state, curve=tuple(points), **more)
+
+
+def history(count: int = 24) -> tuple[Trial, ...]:
+    """Return trials of all sizes; the larger ones end higher, and the best of each size is odd."""
+    return tuple(trial(n, 50.0 + 5 * (n % 4) + 6 * (n % 2), 1 + n % 4) for n in range(count))
+
+
+def stop(spec: Spec, candidate: Trial, others: tuple[Trial, ...]) -> stopping.Stop | None:
+    return stopping.Rule(spec, (*others, candidate)).stop(candidate)
+
+
+def test_nothing_stops_before_its_first_rung() -> None:
+    for spec in (FRONT, ASHA):
+        assert stop(spec, trial(24, 20.0, 4, done=0.0), history()) is None
+
+
+def test_a_training_that_will_be_beaten_by_a_smaller_model_stops() -> None:
+    found = stop(FRONT, trial(24, 57.0, 4, done=0.34), history())
+    assert found is not None
+    assert found.reason == stopping.CANNOT_IMPROVE
+    assert "which is not larger" in found.message
+    assert "after 33% of the training" in found.message
+
+
+def test_a_training_that_will_miss_the_threshold_stops() -> None:
+    found = stop(FRONT, trial(24, 40.0, 1, done=0.34), history())
+    assert found is not None
+    assert "but the threshold is 50" in found.message
+
+
+def test_the_same_training_goes_on_where_no_smaller_model_is_better() -> None:
+    assert stop(FRONT, trial(24, 57.0, 1, done=0.34), history()) is None
+
+
+def test_a_training_that_may_still_lead_goes_on() -> None:
+    assert stop(FRONT, trial(24, 75.0, 4, done=0.34), history()) is None
+
+
+def test_without_enough_ended_trials_nothing_stops() -> None:
+    assert stop(FRONT, trial(24, 20.0, 4, done=0.34), history(9)) is None
+    bolder = worlds.experiment(earlyStopping={"minTrials": 5}).spec
+    assert stop(bolder, trial(24, 20.0, 4, done=0.34), history(9)) is not None
+
+
+def test_a_lower_threshold_lets_a_training_go_on() -> None:
+    lower = worlds.experiment(
+        objectives=[
+            {"metric": "exact", "direction": "Maximize", "threshold": 20},
+            {"metric": "parameter_count", "direction": "Minimize"},
+        ]
+    ).spec
+    others = tuple(t for t in history() if t.parameters["n_layers"] != 1)
+    candidate = trial(24, 40.0, 1, done=0.34)
+    assert stop(FRONT, candidate, others) is not None
+    assert stop(lower, candidate, others) is None
+
+
+def test_less_confidence_stops_more() -> None:
+    candidates = [trial(24, 57.0 + n / 8, 4, done=0.12) for n in range(60)]
+    counts = []
+    for confidence in (0, 1.64, 10):
+        spec = worlds.experiment(earlyStopping={"confidence": confidence}).spec
+        counts.append(sum(stop(spec, c, history()) is not None for c in candidates))
+    assert counts[0] > counts[1] > counts[2]
+
+
+def test_an_objective_that_only_a_training_shows_is_predicted_too() -> None:
+    spec = worlds.experiment(
+        objectives=[
+            {"metric": "exact", "direction": "Maximize", "threshold": 50},
+            {"metric": "inference_seconds", "direction": "Minimize"},
+        ]
+    ).spec
+
+    def timed(made: Trial, seconds: float) -> Trial:
+        curve = tuple(
+            replace(p, metrics={**p.metrics, "inference_seconds": seconds}) for p in made.curve
+        )
+        measured = {**made.metrics, "inference_seconds": seconds} if made.metrics else {}
+        return replace(made, curve=curve, metrics=measured)
+
+    ended = tuple(timed(t, 1.0 + 0.1 * (n % 4)) for n, t in enumerate(history()))
+    slow, fast = (timed(trial(24, 57.0, 4, done=0.34), s) for s in (2.0, 0.2))
+    assert stop(spec, slow, ended) is not None
+    assert stop(spec, fast, ended) is None
+
+
+def test_without_a_final_measurement_at_a_rung_nothing_is_learnt() -> None:
+    bare = tuple(replace(t, curve=()) for t in history())
+    assert stop(FRONT, trial(24, 20.0, 4, done=0.34), bare) is None
+
+
+def test_stopping_can_be_switched_off() -> None:
+    off = worlds.experiment(earlyStopping={"type": "None"}).spec
+    assert stop(off, trial(24, 20.0, 4, done=0.34), history()) is None
+
+
+def test_asha_lets_one_in_three_go_on() -> None:
+    found = stop(ASHA, trial(24, 40.0, 4, done=0.2), history())
+    assert found is not None
+    assert found.reason == stopping.OUTRANKED
+    assert "after 11% of the training" in found.message
+    assert stop(ASHA, trial(24, 90.0, 1, done=0.2), history()) is None
+
+
+def test_asha_does_not_judge_by_what_came_later() -> None:
+    first = trial(0, 40.0, 4, done=0.2)
+    assert stopping.Rule(ASHA, (first, *history()[1:])).stop(first) is None
+
+
+def test_a_rung_is_the_first_evaluation_at_or_after_it() -> None:
+    made = trial(0, 80.0, 2)
+    point = stopping.reading(made, 0.33)
+    assert point is not None
+    assert point.step == rungs.step(0.33, STEPS) == 30
+    assert stopping.reading(replace(made, curve=made.curve[:2]), 0.33) is None
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 1000])
+def test_every_training_is_measured_at_a_rung_within_its_steps(steps: int) -> None:
+    assert all(1 <= rungs.step(share / 100, steps) <= steps for share in range(1, 100))
