@@ -90,7 +90,7 @@ def test_a_lower_threshold_lets_a_training_go_on() -> None:
 
 
 def test_less_confidence_stops_more() -> None:
-    candidates = [trial(24, 57.0 + n / 8, 4, done=0.12) for n in range(60)]
+    candidates = [trial(24, 60.0 + n / 4, 4, done=0.12) for n in range(60)]
     counts = []
     for confidence in (0, 1.64, 10):
         spec = worlds.experiment(earlyStopping={"confidence": confidence}).spec
@@ -127,6 +127,41 @@ def test_without_a_final_measurement_at_a_rung_nothing_is_learnt() -> None:
 def test_stopping_can_be_switched_off() -> None:
     off = worlds.experiment(earlyStopping={"type": "None"}).spec
     assert stop(off, trial(24, 20.0, 4, done=0.34), history()) is None
+
+
+def collapsed(made: Trial) -> Trial:
+    nothing = {"exact": 50.0, "HasAns_exact": 0.1, "NoAns_exact": 99.8}
+    return replace(made, curve=tuple(replace(p, metrics=nothing) for p in made.curve))
+
+
+@pytest.mark.parametrize("type_", ["FrontAware", "ASHA", "None"])
+def test_a_model_that_still_answers_nothing_at_the_last_rung_stops(type_: str) -> None:
+    spec = worlds.experiment(earlyStopping={"type": type_}).spec
+    found = stop(spec, collapsed(trial(0, 60.0, 2, done=0.34)), ())
+    assert found is not None
+    assert found.reason == "Collapsed"
+    assert "HasAns_exact 0.1, NoAns_exact 99.8" in found.message
+
+
+def test_a_model_that_answers_nothing_yet_goes_on() -> None:
+    assert stop(FRONT, collapsed(trial(0, 60.0, 2, done=0.2)), ()) is None
+
+
+def test_a_model_that_has_left_the_collapse_goes_on() -> None:
+    made = trial(0, 60.0, 2, done=0.34)
+    left = replace(made, curve=(*collapsed(made).curve[:-1], made.curve[-1]))
+    assert stop(FRONT, left, ()) is None
+
+
+def test_the_collapse_rule_can_be_switched_off() -> None:
+    off = worlds.experiment(earlyStopping={"collapse": False}).spec
+    assert stop(off, collapsed(trial(0, 60.0, 2, done=0.34)), ()) is None
+
+
+def test_where_every_question_has_an_answer_no_model_collapses() -> None:
+    data = {**worlds.DOCUMENT["spec"]["data"], "unanswerable": False}
+    spec = worlds.experiment(data=data).spec
+    assert stop(spec, collapsed(trial(0, 60.0, 2, done=0.34)), ()) is None
 
 
 def test_asha_lets_one_in_three_go_on() -> None:

@@ -67,6 +67,8 @@ class Rule:
         rung = self.rung(trial)
         if rung is None:
             return None
+        if found := self._collapsed(trial, rung):
+            return found
         if self._wanted.type is StoppingType.FRONT_AWARE:
             return self._hopeless(trial, rung)
         if self._wanted.type is StoppingType.ASHA:
@@ -78,6 +80,19 @@ class Rule:
         places = range(len(self._wanted.rungs))
         reached = [n for n in places if reading(trial, self._wanted.rungs[n])]
         return max(reached, default=None)
+
+    def _collapsed(self, trial: Trial, rung: int) -> Stop | None:
+        """Stop a model that still answers nothing, or everything, once it has had time to learn.
+
+        Many students begin so and leave it; of those that have not by the last rung few do.
+        """
+        now = trial.curve[-1].metrics
+        guarded = self._spec.data.unanswerable and self._wanted.collapse
+        if not guarded or rung < len(self._wanted.rungs) - 1 or not judge.collapsed(now):
+            return None
+        pair = ", ".join(f"{name} {now[name]:.4g}" for name in metrics.COLLAPSE)
+        share = self._wanted.rungs[rung]
+        return Stop(judge.COLLAPSED, f"the model collapsed: {pair} after {share:.0%} and more")
 
     def _hopeless(self, trial: Trial, rung: int) -> Stop | None:
         """Stop what would, at its best, miss a threshold or be beaten in everything.
