@@ -36,7 +36,7 @@ NAME = "tiny-8f1c2f7e-00000-1"
 POD = f"{NAME}-x7k2p"
 URL = "http://10.1.0.7:9090/metrics"
 
-PENDING = Attempt(Stage.TRAIN, 0, 1, Phase.PENDING)
+PENDING = Attempt(Stage.TRAIN, 0, 1, Phase.PENDING, created=seconds(0))
 WAITS = replace(PENDING, pod=POD)
 RUNS = replace(WAITS, phase=Phase.RUNNING, started=seconds(5), metrics_url=URL)
 ENDED = replace(WAITS, phase=Phase.ENDED, started=seconds(5), ended=seconds(65))

@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import shapes
 import worlds
 from distillery_contract.request import Stage
-from distillery_operator import resources, status, telemetry
+from distillery_operator import figures, resources, status, telemetry
+from distillery_operator.figures import Figures
 from distillery_operator.mirror import Key
 from distillery_operator.resources import Experiment, Status
 from distillery_operator.trials import Attempt, Phase
@@ -57,6 +58,21 @@ FAMILIES = {
     "experiment_metadata_generation": {"namespace", "experiment"},
     "experiment_start_timestamp_seconds": {"namespace", "experiment"},
     "experiment_completion_timestamp_seconds": {"namespace", "experiment"},
+    "experiment_ended_trials": {"namespace", "experiment", "state", "reason"},
+    "experiment_one_sided_trials": {"namespace", "experiment", "half"},
+    "experiment_spec_threshold": {"namespace", "experiment", "objective"},
+    "experiment_budget_used_ratio": {"namespace", "experiment", "budget"},
+    "experiment_pending_timestamp_seconds": {"namespace", "experiment", "reason"},
+    "experiment_pareto_front_truncated": {"namespace", "experiment"},
+    "experiment_pareto_front_value": {"namespace", "experiment", "trial", "objective"},
+    "experiment_pareto_front_improved_timestamp_seconds": {"namespace", "experiment"},
+    "experiment_unimproved_trials": {"namespace", "experiment"},
+    "experiment_latest_value": {"namespace", "experiment", "metric"},
+    "experiment_teacher_value": {"namespace", "experiment", "metric"},
+    "experiment_baseline_info": {"namespace", "experiment", "baseline", "trial"},
+    "experiment_baseline_value": {"namespace", "experiment", "baseline", "objective"},
+    "experiment_median_trial_seconds": {"namespace", "experiment"},
+    "experiment_progress_timestamp_seconds": {"namespace", "experiment"},
 }
 """What dashboards and alerts may rely on: names without their prefix, and labels."""
 
@@ -88,8 +104,8 @@ def samples() -> dict[str, float]:
     return found
 
 
-def ended() -> tuple[Experiment, Status]:
-    """An experiment with all of its trials ended, and its status."""
+def ended() -> tuple[Experiment, Status, Figures]:
+    """An experiment with all of its trials ended, its status and its figures."""
     experiment = shapes.experiment(template=GPU, maxTrials=3, parallelism=1)
     trials = (
         worlds.completed(0, 90.0, 6, baseline="deep", ended=100.0),
@@ -100,12 +116,21 @@ def ended() -> tuple[Experiment, Status]:
     findings = [
         status.Finding(resources.ConditionType.ACCEPTED, "True", "Valid", "it keeps every rule")
     ]
-    return experiment, status.derive(experiment, seen, None, findings)
+    found = status.derive(experiment, seen, None, findings)
+    return experiment, found, figures.derive(experiment.spec, seen)
+
+
+def young(attempt: Attempt) -> tuple[Experiment, Status, Figures]:
+    """An experiment of which nothing is known yet but one attempt."""
+    experiment = shapes.experiment()
+    seen = worlds.observation(attempts=(attempt,), preparation=None)
+    return experiment, status.derive(experiment, seen, None), figures.derive(experiment.spec, seen)
 
 
 def use_everything(shown: telemetry.Experiments) -> None:
-    experiment, found = ended()
-    shown.show(KEY, experiment, found)
+    shown.show(KEY, *ended())
+    waiting = Attempt(Stage.PREPARE, 0, 1, Phase.PENDING, created=900.0, reason="Unschedulable")
+    shown.show(OTHER, *young(waiting))
     telemetry.RECONCILES.labels("done").inc()
     telemetry.WATCH_EVENT.labels("jobs").set(1.0)
     telemetry.observe_request("create", "jobs", 201, 0.02)
@@ -142,42 +167,72 @@ def test_names_and_labels_are_those_that_dashboards_know(shown: telemetry.Experi
     assert {name: labels - {"le"} for name, labels in found.items()} == FAMILIES
 
 
-def test_no_series_is_of_one_trial(shown: telemetry.Experiments) -> None:
+def test_only_points_of_the_front_and_baselines_are_series_of_one_trial(
+    shown: telemetry.Experiments,
+) -> None:
     use_everything(shown)
     labels = {label for name in samples() for label in re.findall(r'(\w+)="', name)}
-    assert not labels & {"trial", "attempt", "pod", "job"}
+    assert not labels & {"attempt", "pod", "job"}
+    families = {name.split("{")[0] for name in samples() if 'trial="' in name}
+    assert families == {"experiment_pareto_front_value", "experiment_baseline_info"}
 
 
 def test_an_experiment_is_described_by_its_status(shown: telemetry.Experiments) -> None:
     shown.show(KEY, *ended())
-    prefix, own = "experiment_", 'experiment="tiny",namespace="science"'
+    prefix, own = "experiment_", re.compile(r'(experiment="tiny"|namespace="science"),?')
     of_tiny = {name: value for name, value in samples().items() if name.startswith(prefix)}
     conditions = {n: v for n, v in of_tiny.items() if n.startswith("experiment_status_condition")}
     others = {
-        name.removeprefix(prefix).replace(own, ""): value
+        own.sub("", name.removeprefix(prefix)).replace(",}", "}"): value
         for name, value in of_tiny.items()
         if name not in conditions
     }
     assert others.pop("hypervolume{}") > 0
     assert others == {
-        f'info{{,objectives="exact,parameter_count",sampler="TPE",state="Succeeded",'
+        f'info{{objectives="exact,parameter_count",sampler="TPE",state="Succeeded",'
         f'uid="{shapes.UID}"}}': 1,
-        'trials{,state="Pending"}': 0,
-        'trials{,state="Running"}': 0,
-        'trials{,state="Completed"}': 2,
-        'trials{,state="Infeasible"}': 1,
-        'trials{,state="Failed"}': 0,
+        'trials{state="Pending"}': 0,
+        'trials{state="Running"}': 0,
+        'trials{state="Completed"}': 2,
+        'trials{state="Infeasible"}': 1,
+        'trials{state="Failed"}': 0,
         "spec_max_trials{}": 3,
         "spec_parallelism{}": 1,
         "active{}": 0,
         "pareto_front_size{}": 2,
-        'best_value{,objective="exact"}': 90,
-        'best_value{,objective="parameter_count"}': 200_000,
+        'best_value{objective="exact"}': 90,
+        'best_value{objective="parameter_count"}': 200_000,
         "gpu_seconds{}": pytest.approx(60, abs=2),  # three trials of 10 s on two GPUs
         "observed_generation{}": 1,
         "metadata_generation{}": 1,
         "start_timestamp_seconds{}": 0,
         "completion_timestamp_seconds{}": 300,
+        'ended_trials{reason="Completed",state="Completed"}': 2,
+        'ended_trials{reason="ThresholdMissed",state="Infeasible"}': 1,
+        'one_sided_trials{half="answerable"}': 0,
+        'one_sided_trials{half="unanswerable"}': 0,
+        'spec_threshold{objective="exact"}': 50,
+        'budget_used_ratio{budget="maxTrials"}': 1,
+        'budget_used_ratio{budget="maxFailedTrials"}': 0,
+        "pareto_front_truncated{}": 0,
+        'pareto_front_value{objective="exact",trial="0"}': 90,
+        'pareto_front_value{objective="exact",trial="1"}': 80,
+        'pareto_front_value{objective="parameter_count",trial="0"}': 600_000,
+        'pareto_front_value{objective="parameter_count",trial="1"}': 200_000,
+        "pareto_front_improved_timestamp_seconds{}": 200,
+        "unimproved_trials{}": 1,
+        'latest_value{metric="exact"}': 40,
+        'latest_value{metric="HasAns_exact"}': 40,
+        'latest_value{metric="NoAns_exact"}': 40,
+        'latest_value{metric="parameter_count"}': 100_000,
+        'teacher_value{metric="exact"}': 90,
+        'teacher_value{metric="HasAns_exact"}': 88,
+        'teacher_value{metric="NoAns_exact"}': 92,
+        'baseline_info{baseline="deep",trial="0"}': 1,
+        'baseline_value{baseline="deep",objective="exact"}': 90,
+        'baseline_value{baseline="deep",objective="parameter_count"}': 600_000,
+        "median_trial_seconds{}": 10,
+        "progress_timestamp_seconds{}": 300,
     }
     truths = {
         re.findall(r'condition="(\w+)"', name)[0]: re.findall(r'status="(\w+)"', name)[0]
@@ -195,29 +250,35 @@ def test_an_experiment_is_described_by_its_status(shown: telemetry.Experiments) 
 
 
 def test_what_is_not_known_has_no_series(shown: telemetry.Experiments) -> None:
-    experiment = shapes.experiment()
-    waiting = Attempt(Stage.PREPARE, 0, 1, Phase.PENDING)
-    seen = worlds.observation(attempts=(waiting,), preparation=None)
-    shown.show(KEY, experiment, status.derive(experiment, seen, None))
-    names = {name.split("{")[0] for name in samples()}
-    assert not {"experiment_completion_timestamp_seconds", "experiment_best_value"} & names
+    shown.show(KEY, *young(Attempt(Stage.PREPARE, 0, 1, Phase.PENDING)))
+    names = {name.split("{")[0].removeprefix("experiment_") for name in samples()}
+    assert not names & {
+        "completion_timestamp_seconds",
+        "best_value",
+        "latest_value",
+        "teacher_value",
+        "median_trial_seconds",
+        "pareto_front_improved_timestamp_seconds",
+        "pending_timestamp_seconds",
+    }
     assert samples()['experiment_active{experiment="tiny",namespace="science"}'] == 1
 
 
 def test_the_newest_status_stands(shown: telemetry.Experiments) -> None:
-    experiment, found = ended()
-    shown.show(KEY, experiment, found)
+    experiment, found, figured = ended()
+    shown.show(KEY, experiment, found, figured)
     shown.show(KEY, experiment, found.model_copy(update={"state": "Failed"}))
     infos = [name for name in samples() if name.startswith("experiment_info")]
     assert len(infos) == 1
     assert 'state="Failed"' in infos[0]
+    known = samples()['experiment_unimproved_trials{experiment="tiny",namespace="science"}']
+    assert known == 1  # the figures stand where only an obstacle was found
 
 
 def test_an_experiments_series_vanish_with_it(shown: telemetry.Experiments) -> None:
-    experiment, found = ended()
     before = {name for name in samples() if 'namespace="' in name}
     for key in (KEY, OTHER):
-        shown.show(key, experiment, found)
+        shown.show(key, *ended())
         telemetry.TRIALS_ENDED.labels(*key, "Completed", "Completed").inc()
         telemetry.TRIALS_ENDED.labels(*key, "Failed", "Crashed").inc()
         telemetry.ATTEMPTS_STARTED.labels(*key, "train").inc()

@@ -119,6 +119,7 @@ def _named(labelled: Object) -> Attempt:
         trial=int(labels[manifests.TRIAL]),
         number=int(labels[manifests.ATTEMPT]),
         phase=Phase.PENDING,
+        created=_seconds(labelled["metadata"].get("creationTimestamp")),
     )
 
 

@@ -14,7 +14,16 @@ from typing import Any, Final
 
 import pydantic
 
-from distillery_operator import cluster, documents, events, manifests, rules, status, telemetry
+from distillery_operator import (
+    cluster,
+    documents,
+    events,
+    figures,
+    manifests,
+    rules,
+    status,
+    telemetry,
+)
 from distillery_operator.actions import Ask, Keep, Launch, Tell
 from distillery_operator.cluster import Api
 from distillery_operator.decide import METRICS_UNAVAILABLE, done
@@ -258,7 +267,8 @@ class Controller:
         found = await asyncio.to_thread(
             status.derive, session.experiment, result.seen, session.status, _findings(session)
         )
-        self._shown.show(key, session.experiment, found)
+        figured = await asyncio.to_thread(figures.derive, session.experiment.spec, result.seen)
+        self._shown.show(key, session.experiment, found, figured)
         if found != session.status:
             for event in events.of_change(session.status, found):
                 self._tell(session.experiment, event)

@@ -195,7 +195,9 @@ def _of(objects: Iterable[Object], uid: str) -> list[Object]:
 def _job(found: Object) -> Object:
     status = found.get("status") or {}
     return {
-        "metadata": _pick(found["metadata"], "name", "uid", "labels", "annotations"),
+        "metadata": _pick(
+            found["metadata"], "name", "uid", "labels", "annotations", "creationTimestamp"
+        ),
         "spec": _pick(found["spec"], "suspend"),
         "status": _pick(status, "startTime", "conditions"),
     }

@@ -1,22 +1,24 @@
 """The operator's own metrics, on ``/metrics``.
 
 Experiments are described as kube-state-metrics describes objects: gauges by namespace and name that
-go with the experiment. Nothing here has a label per trial: those series come from the trials' pods
-and end with them.
+go with the experiment; :mod:`distillery_operator.series` has their table.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable
 from importlib import metadata
+from operator import itemgetter
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from distillery_operator import series
+from distillery_operator.figures import Figures
 from distillery_operator.mirror import Key
 from distillery_operator.resources import Experiment, Status
+from distillery_operator.series import Shown
 
 REGISTRY: Final = CollectorRegistry()
 
@@ -147,12 +149,16 @@ class Experiments(Collector):
     """The state of every experiment, from the statuses written last."""
 
     def __init__(self) -> None:
-        self._known: dict[Key, tuple[Experiment, Status]] = {}
+        self._known: dict[Key, Shown] = {}
         REGISTRY.register(self)
 
-    def show(self, key: Key, experiment: Experiment, status: Status) -> None:
-        """Take in a status."""
-        self._known[key] = (experiment, status)
+    def show(
+        self, key: Key, experiment: Experiment, status: Status, figures: Figures | None = None
+    ) -> None:
+        """Take in a status, and the figures beside it; without them the last ones stand."""
+        before = self._known.get(key)
+        known = figures or (before.figures if before else Figures())
+        self._known[key] = Shown(experiment, status, known)
 
     def forget(self, key: Key) -> None:
         """Drop an experiment that was deleted, with all its series."""
@@ -162,98 +168,17 @@ class Experiments(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the families, as a registry asks for them."""
-        known = sorted(self._known.items())
-        for name, help_text, labels, samples in FAMILIES:
-            family = GaugeMetricFamily(
-                f"distillery_experiment_{name}",
-                help_text,
-                labels=["namespace", "experiment", *labels],
+        known = sorted(self._known.items(), key=itemgetter(0))
+        for family in series.FAMILIES:
+            made = GaugeMetricFamily(
+                f"distillery_experiment_{family.name}",
+                family.help,
+                labels=["namespace", "experiment", *family.labels],
             )
-            for key, (experiment, status) in known:
-                for values, value in samples(experiment, status):
-                    family.add_metric([*key, *values], value)
-            yield family
-
-
-Samples = Iterator[tuple[list[str], float]]
-
-
-def _info(experiment: Experiment, status: Status) -> Samples:
-    spec = experiment.spec
-    objectives = ",".join(objective.metric for objective in spec.objectives)
-    yield [experiment.metadata.uid, str(spec.sampler.type), objectives, status.state], 1.0
-
-
-def _conditions(experiment: Experiment, status: Status) -> Samples:
-    for condition in status.conditions:
-        for truth in ("True", "False", "Unknown"):
-            yield [str(condition.type), truth.lower()], float(condition.status == truth)
-
-
-def _trials(experiment: Experiment, status: Status) -> Samples:
-    counts: Mapping[str, int] = status.trials.model_dump(exclude={"total"})
-    for state, count in counts.items():
-        yield [state.capitalize()], count
-
-
-def _best(experiment: Experiment, status: Status) -> Samples:
-    for best in status.best:
-        yield [best.objective], best.value
-
-
-def _time(timestamp: str | None) -> Samples:
-    if timestamp:
-        yield [], datetime.fromisoformat(timestamp).timestamp()
-
-
-def _value(read: Callable[[Experiment, Status], float]) -> Callable[[Experiment, Status], Samples]:
-    def samples(experiment: Experiment, status: Status) -> Samples:
-        yield [], read(experiment, status)
-
-    return samples
-
-
-FAMILIES: Final[tuple[tuple[str, str, list[str], Callable[[Experiment, Status], Samples]], ...]] = (
-    ("info", "An experiment.", ["uid", "sampler", "objectives", "state"], _info),
-    ("status_condition", "A condition of an experiment.", ["condition", "status"], _conditions),
-    ("trials", "Trials by state.", ["state"], _trials),
-    ("spec_max_trials", "Trials wanted.", [], _value(lambda e, s: e.spec.max_trials)),
-    ("spec_parallelism", "Trials at a time.", [], _value(lambda e, s: e.spec.parallelism)),
-    ("active", "Attempts that run or wait.", [], _value(lambda e, s: s.active)),
-    ("pareto_front_size", "Points of the front.", [], _value(lambda e, s: s.front_size)),
-    (
-        "hypervolume",
-        "Volume that the front dominates.",
-        [],
-        _value(lambda e, s: s.hypervolume or 0.0),
-    ),
-    ("best_value", "Best feasible value of an objective.", ["objective"], _best),
-    ("gpu_seconds", "Time of GPUs that was used.", [], _value(lambda e, s: 3600 * s.gpu_hours)),
-    (
-        "observed_generation",
-        "Generation that the status speaks of.",
-        [],
-        _value(lambda e, s: s.observed_generation),
-    ),
-    (
-        "metadata_generation",
-        "Generation of the spec.",
-        [],
-        _value(lambda e, s: e.metadata.generation),
-    ),
-    (
-        "start_timestamp_seconds",
-        "When the study began.",
-        [],
-        lambda e, s: _time(s.start_time),
-    ),
-    (
-        "completion_timestamp_seconds",
-        "When the experiment ended.",
-        [],
-        lambda e, s: _time(s.completion_time),
-    ),
-)
+            for key, shown in known:
+                for values, value in family.samples(shown):
+                    made.add_metric([*key, *values], value)
+            yield made
 
 
 def serve(port: int, address: str = "0.0.0.0") -> int:

@@ -108,6 +108,8 @@ class Attempt:
         disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
         halted: whether it was asked to end.
         outdated: whether it waits for a machine as an earlier pod template described it.
+        created: seconds since the epoch at which it was asked for; None on one machine, where
+            nothing waits.
         started, ended: seconds since the epoch, of its process.
         reason: one word of the infrastructure for its state: Unschedulable, Evicted, OOMKilled.
         message: the same as a sentence.
@@ -124,6 +126,7 @@ class Attempt:
     disrupted: bool = False
     halted: bool = False
     outdated: bool = False
+    created: float | None = None
     started: float | None = None
     ended: float | None = None
     reason: str = ""
