@@ -169,6 +169,7 @@ TAKEN: list[Document] = [
         constraints=[{"metric": "f1", "maximum": 3}, {"metric": "exact", "minimum": 3}]
     ),
     worlds.document(template={"spec": {"containers": [{"name": "trainer", "image": None}]}}),
+    worlds.document(stagnation={"trials": None, "gainPercent": 100}),
     broken.parameter(type="Int", low=0, high=1),
     broken.parameter(low=1e-9, step=None, log=True),
     broken.parameter(low=0.1, high=0.1, step=0.05),
@@ -260,6 +261,7 @@ EDITS: list[Document] = [
     worlds.document(maxDurationSeconds=60, trialTimeoutSeconds=10, maxFailedTrials=0),
     worlds.document(constraints=[{"metric": "f1", "minimum": 10}]),
     worlds.document(baselines=[{"name": "later"}]),
+    worlds.document(maxGpuHours=0.5, maxCost=9, costPerGpuHour=2.5, stagnation={}),
     worlds.document(template={"spec": {"nodeSelector": {"gpu": "large"}}}),
 ]
 OTHER_SPACES: list[Document] = [

@@ -54,6 +54,8 @@ FAMILIES = {
     "experiment_hypervolume": {"namespace", "experiment"},
     "experiment_best_value": {"namespace", "experiment", "objective"},
     "experiment_gpu_seconds": {"namespace", "experiment"},
+    "experiment_cost": {"namespace", "experiment"},
+    "experiment_budget_used_ratio": {"namespace", "experiment", "budget"},
     "experiment_observed_generation": {"namespace", "experiment"},
     "experiment_metadata_generation": {"namespace", "experiment"},
     "experiment_start_timestamp_seconds": {"namespace", "experiment"},
@@ -61,7 +63,6 @@ FAMILIES = {
     "experiment_ended_trials": {"namespace", "experiment", "state", "reason"},
     "experiment_one_sided_trials": {"namespace", "experiment", "half"},
     "experiment_spec_threshold": {"namespace", "experiment", "objective"},
-    "experiment_budget_used_ratio": {"namespace", "experiment", "budget"},
     "experiment_pending_timestamp_seconds": {"namespace", "experiment", "reason"},
     "experiment_pareto_front_truncated": {"namespace", "experiment"},
     "experiment_pareto_front_value": {"namespace", "experiment", "trial", "objective"},
@@ -75,10 +76,6 @@ FAMILIES = {
     "experiment_progress_timestamp_seconds": {"namespace", "experiment"},
 }
 """What dashboards and alerts may rely on: names without their prefix, and labels."""
-
-GPU = {
-    "spec": {"containers": [{"name": "trainer", "resources": {"limits": {"nvidia.com/gpu": "2"}}}]}
-}
 
 
 @pytest.fixture
@@ -106,11 +103,13 @@ def samples() -> dict[str, float]:
 
 def ended() -> tuple[Experiment, Status, Figures]:
     """An experiment with all of its trials ended, its status and its figures."""
-    experiment = shapes.experiment(template=GPU, maxTrials=3, parallelism=1)
+    experiment = shapes.experiment(
+        maxTrials=3, parallelism=1, maxCost=1, costPerGpuHour=12, maxGpuHours=0.05
+    )
     trials = (
-        worlds.completed(0, 90.0, 6, baseline="deep", ended=100.0),
-        worlds.completed(1, 80.0, 2, ended=200.0),
-        worlds.completed(2, 40.0, 1, ended=300.0),
+        worlds.completed(0, 90.0, 6, baseline="deep", gpus=2.0, ended=100.0),
+        worlds.completed(1, 80.0, 2, gpus=2.0, ended=200.0),
+        worlds.completed(2, 40.0, 1, gpus=2.0, ended=300.0),
     )
     seen = worlds.observation(trials, now=1000.0)
     findings = [
@@ -203,6 +202,9 @@ def test_an_experiment_is_described_by_its_status(shown: telemetry.Experiments) 
         'best_value{objective="exact"}': 90,
         'best_value{objective="parameter_count"}': 200_000,
         "gpu_seconds{}": pytest.approx(60, abs=2),  # three trials of 10 s on two GPUs
+        "cost{}": 0.2,
+        'budget_used_ratio{budget="maxGpuHours"}': pytest.approx(0.34),
+        'budget_used_ratio{budget="maxCost"}': 0.2,
         "observed_generation{}": 1,
         "metadata_generation{}": 1,
         "start_timestamp_seconds{}": 0,

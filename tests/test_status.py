@@ -240,15 +240,10 @@ def test_what_is_no_metric_or_no_number_is_not_shown() -> None:
     ]
 
 
-GPUS = {
-    "spec": {"containers": [{"name": "trainer", "resources": {"limits": {"nvidia.com/gpu": 2}}}]}
-}
-
-
 def test_gpu_hours_are_those_of_all_attempts() -> None:
     trials = (
-        worlds.completed(0, 80.0, 1, seconds=3600.0),
-        Trial(1, {}, state=State.FAILED, seconds=1800.0),
+        worlds.completed(0, 80.0, 1, seconds=3600.0, gpus=2.0),
+        Trial(1, {}, state=State.FAILED, seconds=1800.0, gpus=2.0),
         Trial(2, {}),
     )
     attempts = (
@@ -258,11 +253,30 @@ def test_gpu_hours_are_those_of_all_attempts() -> None:
         Attempt(Stage.TRAIN, 2, 2, Phase.RUNNING, started=9_550.0),
         Attempt(Stage.TRAIN, 3, 1, Phase.PENDING),
     )
-    seen = worlds.observation(trials, attempts, now=10_000.0)
-    found = status.derive(shapes.experiment(template=GPUS), seen, None)
+    seen = replace(worlds.observation(trials, attempts, now=10_000.0), gpus=2.0)
+    priced = worlds.experiment(costPerGpuHour=3, maxCost=100, maxGpuHours=8)
+    found = status.derive(priced, seen, None)
     assert found.gpu_hours == 2 * (1 + 0.5 + 0.25 + 0.125 + 0.125)
     assert found.compute_seconds == 5400.0
-    assert derive(seen).gpu_hours == 0.0
+    assert (found.cost, found.cost_per_front_point) == (12.0, 12.0)
+    assert (found.front[0].gpu_hours, found.front[0].cost) == (2.0, 6.0)
+    used = {budget.name: (budget.used, budget.limit) for budget in found.budgets}
+    assert used == {"maxTrials": (2, 8), "maxGpuHours": (4.0, 8), "maxCost": (12.0, 100)}
+
+
+def test_without_gpus_hours_of_run_time_count_against_budgets_and_cost() -> None:
+    seen = worlds.observation((worlds.completed(0, 80.0, 1, seconds=1800.0),))
+    found = status.derive(worlds.experiment(costPerGpuHour=3, maxGpuHours=8), seen, None)
+    assert (found.gpu_hours, found.cost) == (0.0, 1.5)
+    assert found.budgets[-1].used == 0.5
+
+
+def test_a_finished_experiment_uses_no_more_of_its_time() -> None:
+    spec = {"maxDurationSeconds": 9000, "maxTrials": 1, "parallelism": 1}
+    seen = worlds.observation((worlds.completed(0, 80.0, 1, ended=700.0),), now=90_000.0)
+    found = status.derive(worlds.experiment(**spec), seen, None)
+    assert condition(found, "Succeeded") == ("True", "MaxTrialsReached")
+    assert {b.name: b.used for b in found.budgets} == {"maxTrials": 1, "maxDurationSeconds": 700}
 
 
 def test_a_status_names_what_belongs_to_the_experiment() -> None:

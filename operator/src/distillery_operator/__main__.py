@@ -271,6 +271,7 @@ def _plan(arguments: argparse.Namespace, console: Console) -> int:
         terminal.say(console, f"students have {found.smallest:,} to {found.largest:,} parameters")
     for sentence in found.impossible:
         terminal.say(console, f"part of the space describes no student: {sentence}")
+    terminal.say(console, terminal.budgets(spec))
     terminal.say(console, f"the first {len(found.suggestions)} of {spec.max_trials} trials:")
     for trial in found.suggestions:
         terminal.say(console, terminal.suggestion(spec, trial))

@@ -48,6 +48,7 @@ class Tell:
     message: str
     seconds: float
     report: Report = field(default_factory=lambda: Report(source=""))
+    gpus: float = 0.0
 
 
 @dataclass(frozen=True)

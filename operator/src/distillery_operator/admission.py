@@ -217,6 +217,13 @@ SPEC: Final = [
         baselines="size(self.baselines)",
         trials=TRIALS,
     ),
+    rule(
+        "has(self.costPerGpuHour)",
+        sentences.PRICE,
+        "costPerGpuHour",
+        REQUIRED,
+        when="has(self.maxCost)",
+    ),
     *(
         rule(
             f"self.parameters.all(p, p.name != {text(name)})",

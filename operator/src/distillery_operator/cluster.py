@@ -226,6 +226,11 @@ class Runner:
         self.experiment = experiment
         self._digest = manifests.digest(experiment, self._defaults)
 
+    @property
+    def gpus(self) -> float:
+        """How many GPUs each attempt gets."""
+        return manifests.gpus(self.experiment)
+
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
         key, uid = self._key, self.experiment.metadata.uid

@@ -107,6 +107,7 @@ NODES: Final[Mapping[str, Tree]] = {
     "spec.baselines": _keyed("name"),
     # `kubectl scale` reads the stored value, so this is the one default that is stored.
     "spec.parallelism": {"default": Spec.model_fields["parallelism"].default},
+    "status.budgets": _keyed("name"),
     "status.conditions": _keyed("type"),
     "status.conditions[].lastTransitionTime": {"format": "date-time"},
     "status.startTime": {"format": "date-time"},

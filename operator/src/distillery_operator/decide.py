@@ -13,7 +13,7 @@ from typing import Final
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
-from distillery_operator import judge, pareto
+from distillery_operator import budgets, judge, pareto
 from distillery_operator.actions import (
     Action,
     Ask,
@@ -25,6 +25,7 @@ from distillery_operator.actions import (
     Release,
     Tell,
 )
+from distillery_operator.budgets import Closing
 from distillery_operator.resources import CheckpointRetention, Spec
 from distillery_operator.trials import (
     Attempt,
@@ -50,18 +51,8 @@ pod, whose request must fit into one environment variable."""
 CRASHES: Final = (Reason.CRASHED, Reason.COMPLETED, Reason.BAD_DATA)
 """Endings that are tried again: a crash, no final metrics, prepared data that were gone."""
 
-MAX_TRIALS_REACHED: Final = "MaxTrialsReached"
-MAX_DURATION_REACHED: Final = "MaxDurationReached"
 TOO_MANY_FAILURES: Final = "TooManyFailures"
 PREPARATION_FAILED: Final = "PreparationFailed"
-
-
-@dataclass(frozen=True)
-class Closing:
-    """Why no further trial is asked for: one word and one sentence."""
-
-    reason: str
-    message: str
 
 
 def decide(spec: Spec, seen: Observation) -> list[Action]:
@@ -74,10 +65,11 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     actions: list[Action] = [*_prepared(seen), *_record(seen), *told, *_halt(spec, seen)]
     actions += [*_release(seen), *_collect(spec, seen)]
     end = closing(spec, seen)
-    over = end is not None and end.reason != MAX_TRIALS_REACHED
+    over = end is not None and not end.finishes
     if spec.suspend or seen.obstacle or over:
         return actions
     free = max(0, spec.parallelism - sum(attempt.live for attempt in seen.attempts))
+    free = int(min(free, budgets.affordable(spec, seen)))
     if seen.preparation is None or _lost(seen):
         return [*actions, *[*_prepare(spec, seen)][:free]]
     ended = {tell.trial for tell in told}
@@ -104,16 +96,7 @@ def closing(spec: Spec, seen: Observation) -> Closing | None:
             f"failed trials <= {spec.max_failed_trials} must hold, but {len(failed)} failed; "
             f"the last, trial {last.number}: {last.reason}: {last.message}",
         )
-    if len(seen.trials) >= spec.max_trials:
-        return Closing(MAX_TRIALS_REACHED, f"all {spec.max_trials} trials are suggested")
-    if spec.max_duration_seconds is not None:
-        age = seen.now - seen.started
-        if age >= spec.max_duration_seconds:
-            return Closing(
-                MAX_DURATION_REACHED,
-                f"the time budget of {spec.max_duration_seconds} s is spent after {age:.0f} s",
-            )
-    return None
+    return budgets.closing(spec, seen)
 
 
 def done(spec: Spec, seen: Observation) -> Closing | None:
@@ -122,7 +105,7 @@ def done(spec: Spec, seen: Observation) -> Closing | None:
     if end is None or any(attempt.live for attempt in seen.attempts):
         return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
-    return None if open_trials and end.reason == MAX_TRIALS_REACHED else end
+    return None if open_trials and end.finishes else end
 
 
 @dataclass(frozen=True)
@@ -213,6 +196,7 @@ def _tell(spec: Spec, seen: Observation) -> Iterator[Tell]:
                     step.message,
                     seconds,
                     report or Report(""),
+                    seen.gpus,
                 )
         elif seen.preparation and (refusal := judge.refusal(spec, trial, seen.preparation.sources)):
             yield Tell(trial.number, State.INFEASIBLE, refusal.reason, refusal.message, 0.0)
@@ -261,7 +245,9 @@ def _prepared(seen: Observation) -> Iterator[Keep]:
     for attempt in _attempts(seen, Stage.PREPARE):
         report = _report(seen, attempt)
         if seen.preparation is None and attempt.exit_code == Exit.OK and report and report.key:
-            yield Keep(Preparation(report.key, report.teacher, report.sources))
+            seconds = sum(a.seconds for a in _attempts(seen, Stage.PREPARE))
+            teacher, sources = report.teacher, report.sources
+            yield Keep(Preparation(report.key, teacher, sources, seconds, seen.gpus))
             return
 
 

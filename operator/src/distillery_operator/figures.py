@@ -1,13 +1,14 @@
 """PURE: figures of an experiment that alerts and dashboards need, beyond what its status says."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
 from distillery_contract import metrics
-from distillery_operator import decide, judge, pareto, resources
+from distillery_operator import budgets, decide, judge, pareto, resources
+from distillery_operator.budgets import Use
 from distillery_operator.resources import Spec
 from distillery_operator.trials import Observation, Phase, State, Trial
 
@@ -102,36 +103,14 @@ def _pending_times(seen: Observation) -> dict[str, float]:
     return times
 
 
-def _ended(seen: Observation, *states: State) -> int:
-    return sum(trial.state in states for trial in seen.trials)
-
-
-def _age(spec: Spec, seen: Observation) -> float:
-    """Return how long an experiment has run; what has ended before its time uses no more of it."""
-    over = decide.done(spec, seen)
-    if over is None or over.reason == decide.MAX_DURATION_REACHED:
-        return seen.now - seen.started
-    return max((t.ended or 0.0 for t in seen.trials), default=seen.now) - seen.started
-
-
-Use = tuple[float, float | None]
-"""What is used, and the limit; None where there is no limit."""
-
-BUDGETS: Final[Mapping[str, Callable[[Spec, Observation], Use]]] = {
-    "maxTrials": lambda spec, seen: (
-        _ended(seen, State.COMPLETED, State.INFEASIBLE, State.FAILED),
-        spec.max_trials,
-    ),
-    # One failure more than allowed ends the experiment.
-    "maxFailedTrials": lambda spec, seen: (
-        _ended(seen, State.FAILED),
-        spec.max_failed_trials + 1,
-    ),
-    "maxDurationSeconds": lambda spec, seen: (_age(spec, seen), spec.max_duration_seconds),
-}
-"""By the field of the spec that sets the limit."""
+def _ended(seen: Observation, state: State) -> int:
+    return sum(trial.state is state for trial in seen.trials)
 
 
 def _budgets(spec: Spec, seen: Observation) -> dict[str, float]:
-    uses = {name: use(spec, seen) for name, use in BUDGETS.items()}
-    return {name: min(1.0, used / limit) for name, (used, limit) in uses.items() if limit}
+    uses = [
+        *budgets.uses(spec, seen, decide.done(spec, seen)),
+        # One failure more than allowed ends the experiment.
+        Use("maxFailedTrials", _ended(seen, State.FAILED), spec.max_failed_trials + 1),
+    ]
+    return {use.name: min(1.0, use.used / use.limit) for use in uses}

@@ -58,6 +58,11 @@ class Runner:
         self._children: list[subprocess.Popen[bytes]] = []
         self._devices: dict[Path, str] = {}
 
+    @property
+    def gpus(self) -> float:
+        """How many GPUs each attempt gets: one, or a share of one if there are too few."""
+        return min(1.0, len(_devices()) / self._experiment.spec.parallelism)
+
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
         self._children = [child for child in self._children if child.poll() is None]
@@ -147,11 +152,16 @@ class Runner:
 
     def _device(self) -> str:
         """Return the GPU that fewest live attempts use; empty on a machine without."""
-        given = os.environ.get("CUDA_VISIBLE_DEVICES")
-        found = sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
-        devices = given.split(",") if given is not None else found
         used = [d for folder, d in self._devices.items() if _inspect(folder).live]
-        return min(devices, key=used.count, default="")
+        return min(_devices(), key=used.count, default="")
+
+
+def _devices() -> Sequence[str]:
+    """Return the GPUs of this machine that may be used."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [device for device in given.split(",") if device]
+    return sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
 
 
 @contextmanager

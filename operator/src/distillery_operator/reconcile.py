@@ -38,6 +38,10 @@ from distillery_operator.trials import (
 class Runner(Protocol):
     """Starts, lists and stops attempts: batch/v1 Jobs on a cluster, subprocesses on one machine."""
 
+    @property
+    def gpus(self) -> float:
+        """How many GPUs each attempt gets."""
+
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
 
@@ -139,6 +143,7 @@ async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:
             if report is not None
         },
         obstacle=obstacle,
+        gpus=ports.runner.gpus,
     )
 
 

@@ -24,6 +24,7 @@ from distillery_operator.values import (
     Name,
     Number,
     ObjectiveMetric,
+    Positive,
     Text,
     Value,
     given,
@@ -98,7 +99,7 @@ class Parameter(Model):
     log: StrictBool = Field(
         False, description="Search on a logarithmic scale; low must be above 0. Float and Int only."
     )
-    step: Annotated[Number, Field(gt=0)] | None = Field(
+    step: Positive | None = Field(
         None, description="Distance between neighbouring values. Float and Int without log only."
     )
     choices: list[Value] | None = Field(
@@ -253,6 +254,23 @@ class CheckpointRetention(StrEnum):
     ALL = "All"
 
 
+class Stagnation(Model):
+    """When a search that finds nothing better is over."""
+
+    trials: Integer | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Ended trials, the last ones, that must bring something. Unless given, a tenth"
+        " of all that have ended, and at least 20.",
+    )
+    gain_percent: Annotated[Number, Field(gt=0, le=100)] = Field(
+        0.5,
+        description="What they must bring: by how much the front's hypervolume must grow, in"
+        " percent.",
+    )
+
+
 class Spec(Model):
     """What is wanted."""
 
@@ -308,6 +326,23 @@ class Spec(Model):
         ge=1,
         le=10**9,
         description="Seconds since the experiment began after which no trial starts.",
+    )
+    max_gpu_hours: Positive | None = Field(
+        None,
+        description="GPU-hours of all trials and the preparation beyond which no trial starts."
+        " Where trials have no GPU, hours of run time count instead.",
+    )
+    cost_per_gpu_hour: Positive | None = Field(
+        None, description="Price of a GPU-hour, as maxGpuHours counts them, in any currency."
+    )
+    max_cost: Positive | None = Field(
+        None,
+        description="Cost beyond which no trial starts, in the currency of costPerGpuHour.",
+    )
+    stagnation: Stagnation | None = Field(
+        None,
+        description="End a search that finds nothing better. Unless given, it goes on to its other"
+        " budgets; with {} it ends by the defaults.",
     )
     trial_timeout_seconds: Integer | None = Field(
         None,
@@ -414,6 +449,8 @@ class FrontPoint(Model):
     model: str | None = Field(
         None, description="Folder of the trained student, relative to the workspace."
     )
+    gpu_hours: float = Field(0.0, description="Hours of GPUs that it had; 0 without GPUs.")
+    cost: float | None = Field(None, description="What it cost, by costPerGpuHour.")
 
 
 class Best(Model):
@@ -446,6 +483,14 @@ class RecentTrial(Model):
         default_factory=dict, description="The objectives, by metric; empty until measured."
     )
     progress: float | None = Field(None, description="Share of the training that is done, 0 to 1.")
+
+
+class BudgetUse(Model):
+    """How much of a budget is used."""
+
+    name: str = Field(description="Field of the spec that sets it.")
+    used: float = Field(description="Used so far, in the unit of that field.")
+    limit: float = Field(description="The budget.")
 
 
 class Status(Model):
@@ -483,3 +528,13 @@ class Status(Model):
     results: str = Field("", description="Folder of the results, relative to the workspace.")
     compute_seconds: float = Field(0.0, description="Run time of all attempts of all trials.")
     gpu_hours: float = Field(0.0, description="Hours of GPUs that the trials had; 0 without GPUs.")
+    cost: float | None = Field(None, description="What they cost, by costPerGpuHour.")
+    gpu_hours_per_front_point: float | None = Field(
+        None, description="All GPU-hours over the points of the front."
+    )
+    cost_per_front_point: float | None = Field(
+        None, description="All cost over the points of the front."
+    )
+    budgets: list[BudgetUse] = Field(
+        default_factory=list, description="How much of each budget is used."
+    )

@@ -233,6 +233,11 @@ def _budget(spec: Spec) -> Found:
         yield "baselines", sentences.BASELINES.format(baselines=baselines, trials=trials)
 
 
+def _price(spec: Spec) -> Found:
+    if spec.max_cost is not None and spec.cost_per_gpu_hour is None:
+        yield "costPerGpuHour", sentences.PRICE
+
+
 RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     ((), _unique),
     (("objectives",), _objectives),
@@ -246,6 +251,7 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("data",), _data),
     (("teacher",), _teacher),
     (("max_trials", "parallelism"), _budget),
+    (("max_cost", "cost_per_gpu_hour"), _price),
 )
 
 

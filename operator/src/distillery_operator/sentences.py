@@ -49,6 +49,7 @@ WINDOW: Final = "maxLength - maxQueryLength - 3 >= 1 must hold, but got ({length
 STRIDE: Final = "stride < maxLength - maxQueryLength - 3 = {room} must hold, but got {stride}"
 PARALLELISM: Final = "parallelism <= maxTrials must hold, but got ({parallelism}, {trials})"
 BASELINES: Final = "at most maxTrials must be listed, but got {baselines} of {trials}"
+PRICE: Final = "must be given if maxCost is"
 
 SPACE: Final = "the search space is immutable, so give the experiment another name"
 OBJECTIVES: Final = (

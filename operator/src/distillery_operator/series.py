@@ -194,6 +194,7 @@ FAMILIES: Final = (
         "baseline_value", "An objective of a baseline.", _baseline_values, ("baseline", "objective")
     ),
     Family("gpu_seconds", "Time of GPUs that was used.", _one(lambda s: 3600 * s.status.gpu_hours)),
+    Family("cost", "What the trials cost, by costPerGpuHour.", _one(lambda s: s.status.cost)),
     Family(
         "median_trial_seconds",
         "Median run time of the completed trials.",

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
 from distillery_contract.request import Stage
-from distillery_operator import decide, jobs, judge, manifests, pareto, resources
+from distillery_operator import budgets, decide, jobs, judge, manifests, pareto, resources
+from distillery_operator.budgets import Closing, Use
 from distillery_operator.resources import (
     Condition,
     ConditionType,
@@ -103,7 +104,7 @@ def derive(
         recent_trials=_recent(spec, seen),
         results=jobs.results(experiment),
         compute_seconds=round(sum(trial.seconds for trial in ended), 1),
-        gpu_hours=round(_occupied(seen) * manifests.gpus(experiment) / 3600, 3),
+        **_effort(spec, seen, end, len(points)),
     )
 
 
@@ -180,12 +181,27 @@ def _trains(attempt: Attempt) -> bool:
     return attempt.stage is Stage.TRAIN
 
 
-def _occupied(seen: Observation) -> float:
-    """Return the seconds that trials and preparations have run, those that still run included."""
-    told = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
-    others = [a for a in seen.attempts if not (_trains(a) and a.trial in told)]
-    running = (seen.now - a.started for a in others if a.live and a.started is not None)
-    return sum(t.seconds for t in seen.trials) + sum(a.seconds for a in others) + sum(running)
+def _effort(spec: Spec, seen: Observation, end: Closing | None, points: int) -> dict[str, Any]:
+    """Return what the search has used: in all, for each point of the front, and of its budgets."""
+    hours, cost = budgets.gpu_hours(seen), budgets.cost(spec, budgets.hours(seen))
+    return {
+        "gpu_hours": round(hours, 3),
+        "cost": _rounded(cost),
+        "gpu_hours_per_front_point": round(hours / points, 3) if points else None,
+        "cost_per_front_point": _rounded(cost / points) if points and cost is not None else None,
+        "budgets": [_use(use, end) for use in budgets.uses(spec, seen, end)],
+    }
+
+
+def _use(use: Use, end: Closing | None) -> resources.BudgetUse:
+    """Show a budget; a time that runs on by the minute, for each change is a status to write."""
+    runs_on = use.name == "maxDurationSeconds" and end is None
+    used = use.used // 60 * 60 if runs_on else use.used
+    return resources.BudgetUse(name=use.name, used=used, limit=use.limit)
+
+
+def _rounded(cost: float | None) -> float | None:
+    return None if cost is None else round(cost, 2)
 
 
 def _spread(points: list[resources.FrontPoint]) -> list[resources.FrontPoint]:
@@ -205,6 +221,8 @@ def _point(spec: Spec, trial: Trial) -> resources.FrontPoint:
         metrics=_plain(trial.metrics),
         parameters=dict(trial.parameters),
         model=trial.model,
+        gpu_hours=round(trial.seconds * trial.gpus / 3600, 3),
+        cost=_rounded(budgets.cost(spec, budgets.hours_of(trial))),
     )
 
 

@@ -186,6 +186,7 @@ ENDING_FIELDS: Final = (
     "metrics",
     "source",
     "seconds",
+    "gpus",
     "model",
     "ended",
 )
@@ -240,6 +241,7 @@ def _ending(before: Trial, ending: Tell, model: str | None, now: float) -> dict[
         "metrics": {**measured, **known},
         "source": report.source,
         "seconds": ending.seconds,
+        "gpus": ending.gpus,
         "model": model if ending.state is State.COMPLETED else None,
         "ended": now,
     }
@@ -250,4 +252,4 @@ def _preparation(stored: Mapping[str, Any]) -> Preparation:
         name: size.Architecture(**{**s, "family": size.Family(s["family"])})
         for name, s in stored["sources"].items()
     }
-    return Preparation(stored["key"], stored["teacher"], sources)
+    return Preparation(**{**stored, "sources": sources})

@@ -110,6 +110,21 @@ def remaining_seconds(spec: Spec, seen: Observation) -> float | None:
     return max(0.0, work / spec.parallelism)
 
 
+def budgets(spec: Spec) -> str:
+    """Return what a search may use, in one line."""
+    found = [f"{spec.max_trials} trials"]
+    if spec.max_duration_seconds is not None:
+        found.append(_duration(spec.max_duration_seconds))
+    if spec.max_gpu_hours is not None:
+        found.append(f"{spec.max_gpu_hours:g} GPU-hours")
+    if spec.max_cost is not None:
+        found.append(f"a cost of {spec.max_cost:g} at {spec.cost_per_gpu_hour:g} per GPU-hour")
+    if spec.stagnation is not None:
+        last = spec.stagnation.trials or "20 or a tenth of all"
+        found.append(f"the last {last} trials bring less than {spec.stagnation.gain_percent:g} %")
+    return f"ends at the first of: {', '.join(found)}"
+
+
 def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> Table:
     """Return the front as a table: objectives, the two halves of exact, hyperparameters."""
     table = Table(title="Pareto front", title_justify="left")
@@ -136,6 +151,7 @@ def show_status(console: Console, experiment: Experiment, found: Status) -> None
     for condition in found.conditions:
         say(console, _condition(condition))
     say(console, _counts(found))
+    say(console, _effort(found))
     if found.teacher:
         shown = ("exact", "f1", *COLLAPSE, "parameter_count")
         teacher = {name: found.teacher[name] for name in shown if name in found.teacher}
@@ -178,6 +194,18 @@ def _counts(found: Status) -> str:
         f"{ended} trials ended ({t.completed} feasible, {t.infeasible} infeasible,"
         f" {t.failed} failed), {t.running} running, front {found.front_size}"
     )
+
+
+def _effort(found: Status) -> str:
+    """Write what was used: in all, for each point of the front, and of the budgets."""
+    cost = "" if found.cost is None else f", cost {found.cost:g}"
+    if found.cost_per_front_point is not None:
+        cost += f" ({found.cost_per_front_point:g} for each point of the front)"
+    each = found.gpu_hours_per_front_point
+    hours = f", {found.gpu_hours:g} GPU-hours" if found.gpu_hours else ""
+    hours += f" ({each:g} for each point of the front)" if found.gpu_hours and each else ""
+    spent = ", ".join(f"{b.used:g} of {b.limit:g} {b.name}" for b in found.budgets)
+    return f"used {_duration(found.compute_seconds)} of run time{hours}{cost}; budgets: {spent}"
 
 
 def _condition(condition: Condition) -> str:

@@ -60,6 +60,7 @@ class Trial:
         curve: evaluations along the training, at most 200.
         source: which channel the final metrics came by.
         seconds: run time of all its attempts.
+        gpus: that it had; of one that n trials share, 1/n.
         model: folder of the trained student, relative to the workspace; None where there is none
             (any more).
         collected: whether its model and its checkpoints were removed.
@@ -77,6 +78,7 @@ class Trial:
     curve: tuple[Point, ...] = ()
     source: str = ""
     seconds: float = 0.0
+    gpus: float = 0.0
     model: str | None = None
     collected: bool = False
     started: float = 0.0
@@ -189,16 +191,29 @@ class Report:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What stage prepare found, kept in the study: every later suggestion is sized by it."""
+    """What stage prepare found, kept in the study: every later suggestion is sized by it.
+
+    Attributes:
+        key: of the prepared data.
+        teacher: its evaluation.
+        sources: architectures of the models.
+        seconds: run time of its attempts.
+        gpus: that they had.
+    """
 
     key: str
     teacher: Mapping[str, float]
     sources: Mapping[str, Architecture]
+    seconds: float = 0.0
+    gpus: float = 0.0
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Everything that a decision rests on; ``obstacle`` says why nothing may start, if so."""
+    """Everything that a decision rests on.
+
+    ``gpus`` are those that an attempt gets, and ``obstacle`` says why nothing may start, if so.
+    """
 
     now: float
     started: float
@@ -207,3 +222,4 @@ class Observation:
     attempts: tuple[Attempt, ...]
     reports: Mapping[tuple[Stage, int, int], Report]
     obstacle: str = ""
+    gpus: float = 0.0

@@ -94,6 +94,7 @@ def _named(types: Mapping[str, Any]) -> GetPydanticSchema:
 
 
 Number = Annotated[int | float, BeforeValidator(_number, json_schema_input_type=float)]
+Positive = Annotated[Number, Field(gt=0)]
 Integer = Annotated[StrictInt, BeforeValidator(whole)]
 Value = Annotated[
     bool | int | float | str,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from distillery_contract import metrics, parameters
-from distillery_operator import judge, pareto
+from distillery_operator import budgets, judge, pareto
 from distillery_operator.judge import Verdict
 from distillery_operator.report import correlations, summary, units
 from distillery_operator.resources import Experiment, Spec, Status
@@ -49,7 +49,7 @@ def payload(
         "correlations": correlations.table(spec, trials),
         "trials": [
             {
-                **_trial(trial, verdicts[trial.number]),
+                **_trial(spec, trial, verdicts[trial.number]),
                 "kind": _kind(trial, verdicts[trial.number], front),
                 "progress": progress.get(trial.number),
                 "export": _export(experiment.metadata.name, trial.number),
@@ -76,7 +76,8 @@ def _export(experiment: str, trial: int) -> str:
     return f"distillery export --experiment {experiment} {trial} {experiment}-trial-{trial}"
 
 
-def _trial(trial: Trial, verdict: Verdict) -> dict[str, Any]:
+def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
+    cost = budgets.cost(spec, budgets.hours_of(trial))
     size = {} if trial.parameter_count is None else {"parameter_count": trial.parameter_count}
     return {
         "number": trial.number,
@@ -92,6 +93,8 @@ def _trial(trial: Trial, verdict: Verdict) -> dict[str, Any]:
         "given": list(trial.parameters),
         "curve": _curve(trial.curve),
         "seconds": round(trial.seconds, 1),
+        "gpuHours": _rounded(trial.seconds * trial.gpus / 3600),
+        "cost": cost if cost is None else _rounded(cost),
         "model": trial.model,
     }
 

@@ -149,7 +149,15 @@ def _nothing(status: Status) -> Tile:
 def _effort(status: Status) -> Tile:
     shown = units.duration(status.compute_seconds)
     front = f", {status.front_size} on the front" if status.front_size else ""
-    return Tile("Compute", shown, f"run time of {_trials(status.trials.total)}{front}")
+    said = f"run time of {_trials(status.trials.total)}{front}"
+    for used, each, words in (
+        (status.gpu_hours, status.gpu_hours_per_front_point, "{:g} GPU-hours"),
+        (status.cost, status.cost_per_front_point, "cost {:g}"),
+    ):
+        if used:
+            per_point = f" ({each:g} for each point)" if each is not None else ""
+            said += f"; {words.format(used)}{per_point}"
+    return Tile("Compute", shown, said)
 
 
 def _label(trial: Trial) -> str:

@@ -33,6 +33,19 @@ function columns() {
       (t) => t.seconds,
       (t) => (t.seconds ? span(t.seconds) : "–"),
     ),
+    ...[
+      ["gpuHours", "GPU-hours"],
+      ["cost", "Cost"],
+    ]
+      .filter(([key]) => data.trials.some((t) => t[key]))
+      .map(([key, label]) =>
+        number(
+          key,
+          label,
+          (t) => t[key],
+          (t) => (t[key] ? written(t[key]) : "–"),
+        ),
+      ),
     { key: "reason", label: "Reason", value: (t) => t.reason, text: (t) => t.reason, css: "text" },
     { key: "message", label: "Message", value: (t) => t.message, text: (t) => t.message, css: "message" },
     ...data.parameters.map((p) => ({

@@ -30,7 +30,11 @@ function facts(trial) {
         teacher === null ? "" : `teacher ${shown(data.teacher, metric)}`,
       );
     });
-  if (trial.seconds) cells.push(fact("run time", span(trial.seconds), ""));
+  const spent = [
+    ...(trial.gpuHours ? [`${written(trial.gpuHours)} GPU-hours`] : []),
+    ...(trial.cost ? [`cost ${written(trial.cost)}`] : []),
+  ];
+  if (trial.seconds) cells.push(fact("run time", span(trial.seconds), spent.join(", ")));
   if (trial.progress !== null && trial.progress !== undefined)
     cells.push(fact("progress", `${Math.round(100 * trial.progress)} %`, ""));
   return element("div", { class: "facts" }, ...cells);

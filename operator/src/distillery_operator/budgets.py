@@ -1,0 +1,204 @@
+"""PURE: what a search has used, and whether its budgets let it go on. Called by ``decide``.
+
+A budget is looked at before each start: what runs is left to its end. An experiment that a budget
+has ended goes on when the budget is raised.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from distillery_contract.request import Stage
+from distillery_operator import pareto
+from distillery_operator.resources import Spec, Stagnation
+from distillery_operator.trials import Attempt, Observation, State, Trial
+
+MAX_TRIALS_REACHED: Final = "MaxTrialsReached"
+MAX_DURATION_REACHED: Final = "MaxDurationReached"
+MAX_GPU_HOURS_REACHED: Final = "MaxGpuHoursReached"
+MAX_COST_REACHED: Final = "MaxCostReached"
+STAGNATED: Final = "Stagnated"
+
+STAGNATION_TRIALS: Final = 20
+STAGNATION_SHARE: Final = 0.1
+"""Ended trials that must bring something, at least, and as a share of all that have ended."""
+
+
+@dataclass(frozen=True)
+class Closing:
+    """Why no further trial is asked for: one word and one sentence.
+
+    Attributes:
+        reason, message: why.
+        finishes: whether trials that were suggested before are still run.
+    """
+
+    reason: str
+    message: str
+    finishes: bool = False
+
+
+@dataclass(frozen=True)
+class Use:
+    """How much of a budget is used, in the unit of the field of the spec that is its name."""
+
+    name: str
+    used: float
+    limit: float
+
+
+def closing(spec: Spec, seen: Observation) -> Closing | None:
+    """Return which budget ends the search, or None if all of them let it go on."""
+    whole = _suggested(spec, seen)
+    if whole and not any(trial.state is State.RUNNING for trial in seen.trials):
+        return whole
+    return _late(spec, seen) or _spent(spec, seen) or whole or _stagnation(spec, seen)
+
+
+def affordable(spec: Spec, seen: Observation) -> float:
+    """Return how many trials may start; infinity without a budget of GPU-hours or cost.
+
+    A further trial is expected to take the mean run time of those that have ended, and so is what
+    runs. So a budget is not passed by as many trials as run at a time.
+    """
+    limits = [hours for _, _, hours in _limits(spec)]
+    left = min(limits, default=math.inf) - hours(seen)
+    each = _hours_each(seen)
+    if left <= 0 or not each or math.isinf(left):
+        return 0 if left <= 0 else math.inf
+    begun = {a.trial for a in seen.attempts if a.live and a.stage is Stage.TRAIN}
+    open_hours = [_hours_of(seen, [a for a in seen.attempts if a.trial == n]) for n in begun]
+    left -= sum(max(0.0, each - had) for had in open_hours)
+    return max(0, math.floor(left / each))
+
+
+def uses(spec: Spec, seen: Observation, over: Closing | None) -> list[Use]:
+    """Return every budget of an experiment and, if it is over, what was used of it by then."""
+    ended = sum(trial.state is not State.RUNNING for trial in seen.trials)
+    found = [Use("maxTrials", ended, spec.max_trials)]
+    if spec.max_duration_seconds is not None:
+        limit = spec.max_duration_seconds
+        found.append(Use("maxDurationSeconds", _age(limit, seen, over), limit))
+    if spec.max_gpu_hours is not None:
+        found.append(Use("maxGpuHours", round(hours(seen), 3), spec.max_gpu_hours))
+    if spec.max_cost is not None:
+        found.append(Use("maxCost", round(cost(spec, hours(seen)) or 0.0, 2), spec.max_cost))
+    return found
+
+
+def gpu_hours(seen: Observation) -> float:
+    """Return the hours of GPUs that trials and preparation have had so far; 0 without GPUs."""
+    return sum(seconds * gpus for seconds, gpus in _spans(seen)) / 3600
+
+
+def hours(seen: Observation) -> float:
+    """Return the hours that budgets and cost count: of GPUs, or else of run time."""
+    return sum(seconds * (gpus or 1.0) for seconds, gpus in _spans(seen)) / 3600
+
+
+def hours_of(trial: Trial) -> float:
+    """Return the hours of an ended trial that budgets and cost count."""
+    return trial.seconds * (trial.gpus or 1.0) / 3600
+
+
+def cost(spec: Spec, spent: float) -> float | None:
+    """Return what hours cost, in the currency of the spec's price; None without a price."""
+    return None if spec.cost_per_gpu_hour is None else spent * spec.cost_per_gpu_hour
+
+
+def _age(limit: int, seen: Observation, over: Closing | None) -> float:
+    """Return how long an experiment has run."""
+    if over is None:
+        return seen.now - seen.started
+    if over.reason == MAX_DURATION_REACHED:
+        return limit
+    return max((t.ended or 0.0 for t in seen.trials), default=seen.now) - seen.started
+
+
+def _spans(seen: Observation) -> Iterator[tuple[float, float]]:
+    """Yield the run times of trials and preparation, each with the GPUs that it had."""
+    told = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
+    yield from ((trial.seconds, trial.gpus) for trial in seen.trials if trial.number in told)
+    preparing = sum(_seconds(seen, a) for a in seen.attempts if a.stage is Stage.PREPARE)
+    kept = seen.preparation
+    if kept and kept.seconds >= preparing:  # its attempts may be gone from the cluster
+        yield kept.seconds, kept.gpus
+    else:
+        yield preparing, seen.gpus
+    for attempt in seen.attempts:
+        if attempt.stage is Stage.TRAIN and attempt.trial not in told:
+            yield _seconds(seen, attempt), seen.gpus
+
+
+def _seconds(seen: Observation, attempt: Attempt) -> float:
+    runs = attempt.live and attempt.started is not None
+    return seen.now - (attempt.started or 0.0) if runs else attempt.seconds
+
+
+def _hours_of(seen: Observation, attempts: Sequence[Attempt]) -> float:
+    own = (a for a in attempts if a.stage is Stage.TRAIN)
+    return sum(_seconds(seen, attempt) for attempt in own) * (seen.gpus or 1.0) / 3600
+
+
+def _hours_each(seen: Observation) -> float:
+    """Return the mean hours of the trials that have ended; 0 before the first."""
+    known = [hours_of(trial) for trial in seen.trials if trial.seconds > 0]
+    return sum(known) / len(known) if known else 0.0
+
+
+def _limits(spec: Spec) -> Iterator[tuple[str, str, float]]:
+    """Yield the budgets of computing: reason, what it is in words, and its hours."""
+    if spec.max_gpu_hours is not None:
+        yield MAX_GPU_HOURS_REACHED, f"{spec.max_gpu_hours:g} GPU-hours", spec.max_gpu_hours
+    if spec.max_cost is not None and spec.cost_per_gpu_hour is not None:
+        worth = spec.max_cost / spec.cost_per_gpu_hour
+        yield MAX_COST_REACHED, f"{spec.max_cost:g}, worth {worth:.4g} GPU-hours", worth
+
+
+def _suggested(spec: Spec, seen: Observation) -> Closing | None:
+    if len(seen.trials) < spec.max_trials:
+        return None
+    message = f"all {spec.max_trials} trials are suggested"
+    return Closing(MAX_TRIALS_REACHED, message, finishes=True)
+
+
+def _late(spec: Spec, seen: Observation) -> Closing | None:
+    age, limit = seen.now - seen.started, spec.max_duration_seconds
+    if limit is None or age < limit:
+        return None
+    message = f"the time budget of {limit} s is spent after {age:.0f} s"
+    return Closing(MAX_DURATION_REACHED, message)
+
+
+def _spent(spec: Spec, seen: Observation) -> Closing | None:
+    limits = sorted(_limits(spec), key=lambda limit: limit[2])
+    if not limits or affordable(spec, seen) >= 1:
+        return None
+    reason, words, _ = limits[0]
+    used, each = hours(seen), _hours_each(seen)
+    message = f"the budget of {words} is spent: {used:.4g} are used"
+    return Closing(reason, message + f", and a further trial takes about {each:.4g}" * bool(each))
+
+
+def _stagnation(spec: Spec, seen: Observation) -> Closing | None:
+    rule = spec.stagnation
+    told = [t for t in seen.trials if t.state in (State.COMPLETED, State.INFEASIBLE)]
+    if rule is None or len(told) <= (window := _window(rule, len(told))):
+        return None
+    told.sort(key=lambda trial: (trial.ended or 0.0, trial.number))
+    corner = pareto.reference(spec, told)
+    before = pareto.hypervolume(spec, told[:-window], corner)
+    gain = 100 * (pareto.hypervolume(spec, told, corner) / before - 1) if before else math.inf
+    if gain >= rule.gain_percent:
+        return None
+    return Closing(
+        STAGNATED,
+        f"the last {window} ended trials made the hypervolume grow by {gain:.2g} %,"
+        f" less than {rule.gain_percent:g} %",
+        finishes=True,
+    )
+
+
+def _window(rule: Stagnation, ended: int) -> int:
+    return rule.trials or max(STAGNATION_TRIALS, math.ceil(STAGNATION_SHARE * ended))
