@@ -1,10 +1,12 @@
-"""Ways into a cluster: a kubeconfig, kubectl with it, and a cluster that was given."""
+"""Ways into a cluster: a kubeconfig, kubectl and Helm with it, and a cluster that was given."""
 
 import base64
 import dataclasses
 import json
 import os
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -62,20 +64,35 @@ def write(kubeconfig: Path, *, server: str, authority: Path, token: str) -> None
 
 def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
     """Run kubectl and return its output; raise what it says when it fails."""
-    [binary] = binaries.locate("kubectl")
     own = {
         "KUBECONFIG": str(kubeconfig),
         "KUBECACHEDIR": str(kubeconfig.parent / "kubectl"),
         "KUBECTL_KUBERC": "false",  # a user's own defaults and aliases have no say here
     }
+    return _run("kubectl", *arguments, stdin=stdin, environment=own)
+
+
+def helm(kubeconfig: Path | None, *arguments: str, program: str = "helm") -> str:
+    """Run Helm 4, or ``helm3``, and return its output; raise what it says when it fails.
+
+    Without a kubeconfig it reaches no cluster.
+    """
+    with tempfile.TemporaryDirectory() as folder:  # a user's own repositories have no say here
+        own = {f"HELM_{part}_HOME": f"{folder}/{part}" for part in ("CACHE", "CONFIG", "DATA")}
+        own["KUBECONFIG"] = str(kubeconfig or "/dev/null")
+        return _run(program, *arguments, stdin=None, environment=own)
+
+
+def _run(program: str, *arguments: str, stdin: str | None, environment: Mapping[str, str]) -> str:
+    [binary] = binaries.locate(program)
     done = subprocess.run(
         [binary, *arguments],
         input=stdin,
-        env={**os.environ, **own},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise Refused(f"kubectl {' '.join(arguments)} must succeed, but: {done.stderr.strip()}")
+        raise Refused(f"{program} {' '.join(arguments)} must succeed, but: {done.stderr.strip()}")
     return done.stdout

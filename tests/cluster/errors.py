@@ -3,7 +3,7 @@
 ClusterError
 ├── Missing    this machine lacks something that cannot be built or installed here
 ├── NotReady   a process ended, or did not get ready in time
-└── Refused    kubectl ended with an error
+└── Refused    kubectl or Helm ended with an error
 """
 
 
@@ -20,4 +20,4 @@ class NotReady(ClusterError):
 
 
 class Refused(ClusterError):
-    """Kubectl ended with an error."""
+    """Kubectl or Helm ended with an error."""
