@@ -1,6 +1,7 @@
 import copy
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -344,6 +345,21 @@ def test_the_users_template_stays_as_it_is() -> None:
     assert of.spec.template == RICH
 
 
+def test_jobs_wait_in_the_operators_queue_unless_their_template_names_another() -> None:
+    queued = replace(DEFAULTS, queue="shared")
+    silent, named = experiment(), experiment(template=RICH)
+    for job, queue in (
+        (rendered(silent, defaults=queued), "shared"),
+        (manifests.collection(silent, [1], queued), "shared"),
+        (rendered(named, defaults=queued), "gpus"),
+        (rendered(silent), None),
+    ):
+        assert job["metadata"]["labels"].get(manifests.QUEUE) == queue
+    # Kueue queues pods by themselves too, and this one's Job already waits.
+    pod = rendered(silent, defaults=queued)["spec"]["template"]["metadata"]["labels"]
+    assert manifests.QUEUE not in pod
+
+
 def test_a_template_is_known_by_its_digest() -> None:
     digests = [
         manifests.digest(of, defaults)
@@ -477,6 +493,18 @@ ODD = {
 def test_all_faults_of_a_template_are_told_at_once(template: Object, fields: list[str]) -> None:
     found = manifests.faults(experiment(template=template), NO_CLAIM)
     assert [fault.split(": ")[0].removeprefix("spec.template.") for fault in found] == fields
+
+
+@pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
+def test_a_template_names_no_service_account_but_those_that_the_operator_allows(field: str) -> None:
+    of = experiment(template={"spec": {field: "deployer"}})
+    assert manifests.faults(of, DEFAULTS) == [
+        f"spec.template.spec.{field}: must be one that the operator allows trials,"
+        ' ["default"], but got "deployer"'
+    ]
+    assert not manifests.faults(of, replace(DEFAULTS, accounts=("trainer", "deployer")))
+    for account in ("default", "", None):
+        assert not manifests.faults(experiment(template={"spec": {field: account}}), DEFAULTS)
 
 
 def test_a_fault_says_the_rule_then_the_value() -> None:

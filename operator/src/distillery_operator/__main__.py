@@ -105,6 +105,18 @@ def _parser() -> argparse.ArgumentParser:
         " named workspace",
     )
     operator.add_argument(
+        "--queue-name",
+        default="",
+        help="queue of Kueue that trials wait in, where a template has no such label",
+    )
+    operator.add_argument(
+        "--service-account",
+        action="append",
+        default=[],
+        help="service account that a template may name, may be repeated (default: none but the"
+        " namespace's default)",
+    )
+    operator.add_argument(
         "--prometheus-url",
         default="",
         help="Prometheus server that scrapes the trials, asked for what pods no longer tell",
@@ -235,6 +247,8 @@ def _operate(arguments: argparse.Namespace, console: Console) -> int:
             image=arguments.trainer_image,
             claim=arguments.workspace_claim,
             retention_seconds=arguments.job_retention_seconds,
+            queue=arguments.queue_name,
+            accounts=tuple(arguments.service_account),
         ),
         scrape_seconds=arguments.scrape_seconds,
     )

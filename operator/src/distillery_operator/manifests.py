@@ -34,6 +34,9 @@ TEMPLATE: Final = f"{DOMAIN}/template"
 HALTED: Final = f"{DOMAIN}/halted"
 """Annotation of a Job: why its pod was asked to end."""
 
+QUEUE: Final = "kueue.x-k8s.io/queue-name"
+"""Label of a Job: the queue of Kueue that it waits in."""
+
 TRAINER: Final = "trainer"
 """Name of the container that speaks the contract."""
 WORKSPACE: Final = "workspace"
@@ -90,11 +93,16 @@ class Defaults:
         claim: PersistentVolumeClaim of the workspace, in each experiment's namespace; empty for
             none.
         retention_seconds: life of a Job after its trial's ending is stored.
+        queue: that Jobs wait in, of Kueue, unless their template names another; empty for none.
+        accounts: service accounts that a template may name besides its namespace's default one:
+            whoever may create an experiment acts by them.
     """
 
     image: str
     claim: str = ""
     retention_seconds: int = 24 * 3600
+    queue: str = ""
+    accounts: tuple[str, ...] = ()
 
 
 def name(experiment: Experiment, launch: Launch) -> str:
@@ -137,6 +145,7 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
             f"spec.template.spec.volumes: must have one named {WORKSPACE}, which all trials share,"
             " because the operator has no default claim"
         )
+    found += _strangers(spec, defaults)
     restart = spec.get("restartPolicy", "Never")
     if restart != "Never":
         found.append(
@@ -144,6 +153,17 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
             f" but got {sentences.shown(restart)}"
         )
     return found
+
+
+def _strangers(spec: Mapping[str, Any], defaults: Defaults) -> Iterator[str]:
+    """Yield the service accounts that a template must not name, in the field or its old name."""
+    allowed = ["default", *defaults.accounts]
+    for field in ("serviceAccountName", "serviceAccount"):
+        if (account := spec.get(field)) and account not in allowed:
+            yield (
+                f"spec.template.spec.{field}: must be one that the operator allows trials,"
+                f" {sentences.shown(allowed)}, but got {sentences.shown(account)}"
+            )
 
 
 def _misshapen(where: str, document: Mapping[str, Any], shapes: Mapping[str, str]) -> Iterator[str]:
@@ -233,13 +253,14 @@ def _job(
         "blockOwnerDeletion": True,
     }
     metadata = spec["template"]["metadata"]  # a queue's label counts on the Job itself
+    queue = {QUEUE: defaults.queue} if defaults.queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": name(experiment, launch),
             "namespace": experiment.metadata.namespace,
-            "labels": metadata["labels"],
+            "labels": {**queue, **metadata["labels"]},
             "annotations": {**metadata["annotations"], TEMPLATE: digest(experiment, defaults)},
             "ownerReferences": [owner],
         },
