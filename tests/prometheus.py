@@ -18,13 +18,13 @@ import pytest
 from cluster import packages, processes
 
 
-def binary() -> str:
-    """Return the server's path."""
+def program(name: str = "prometheus") -> str:
+    """Return the path of the server, or of ``promtool``."""
     if os.environ.get("CI") == "true":
-        return packages.locate("prometheus")[0]
-    found = shutil.which("prometheus")
+        return packages.locate(name)[0]
+    found = shutil.which(name)
     if found is None:
-        pytest.skip("there is no Prometheus here (Debian package: prometheus)")
+        pytest.skip(f"there is no {name} here (Debian package: prometheus)")
     return found
 
 
@@ -33,7 +33,7 @@ class Prometheus:
 
     def __init__(self, folder: Path, config: str) -> None:
         """Keep the server's files in a folder; ``config`` is its YAML."""
-        self._binary, self._folder = binary(), folder
+        self._binary, self._folder = program(), folder
         self._process: processes.Process | None = None
         folder.mkdir(exist_ok=True)
         (folder / "prometheus.yml").write_text(config)

@@ -42,6 +42,10 @@ def test_ended_trials_are_counted_as_the_spec_of_today_judges_them() -> None:
     assert derive(*trials, objectives=lenient).ended["Completed", "Completed"] == 2
 
 
+def test_lost_metrics_are_counted_from_none_on() -> None:
+    assert derive().ended == {("Failed", "MetricsUnavailable"): 0}
+
+
 def test_trials_that_fail_on_one_half_are_counted_by_it() -> None:
     """Also below the 97 percent of a collapse: so did the seed's day that was lost."""
     found = derive(

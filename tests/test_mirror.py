@@ -360,3 +360,30 @@ def test_what_vanished_unseen_is_lost_but_an_ended_pods_words_are_kept() -> None
         assert key == KEY
         mirror.lose(kind, key, lost)
         assert mirror.known(kind) == {}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_what_matters_and_no_watch_has_shown_is_lacking(kind: Kind) -> None:
+    owner = job()
+    found = {
+        Kind.EXPERIMENT: document(),
+        Kind.JOB: owner,
+        Kind.POD: pod(owner, "Running", running()),
+    }[kind]
+    mirror = Mirror()
+    assert mirror.lacks(kind, found)
+    mirror.put(kind, found)
+    assert not mirror.lacks(kind, found)
+    successor = edited(found, metadata={"uid": "of a successor"})
+    assert mirror.lacks(kind, successor)
+    going = edited(successor, metadata={"deletionTimestamp": shapes.at(70)})
+    assert not mirror.lacks(kind, going)
+
+
+def test_what_no_decision_needs_is_not_lacking() -> None:
+    owner, mirror = job(), Mirror()
+    assert not mirror.lacks(Kind.POD, pod(owner, "Succeeded", terminated(0)))
+    owner["metadata"]["labels"][manifests.TOLD] = "true"
+    assert not mirror.lacks(Kind.JOB, owner)
+    owner["metadata"]["labels"] = {}
+    assert not mirror.lacks(Kind.JOB, owner)

@@ -29,6 +29,7 @@ FAMILIES = {
     "workqueue_depth": set(),
     "workqueue_oldest_age_seconds": set(),
     "watch_last_event_timestamp_seconds": {"resource"},
+    "watch_missed_total": {"resource"},
     "api_requests_total": {"verb", "resource", "code"},
     "api_request_duration_seconds": {"verb", "resource"},
     "storage_operation_duration_seconds": {"operation"},
@@ -132,6 +133,7 @@ def use_everything(shown: telemetry.Experiments) -> None:
     shown.show(OTHER, *young(waiting))
     telemetry.RECONCILES.labels("done").inc()
     telemetry.WATCH_EVENT.labels("jobs").set(1.0)
+    telemetry.WATCH_MISSED.labels("jobs").inc(0)
     telemetry.observe_request("create", "jobs", 201, 0.02)
     telemetry.STORAGE_SECONDS.labels("load").observe(0.01)
     telemetry.SUGGEST_SECONDS.labels("TPE").observe(0.1)
@@ -210,6 +212,7 @@ def test_an_experiment_is_described_by_its_status(shown: telemetry.Experiments) 
         "start_timestamp_seconds{}": 0,
         "completion_timestamp_seconds{}": 300,
         'ended_trials{reason="Completed",state="Completed"}': 2,
+        'ended_trials{reason="MetricsUnavailable",state="Failed"}': 0,
         'ended_trials{reason="ThresholdMissed",state="Infeasible"}': 1,
         'one_sided_trials{half="answerable"}': 0,
         'one_sided_trials{half="unanswerable"}': 0,

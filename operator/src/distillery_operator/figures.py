@@ -40,6 +40,9 @@ class Figures:
     budgets: Mapping[str, float] = field(default_factory=dict)
 
 
+LOST: Final = (str(State.FAILED), decide.METRICS_UNAVAILABLE)
+"""An ending that is counted from 0 on, for an alert looks for its increase."""
+
 HALVES: Final = ("answerable", "unanswerable")
 """Kinds of questions, in the order of the metrics that measure each, ``metrics.COLLAPSE``."""
 
@@ -50,7 +53,7 @@ def derive(spec: Spec, seen: Observation) -> Figures:
     # A point that has left the front was beaten by one that joined it later.
     improved = max((t.ended or 0.0 for t in pareto.front(spec, trials)), default=None)
     return Figures(
-        ended=Counter(_ending(spec, trial) for trial in trials),
+        ended={LOST: 0} | Counter(_ending(spec, trial) for trial in trials),
         one_sided=_one_sided(trials) if spec.data.unanswerable else {},
         latest=_latest(trials),
         trial_seconds=_median(trials),

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
@@ -40,6 +41,9 @@ leave few cycles, and a collection of everything stops the event loop."""
 
 RESYNC_SECONDS: Final = 300.0
 """Between two lists of everything that is watched."""
+
+LATE_SECONDS: Final = 60.0
+"""Age of an object that every watch must have shown by then."""
 
 VISITORS: Final = 16
 """Experiments that are looked at at the same time."""
@@ -125,23 +129,31 @@ async def _resync(
         await asyncio.sleep(RESYNC_SECONDS)
         try:
             for kind in RESOURCES:
-                await _find_lost(kind, api, mirror, queue, namespaces)
+                missed = await _find_missed(kind, api, mirror, queue, namespaces)
+                telemetry.WATCH_MISSED.labels(RESOURCES[kind][2]).inc(missed)
         except (ApiUnavailable, Refused) as error:
             log.warning("the cluster could not be listed: %s", error)
 
 
-async def _find_lost(
+async def _find_missed(
     kind: Kind, api: Api, mirror: Mirror, queue: WorkQueue[Key], namespaces: Sequence[str]
-) -> None:
+) -> int:
+    """Forget what has vanished; return the objects whose beginning or end no watch has shown."""
     before, listed = mirror.known(kind), set()
+    late = datetime.now(UTC) - timedelta(seconds=LATE_SECONDS)
+    unseen = 0
     selector = "" if kind is Kind.EXPERIMENT else cluster.SELECTOR
     for namespace in namespaces or [""]:
         async for found in api.found(kind, namespace, selector):
             listed.add(found["metadata"]["uid"])
-    for uid in before.keys() - listed:
-        key, lost = before[uid]
-        mirror.lose(kind, key, lost)
+            created = datetime.fromisoformat(found["metadata"]["creationTimestamp"])
+            unseen += created < late and mirror.lacks(kind, found)
+    lost = (before.keys() - listed) & mirror.known(kind).keys()
+    for uid in lost:
+        key, gone = before[uid]
+        mirror.lose(kind, key, gone)
         queue.add(key)
+    return unseen + len(lost)
 
 
 async def _watch(
@@ -186,6 +198,7 @@ def _handle(
     controller: Controller,
 ) -> None:
     seen = telemetry.WATCH_EVENT.labels(resource[2])
+    telemetry.WATCH_MISSED.labels(resource[2])  # an increase shows only from 0 on
 
     @kopf.on.event(*resource, id=str(kind), registry=registry)
     async def changed(event: Any, **_: Any) -> None:

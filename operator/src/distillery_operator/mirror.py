@@ -111,6 +111,20 @@ class Mirror:
             if kind is Kind.JOB or not attempts.terminal(o)
         }
 
+    def lacks(self, kind: Kind, found: Object) -> bool:
+        """Tell whether an object matters and is not known: not yet shown, or missed by a watch."""
+        metadata = found["metadata"]
+        if "deletionTimestamp" in metadata:
+            return False
+        if kind is Kind.EXPERIMENT:
+            key = Key(metadata["namespace"], metadata["name"])
+            return not _same(self.experiments.get(key), found)
+        owner = self._owner(found)
+        ended = kind is Kind.POD and attempts.terminal(found)
+        if owner is None or ended or manifests.TOLD in metadata["labels"]:
+            return False
+        return not _same(self._table(kind).get(owner, {}).get(metadata["name"]), found)
+
     def lose(self, kind: Kind, key: Key, found: Object) -> None:
         """Forget an object that is gone although no watch has shown its end."""
         if kind is not Kind.EXPERIMENT:

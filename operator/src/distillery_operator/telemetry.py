@@ -50,6 +50,12 @@ WATCH_EVENT = Gauge(
     ["resource"],
     registry=REGISTRY,
 )
+WATCH_MISSED = Counter(
+    "distillery_watch_missed",
+    "Objects that a list of all had or lacked long before a watch showed it.",
+    ["resource"],
+    registry=REGISTRY,
+)
 API_REQUESTS = Counter(
     "distillery_api_requests",
     "Requests to the API server; code 0 means that it did not answer.",
