@@ -1,0 +1,96 @@
+"""What the documentation tells a reader to type works: no command and no sample is only text.
+
+Commands for a cluster run in the end-to-end test, which has one with everything in it.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import documentation
+import worlds
+from distillery_operator import documents
+from documentation import ROOT, Command
+
+QUICK = f"{sys.executable} {Path(__file__).parent / 'quick_trainer.py'}"
+IN_A_CLUSTER = ("kubectl", "helm")
+ELSEWHERE = {
+    "open": "a person's browser; the report is opened in Chromium by test_report",
+    "docker": "the same Dockerfiles are built by buildah: see test_images",
+}
+"""Programs that no test can start, and what shows instead that the line is right."""
+
+
+def local() -> list[Command]:
+    return [command for command in documentation.commands() if command.program == "distillery"]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path) -> Path:
+    """A workspace with an experiment, and a `distillery` whose trainer is the quick one.
+
+    That trainer leaves no model: a real one lies where the exported one would.
+    """
+    folder = tmp_path_factory.mktemp("workspace")
+    (folder / "train.json").touch()
+    shutil.copytree(tiny_teacher, folder / "experiments" / "tiny" / "trials" / "00003" / "model")
+    document = worlds.document(
+        parameters=[{"name": "n_layers", "type": "Int", "low": 1, "high": 6}],
+        checkpointRetention="All",
+        maxTrials=4,
+    )
+    (folder / "experiment.yaml").write_text(documents.dump(document))
+    program = folder / "bin" / "distillery"
+    program.parent.mkdir()
+    command = f'{sys.executable} -m distillery_operator --trainer "{QUICK}"'
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    program.chmod(0o755)
+    return folder
+
+
+def test_every_command_is_one_that_something_runs() -> None:
+    known = {"make", "distillery", *IN_A_CLUSTER, *ELSEWHERE}
+    assert [str(c) for c in documentation.commands() if c.program not in known] == []
+
+
+def test_every_target_of_make_exists() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    used = [c.text.split()[1] for c in documentation.commands() if c.program == "make"]
+    assert used
+    assert set(used) <= set(targets)
+
+
+def test_every_dockerfile_exists() -> None:
+    used = [c.text for c in documentation.commands() if c.program == "docker"]
+    for found in re.findall(r"--file (\S+)", "\n".join(used)):
+        assert (ROOT / found).is_file()
+
+
+def test_commands_for_one_machine_work_in_their_order(workspace: Path) -> None:
+    for command in local():
+        done = subprocess.run(
+            ["bash", "-euc", command.text],
+            cwd=workspace,
+            env={"PATH": f"{workspace}/bin:/usr/bin:/bin", "QUICK_TRAINER_STEP_SECONDS": "0.001"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_the_experiment_in_the_readme_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(documentation.yaml("README.md", "DistillationExperiment"))
+    experiment = documents.read_experiment(file)
+    assert experiment.spec.max_trials == 40
+
+
+def test_every_file_that_is_linked_exists() -> None:
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).exists(), f"{path.name} links to {link}"
