@@ -605,6 +605,22 @@ def test_a_pod_whose_job_is_gone_occupies_its_trial_until_it_has_ended() -> None
         assert attempts.orphan(pod(job(), phase, terminated(0), deleted=30)) is None
 
 
+def test_a_held_pod_speaks_for_its_job_that_is_gone() -> None:
+    strict = job(of=shapes.experiment(metricsDurability="Strict"))
+    last_words = pod(strict, "Succeeded", terminated(0, message="exact 80\n# EOF\n"), deleted=30)
+    last_words["metadata"]["finalizers"] = strict["spec"]["template"]["metadata"]["finalizers"]
+    found = attempts.orphan(last_words)
+    assert found is not None
+    assert (found.phase, found.exit_code, found.held) == (Phase.ENDED, 0, True)
+    assert found.termination_message == "exact 80\n# EOF\n"
+    assert (found.started, found.ended) == (seconds(5), seconds(65))
+    killed = pod(strict, "Failed", terminated(137), deleted=30)
+    killed["metadata"]["finalizers"] = last_words["metadata"]["finalizers"]
+    lost = attempts.orphan(killed)
+    assert lost is not None
+    assert (lost.exit_code, lost.disrupted, lost.reason) == (None, True, "Deleted")
+
+
 STATES: st.SearchStrategy[Object | None] = st.one_of(
     st.none(),
     st.just({}),

@@ -15,6 +15,7 @@ from distillery_operator.actions import (
     Action,
     Ask,
     Collect,
+    Free,
     Halt,
     Keep,
     Launch,
@@ -297,6 +298,14 @@ def test_a_budget_ends_the_experiment_with_its_reason(
     end = decide.done(spec, seen)
     assert end is not None
     assert end.reason == reason
+
+
+def test_a_held_pod_goes_once_the_next_attempt_has_taken_over() -> None:
+    first, second = attempt(1, int(Exit.INTERRUPTED), held=True), attempt(2, live=True, held=True)
+    alone = decide.decide(SPEC, worlds.observation((RUNNING,), (first,)))
+    assert not [a for a in alone if isinstance(a, Free)]
+    both = decide.decide(SPEC, worlds.observation((RUNNING,), (first, second)))
+    assert [a for a in both if isinstance(a, Free)] == [Free(first)]
 
 
 def test_raising_max_trials_continues_a_finished_experiment() -> None:

@@ -16,6 +16,7 @@ import pytest
 import postgres
 from cluster import Node, images
 from distillery_contract import wire
+from distillery_contract.wire import Exit
 from distillery_operator import manifests
 from operators import Operator, until
 from prometheus import Prometheus
@@ -281,6 +282,83 @@ def test_metrics_of_a_pod_that_is_gone_come_from_prometheus(
     until(space.reached("Succeeded"))
     found = operator.metrics()
     assert found['distillery_trial_metrics_source_total{source="Prometheus"}'] == 1
+
+
+def kept(space: Space) -> Object | None:
+    """Return the newest pod of a training with its last words, None while it has none."""
+    pods = sorted(trial_pods(space), key=lambda p: str(p["metadata"]["creationTimestamp"]))
+    statuses = pods[-1]["status"].get("containerStatuses", []) if pods else []
+    found: Object | None = next((s["state"].get("terminated") for s in statuses), None)
+    return found
+
+
+def test_a_held_pod_keeps_its_metrics_though_it_and_its_job_are_deleted(
+    space: Space, workspace: Path, servers: tuple[Operator, Prometheus]
+) -> None:
+    operator, _ = servers
+    space.apply(
+        template=template(workspace, 0.05), maxTrials=1, parallelism=1, metricsDurability="Strict"
+    )
+    until(lambda: running(space))
+    operator.stop()
+    until(lambda: kept(space))
+    space.kubectl("delete", "jobs", "--all", "--wait=false")
+    space.kubectl("delete", "pods", "--all", "--wait=false")
+    until(lambda: not space.objects("jobs"))
+    (pod,) = trial_pods(space)  # deleted, and still there
+    assert "deletionTimestamp" in pod["metadata"]
+    operator.start()
+    until(space.reached("Succeeded"))
+    assert (
+        operator.metrics()['distillery_trial_metrics_source_total{source="TerminationMessage"}']
+        == 1
+    )
+    until(lambda: not trial_pods(space))
+    ledger = (workspace / results(space) / "trials/00000/ledger").read_text().splitlines()
+    assert {line.split()[1] for line in ledger} == {"1"}  # no second attempt
+
+
+def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, workspace: Path) -> None:
+    space.apply(
+        template=template(workspace, 0.5), maxTrials=1, parallelism=1, metricsDurability="Strict"
+    )
+    ledger = workspace / results(space) / "trials/00000/ledger"
+    until(lambda: ledger.exists())
+    space.patch(suspend=True)
+    until(lambda: space.state() == "Suspended" and not space.live())
+    terminated = kept(space)
+    assert terminated is not None
+    assert terminated["exitCode"] == Exit.INTERRUPTED
+    assert terminated["message"].endswith("# EOF\n")
+    space.patch(suspend=False)
+    until(lambda: running(space))
+    until(lambda: len(trial_pods(space)) == 1)  # the first one is free to go
+    until(space.reached("Succeeded"))
+
+
+def test_held_pods_of_a_deleted_experiment_are_free_to_go(
+    space: Space, workspace: Path, servers: tuple[Operator, Prometheus]
+) -> None:
+    operator, _ = servers
+    space.apply(
+        template=template(workspace, 0.5), maxTrials=1, parallelism=1, metricsDurability="Strict"
+    )
+    until(lambda: running(space))
+    space.kubectl("delete", "dexp", "tiny", "--cascade=foreground", "--wait=false")
+    until(lambda: not space.objects("pods") and not space.objects("dexp"))
+    space.apply(
+        "other",
+        template=template(workspace, 0.5),
+        maxTrials=1,
+        parallelism=1,
+        metricsDurability="Strict",
+    )
+    until(lambda: running(space))
+    operator.stop()
+    space.kubectl("delete", "dexp", "other")
+    until(lambda: kept(space))
+    operator.start()
+    until(lambda: not space.objects("pods"))
 
 
 def results(space: Space) -> str:

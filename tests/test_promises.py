@@ -30,6 +30,7 @@ from distillery_operator.actions import (
     Action,
     Ask,
     Collect,
+    Free,
     Halt,
     Keep,
     Launch,
@@ -96,6 +97,7 @@ class Job:
     template: int
     created: int  # position in what the watch tells of this name
     without_data: bool = False
+    held: bool = False  # a finalizer keeps its pod
     exists: bool = True
     released: bool = False
     queued: bool = False
@@ -120,9 +122,14 @@ class Job:
         return self.started is not None and self.ending is None
 
     @property
+    def readable(self) -> bool:
+        """Whether its ending can be read: from Job and pod, or from the pod that is held."""
+        return self.ending is not None and (self.exists or self.held)
+
+    @property
     def observation(self) -> bool:
         """Whether its ending says something of the suggestion and can be read."""
-        return self.exists and self.outcome is not None
+        return self.readable and self.outcome is not None
 
     @property
     def outcome(self) -> tuple[State, str, Mapping[str, float]] | None:
@@ -136,7 +143,7 @@ class Job:
 
     def listed(self) -> Attempt | None:
         """Return what a fresh list says of it."""
-        if self.released or not (self.exists or self.live):
+        if self.released or not (self.exists or self.live or self.readable):
             return None
         if self.ending is None:
             phase = Phase.PENDING if self.started is None else Phase.RUNNING
@@ -150,6 +157,7 @@ class Job:
             exit_code=Exit.INTERRUPTED if self.halted and code not in tuple(Exit) else code,
             disrupted=self.ending.disrupted,
             halted=self.halted,
+            held=self.held,
             started=self.started,
             ended=self.ended,
         )
@@ -204,6 +212,7 @@ class Promises(RuleBasedStateMachine):
         self.spec = worlds.experiment(maxInterruptions=3).spec
         self.obstacle = ""
         self.now = 1000.0
+        self.strict = False
         self.template = 0
         self.jobs: list[Job] = []
         self.watch: dict[Key, list[Shown]] = {}
@@ -215,8 +224,14 @@ class Promises(RuleBasedStateMachine):
         self.data_lie_there = False
         self.most_trials = self.most_parallel = 0
 
-    @initialize(parallelism=st.integers(1, 4), trials=st.integers(4, 8), prepared=st.booleans())
-    def begin(self, parallelism: int, trials: int, prepared: bool) -> None:
+    @initialize(
+        parallelism=st.integers(1, 4),
+        trials=st.integers(4, 8),
+        prepared=st.booleans(),
+        strict=st.booleans(),
+    )
+    def begin(self, parallelism: int, trials: int, prepared: bool, strict: bool) -> None:
+        self.strict = strict
         self.edit("parallelism", parallelism)
         self.edit("max_trials", trials)
         if prepared:
@@ -293,6 +308,8 @@ class Promises(RuleBasedStateMachine):
                 yield partial(self.change, number, curve=(*self.trials[number].curve, point))
             case Release(attempt):
                 yield partial(self.release, attempt)
+            case Free(attempt):
+                yield partial(self.free, attempt)
             case Collect(numbers):
                 for number in numbers:
                     yield partial(self.collect, number)
@@ -314,7 +331,8 @@ class Promises(RuleBasedStateMachine):
             assert not any(j.observation for j in own if j.key[0] is Stage.TRAIN), (
                 f"a finished trial starts again: {own}"
             )
-            job = Job(key, self.template, created=len(self.watch.get(key, [])))
+            held = self.strict and launch.stage is Stage.TRAIN
+            job = Job(key, self.template, created=len(self.watch.get(key, [])), held=held)
             self.jobs.append(job)
             self.tell_watch(job)
         self.seen_up_to[key] = max(self.position(key), job.created)
@@ -351,11 +369,18 @@ class Promises(RuleBasedStateMachine):
 
     def release(self, attempt: Attempt) -> None:
         assert self.trials[attempt.trial].state is not State.RUNNING
+        self.free(attempt)
         job = self.existing((attempt.stage, attempt.trial, attempt.number))
         if job:
             assert not job.live
             job.released = True
             self.tell_watch(job)
+
+    def free(self, attempt: Attempt) -> None:
+        for job in self.jobs:
+            if job.key == (attempt.stage, attempt.trial, attempt.number) and job.ending:
+                job.held = False
+                self.tell_watch(job)
 
     def delete(self, job: Job) -> None:
         job.exists = job.queued = False
@@ -368,7 +393,7 @@ class Promises(RuleBasedStateMachine):
         """Let the watch tell, some time, how a Job stands now."""
         self.now += 1
         listed = job.listed()
-        report = job.report if job.exists and job.ending else None
+        report = job.report if job.readable else None
         self.watch.setdefault(job.key, []).append(Shown(listed, report, job.template))
 
     def position(self, key: Key) -> int:
@@ -468,7 +493,7 @@ class Promises(RuleBasedStateMachine):
     def end(self, job: Job, ending: Ending) -> None:
         """End a process; the port promises that its run time ends no later than the process."""
         assert job.started is not None
-        if not job.exists:
+        if not (job.exists or job.held):
             ending = UNSEEN
         elif job.key[0] is Stage.TRAIN and job.without_data and not ending.interruption:
             ending = NO_DATA
@@ -562,7 +587,7 @@ class Promises(RuleBasedStateMachine):
         else:  # its shape alone: no process of it is known
             assert ending.state is State.INFEASIBLE
             assert ending.reason == "Oversize"
-            assert not any(j.exists for j in jobs)
+            assert not any(j.exists or j.readable for j in jobs)
 
     @invariant()
     def no_trial_has_two_live_processes(self) -> None:
@@ -596,6 +621,7 @@ class Promises(RuleBasedStateMachine):
         assert decide.done(self.spec, self.settle()) is not None
         assert len(self.trials) >= self.spec.max_trials
         assert all(trial.state is not State.RUNNING for trial in self.trials)
+        assert not any(job.held and job.ending for job in self.jobs), "a pod is held for ever"
 
     def settle(self) -> Observation:
         """Let everything run to its end, seen at once, until there is nothing left to do."""

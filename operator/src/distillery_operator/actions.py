@@ -66,10 +66,17 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Free:
+    """Let the pod of an ended attempt go: the next one has taken over, nobody needs its words."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class Collect:
     """Remove models and checkpoints of trials that will not stand on the front again."""
 
     trials: tuple[int, ...]
 
 
-Action = Launch | Halt | Keep | Record | Tell | Ask | Release | Collect
+Action = Launch | Halt | Keep | Record | Tell | Ask | Release | Free | Collect

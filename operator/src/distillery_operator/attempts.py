@@ -104,12 +104,24 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
 
 
 def orphan(pod: Object) -> Attempt | None:
-    """Return the attempt that a pod without a Job still is; None once its processes have ended."""
+    """Return the attempt that a pod without a Job still is; None if it has ended unheld."""
     if terminal(pod):
-        return None
+        return _last_words(pod) if held(pod) else None
     message = "its Job was deleted; the pod still ends"
     found = replace(_named(pod), reason=DELETED, message=message, halted=True)
     return replace(found, phase=Phase.RUNNING, pod=pod["metadata"]["name"], started=_started(pod))
+
+
+def held(pod: Object) -> bool:
+    """Tell whether a pod is held until its metrics are stored."""
+    return manifests.METRICS in (pod["metadata"].get("finalizers") or [])
+
+
+def _last_words(pod: Object) -> Attempt:
+    """Return the attempt whose Job is gone, and whose pod is held for what it says."""
+    terminated = (_container(pod).get("state") or {}).get("terminated") or {}
+    lost = _Ending(None, DELETED, "its Job was deleted", True)
+    return _told_by_pod(_named(pod), pod, terminated, _by_pod(pod, terminated, lost))
 
 
 def _named(labelled: Object) -> Attempt:
@@ -160,16 +172,33 @@ def _ended(found: Attempt, job: Object, condition: Object, pod: Object | None) -
     ending = _by_job(condition)
     terminated: Object = {}
     if pod is not None:
-        found = replace(found, pod=pod["metadata"]["name"])
         terminated = (_container(pod).get("state") or {}).get("terminated") or {}
         ending = _by_pod(pod, terminated, ending)
     if found.halted and ending.code not in tuple(Exit):
         ending = replace(ending, code=int(Exit.INTERRUPTED))
-    begun = terminated.get("startedAt")
-    if pod is None and ending.code is not None:
-        # It has run, nobody knows since when: the Job's own time, which has the wait for a node in
-        # it. Where nobody knows whether it has run, waiting must not be taken for running.
-        begun = job["status"].get("startTime")
+    over = _seconds(condition.get("lastTransitionTime"))
+    if pod is not None:
+        made = _told_by_pod(found, pod, terminated, ending)
+        return replace(made, ended=made.ended or over)
+    # Without a pod but with a code it has run, nobody knows since when: the Job's own time, which
+    # has the wait for a node in it. Where nobody knows whether it has run, waiting must not be
+    # taken for running.
+    begun = job["status"].get("startTime") if ending.code is not None else None
+    return replace(_as(found, ending), started=_seconds(begun), ended=over)
+
+
+def _told_by_pod(found: Attempt, pod: Object, terminated: Object, ending: _Ending) -> Attempt:
+    return replace(
+        _as(found, ending),
+        pod=pod["metadata"]["name"],
+        held=held(pod),
+        started=_seconds(terminated.get("startedAt")),
+        ended=_seconds(terminated.get("finishedAt")),
+        termination_message=terminated.get("message"),
+    )
+
+
+def _as(found: Attempt, ending: _Ending) -> Attempt:
     return replace(
         found,
         phase=Phase.ENDED,
@@ -177,9 +206,6 @@ def _ended(found: Attempt, job: Object, condition: Object, pod: Object | None) -
         disrupted=ending.disrupted,
         reason=ending.reason,
         message=ending.message,
-        started=_seconds(begun),
-        ended=_seconds(terminated.get("finishedAt") or condition.get("lastTransitionTime")),
-        termination_message=terminated.get("message"),
     )
 
 

@@ -48,8 +48,12 @@ UNSEEN_SECONDS: Final = 30.0
 CONNECTIONS: Final = 40
 """Connections to the API server at most: a client-side brake."""
 
-MERGE: Final = "application/merge-patch+json"
+MERGE: Final = "application/strategic-merge-patch+json"
+"""Knows that finalizers are a set, of which one may be removed."""
 APPLY: Final = "application/apply-patch+yaml"
+
+UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [manifests.METRICS]}
+"""What removes our finalizer from the metadata of a pod, and no other."""
 
 Observe = Callable[[str, str, int, float], None]
 """Called after each request with verb, resource, HTTP status and seconds."""
@@ -140,6 +144,14 @@ class Api:
             if not (token := answer["metadata"].get("continue")):
                 return
             query["continue"] = token
+
+    async def named(self, key: Key) -> list[Mapping[str, Any]]:
+        """Return the metadata of the experiment of a name: one, or none."""
+        query = {"fieldSelector": f"metadata.name={key.name}"}
+        answer = await self._request(
+            "list", Kind.EXPERIMENT, _path(Kind.EXPERIMENT, key.namespace), query
+        )
+        return [item["metadata"] for item in answer["items"]]
 
     async def _gone_is_fine(
         self,
@@ -286,11 +298,19 @@ class Runner:
         """
         name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
         told: dict[str, Any] = {"metadata": {"labels": {manifests.TOLD: "true"}}}
+        await self.free(attempt)
         life = {"spec": {"ttlSecondsAfterFinished": self._defaults.retention_seconds}}
         if attempt.pod:
             await self._mark(Kind.POD, attempt.pod, told)
         await self._mark(Kind.JOB, name, told | life)
         self._looked_for.discard(name)
+
+    async def free(self, attempt: Attempt) -> None:
+        """Let go of the pods of an ended attempt: more than one where a queue has suspended it."""
+        name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
+        for pod in self._mirror.held(self._key):
+            if pod["metadata"]["labels"].get(JOB_NAME) == name and attempts.terminal(pod):
+                await self._mark(Kind.POD, pod["metadata"]["name"], {"metadata": UNHELD})
 
     async def collect(self, trials: Sequence[int]) -> None:
         """Remove models and checkpoints of trials, by a pod that has the volume."""
@@ -332,6 +352,23 @@ class Runner:
             self._mirror.put(Kind.POD, pod)
         self._looked_for.add(job)
         return pods
+
+
+async def let_go(api: Api, mirror: Mirror, key: Key) -> None:
+    """Let go of the pods of experiments that are gone: nobody will store their metrics.
+
+    The API server is asked whether they are: at a start the watch of pods may be the first.
+    """
+    held = mirror.held(key)
+    if not held:
+        return
+    found = await api.named(key)
+    lives = {metadata["uid"] for metadata in found if "deletionTimestamp" not in metadata}
+    for pod in held:
+        if pod["metadata"]["labels"][manifests.EXPERIMENT_UID] not in lives:
+            pod_key = Key(key.namespace, pod["metadata"]["name"])
+            await api.patch(Kind.POD, pod_key, {"metadata": UNHELD})
+            mirror.forget_pods(key, [pod_key.name])
 
 
 def _path(kind: Kind, namespace: str) -> str:

@@ -304,6 +304,7 @@ class Controller:
         await self._leave(key)
         self._shown.forget(key)
         self._queue.forget(key)
+        await cluster.let_go(self._api, self._mirror, key)
 
     def _count(self, key: Key, result: Pass) -> None:
         for action in result.actions:

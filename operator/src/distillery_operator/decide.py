@@ -18,6 +18,7 @@ from distillery_operator.actions import (
     Action,
     Ask,
     Collect,
+    Free,
     Halt,
     Keep,
     Launch,
@@ -63,7 +64,7 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     """
     told = list(_tell(spec, seen))
     actions: list[Action] = [*_prepared(seen), *_record(seen), *told, *_halt(spec, seen)]
-    actions += [*_release(seen), *_collect(spec, seen)]
+    actions += [*_release(seen), *_free(seen), *_collect(spec, seen)]
     end = closing(spec, seen)
     over = end is not None and not end.finishes
     if spec.suspend or seen.obstacle or over:
@@ -294,6 +295,17 @@ def _release(seen: Observation) -> Iterator[Release]:
     for attempt in seen.attempts:
         if attempt.stage is Stage.TRAIN and attempt.trial in ended and not attempt.live:
             yield Release(attempt)
+
+
+def _free(seen: Observation) -> Iterator[Free]:
+    """Yield the attempts whose pods are held, though the next attempt has taken over."""
+    last: dict[int, int] = {}
+    for attempt in seen.attempts:
+        if attempt.stage is Stage.TRAIN:
+            last[attempt.trial] = max(attempt.number, last.get(attempt.trial, 0))
+    for attempt in seen.attempts:
+        if attempt.held and not attempt.live and attempt.number < last[attempt.trial]:
+            yield Free(attempt)
 
 
 def _collect(spec: Spec, seen: Observation) -> Iterator[Collect]:

@@ -103,7 +103,9 @@ async def run(
             for kind in (Kind.JOB, Kind.POD):
                 for namespace in namespaces or [""]:
                     async for found in api.found(kind, namespace, cluster.SELECTOR):
-                        mirror.put(kind, found)
+                        key = mirror.put(kind, found)
+                        if key and mirror.held(key):  # its experiment may be gone meanwhile
+                            queue.add(key)
             tasks = [
                 asyncio.create_task(telemetry.watch_lag()),
                 asyncio.create_task(_resync(api, mirror, queue, namespaces)),

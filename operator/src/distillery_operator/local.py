@@ -107,6 +107,9 @@ class Runner:
         """Stop listing an attempt that has ended."""
         (self._folder(attempt.stage, attempt.trial, attempt.number) / "released").touch()
 
+    async def free(self, attempt: Attempt) -> None:
+        """Do nothing: what a process left lies in a file."""
+
     async def collect(self, trials: Sequence[int]) -> None:
         """Remove models and checkpoints of trials."""
         for folder in jobs.disposable(self._experiment, trials):

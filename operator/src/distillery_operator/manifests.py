@@ -19,7 +19,7 @@ from distillery_contract import wire
 from distillery_contract.request import Request, Stage
 from distillery_operator import jobs, sentences
 from distillery_operator.actions import Launch
-from distillery_operator.resources import Experiment
+from distillery_operator.resources import Experiment, MetricsDurability
 
 DOMAIN: Final = "distillery.dev"
 EXPERIMENT: Final = f"{DOMAIN}/experiment"
@@ -36,6 +36,9 @@ HALTED: Final = f"{DOMAIN}/halted"
 
 QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """Label of a Job: the queue of Kueue that it waits in."""
+METRICS: Final = f"{DOMAIN}/metrics"
+"""Finalizer of a pod that must not go before its metrics are stored. The Job controller copies the
+finalizers of a template to its pods."""
 
 TRAINER: Final = "trainer"
 """Name of the container that speaks the contract."""
@@ -293,7 +296,11 @@ def _template(
     if "tmp" not in known:
         volumes.append({"name": "tmp", "emptyDir": {}})
     return {
-        "metadata": {"labels": labels, "annotations": dict(_part(metadata, "annotations"))},
+        "metadata": {
+            "labels": labels,
+            "annotations": dict(_part(metadata, "annotations")),
+            **_finalizers(experiment, launch),
+        },
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -314,6 +321,12 @@ def _template(
             "volumes": volumes,
         },
     }
+
+
+def _finalizers(experiment: Experiment, launch: Launch) -> dict[str, list[str]]:
+    """Return what holds a trial's pod; a preparation is simply repeated."""
+    strict = experiment.spec.metrics_durability is MetricsDurability.STRICT
+    return {"finalizers": [METRICS]} if strict and launch.stage is Stage.TRAIN else {}
 
 
 def _deadline(experiment: Experiment, launch: Launch) -> dict[str, int]:

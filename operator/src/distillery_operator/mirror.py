@@ -99,6 +99,10 @@ class Mirror:
         """Return the pods of an experiment."""
         return _of(self._pods.get(key, {}).values(), uid)
 
+    def held(self, key: Key) -> list[Object]:
+        """Return the pods of all experiments of a name that are held for their metrics."""
+        return [pod for pod in self._pods.get(key, {}).values() if attempts.held(pod)]
+
     def known(self, kind: Kind) -> dict[str, tuple[Key, Object]]:
         """Return every object by its uid; no ended pods, which may be gone from the cluster."""
         if kind is Kind.EXPERIMENT:
@@ -155,9 +159,7 @@ class Mirror:
         _remove(table, owner, [name])
         if kind is Kind.JOB:
             pods = self._pods.get(owner, {}).items()
-            self.forget_pods(
-                owner, [n for n, p in pods if _job_name(p) == name and attempts.terminal(p)]
-            )
+            self.forget_pods(owner, [n for n, p in pods if _job_name(p) == name and _is_over(p)])
         return owner
 
     def _job_of(self, owner: Key, pod: Object) -> Object | None:
@@ -188,6 +190,11 @@ def _same(known: Object | None, found: Object) -> bool:
     A watch's events are in order for one object, not between an object and its successor.
     """
     return known is not None and known["metadata"]["uid"] == found["metadata"]["uid"]
+
+
+def _is_over(pod: Object) -> bool:
+    """Tell whether a pod has ended, and its last words with it."""
+    return attempts.terminal(pod) and not attempts.held(pod)
 
 
 def _remove(table: dict[Key, dict[str, Object]], owner: Key, names: Iterable[str]) -> None:
@@ -229,7 +236,9 @@ def _pod(found: Object) -> Object:
     deletion = ("deletionTimestamp", "deletionGracePeriodSeconds")
     return {
         "metadata": _pick(
-            found["metadata"], "name", "uid", "labels", "creationTimestamp", *deletion
+            found["metadata"],
+            *("name", "uid", "labels", "creationTimestamp", "finalizers"),
+            *deletion,
         ),
         "status": {
             **_pick(status, "phase", "reason", "message", "podIP"),

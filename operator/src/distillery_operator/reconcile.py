@@ -16,6 +16,7 @@ from distillery_operator.actions import (
     Action,
     Ask,
     Collect,
+    Free,
     Halt,
     Keep,
     Launch,
@@ -53,6 +54,9 @@ class Runner(Protocol):
 
     async def release(self, attempt: Attempt) -> None:
         """Stop listing an attempt that has ended."""
+
+    async def free(self, attempt: Attempt) -> None:
+        """Let go of what is held of an attempt that has ended."""
 
     async def collect(self, trials: Sequence[int]) -> None:
         """Remove models and checkpoints of trials."""
@@ -168,6 +172,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
         case Release(attempt):
             await runner.release(attempt)
             ports.measurements.forget(attempt)
+        case Free(attempt):
+            await runner.free(attempt)
         case Collect(numbers):
             await runner.collect(numbers)
             await study.collect(numbers)

@@ -271,6 +271,13 @@ class Stagnation(Model):
     )
 
 
+class MetricsDurability(StrEnum):
+    """What keeps the pod of a trial whose metrics are not stored yet."""
+
+    BEST_EFFORT = "BestEffort"
+    STRICT = "Strict"
+
+
 class Spec(Model):
     """What is wanted."""
 
@@ -354,6 +361,12 @@ class Spec(Model):
     checkpoint_retention: CheckpointRetention = Field(
         CheckpointRetention.FRONT,
         description="Front: trials off the front lose their model. All: every trial keeps it.",
+    )
+    metrics_durability: MetricsDurability = Field(
+        MetricsDurability.BEST_EFFORT,
+        description="BestEffort: a pod that is deleted before the operator has read it may take its"
+        " metrics along. Strict: a finalizer holds each trial's pod until its metrics are stored,"
+        " so drains and deletions of namespaces wait for the operator. Used on a cluster only.",
     )
     suspend: StrictBool = Field(
         False, description="Start nothing, and end running trials at their next checkpoint."

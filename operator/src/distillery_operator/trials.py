@@ -109,6 +109,7 @@ class Attempt:
         exit_code: of the trainer; None while it lives, or if nobody saw it end.
         disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
         halted: whether it was asked to end.
+        held: whether its pod is held until its metrics are stored.
         outdated: whether it waits for a machine as an earlier pod template described it.
         created: seconds since the epoch at which it was asked for; None on one machine, where
             nothing waits.
@@ -127,6 +128,7 @@ class Attempt:
     exit_code: int | None = None
     disrupted: bool = False
     halted: bool = False
+    held: bool = False
     outdated: bool = False
     created: float | None = None
     started: float | None = None
