@@ -187,7 +187,7 @@ EARLY_STOPPING: Final = [
         sentences.RUNGS,
         "rungs",
         when="has(self.rungs)",
-        rungs="self.rungs.map(r, string(r)).join(', ')",
+        rungs="self.rungs",
     )
 ]
 

@@ -198,7 +198,10 @@ def _consumed(spec: Spec) -> Found:
 def _early_stopping(spec: Spec) -> Found:
     rungs = spec.early_stopping.rungs
     if any(first >= second for first, second in pairwise(rungs)):
-        yield "earlyStopping.rungs", sentences.RUNGS.format(rungs=", ".join(map(number, rungs)))
+        yield (
+            "earlyStopping.rungs",
+            sentences.RUNGS.format(rungs=f"[{', '.join(map(number, rungs))}]"),
+        )
 
 
 def _data(spec: Spec) -> Found:
