@@ -105,12 +105,12 @@ BROKEN: list[tuple[object, str, str]] = [
     (
         worlds.document(earlyStopping={"rungs": [0.5, 0.25]}),
         "spec.earlyStopping.rungs",
-        "must ascend, but got 0.5, 0.25",
+        "must ascend, but got [0.5, 0.25]",
     ),
     (
         worlds.document(earlyStopping={"rungs": [0.5, 0.5]}),
         "spec.earlyStopping.rungs",
-        "must ascend, but got 0.5, 0.5",
+        "must ascend, but got [0.5, 0.5]",
     ),
     (worlds.document(earlyStopping={"rungs": []}), "spec.earlyStopping.rungs", "at least 1"),
     (
