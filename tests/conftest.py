@@ -31,7 +31,7 @@ ORACLE = Path(__file__).parent / "oracle"
 @pytest.fixture(scope="session")
 def tiny_questions() -> list[data.Question]:
     """90 questions for training; a third is unanswerable."""
-    import tiny  # imports torch, which the operator's tests can do without
+    from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
 
     return tiny.make_questions(90, seed=1)
 
@@ -41,7 +41,7 @@ def tiny_squad_files(
     tmp_path_factory: pytest.TempPathFactory, tiny_questions: list[data.Question]
 ) -> tuple[Path, Path]:
     """Official JSON files: ``tiny_questions`` to train on, 30 other questions to validate."""
-    import tiny  # imports torch, which the operator's tests can do without
+    from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
 
     folder = tmp_path_factory.mktemp("squad")
     train = tiny.write_squad(folder / "train.json", tiny_questions)
@@ -51,7 +51,7 @@ def tiny_squad_files(
 @pytest.fixture(scope="session")
 def tiny_tokenizer(tiny_questions: list[data.Question]) -> transformers.PreTrainedTokenizerBase:
     """A lower-casing WordPiece tokenizer that knows the questions' words."""
-    import tiny  # imports torch, which the operator's tests can do without
+    from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
 
     return tiny.make_tokenizer([text for q in tiny_questions for text in (q.context, q.question)])
 
@@ -61,7 +61,7 @@ def tiny_teacher(
     tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerBase
 ) -> Path:
     """Folder of a BERT for question answering: 3 layers, width 32, 4 heads, 128 positions."""
-    import tiny  # imports torch, which the operator's tests can do without
+    from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
 
     return tiny.make_model(tmp_path_factory.mktemp("teacher"), "bert", tiny_tokenizer)
 
@@ -71,7 +71,7 @@ def tiny_distilbert(
     tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: transformers.PreTrainedTokenizerBase
 ) -> Path:
     """Folder of a DistilBERT for question answering with the same tokenizer, 2 layers."""
-    import tiny  # imports torch, which the operator's tests can do without
+    from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
 
     return tiny.make_model(tmp_path_factory.mktemp("distilbert"), "distilbert", tiny_tokenizer)
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import transformers
 
-import tiny
 from distillery_contract import request
-from distillery_trainer import checks
+from distillery_trainer import checks, tiny
 from distillery_trainer.data import Answer, Question, Split
 
 V2 = request.Data(unanswerable=True)

@@ -8,9 +8,8 @@ from typing import Any
 import datasets  # type: ignore[import-untyped]
 import pytest
 
-import tiny
 from distillery_contract import request
-from distillery_trainer import data
+from distillery_trainer import data, tiny
 
 
 def file_of(folder: Path, document: object) -> request.Data:

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-import tiny
 from distillery_contract import request
-from distillery_trainer import data, evaluate, features, model, prepare
+from distillery_trainer import data, evaluate, features, model, prepare, tiny
 from distillery_trainer.telemetry import Telemetry
 
 Files = tuple[Path, Path]

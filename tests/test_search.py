@@ -16,12 +16,12 @@ import pytest
 import torch
 import transformers
 
-import tiny
 import worlds
 from distillery_contract import size
 from distillery_operator import documents, jobs, local
 from distillery_operator.resources import Status
 from distillery_trainer import model as models
+from distillery_trainer import tiny
 
 SEARCH: dict[str, Any] = {
     "objectives": [

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tiny
 from distillery_contract import metrics as contract
 from distillery_contract import request
-from distillery_trainer import features, squad
+from distillery_trainer import features, squad, tiny
 from distillery_trainer.data import Answer, Question
 from distillery_trainer.features import Features
 

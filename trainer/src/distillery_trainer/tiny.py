@@ -1,7 +1,14 @@
-"""Small real questions, tokenizers and models, quickly made and always the same, for tests."""
+"""Small real questions, tokenizers and models, quickly made and always the same.
 
+For tests, and to see whether a cluster runs trials: ``python -m distillery_trainer.tiny FOLDER``.
+"""
+
+import argparse
 import json
+import os
 import random
+import sys
+import tempfile
 from pathlib import Path
 
 import tokenizers
@@ -10,6 +17,8 @@ import transformers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from distillery_trainer.data import Answer, Question
+
+QUESTIONS = {"train": 90, "validation": 30}
 
 CITIES = ["Lima", "Oslo", "Cairo", "Quito", "Tunis", "Riga", "Accra", "Hanoi", "Sofia", "Minsk"]
 FACTS = {
@@ -95,3 +104,44 @@ def make_model(folder: Path, family: str, tokenizer: transformers.PreTrainedToke
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def write(folder: Path) -> None:
+    """Write train.json, validation.json and a random teacher/; what is there already stays.
+
+    The folder is there whole or not at all, whoever else writes it.
+    """
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+        made = Path(name) / "made"
+        made.mkdir()
+        splits = {
+            split: make_questions(count, seed)
+            for seed, (split, count) in enumerate(QUESTIONS.items(), start=1)
+        }
+        for split, questions in splits.items():
+            write_squad(made / f"{split}.json", questions)
+        texts = [text for q in splits["train"] for text in (q.context, q.question)]
+        make_model(made / "teacher", "bert", make_tokenizer(texts))
+        try:
+            os.rename(made, folder)
+        except OSError:
+            if not folder.is_dir():  # else another one was faster
+                raise
+
+
+def main() -> int:
+    """Read the command line and write; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m distillery_trainer.tiny",
+        description="Write train.json, validation.json and a random teacher/ into a folder.",
+    )
+    parser.add_argument("folder", type=Path)
+    write(parser.parse_args().folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

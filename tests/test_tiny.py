@@ -1,0 +1,24 @@
+import json
+import threading
+from pathlib import Path
+
+from distillery_trainer import tiny
+
+
+def test_the_folder_is_written_once_and_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "below" / "tiny"
+    writers = [threading.Thread(target=tiny.write, args=(folder,)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+    documents = {
+        split: json.loads((folder / f"{split}.json").read_text()) for split in tiny.QUESTIONS
+    }
+    for split, count in tiny.QUESTIONS.items():
+        assert len(documents[split]["data"][0]["paragraphs"]) == count
+    assert (folder / "teacher" / "model.safetensors").exists()
+    (folder / "train.json").write_text("mine")
+    tiny.write(folder)
+    assert (folder / "train.json").read_text() == "mine"
