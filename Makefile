@@ -7,7 +7,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PROJECTS := trainer/contract trainer operator
-SOURCES := operator/src trainer/src trainer/contract/src tests bench docs manifests
+SOURCES := operator/src trainer/src trainer/contract/src tests bench docs manifests charts
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-package distillery-contract \
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
@@ -31,12 +31,13 @@ check: setup ## Check format, lint, types, layers, pins
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory generate lock
-	git diff --exit-code -- docs/reference.md manifests/crd.yaml '*requirements.txt'
+	git diff --exit-code -- docs/reference.md manifests/crd.yaml charts/distillery/README.md charts/distillery/files/crd.yaml '*requirements.txt'
 	touch .venv/ready # the pins are written anew, but the same
 
 generate: setup ## Write generated files again
 	$(BIN)/python docs/reference.py
 	$(BIN)/python manifests/generate.py
+	$(BIN)/python charts/derive.py
 
 format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
