@@ -12,7 +12,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-pack
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo test check generate format lock bench cluster cluster-down clean
+.PHONY: help setup demo test check generate manifest format lock bench cluster cluster-down clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ generate: setup ## Write generated files again
 	$(BIN)/python docs/reference.py
 	$(BIN)/python manifests/generate.py
 	$(BIN)/python charts/derive.py
+
+manifest: setup ## Render manifests/operator.yaml from the chart; builds Helm once (Go)
+	cd tests && ../$(BIN)/python -m charts
 
 format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)

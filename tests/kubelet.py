@@ -9,7 +9,9 @@ import base64
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import exp
 from pathlib import Path
@@ -186,6 +188,24 @@ class Kubelet:
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.2)
+
+
+@contextmanager
+def playing(kubelet: Kubelet) -> Iterator[None]:
+    """Run the pods of a control plane for the length of a block."""
+    stop = threading.Event()
+
+    async def play() -> None:
+        async with kubelet:
+            await asyncio.to_thread(stop.wait)
+
+    player = threading.Thread(target=asyncio.run, args=(play(),))
+    player.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        player.join()
 
 
 def _timestamp() -> str:

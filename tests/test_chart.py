@@ -1,5 +1,7 @@
 """The chart: what it renders, by Helm 4 and Helm 3, and what a real API server makes of it."""
 
+import base64
+import ipaddress
 import json
 import sys
 from collections.abc import Iterator
@@ -7,7 +9,9 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from sqlalchemy.engine import make_url
 
+import charts
 import clusters
 from charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
 from cluster import ControlPlane, Refused, access, binaries
@@ -121,7 +125,7 @@ def test_helm_3_renders_what_helm_4_renders(database: str, scope: tuple[str, ...
 
 
 def test_a_release_of_the_whole_cluster_has_these_objects() -> None:
-    assert kinds(render()) == [
+    assert kinds(render("--skip-tests")) == [
         ("NetworkPolicy", "distillery-trials"),
         ("NetworkPolicy", "distillery"),
         ("ServiceAccount", "distillery"),
@@ -143,6 +147,167 @@ def test_the_crd_is_the_generated_one_and_stays() -> None:
     assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
     assert "annotations" not in one(render("--set=crds.keep=false"), crd["kind"])["metadata"]
     assert crd["kind"] not in dict(kinds(render("--set=crds.enabled=false")))
+
+
+def test_what_is_applied_without_helm_is_what_helm_renders() -> None:
+    assert charts.MANIFEST.read_text() == charts.manifest(), "`make manifest` writes it again"
+
+
+def test_the_operator_may_not_read_secrets_and_has_no_wildcard() -> None:
+    roles = [o for o in render(*WHOLE) if o["kind"] in ("Role", "ClusterRole")]
+    assert len(roles) >= 4
+    for rule in (rule for role in roles for rule in role["rules"]):
+        assert "secrets" not in rule["resources"]
+        assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+        assert not {"escalate", "bind", "impersonate"} & {*rule["verbs"]}
+
+
+def test_an_operator_of_some_namespaces_gets_a_role_in_each_and_nothing_of_the_cluster() -> None:
+    objects = render("--set=watchNamespaces={one,two}", "--set=rbac.aggregate=false")
+    assert not [o for o in objects if o["kind"].startswith("ClusterRole")]
+    roles = [o for o in objects if o["kind"] == "Role" and "hook" not in str(o["metadata"])]
+    operators = [r for r in roles if r["metadata"]["name"] == "distillery-operator"]
+    assert [r["metadata"]["namespace"] for r in operators] == ["one", "two"]
+    whole = one(render(), "ClusterRole", "distillery-operator")["rules"]
+    beyond = [rule for rule in whole if rule not in operators[0]["rules"]]
+    assert {resource for rule in beyond for resource in rule["resources"]} == {
+        "namespaces",
+        "customresourcedefinitions",
+    }
+    assert "--namespace=one" in container(objects)["args"]
+
+
+def container(objects: list[Object]) -> Object:
+    """Return the operator's container."""
+    (found,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    made: Object = found
+    return made
+
+
+@pytest.mark.parametrize(
+    ("database", "place"),
+    [
+        ("Secret", {"name": "distillery-database", "key": "url"}),
+        ("CloudNativePG", {"name": "distillery-database-app", "key": "uri"}),
+        ("Bundled", {"name": "distillery-database", "key": "url"}),
+    ],
+)
+def test_the_database_is_found_by_a_secret(database: str, place: Object) -> None:
+    (variable,) = container(render(f"--set=database.type={database}"))["env"]
+    assert variable["name"] == "DISTILLERY_DATABASE_URL"
+    assert variable["valueFrom"] == {"secretKeyRef": place}
+
+
+def test_a_password_is_quoted_in_the_url_of_the_bundled_database() -> None:
+    password = "pa{ss}word?/:@ 100%+"
+    objects = render(
+        "--set=database.type=Bundled", f"--set-literal=database.bundled.password={password}"
+    )
+    data = {k: base64.b64decode(v).decode() for k, v in one(objects, "Secret")["data"].items()}
+    assert data["password"] == password
+    url = make_url(data["url"])
+    assert (url.password, url.host, url.database) == (
+        password,
+        "distillery-database.distillery",
+        "distillery",
+    )
+
+
+def test_images_are_named_by_registry_and_digest() -> None:
+    digest = f"sha256:{'a' * 64}"
+    options = "--set=global.imageRegistry=mirror.example:5000", f"--set=image.digest={digest}"
+    found = container(render(*options, "--set-string=trials.image.tag=2"))
+    assert found["image"] == f"mirror.example:5000/distillery-operator@{digest}"
+    assert "--trainer-image=mirror.example:5000/distillery-trainer:2" in found["args"]
+
+
+def reaches(policy: Object, address: str, port: int) -> bool:
+    """Tell whether egress rules let pods reach an address that is no pod's."""
+    ip = ipaddress.ip_address(address)
+    for rule in policy["spec"]["egress"]:
+        blocks = [
+            to["ipBlock"]
+            for to in rule.get("to", [{"ipBlock": {"cidr": f"{ip}/{ip.max_prefixlen}"}}])
+        ]
+        inside = any(
+            ip in ipaddress.ip_network(block["cidr"])
+            and not any(ip in ipaddress.ip_network(out) for out in block.get("except", []))
+            for block in blocks
+        )
+        if inside and port in {allowed["port"] for allowed in rule["ports"]}:
+            return True
+    return False
+
+
+def test_trials_reach_the_internet_and_neither_the_api_server_nor_a_database() -> None:
+    policy = one(render(), "NetworkPolicy", "distillery-trials")
+    for private in (
+        "10.96.0.1",
+        "192.168.7.7",
+        "172.20.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "fd00::1",
+    ):
+        for port in (443, 80, 6443, 5432):
+            assert not reaches(policy, private, port)
+    for public in ("151.101.0.223", "2a04:4e42::223"):
+        assert reaches(policy, public, 443)
+        assert not reaches(policy, public, 5432)
+    closed = one(render("--set=networkPolicy.internet=false"), "NetworkPolicy", "distillery-trials")
+    assert not reaches(closed, "151.101.0.223", 443)
+    assert reaches(closed, "10.96.0.10", 53)
+    assert not [
+        o for o in render("--set=networkPolicy.enabled=false") if o["kind"] == "NetworkPolicy"
+    ]
+
+
+def test_dashboards_and_alerts_are_taken_as_they_are() -> None:
+    on = [f"--set=metrics.{part}.enabled=true" for part in ("dashboards", "prometheusRule")]
+    objects = render(*on, "--set=metrics.prometheusRule.additionalLabels.release=prom")
+    rules = sorted((CHART / "rules").glob("*.yaml"))
+    made = [o for o in objects if o["kind"] == "PrometheusRule"]
+    assert [o["spec"] for o in made] == [YAML(typ="safe").load(path.read_text()) for path in rules]
+    assert rules
+    assert {o["metadata"]["labels"]["release"] for o in made} == {"prom"}
+    boards = {path.name: path.read_text() for path in (CHART / "dashboards").glob("*.json")}
+    found = [o for o in objects if o["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    assert {k: v for o in found for k, v in o["data"].items()} == boards
+
+
+def test_an_alert_is_changed_by_its_name() -> None:
+    alerts = "--set=metrics.prometheusRule.enabled=true", "--set=metrics.prometheusRule.alerts."
+    changes = (
+        f"{alerts[1]}DistilleryQueueStuck.threshold=900",
+        f"{alerts[1]}DistilleryQueueStuck.for=1h",
+        f"{alerts[1]}DistilleryQueueStuck.labels.severity=critical",
+        f"{alerts[1]}DistilleryWatchStale.enabled=false",
+    )
+
+    def found(*options: str) -> dict[str, Object]:
+        groups = [
+            o["spec"]["groups"]
+            for o in render(alerts[0], *options)
+            if "groups" in o.get("spec", {})
+        ]
+        return {
+            rule["alert"]: rule
+            for group in groups
+            for part in group
+            for rule in part["rules"]
+            if "alert" in rule
+        }
+
+    before, after = found(), found(*changes)
+    assert before.keys() - after.keys() == {"DistilleryWatchStale"}
+    stuck = after["DistilleryQueueStuck"]
+    assert stuck["expr"].endswith("> 900")
+    assert (stuck["for"], stuck["labels"]["severity"]) == ("1h", "critical")
+    assert [name for name, rule in after.items() if rule != before[name]] == [
+        "DistilleryQueueStuck"
+    ]
+    with pytest.raises(Refused, match="must name alerts that there are, but got DistilleryNone"):
+        found(f"{alerts[1]}DistilleryNone.enabled=false")
 
 
 def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> None:

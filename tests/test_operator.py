@@ -1,11 +1,8 @@
 """The operator on a real control plane, whose pods a pretend kubelet runs: see ``kubelet``."""
 
-import asyncio
 import copy
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,22 +32,8 @@ def ending(request: Request) -> tuple[int, str]:
     return {1: (int(Exit.DIVERGED), ""), 2: (1, ""), 3: (0, "")}[wanted]
 
 
-@contextmanager
-def playing(kubeconfig: Path) -> Iterator[None]:
-    """Run the pods of a control plane."""
-    stop = threading.Event()
-
-    async def play() -> None:
-        async with kubelet.Kubelet(kubeconfig, 0.5, ending):
-            await asyncio.to_thread(stop.wait)
-
-    player = threading.Thread(target=asyncio.run, args=(play(),))
-    player.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        player.join()
+def player(cluster: Cluster) -> kubelet.Kubelet:
+    return kubelet.Kubelet(cluster.kubeconfig, 0.5, ending)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +42,7 @@ def cluster(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("operator")
     kubeconfig = install(control_plane, folder)
     operator = Operator(kubeconfig, f"sqlite:///{folder}", folder / "log", "--workspace-claim=work")
-    with playing(control_plane.kubeconfig), operator:
+    with kubelet.playing(player(control_plane)), operator:
         yield control_plane
         assert operator.exit_code is None, operator.log.read_text()
         assert "fault of the program" not in operator.log.read_text()
@@ -330,7 +313,8 @@ def test_without_its_database_nothing_starts_and_with_it_everything_goes_on(
             assert "password" in condition["message"]
             assert postgres.PASSWORD not in condition["message"]
             assert space.objects("jobs") == []
-        with Operator(kubeconfig, right, tmp_path / "log", *options), playing(plane.kubeconfig):
+        operator = Operator(kubeconfig, right, tmp_path / "log", *options)
+        with operator, kubelet.playing(player(plane)):
             until(space.reached("Succeeded"))
             assert space.condition("StorageReachable")["status"] == "True"
             assert other.status() == {}

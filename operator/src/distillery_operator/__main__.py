@@ -136,6 +136,15 @@ def _parser() -> argparse.ArgumentParser:
     operator.add_argument("--metrics-port", type=int, default=8000, help="(default: 8000)")
     operator.add_argument("--health-port", type=int, default=8080, help="(default: 8080)")
     operator.set_defaults(command=_operate)
+    tried = commands.add_parser(
+        "try", help="run an experiment on a cluster, see it end, and remove it"
+    )
+    tried.add_argument("file", type=Path)
+    tried.add_argument("--namespace", default="default", help="(default: default)")
+    tried.add_argument(
+        "--timeout-seconds", type=float, default=1200.0, help="for the experiment (default: 1200)"
+    )
+    tried.set_defaults(command=_try)
     for name, command, text in (
         ("status", _status, "print the status of an experiment"),
         ("report", _report, "write an experiment's report as one HTML file"),
@@ -263,6 +272,21 @@ def _operate(arguments: argparse.Namespace, console: Console) -> int:
         )
     )
     return 0
+
+
+def _try(arguments: argparse.Namespace, console: Console) -> int:
+    from distillery_operator import tryout  # only here: it needs the cluster's libraries
+
+    experiment = documents.read_experiment(arguments.file)
+    ended_well = asyncio.run(
+        tryout.run(
+            experiment,
+            arguments.namespace,
+            arguments.timeout_seconds,
+            lambda line: terminal.say(console, line),
+        )
+    )
+    return 0 if ended_well else 1
 
 
 def _plan(arguments: argparse.Namespace, console: Console) -> int:

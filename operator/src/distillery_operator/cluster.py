@@ -79,6 +79,14 @@ class Api:
         if self._client:
             await self._client.close()  # type: ignore[no-untyped-call]
 
+    async def get(self, kind: Kind, key: Key) -> dict[str, Any]:
+        """Return an object.
+
+        Raises:
+            Refused: with reason NotFound, where there is none.
+        """
+        return await self._request("get", kind, f"{_path(kind, key.namespace)}/{key.name}", {})
+
     async def create(self, kind: Kind, body: Mapping[str, Any], dry_run: bool = False) -> bool:
         """Create an object; return False if one of its name exists."""
         # Strict, so that a misspelt field of a template is refused rather than dropped.
@@ -176,7 +184,7 @@ class Api:
         query: Mapping[str, str],
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        methods = {"create": "POST", "delete": "DELETE", "list": "GET"}
+        methods = {"create": "POST", "delete": "DELETE", "list": "GET", "get": "GET"}
         return await self._call(verb, PLURALS[kind], methods.get(verb, "PATCH"), path, query, body)
 
     async def _call(
