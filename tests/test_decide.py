@@ -19,6 +19,7 @@ from distillery_operator.actions import (
     Halt,
     Keep,
     Launch,
+    Promote,
     Record,
     Release,
     Tell,
@@ -316,13 +317,29 @@ def test_raising_max_trials_continues_a_finished_experiment() -> None:
     assert Ask(1) in decide.decide(more, seen)
 
 
+STOPPING: list[dict[str, object]] = [
+    {"type": "None", "collapse": False},
+    {"type": "FrontAware", "minTrials": 3},
+    {"type": "ASHA"},
+    {"type": "ASHA", "pause": True},
+]
+
+
 class Search(RuleBasedStateMachine):
     """A world of processes and a study, with a controller that is killed between two actions."""
 
-    @initialize(parallelism=st.integers(1, 4), trials=st.integers(4, 8))
-    def begin(self, parallelism: int, trials: int) -> None:
+    @initialize(
+        parallelism=st.integers(1, 4),
+        trials=st.integers(4, 8),
+        stopping=st.sampled_from(STOPPING),
+    )
+    def begin(self, parallelism: int, trials: int, stopping: dict[str, object]) -> None:
         self.spec = worlds.experiment(
-            parallelism=parallelism, maxTrials=trials, maxInterruptions=3, maxFailedTrials=99
+            parallelism=parallelism,
+            maxTrials=trials,
+            maxInterruptions=3,
+            maxFailedTrials=99,
+            earlyStopping={"rungs": [0.25, 0.5], **stopping},
         ).spec
         self.trials: list[Trial] = []
         self.attempts: dict[tuple[Stage, int, int], Attempt] = {}
@@ -344,13 +361,37 @@ class Search(RuleBasedStateMachine):
             case Ask(count):
                 for _ in range(count):
                     number = len(self.trials)
-                    self.trials.append(Trial(number, {"n_layers": 1 + number % 6}))
+                    layers = 1 + number % 6  # the seventh repeats the first
+                    self.trials.append(
+                        Trial(number, {"n_layers": layers}, parameter_count=100_000 * layers)
+                    )
+            case Promote(number):
+                if not any(trial.continues == number for trial in self.trials):
+                    before = self.trials[number]
+                    assert not before.collected
+                    self.trials.append(
+                        Trial(
+                            len(self.trials),
+                            before.parameters,
+                            continues=number,
+                            parameter_count=before.parameter_count,
+                            curve=before.curve,
+                        )
+                    )
+            case Halt(attempt):
+                key = (attempt.stage, attempt.trial, attempt.number)
+                if key in self.attempts and self.attempts[key].live:
+                    self.attempts[key] = replace(self.attempts[key], halted=True)
             case Tell(number, state, reason):
                 if self.trials[number].state is State.RUNNING:
                     self.told.append(number)
-                    metrics = dict(action.report.metrics)
                     self.trials[number] = replace(
-                        self.trials[number], state=state, reason=reason, metrics=metrics, model="m"
+                        self.trials[number],
+                        state=state,
+                        reason=reason,
+                        seconds=action.seconds,
+                        metrics=dict(action.report.metrics),
+                        model="m",
                     )
             case Release(attempt):
                 self.attempts.pop((attempt.stage, attempt.trial, attempt.number), None)
@@ -378,11 +419,41 @@ class Search(RuleBasedStateMachine):
         live = [key for key, a in self.attempts.items() if a.live]
         if live:
             key = live[choice % len(live)]
-            old = self.attempts[key]
-            self.now += 1
-            self.attempts[key] = replace(old, phase=Phase.ENDED, exit_code=code, ended=self.now)
+            self.end(key, code)
             if code == 0 and heard:
                 self.reports[key] = FINAL
+
+    def end(self, key: tuple[Stage, int, int], code: int | None) -> None:
+        self.now += 1
+        self.attempts[key] = replace(
+            self.attempts[key], phase=Phase.ENDED, exit_code=code, ended=self.now
+        )
+
+    @rule(choice=st.integers(0, 9), exact=st.sampled_from([0.0, 50.0, 55.0, 80.0]))
+    def process_measures(self, choice: int, exact: float) -> None:
+        live = [key for key, a in self.attempts.items() if a.live and a.stage is Stage.TRAIN]
+        if live:
+            self.measure(live[choice % len(live)], exact)
+
+    def measure(self, key: tuple[Stage, int, int], exact: float) -> None:
+        """Let a process evaluate, a quarter of its steps after the evaluation before."""
+        curve, known = self.trials[key[1]].curve, self.reports.get(key)
+        last = max(curve[-1].step if curve else 0, (known and known.metric_step) or 0)
+        if last < 15:
+            self.now += 1
+            halves = {"HasAns_exact": exact, "NoAns_exact": 100.0 if exact == 0.0 else exact}
+            self.reports[key] = Report(
+                "Scrape",
+                step=last + 5,
+                steps=20,
+                metric_step=last + 5,
+                metrics={"exact": exact, **halves, "parameter_count": 3e5},
+            )
+
+    @rule(stopping=st.sampled_from(STOPPING))
+    def user_stops_by_another_rule(self, stopping: dict[str, object]) -> None:
+        wanted = worlds.experiment(earlyStopping={"rungs": [0.25, 0.5], **stopping}).spec
+        self.spec = self.spec.model_copy(update={"early_stopping": wanted.early_stopping})
 
     @rule(parallelism=st.integers(1, 4))
     def user_scales(self, parallelism: int) -> None:
@@ -403,8 +474,23 @@ class Search(RuleBasedStateMachine):
         assert len(self.told) == len(set(self.told))
 
     @invariant()
-    def there_are_never_too_many_trials(self) -> None:
-        assert len(self.trials) <= self.spec.max_trials
+    def there_are_never_too_many_suggestions(self) -> None:
+        assert sum(trial.continues is None for trial in self.trials) <= self.spec.max_trials
+
+    @invariant()
+    def a_stopped_trial_is_continued_once_and_only_from_what_it_left(self) -> None:
+        continued = [t.continues for t in self.trials if t.continues is not None]
+        assert len(continued) == len(set(continued))
+        for number in continued:
+            assert self.trials[number].state is State.STOPPED
+            assert self.trials[number].seconds > 0
+
+    @invariant()
+    def no_training_is_repeated(self) -> None:
+        """Of equal suggestions one trains at a time, and the others get its result."""
+        live = [a for a in self.attempts.values() if a.live and a.stage is Stage.TRAIN]
+        layers = [self.trials[a.trial].parameters["n_layers"] for a in live]
+        assert len(layers) == len(set(layers))
 
     @invariant()
     def no_more_processes_live_than_were_ever_allowed(self) -> None:
@@ -423,15 +509,18 @@ class Search(RuleBasedStateMachine):
                 self.apply(action)
             live = [key for key, a in self.attempts.items() if a.live]
             for key in live:
-                self.now += 1
-                self.attempts[key] = replace(
-                    self.attempts[key], phase=Phase.ENDED, exit_code=0, ended=self.now
-                )
-                self.reports[key] = FINAL
+                if self.attempts[key].halted:
+                    self.end(key, Exit.INTERRUPTED)
+                elif len(self.trials[key[1]].curve) < 3:
+                    self.measure(key, 50.0 + key[1])
+                else:
+                    self.end(key, 0)
+                    self.reports[key] = FINAL
             if not actions and not live:
                 break
         assert decide.done(self.spec, self.seen()) is not None
-        assert sorted(self.told) == list(range(self.spec.max_trials))
+        assert sorted(self.told) == list(range(len(self.trials)))
+        assert sum(trial.continues is None for trial in self.trials) == self.spec.max_trials
         assert decide.decide(self.spec, self.seen()) == []
 
 

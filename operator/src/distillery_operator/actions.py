@@ -21,6 +21,7 @@ class Halt:
 
     attempt: Attempt
     reason: str
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Promote:
+    """Go on with a stopped trial, from its checkpoint, as a new one."""
+
+    trial: int
+
+
+@dataclass(frozen=True)
 class Release:
     """Forget an ended attempt: what it left is stored with its trial."""
 
@@ -79,4 +87,4 @@ class Collect:
     trials: tuple[int, ...]
 
 
-Action = Launch | Halt | Keep | Record | Tell | Ask | Release | Free | Collect
+Action = Launch | Halt | Keep | Record | Tell | Ask | Promote | Release | Free | Collect

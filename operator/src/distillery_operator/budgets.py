@@ -5,7 +5,7 @@ has ended goes on when the budget is raised.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,10 +48,16 @@ class Use:
     limit: float
 
 
-def closing(spec: Spec, seen: Observation) -> Closing | None:
-    """Return which budget ends the search, or None if all of them let it go on."""
+def closing(spec: Spec, seen: Observation, goes_on: Callable[[], bool]) -> Closing | None:
+    """Return which budget ends the search, or None if all of them let it go on.
+
+    Args:
+        spec: the budgets.
+        seen: what there is.
+        goes_on: tells whether stopped trials would go on, budgets aside.
+    """
     whole = _suggested(spec, seen)
-    if whole and not any(trial.state is State.RUNNING for trial in seen.trials):
+    if whole and not any(t.state is State.RUNNING for t in seen.trials) and not goes_on():
         return whole
     return _late(spec, seen) or _spent(spec, seen) or whole or _stagnation(spec, seen)
 
@@ -157,7 +163,7 @@ def _limits(spec: Spec) -> Iterator[tuple[str, str, float]]:
 
 
 def _suggested(spec: Spec, seen: Observation) -> Closing | None:
-    if len(seen.trials) < spec.max_trials:
+    if seen.suggested < spec.max_trials:
         return None
     message = f"all {spec.max_trials} trials are suggested"
     return Closing(MAX_TRIALS_REACHED, message, finishes=True)
@@ -183,7 +189,7 @@ def _spent(spec: Spec, seen: Observation) -> Closing | None:
 
 def _stagnation(spec: Spec, seen: Observation) -> Closing | None:
     rule = spec.stagnation
-    told = [t for t in seen.trials if t.state in (State.COMPLETED, State.INFEASIBLE)]
+    told = [t for t in seen.trials if t.state not in (State.RUNNING, State.FAILED)]
     if rule is None or len(told) <= (window := _window(rule, len(told))):
         return None
     told.sort(key=lambda trial: (trial.ended or 0.0, trial.number))

@@ -24,7 +24,7 @@ from distillery_operator import (
     status,
     telemetry,
 )
-from distillery_operator.actions import Ask, Keep, Launch, Tell
+from distillery_operator.actions import Ask, Keep, Launch, Promote, Tell
 from distillery_operator.cluster import Api
 from distillery_operator.decide import METRICS_UNAVAILABLE, done
 from distillery_operator.errors import (
@@ -353,6 +353,11 @@ class ObservedStudy:
         with _timed("ask"), telemetry.SUGGEST_SECONDS.labels(str(spec.sampler.type)).time():
             await self._study.ask(spec, count, now)
 
+    async def promote(self, spec: Spec, number: int, now: float) -> None:
+        """Store a trial that continues a stopped one."""
+        with _timed("promote"):
+            await self._study.promote(spec, number, now)
+
     async def record(self, number: int, point: Point) -> None:
         """Add an evaluation to a learning curve."""
         with _timed("record"):
@@ -381,7 +386,7 @@ def _timed(operation: str) -> Iterator[None]:
 
 def _goes_on(result: Pass) -> bool:
     """Tell whether something was done that lets a next pass do more."""
-    return any(isinstance(action, Keep | Tell | Ask) for action in result.actions)
+    return any(isinstance(action, Keep | Tell | Ask | Promote) for action in result.actions)
 
 
 def _findings(session: _Session) -> list[Finding]:

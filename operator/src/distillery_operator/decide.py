@@ -6,14 +6,14 @@ process killed at any line loses nothing: the next call sees what was done and a
 Applying the actions and deciding again asks for nothing twice.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Final
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
-from distillery_operator import budgets, judge, pareto
+from distillery_operator import budgets, judge, pareto, stopping, twins
 from distillery_operator.actions import (
     Action,
     Ask,
@@ -22,6 +22,7 @@ from distillery_operator.actions import (
     Halt,
     Keep,
     Launch,
+    Promote,
     Record,
     Release,
     Tell,
@@ -35,6 +36,7 @@ from distillery_operator.trials import (
     Preparation,
     Report,
     State,
+    Trial,
 )
 
 METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
@@ -62,8 +64,11 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     First what has ended is stored, then what must end is halted; only then, within the parallelism,
     trials that lack a process get one and new suggestions are asked for.
     """
-    told = list(_tell(spec, seen))
-    actions: list[Action] = [*_prepared(seen), *_record(seen), *told, *_halt(spec, seen)]
+    records = list(_record(seen))
+    seen = _recorded(seen, records)
+    rule = stopping.Rule(spec, seen.trials)
+    told = list(_tell(spec, seen, rule))
+    actions: list[Action] = [*_prepared(seen), *records, *told, *_halt(spec, seen, rule)]
     actions += [*_release(seen), *_free(seen), *_collect(spec, seen)]
     end = closing(spec, seen)
     over = end is not None and not end.finishes
@@ -73,13 +78,14 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     free = int(min(free, budgets.affordable(spec, seen)))
     if seen.preparation is None or _lost(seen):
         return [*actions, *[*_prepare(spec, seen)][:free]]
-    ended = {tell.trial for tell in told}
-    waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in ended]
+    settled = {tell.trial for tell in told} | _repeated(seen).keys()
+    waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
     actions += waiting[:free]
-    if end is None and free > len(waiting):
-        missing = spec.max_trials - len(seen.trials)
-        actions.append(Ask(min(free - len(waiting), missing)))
-    return actions
+    free = max(0, free - len(waiting))
+    promoted = [Promote(number) for number in rule.promotions()[:free]]
+    actions += promoted
+    missing = min(free - len(promoted), spec.max_trials - seen.suggested)
+    return [*actions, Ask(missing)] if end is None and missing > 0 else actions
 
 
 def closing(spec: Spec, seen: Observation) -> Closing | None:
@@ -97,7 +103,7 @@ def closing(spec: Spec, seen: Observation) -> Closing | None:
             f"failed trials <= {spec.max_failed_trials} must hold, but {len(failed)} failed; "
             f"the last, trial {last.number}: {last.reason}: {last.message}",
         )
-    return budgets.closing(spec, seen)
+    return budgets.closing(spec, seen, lambda: bool(stopping.Rule(spec, seen.trials).promotions()))
 
 
 def done(spec: Spec, seen: Observation) -> Closing | None:
@@ -106,7 +112,9 @@ def done(spec: Spec, seen: Observation) -> Closing | None:
     if end is None or any(attempt.live for attempt in seen.attempts):
         return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
-    return None if open_trials and end.finishes else end
+    if end.finishes and (open_trials or stopping.Rule(spec, seen.trials).promotions()):
+        return None
+    return end
 
 
 @dataclass(frozen=True)
@@ -180,27 +188,39 @@ def _usable(spec: Spec, stage: Stage, report: Report) -> bool:
     )
 
 
-def _tell(spec: Spec, seen: Observation) -> Iterator[Tell]:
+def _tell(spec: Spec, seen: Observation, rule: stopping.Rule) -> Iterator[Tell]:
     for trial in seen.trials:
         attempts = _attempts(seen, Stage.TRAIN, trial.number)
         if trial.state is not State.RUNNING or any(a.live for a in attempts):
             continue
-        seconds = sum(attempt.seconds for attempt in attempts)
-        if attempts:
-            report = _report(seen, attempts[-1])
-            step = _follow(spec, attempts, report)
-            if isinstance(step, _End):
-                yield Tell(
-                    trial.number,
-                    step.state,
-                    step.reason,
-                    step.message,
-                    seconds,
-                    report or Report(""),
-                    seen.gpus,
-                )
-        elif seen.preparation and (refusal := judge.refusal(spec, trial, seen.preparation.sources)):
-            yield Tell(trial.number, State.INFEASIBLE, refusal.reason, refusal.message, 0.0)
+        if not attempts:
+            yield from _tell_untrained(spec, seen, rule, trial)
+            continue
+        report = _report(seen, attempts[-1]) or Report("")
+        step = _follow(spec, attempts, report)
+        if isinstance(step, _Again) and (stop := rule.stop(trial)):
+            step = _End(State.STOPPED, stop.reason, stop.message)
+            report = replace(report, metrics=trial.curve[-1].metrics)
+        if isinstance(step, _End):
+            seconds = sum(attempt.seconds for attempt in attempts)
+            yield Tell(trial.number, step.state, step.reason, step.message, seconds, report, seen.gpus)
+
+
+def _tell_untrained(
+    spec: Spec, seen: Observation, rule: stopping.Rule, trial: Trial
+) -> Iterator[Tell]:
+    """Yield the ending of a suggestion that needs no training."""
+    if seen.preparation is None:
+        return
+    number, twin = trial.number, _repeated(seen).get(trial.number)
+    if refusal := judge.refusal(spec, trial, seen.preparation.sources):
+        yield Tell(number, State.INFEASIBLE, refusal.reason, refusal.message, 0.0)
+    elif twin and twin.state is not State.RUNNING:
+        said = f"its hyperparameters are those of trial {twin.number}, which is {twin.state}"
+        record = Report(twin.source, metrics=twin.metrics)
+        yield Tell(number, twin.state, judge.DUPLICATE, said, 0.0, record)
+    elif twin is None and (stop := rule.start(trial)):
+        yield Tell(number, State.STOPPED, stop.reason, stop.message, 0.0)
 
 
 def _waiting(spec: Spec, seen: Observation) -> Iterator[Launch]:
@@ -270,7 +290,27 @@ def _record(seen: Observation) -> Iterator[Record]:
                 yield Record(trial.number, point)
 
 
-def _halt(spec: Spec, seen: Observation) -> Iterator[Halt]:
+def _recorded(seen: Observation, records: Sequence[Record]) -> Observation:
+    """Return the observation as it is once the records are stored."""
+    trials = list(seen.trials)
+    for record in records:
+        before = trials[record.trial]
+        trials[record.trial] = replace(before, curve=(*before.curve, record.point))
+    return replace(seen, trials=tuple(trials))
+
+
+def _repeated(seen: Observation) -> Mapping[int, Trial]:
+    """Return the suggestions without a process that repeat an earlier one, with that one."""
+    begun = {a.trial for a in seen.attempts if a.stage is Stage.TRAIN}
+    fresh = {t.number for t in seen.trials if t.state is State.RUNNING} - begun
+    if not fresh or seen.preparation is None:
+        return {}
+    found = twins.earlier(seen.trials, seen.preparation.sources)
+    return {number: twin for number, twin in found.items() if number in fresh}
+
+
+def _halt(spec: Spec, seen: Observation, rule: stopping.Rule) -> Iterator[Halt]:
+    running = {trial.number for trial in seen.trials if trial.state is State.RUNNING}
     for attempt in seen.attempts:
         if not attempt.live or attempt.halted:
             continue
@@ -283,6 +323,8 @@ def _halt(spec: Spec, seen: Observation) -> Iterator[Halt]:
             now = seen.now - attempt.started if attempt.started is not None else 0.0
             if _overtime(spec, earlier + now):
                 yield Halt(attempt, TIMED_OUT)
+            elif attempt.trial in running and (stop := rule.stop(seen.trials[attempt.trial])):
+                yield Halt(attempt, stop.reason, stop.message)
 
 
 def _overtime(spec: Spec, seconds: float) -> bool:
@@ -313,14 +355,17 @@ def _collect(spec: Spec, seen: Observation) -> Iterator[Collect]:
     if spec.checkpoint_retention is CheckpointRetention.ALL:
         return
     kept = {trial.number for trial in pareto.front(spec, seen.trials)}
+    end = done(spec, seen)
+    if not end:
+        kept |= stopping.resumable(seen.trials)
     useless = tuple(
         trial.number
         for trial in seen.trials
-        if trial.state in (State.COMPLETED, State.INFEASIBLE)
+        if trial.state in (State.COMPLETED, State.INFEASIBLE, State.STOPPED)
         and trial.seconds
         and not (trial.collected or trial.baseline or trial.number in kept)
     )
-    if len(useless) >= COLLECT_AT_ONCE or (useless and done(spec, seen)):
+    if len(useless) >= COLLECT_AT_ONCE or (useless and end):
         yield Collect(useless[:COLLECT_AT_MOST])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.actions import Action, Collect, Halt, Keep, Launch, Tell
+from distillery_operator.actions import Action, Collect, Halt, Keep, Launch, Promote, Tell
 from distillery_operator.resources import ConditionType, Status
 from distillery_operator.trials import Observation, State
 
@@ -48,9 +48,12 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             return Event(
                 NORMAL, "Restarted", f"{what} goes on as attempt {number}{_why(action, seen)}"
             )
-        case Halt(attempt, reason):
+        case Halt(attempt, reason, message):
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
-            return Event(NORMAL, reason, f"{what} is asked to write a checkpoint and end")
+            said = f"{what} is asked to write a checkpoint and end" + (message and f": {message}")
+            return Event(NORMAL, reason, said[:MESSAGE_LIMIT])
+        case Promote(trial):
+            return Event(NORMAL, "Promoted", f"trial {trial}, which was stopped, goes on")
         case Keep(preparation):
             return Event(
                 NORMAL, "Prepared", f"data and teacher are prepared as {preparation.key[:12]}"

@@ -10,7 +10,7 @@ from typing import Final
 from distillery_contract import request
 from distillery_contract.request import Stage
 from distillery_operator.actions import Launch
-from distillery_operator.resources import Experiment
+from distillery_operator.resources import Experiment, Spec, StoppingType
 from distillery_operator.trials import Preparation, Trial
 
 CACHE: Final = "cache"
@@ -63,6 +63,7 @@ def order(
         remove: folders to remove (stage collect).
     """
     spec, training = experiment.spec, launch.stage is Stage.TRAIN
+    before = trial.continues if trial else None
     folder = output(experiment, launch.trial) if training else results(experiment)
     return request.Request(
         experiment=experiment.metadata.name,
@@ -76,5 +77,14 @@ def order(
         attempt=launch.number,
         prepared=preparation.key if preparation else None,
         parameters=dict(trial.parameters) if trial else dict(spec.training),
+        rungs=tuple(spec.early_stopping.rungs) if _stops(spec, trial) else (),
+        continues=None if before is None else output(experiment, before),
         remove=remove,
     )
+
+
+def _stops(spec: Spec, trial: Trial | None) -> bool:
+    """Tell whether a trial is judged at rungs, and so has to be measured there."""
+    wanted = spec.early_stopping
+    guarded = wanted.collapse and spec.data.unanswerable
+    return trial is not None and (guarded or wanted.type is not StoppingType.NONE)

@@ -29,6 +29,8 @@ CONSTRAINT_VIOLATED: Final = "ConstraintViolated"
 COLLAPSED: Final = "Collapsed"
 OVERSIZE: Final = "Oversize"
 RUNNING: Final = "Running"
+DUPLICATE: Final = "Duplicate"
+"""Reason of a trial that has the hyperparameters, and so the result, of an earlier one."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ def verdict(spec: Spec, trial: Trial) -> Verdict:
         return Verdict(False, trial.reason, trial.message)
     broken = [b for b in bounds(spec) if b.violation(measured(trial, b.metric)) > 0]
     if not broken:
-        return Verdict(True, Reason.COMPLETED, "all thresholds and constraints hold")
+        holds = "all thresholds and constraints hold"
+        if trial.reason == DUPLICATE:
+            return Verdict(True, DUPLICATE, f"{trial.message}; {holds}")
+        return Verdict(True, Reason.COMPLETED, holds)
     sentence = "; ".join(b.sentence(measured(trial, b.metric)) for b in broken)
     if spec.data.unanswerable and collapsed(trial.metrics):
         low = min(metrics.COLLAPSE, key=lambda name: trial.metrics[name])

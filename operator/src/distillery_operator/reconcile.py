@@ -20,6 +20,7 @@ from distillery_operator.actions import (
     Halt,
     Keep,
     Launch,
+    Promote,
     Record,
     Release,
     Tell,
@@ -83,6 +84,9 @@ class Study(Protocol):
 
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         """Store further suggestions."""
+
+    async def promote(self, spec: Spec, number: int, now: float) -> None:
+        """Store a trial that continues a stopped one; one that is continued stays as it is."""
 
     async def record(self, number: int, point: Point) -> None:
         """Add an evaluation to a learning curve."""
@@ -166,9 +170,13 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
         case Record(number, point):
             await study.record(number, point)
         case Tell(number):
-            await study.tell(experiment.spec, action, jobs.model(experiment, number), seen.now)
+            trained = action.seconds > 0  # otherwise its result is another trial's
+            model = jobs.model(experiment, number) if trained else None
+            await study.tell(experiment.spec, action, model, seen.now)
         case Ask(count):
             await study.ask(experiment.spec, count, seen.now)
+        case Promote(number):
+            await study.promote(experiment.spec, number, seen.now)
         case Release(attempt):
             await runner.release(attempt)
             ports.measurements.forget(attempt)

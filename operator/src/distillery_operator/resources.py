@@ -240,6 +240,11 @@ class EarlyStopping(Model):
         le=100,
         description="Of so many trials at a rung one goes on. ASHA only.",
     )
+    pause: StrictBool = Field(
+        False,
+        description="Whether every training pauses at each rung, and is continued from its"
+        " checkpoint once it is among the best there. ASHA only.",
+    )
     collapse: StrictBool = Field(
         True,
         description="Whether a training whose model still answers nothing, or everything, is"
@@ -448,6 +453,7 @@ class TrialCounts(Model):
     infeasible: int = Field(
         0, description="Measured but not acceptable, or ended by the suggestion."
     )
+    stopped: int = Field(0, description="Ended early, because they would not improve the front.")
     failed: int = Field(0, description="Ended by something that says nothing of the suggestion.")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
 from distillery_contract.request import Stage
-from distillery_operator import budgets, decide, jobs, judge, manifests, pareto, resources
+from distillery_operator import budgets, decide, jobs, judge, manifests, pareto, resources, stopping
 from distillery_operator.budgets import Closing, Use
 from distillery_operator.resources import (
     Condition,
@@ -154,6 +154,7 @@ def _counts(spec: Spec, seen: Observation) -> resources.TrialCounts:
         running=len(open_trials & running),
         completed=states.count(State.COMPLETED),
         infeasible=states.count(State.INFEASIBLE),
+        stopped=states.count(State.STOPPED),
         failed=states.count(State.FAILED),
     )
 
@@ -362,7 +363,11 @@ def _succeeded(spec: Spec, seen: Observation, points: Sequence[Trial]) -> Findin
 
 def _degraded(spec: Spec, seen: Observation) -> Finding:
     kind = ConditionType.DEGRADED
-    ended = [trial for trial in seen.trials if trial.state is not State.RUNNING]
+    ended = [
+        trial
+        for trial in seen.trials
+        if trial.state is not State.RUNNING and trial.reason not in stopping.RESUMABLE
+    ]
     verdicts = [judge.verdict(spec, trial) for trial in ended]
     end = decide.closing(spec, seen)
     if end and end.reason in (decide.PREPARATION_FAILED, decide.TOO_MANY_FAILURES):

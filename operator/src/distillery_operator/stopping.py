@@ -19,6 +19,18 @@ from distillery_operator.trials import Point, State, Trial
 
 CANNOT_IMPROVE: Final = "CannotImprove"
 OUTRANKED: Final = "Outranked"
+PAUSED: Final = "Paused"
+
+RESUMABLE: Final = (CANNOT_IMPROVE, OUTRANKED, PAUSED)
+"""Reasons of trials that may go on later, when more is known."""
+
+UNTRAINED: Final = -1
+"""The rung of a suggestion of which only the hyperparameters are known."""
+UNTRAINED_CONFIDENCE: Final = 3.0
+"""Standard deviations that a suggestion is given the benefit of: before it is trained, of so many
+hopeless ones as good as none is lost."""
+UNTRAINED_TRIALS: Final = 20
+"""Completed trials from which is learnt what hyperparameters alone can lead to."""
 
 KNOWN: Final = ("parameter_count",)
 """Objectives that a suggestion decides before it is trained."""
@@ -45,6 +57,17 @@ class Hope:
         return _sign(self.objective) * (value - self.value) > 0
 
 
+def resumable(trials: Sequence[Trial]) -> set[int]:
+    """Return the stopped trials whose checkpoint may still be needed."""
+    goes_on = {t.continues: t for t in trials if t.continues is not None}
+    return {
+        t.number
+        for t in trials
+        if t.state is State.STOPPED and t.reason in RESUMABLE and t.seconds and not t.collected
+        if t.number not in goes_on or goes_on[t.number].state is State.RUNNING
+    }
+
+
 def reading(trial: Trial, rung: float) -> Point | None:
     """Return the first evaluation of a trial at or after a rung; None if there is none yet."""
     reached = (p for p in trial.curve if p.steps and p.step >= rungs.step(rung, p.steps))
@@ -62,10 +85,25 @@ class Rule:
         self._examples = [trial for trial in measured if not judge.collapsed(trial.metrics)]
         self._forecasts: dict[tuple[int, str], Forecast | None] = {}
 
+    def start(self, trial: Trial) -> Stop | None:
+        """Return why a suggestion should not be trained at all; None if it may.
+
+        Its size is known, and what trainings of such hyperparameters come to can be estimated.
+        """
+        if trial.baseline or self._wanted.type is not StoppingType.FRONT_AWARE:
+            return None
+        return None if trial.curve else self._hopeless(trial, UNTRAINED)
+
     def stop(self, trial: Trial) -> Stop | None:
-        """Return why a trial that trains should end now; None if it goes on."""
+        """Return why a trial that trains should end now; None if it goes on.
+
+        Baselines are there to be compared, so they train to their end. What continues a stopped
+        trial is judged anew at the next rung.
+        """
         rung = self.rung(trial)
-        if rung is None:
+        if rung is None or trial.baseline:
+            return None
+        if trial.continues is not None and rung == self.rung(self._trials[trial.continues]):
             return None
         if found := self._collapsed(trial, rung):
             return found
@@ -74,6 +112,30 @@ class Rule:
         if self._wanted.type is StoppingType.ASHA:
             return self._outranked(trial, rung)
         return None
+
+    def promotions(self) -> list[int]:
+        """Return the stopped trials that should go on, the one that got farthest first."""
+        begun = {trial.continues for trial in self._trials}
+        waiting = [self._trials[n] for n in resumable(self._trials) - begun]
+        chosen = [trial for trial in waiting if self._promising(trial)]
+        return [t.number for t in sorted(chosen, key=lambda t: (-(self.rung(t) or 0), t.number))]
+
+    def _promising(self, trial: Trial) -> bool:
+        """Tell whether a stopped trial would be let go on by what is known now.
+
+        The expected end counts, not the best that can be hoped for: a trial does not stop and go on
+        with every change of the estimate.
+        """
+        rung = self.rung(trial)
+        if rung is None:
+            return False
+        if self._wanted.type is StoppingType.FRONT_AWARE:
+            known = self._hopes(trial, rung, confidence=0.0)
+            return bool(known) and all(known) and self._hopeless(trial, rung, 0.0) is None
+        if self._wanted.type is StoppingType.ASHA:
+            place, count = self._place(trial, rung)
+            return place * self._wanted.reduction_factor < count
+        return False
 
     def rung(self, trial: Trial) -> int | None:
         """Return which rung a trial was measured at last, counted from 0; None before the first."""
@@ -94,34 +156,41 @@ class Rule:
         share = self._wanted.rungs[rung]
         return Stop(judge.COLLAPSED, f"the model collapsed: {pair} after {share:.0%} and more")
 
-    def _hopeless(self, trial: Trial, rung: int) -> Stop | None:
+    def _hopeless(self, trial: Trial, rung: int, confidence: float | None = None) -> Stop | None:
         """Stop what would, at its best, miss a threshold or be beaten in everything.
 
         An objective that the suggestion decides is compared as it is; of each of the others the
         best end is estimated from its values at the rungs.
         """
-        judged = [o for o in self._spec.objectives if o.metric not in KNOWN]
-        hopes = [self._hope(objective, trial, rung) for objective in judged]
-        for hope in hopes:
-            limit = hope.objective.threshold if hope else None
-            if hope and limit is not None and hope.misses(limit):
-                return Stop(CANNOT_IMPROVE, f"{hope.sentence}, but the threshold is {limit:.6g}")
+        hopes = self._hopes(trial, rung, confidence)
         known = [hope for hope in hopes if hope]
+        for hope in known:
+            limit = hope.objective.threshold
+            if limit is not None and hope.misses(limit):
+                return Stop(CANNOT_IMPROVE, f"{hope.sentence}, but the threshold is {limit:.6g}")
         if not known or len(known) < len(hopes):
             return None
         for rival in self._rivals:
             beaten = all(h.misses(judge.measured(rival, h.objective.metric)) for h in known)
             if beaten and self._as_good_unseen(rival, trial):
-                first = known[0]
-                reached = judge.measured(rival, first.objective.metric)
+                reached = judge.measured(rival, known[0].objective.metric)
                 return Stop(
                     CANNOT_IMPROVE,
-                    f"{first.sentence}, but trial {rival.number}, which is not larger,"
+                    f"{known[0].sentence}, but trial {rival.number}, which is not larger,"
                     f" has {reached:.6g}",
                 )
         return None
 
-    def _hope(self, objective: Objective, trial: Trial, rung: int) -> Hope | None:
+    def _hopes(self, trial: Trial, rung: int, confidence: float | None) -> list[Hope | None]:
+        """Estimate the best end in each objective that only the training decides."""
+        if confidence is None:
+            confidence = UNTRAINED_CONFIDENCE if rung == UNTRAINED else self._wanted.confidence
+        judged = [o for o in self._spec.objectives if o.metric not in KNOWN]
+        return [self._hope(objective, trial, rung, confidence) for objective in judged]
+
+    def _hope(
+        self, objective: Objective, trial: Trial, rung: int, confidence: float
+    ) -> Hope | None:
         """Estimate the best end of a training; None where too few have ended to tell."""
         metric = objective.metric
         if (rung, metric) not in self._forecasts:
@@ -130,15 +199,22 @@ class Rule:
         if forecast is None or row is None:
             return None
         expected = forecast.of(row)
-        margin = self._wanted.confidence * expected.deviation
-        share, now = self._wanted.rungs[rung], reading(trial, self._wanted.rungs[rung])
-        assert now is not None
+        margin = confidence * expected.deviation
         return Hope(
             objective,
             expected.mean + _sign(objective) * margin,
-            f"{metric} of {expected.mean:.4g} ± {margin:.3g} can be expected, from"
-            f" {now.metrics[metric]:.4g} after {share:.0%} of the training",
+            f"{metric} of {expected.mean:.4g} ± {margin:.3g} can be expected"
+            f" {self._ground(trial, metric, rung)}",
         )
+
+    def _ground(self, trial: Trial, metric: str, rung: int) -> str:
+        """Say what an estimate rests on."""
+        if rung == UNTRAINED:
+            return "of its hyperparameters"
+        share = self._wanted.rungs[rung]
+        now = reading(trial, share)
+        assert now is not None
+        return f"from {now.metrics[metric]:.4g} after {share:.0%} of the training"
 
     def _learn(self, metric: str, rung: int) -> Forecast | None:
         """Learn from the trials that trained to their end how this metric ends.
@@ -151,20 +227,23 @@ class Rule:
             for trial in self._examples
             if (row := self._row(trial, metric, rung)) is not None
         ]
-        if len(pairs) < self._wanted.min_trials:
+        least = UNTRAINED_TRIALS if rung == UNTRAINED else 0
+        if len(pairs) < max(least, self._wanted.min_trials):
             return None
         return Forecast([row for row, _ in pairs], [end for _, end in pairs])
 
     def _row(self, trial: Trial, metric: str, rung: int) -> list[float] | None:
         """Return what is known of a training at a rung; None where a measurement is missing."""
+        size = math.log(max(1, trial.parameter_count or 1))
+        rate = trial.parameters.get("learning_rate", parameters.PARAMETERS["learning_rate"].default)
+        pace = math.log(max(1e-12, float(rate or 0.0)))
+        if rung == UNTRAINED:
+            return [size, size * size, pace, pace * pace, size * pace]
         points = [reading(trial, share) for share in self._wanted.rungs[: rung + 1]]
         values = [point.metrics.get(metric, math.nan) if point else math.nan for point in points]
         if not all(map(math.isfinite, values)) or points[-1] is None:
             return None
         now, before = values[-1], values[-2] if rung else values[-1]
-        size = math.log(max(1, trial.parameter_count or 1))
-        rate = trial.parameters.get("learning_rate", parameters.PARAMETERS["learning_rate"].default)
-        pace = math.log(max(1e-12, float(rate or 0.0)))
         halves = [points[-1].metrics.get(name, now) for name in metrics.COLLAPSE]
         return [now, now * now, now - before, min(halves), size, pace, now * size]
 
@@ -177,29 +256,44 @@ class Rule:
         )
 
     def _outranked(self, trial: Trial, rung: int) -> Stop | None:
-        """Stop what is not among the best of those that were at the rung no later (MO-ASHA)."""
-        share = self._wanted.rungs[rung]
+        """Stop what is not among the best of those that were at the rung no later (MO-ASHA).
+
+        With ``pause`` everything stops, and the best are promoted.
+        """
+        share, factor = self._wanted.rungs[rung], self._wanted.reduction_factor
+        if self._wanted.pause:
+            said = f"after {share:.0%} of the training it waits to be one of the best"
+            return Stop(PAUSED, f"{said}, of which one in {factor} goes on")
         own = reading(trial, share)
         assert own is not None
-        peers = [
-            other
-            for other in self._trials
-            if other is not trial and (point := reading(other, share)) and point.at <= own.at
-        ]
-        costs = [self._cost(other, share) for other in [*peers, trial]]
-        place = pareto.place(costs, len(peers))
-        if place * self._wanted.reduction_factor <= len(costs):
+        place, count = self._place(trial, rung, own.at)
+        if place * factor <= count:
             return None
         return Stop(
             OUTRANKED,
-            f"of {len(costs)} trials after {share:.0%} of the training it ranks {place + 1}, and"
-            f" one in {self._wanted.reduction_factor} goes on",
+            f"of {count} trials after {share:.0%} of the training it ranks {place + 1}, and one in"
+            f" {factor} goes on",
         )
 
-    def _cost(self, trial: Trial, share: float) -> list[float]:
+    def _place(self, trial: Trial, rung: int, until: float = math.inf) -> tuple[int, int]:
+        """Return how many trials were better at a rung, and how many were there by some time."""
+        share, points = self._wanted.rungs[rung], dict[int, tuple[Trial, Point]]()
+        for other in (trial, *self._trials):
+            point = reading(other, share)
+            if point and (other is trial or point.at <= until):
+                points.setdefault(self._origin(other), (other, point))
+        costs = [self._cost(other, point) for other, point in points.values()]
+        return pareto.place(costs, 0), len(costs)
+
+    def _origin(self, trial: Trial) -> int:
+        """Return the number of the trial whose training this one continues, or its own."""
+        while trial.continues is not None:
+            trial = self._trials[trial.continues]
+        return trial.number
+
+    def _cost(self, trial: Trial, point: Point) -> list[float]:
         """Return the objectives as far as they are known at a rung, to be minimised."""
-        point = reading(trial, share)
-        seen = {**(point.metrics if point else {})}
+        seen = dict(point.metrics)
         if trial.parameter_count is not None:
             seen["parameter_count"] = trial.parameter_count
         return [

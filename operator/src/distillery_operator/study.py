@@ -73,6 +73,10 @@ class Study:
         """Store further suggestions: baselines that have no trial yet, then the sampler's."""
         await self._run(self._ask, spec, count, now)
 
+    async def promote(self, spec: Spec, number: int, now: float) -> None:
+        """Store a trial that continues a stopped one; one that is continued stays as it is."""
+        await self._run(self._promote, spec, number, now)
+
     async def record(self, number: int, point: Point) -> None:
         """Add an evaluation to the learning curve of a trial that has not ended."""
         await self._run(self._record, number, point)
@@ -134,6 +138,19 @@ class Study:
         for _ in range(count - len(baselines)):
             self._add(spec, self._suggester.suggest(spec, self._trials), None, now)
 
+    def _promote(self, spec: Spec, number: int, now: float) -> None:
+        if any(trial.continues == number for trial in self._trials):
+            return
+        before = self._trials[number]
+        suggestion = {
+            "parameters": dict(before.parameters),
+            "continues": number,
+            "started": now,
+            "parameter_count": before.parameter_count,
+        }
+        curve = [asdict(point) for point in before.curve]
+        self._store(spec, {"suggestion": suggestion, "curve": curve}, now)
+
     def _add(
         self, spec: Spec, searched: Mapping[str, Value], baseline: str | None, now: float
     ) -> None:
@@ -144,7 +161,10 @@ class Study:
             "started": now,
             "parameter_count": self._size(parameters),
         }
-        stored = {"suggestion": suggestion}
+        self._store(spec, {"suggestion": suggestion}, now)
+
+    def _store(self, spec: Spec, stored: dict[str, Any], now: float) -> None:
+        """Add a trial, whole."""
         trial = _trial(len(self._trials), stored, self._collected)
         self._storage.add(sampling.frozen(spec, trial, stored), now)
         self._trials.append(trial)

@@ -52,6 +52,8 @@ class Trial:
         parameters: hyperparameters, searched and fixed; what is missing is at the contract's
             default.
         baseline: its name, where a person suggested it.
+        continues: number of the stopped trial from whose checkpoint it goes on; its curve begins
+            with that trial's.
         parameter_count: weights of the student; None where the hyperparameters describe none.
         metrics: the last evaluation, by the contract's names, parameter_count included; empty
             before there is one.
@@ -71,6 +73,7 @@ class Trial:
     parameters: Mapping[str, Value]
     state: State = State.RUNNING
     baseline: str | None = None
+    continues: int | None = None
     parameter_count: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -225,3 +228,8 @@ class Observation:
     reports: Mapping[tuple[Stage, int, int], Report]
     obstacle: str = ""
     gpus: float = 0.0
+
+    @property
+    def suggested(self) -> int:
+        """How many trials were suggested; one that continues another was suggested before."""
+        return sum(trial.continues is None for trial in self.trials)

@@ -18,8 +18,9 @@ NAME: Final = "history.json"
 
 
 def identity(request: Request) -> str:
-    """Return a hash of a request; attempts at the same trial share it."""
-    return hashlib.sha256(replace(request, attempt=1).to_json().encode()).hexdigest()
+    """Return a hash of what shapes a training: attempts share it, and what continues a trial."""
+    same = replace(request, attempt=1, trial=0, output="", rungs=(), continues=None)
+    return hashlib.sha256(same.to_json().encode()).hexdigest()
 
 
 def write(request: Request, progress: Progress, steps: int, *, finished: bool) -> None:

@@ -5,12 +5,13 @@ to store no more than that.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distillery_contract import rungs
 from distillery_trainer import batches
 from distillery_trainer.settings import Settings
 
@@ -50,13 +51,20 @@ class Schedule:
         return [self._epoch(p // self._per_epoch)[p % self._per_epoch] for p in places]
 
 
-def plan(lengths: NDArray[np.int64], settings: Settings) -> Schedule:
-    """Lay out the training on windows of the given lengths in tokens, (n,)."""
+def plan(lengths: NDArray[np.int64], settings: Settings, shares: Sequence[float] = ()) -> Schedule:
+    """Lay out the training on windows of the given lengths in tokens, (n,).
+
+    Args:
+        lengths: of the windows.
+        settings: the hyperparameters.
+        shares: of the steps, after which to evaluate besides.
+    """
     size = settings.per_device_train_batch_size
     per_epoch = -(-len(lengths) // size)
     total = max(1, round(settings.epochs * per_epoch))
     steps = -(-total // settings.gradient_accumulation_steps)
-    points = (round(steps * i / settings.evaluations) for i in range(1, settings.evaluations + 1))
+    points = {round(steps * i / settings.evaluations) for i in range(1, settings.evaluations + 1)}
+    points |= {rungs.step(share, steps) for share in shares}
 
     @functools.lru_cache(maxsize=2)  # a step of several batches may begin in one epoch's last
     def epoch(number: int) -> list[Rows]:
@@ -64,7 +72,7 @@ def plan(lengths: NDArray[np.int64], settings: Settings) -> Schedule:
 
     return Schedule(
         steps=steps,
-        evaluations=tuple(sorted({point for point in points if point > 0})),
+        evaluations=tuple(sorted(point for point in points if point > 0)),
         warm_up=settings.warm_up_steps,
         peak=settings.learning_rate,
         _batches=total,

@@ -48,7 +48,7 @@ class DivergedError(Exception):
 
 
 def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
-    """Train the student of a request, from its newest checkpoint if there is one.
+    """Train the student of a request, from its newest checkpoint, or that of what it continues.
 
     Leaves in the output folder ``model/``, ``predictions.json``, ``history.json``, and the newest
     checkpoint, from which a later request could go on with the trial. A trial that is finished
@@ -70,11 +70,15 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
     student: Any = models.student(request, settings)
     student.to(device)
     stepper = Stepper(student, prepared, settings, _teacher(request, settings, device))
-    plan = schedule.plan(prepared.train.lengths(), settings)
+    plan = schedule.plan(prepared.train.lengths(), settings, request.rungs)
     output = Path(request.output)
     identity = f"{record.identity(request)} {prepared.key}"
     checkpoints = Checkpoints(output / "checkpoints", identity)
-    progress = checkpoints.restore(student, stepper.optimizer) or Progress()
+    progress = checkpoints.restore(student, stepper.optimizer)
+    if progress is None and request.continues is not None:
+        before = Checkpoints(Path(request.continues) / "checkpoints", identity)
+        progress = before.restore(student, stepper.optimizer)
+    progress = progress or Progress()
     log.info("training from step %d to %d on %s", progress.step, plan.steps, device)
 
     run = _Run(stepper, prepared, settings, plan, checkpoints, progress, telemetry)

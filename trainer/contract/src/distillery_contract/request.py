@@ -86,6 +86,10 @@ class Request:
             it a trial works out the key anew.
         attempt: 1 for the first process of a trial, more after interruptions.
         parameters: hyperparameters; what is missing is at its default.
+        rungs: shares of the steps, above 0 and below 1, after which to evaluate besides. They
+            change nothing else of a training, so an attempt may have others than the one before.
+        continues: folder of the trial from whose newest checkpoint this one starts, while it has
+            none of its own; both are the same training.
         remove: folders to remove (stage collect).
     """
 
@@ -100,6 +104,8 @@ class Request:
     attempt: int = 1
     prepared: str | None = None
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    rungs: Sequence[float] = ()
+    continues: str | None = None
     remove: Sequence[str] = ()
     version: int = VERSION
 
@@ -147,11 +153,24 @@ class Request:
         else:
             faults.append(f"parameters must be an object, but got {given!r}")
         parts["remove"] = _folders(document, faults)
+        parts["rungs"] = _shares(document, faults)
         request = _part(cls, {**document, **parts}, "", faults)
         if faults:
             raise RequestError(faults)
         assert isinstance(request, cls)
         return request
+
+
+def _shares(document: Mapping[str, Any], faults: list[str]) -> tuple[float, ...]:
+    """Return the rungs of a document; note what is no share of a training."""
+    given = document.get("rungs", [])
+    if not isinstance(given, list):
+        faults.append(f"rungs must be a list, but got {given!r}")
+        return ()
+    shares = tuple(share for share in given if isinstance(share, float) and 0 < share < 1)
+    if len(shares) < len(given):
+        faults.append(f"rungs must lie between 0 and 1, but got {given!r}")
+    return shares
 
 
 def _folders(document: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
