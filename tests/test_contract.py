@@ -74,6 +74,9 @@ def changed(**changes: Any) -> str:
         (changed(parameters={"dropout": 2}), "parameters.dropout: must lie in [0, 1], but got 2"),
         (changed(parameters={"hidden_size": 8}), "consumed only if initialization is Scratch"),
         (changed(remove=["old"]), "remove is consumed only if stage is collect, but it is 'train'"),
+        (changed(rungs=[0.5, 1]), "rungs must lie between 0 and 1, but got [0.5, 1]"),
+        (changed(rungs=0.5), "rungs must be a list, but got 0.5"),
+        (changed(continues=17), "continues must be of type str or NoneType, but got 17"),
         (changed(remove="old", stage="collect"), "remove must be a list, but got 'old'"),
         *(
             (changed(remove=["a", folder], stage="collect"), f"without '..', but got {folder!r}")

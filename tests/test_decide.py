@@ -511,7 +511,7 @@ class Search(RuleBasedStateMachine):
             for key in live:
                 if self.attempts[key].halted:
                     self.end(key, Exit.INTERRUPTED)
-                elif len(self.trials[key[1]].curve) < 3:
+                elif not (curve := self.trials[key[1]].curve) or curve[-1].step < 15:
                     self.measure(key, 50.0 + key[1])
                 else:
                     self.end(key, 0)

@@ -34,11 +34,12 @@ from distillery_operator.actions import (
     Halt,
     Keep,
     Launch,
+    Promote,
     Record,
     Release,
     Tell,
 )
-from distillery_operator.resources import Constraint, Spec
+from distillery_operator.resources import Constraint, EarlyStopping, Spec
 from distillery_operator.trials import (
     Attempt,
     Observation,
@@ -176,6 +177,15 @@ CHOICE: Final = st.integers(0, 99)
 ENDS: Final = st.lists(st.tuples(CHOICE, ENDINGS), max_size=4)
 SHOWN: Final = st.none() | st.lists(st.tuples(CHOICE, st.integers(1, 4)), max_size=4)
 SMALL: Final = size.student_size(worlds.SOURCES, {"n_layers": 3})
+STOPPING: Final = tuple(
+    worlds.experiment(earlyStopping={"rungs": [0.25, 0.5], **wanted}).spec.early_stopping
+    for wanted in (
+        {"type": "None", "collapse": False},
+        {"type": "FrontAware", "minTrials": 3},
+        {"type": "ASHA"},
+        {"type": "ASHA", "pause": True},
+    )
+)
 EDITS: Final = st.one_of(
     st.tuples(st.just("max_trials"), st.integers(1, 8)),
     st.tuples(st.just("parallelism"), st.integers(1, 4)),
@@ -187,6 +197,7 @@ EDITS: Final = st.one_of(
     st.tuples(st.just("max_failed_trials"), st.sampled_from([0, 1, 99])),
     st.tuples(st.just("trial_timeout_seconds"), st.sampled_from([None, 5, 50])),
     st.tuples(st.just("max_duration_seconds"), st.sampled_from([None, 50, 500])),
+    st.tuples(st.just("early_stopping"), st.sampled_from(STOPPING)),
     st.tuples(
         st.just("constraints"),
         st.sampled_from([[], [Constraint(metric="parameter_count", maximum=SMALL)]]),
@@ -229,9 +240,18 @@ class Promises(RuleBasedStateMachine):
         trials=st.integers(4, 8),
         prepared=st.booleans(),
         strict=st.booleans(),
+        stopping=st.sampled_from(STOPPING),
     )
-    def begin(self, parallelism: int, trials: int, prepared: bool, strict: bool) -> None:
+    def begin(
+        self,
+        parallelism: int,
+        trials: int,
+        prepared: bool,
+        strict: bool,
+        stopping: EarlyStopping,
+    ) -> None:
         self.strict = strict
+        self.edit("early_stopping", stopping)
         self.edit("parallelism", parallelism)
         self.edit("max_trials", trials)
         if prepared:
@@ -302,6 +322,8 @@ class Promises(RuleBasedStateMachine):
                 yield partial(self.tell, spec, action)
             case Ask(count):
                 yield partial(self.ask, count)
+            case Promote(number):
+                yield partial(self.promote, number)
             case Keep(preparation):
                 yield partial(setattr, self, "preparation", preparation)
             case Record(number, point):
@@ -393,7 +415,7 @@ class Promises(RuleBasedStateMachine):
         """Let the watch tell, some time, how a Job stands now."""
         self.now += 1
         listed = job.listed()
-        report = job.report if job.readable else None
+        report = job.report if job.readable or (job.exists and job.runs) else None
         self.watch.setdefault(job.key, []).append(Shown(listed, report, job.template))
 
     def position(self, key: Key) -> int:
@@ -416,6 +438,23 @@ class Promises(RuleBasedStateMachine):
             parameters = {"n_layers": 1 + number % 6}
             count_ = size.student_size(worlds.SOURCES, parameters)
             self.trials.append(Trial(number, parameters, parameter_count=count_))
+
+    def promote(self, number: int) -> None:
+        """Add a trial that continues one, unless there is one already."""
+        before = self.trials[number]
+        if any(trial.continues == number for trial in self.trials):
+            return
+        assert before.state is State.STOPPED
+        assert not before.collected, "its checkpoint is gone"
+        self.trials.append(
+            Trial(
+                len(self.trials),
+                before.parameters,
+                continues=number,
+                parameter_count=before.parameter_count,
+                curve=before.curve,
+            )
+        )
 
     def tell(self, spec: Spec, ending: Tell) -> None:
         """Store an ending; it must be what happened, and all that can be read of it."""
@@ -486,6 +525,23 @@ class Promises(RuleBasedStateMachine):
         self.losses += self.data_lie_there
         self.data_lie_there = False
 
+    @rule(choice=CHOICE, exact=st.sampled_from([0.0, 40.0, 55.0, 80.0]))
+    def process_measures(self, choice: int, exact: float) -> None:
+        if job := self.pick(choice, lambda j: j.runs and j.key[0] is Stage.TRAIN):
+            self.measure(job, exact)
+
+    def measure(self, job: Job, exact: float) -> None:
+        """Evaluate, a quarter of the steps after the evaluation before."""
+        curve = self.trials[job.key[1]].curve
+        last = max(curve[-1].step if curve else 0, (job.report and job.report.metric_step) or 0)
+        if last < 15:
+            halves = {"HasAns_exact": exact, "NoAns_exact": exact or 100.0}
+            measured = {"exact": exact, **halves, "parameter_count": 3e5}
+            job.report = Report(
+                "x", step=last + 5, steps=20, metric_step=last + 5, metrics=measured
+            )
+            self.tell_watch(job)
+
     def run(self, job: Job) -> None:
         job.started, job.without_data = self.now, not self.data_lie_there
         self.tell_watch(job)
@@ -514,7 +570,7 @@ class Promises(RuleBasedStateMachine):
             return Report("x", key=key, teacher=found.teacher, sources=found.sources)
         exact = 50 + self.now / 1000  # no two attempts measure the same
         metrics = {"exact": exact, "HasAns_exact": 70.0, "NoAns_exact": 90.0}
-        return Report("x", final=ending.final, metrics=metrics, metric_step=20)
+        return Report("x", final=ending.final, metrics=metrics, metric_step=20, steps=20)
 
     def pick(self, choice: int, condition: Callable[[Job], bool]) -> Job | None:
         candidates = [job for job in self.jobs if condition(job)]
@@ -552,7 +608,7 @@ class Promises(RuleBasedStateMachine):
             assert not launches
             assert not asked
         assert not launches or live + len(launches) <= spec.parallelism
-        assert not asked or len(self.trials) + asked <= spec.max_trials
+        assert not asked or self.suggestions + asked <= spec.max_trials
         assert len(told) == len(set(told))
         assert not {a.trial for a in launches if a.stage is Stage.TRAIN} & set(told)
         assert all(self.trials[number].state is State.RUNNING for number in told)
@@ -573,6 +629,16 @@ class Promises(RuleBasedStateMachine):
             assert [said] == [j.outcome for j in readable]
         elif said in [j.outcome for j in jobs]:
             pass  # read before its Job was deleted by hand
+        elif ending.state is State.STOPPED and ending.seconds:
+            trial = self.trials[ending.trial]
+            assert trial.curve[-1].step >= 5  # it was measured at a rung
+            assert ending.report.metrics == trial.curve[-1].metrics
+            assert ending.reason in ("CannotImprove", "Outranked", "Paused", "Collapsed")
+        elif ending.reason == "Duplicate":
+            layers = self.trials[ending.trial].parameters
+            twins = [t for t in self.trials if t.parameters == layers and t.reason != "Duplicate"]
+            assert (ending.state, ending.report.metrics) in [(t.state, t.metrics) for t in twins]
+            assert not ending.seconds
         elif ending.reason in limits:
             count, limit = limits[ending.reason]
             assert limit is not None
@@ -599,8 +665,17 @@ class Promises(RuleBasedStateMachine):
         assert sum(job.live for job in self.jobs) <= self.most_parallel
 
     @invariant()
-    def there_are_never_more_trials_than_were_ever_allowed(self) -> None:
-        assert len(self.trials) <= self.most_trials
+    def there_are_never_more_suggestions_than_were_ever_allowed(self) -> None:
+        assert self.suggestions <= self.most_trials
+
+    @property
+    def suggestions(self) -> int:
+        return sum(trial.continues is None for trial in self.trials)
+
+    @invariant()
+    def a_stopped_trial_is_continued_at_most_once(self) -> None:
+        continued = [t.continues for t in self.trials if t.continues is not None]
+        assert len(continued) == len(set(continued))
 
     @invariant()
     def a_trial_without_an_ending_can_still_get_one(self) -> None:
@@ -619,13 +694,18 @@ class Promises(RuleBasedStateMachine):
             for job in filter(lambda j: j.exists, self.jobs):
                 self.delete(job)
         assert decide.done(self.spec, self.settle()) is not None
-        assert len(self.trials) >= self.spec.max_trials
+        assert self.suggestions >= self.spec.max_trials
         assert all(trial.state is not State.RUNNING for trial in self.trials)
         assert not any(job.held and job.ending for job in self.jobs), "a pod is held for ever"
 
+    def short(self, job: Job) -> bool:
+        """Tell whether a training is at less than three quarters of its steps."""
+        curve = self.trials[job.key[1]].curve
+        return not curve or curve[-1].step < 15
+
     def settle(self) -> Observation:
         """Let everything run to its end, seen at once, until there is nothing left to do."""
-        for _ in range(100):
+        for _ in range(300):
             self.catch_up()
             seen = self.observe()
             actions = decide.decide(self.spec, seen)
@@ -635,8 +715,12 @@ class Promises(RuleBasedStateMachine):
             self.decide()
             self.act(len(self.plan))
             for job in self.jobs:
-                if job.runs:
-                    self.end(job, INTERRUPTED if job.stopping or not job.exists else RESULT)
+                if job.runs and (job.stopping or not job.exists):
+                    self.end(job, INTERRUPTED)
+                elif job.runs and job.key[0] is Stage.TRAIN and self.short(job):
+                    self.measure(job, 50.0 + job.key[1])
+                elif job.runs:
+                    self.end(job, RESULT)
                 elif job.pending:
                     job.queued = False
                     self.run(job)

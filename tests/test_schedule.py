@@ -52,6 +52,14 @@ def test_every_window_comes_once_an_epoch_whatever_the_batches(
     assert len(plan.evaluations) == min(evaluations, plan.steps)
 
 
+def test_a_training_is_measured_at_its_rungs_too() -> None:
+    asked = replace(DEFAULTS, evaluations=2, per_device_train_batch_size=1, epochs=1.0)
+    plain, judged = (schedule.plan(LENGTHS, asked, rungs) for rungs in ((), (0.11, 0.33, 0.5)))
+    assert plain.evaluations == (26, 53)
+    assert judged.evaluations == (6, 17, 26, 53)
+    assert replace(judged, evaluations=(), _epoch=plain._epoch) == replace(plain, evaluations=())
+
+
 def test_the_rate_rises_to_its_peak_and_falls_linearly() -> None:
     asked = replace(
         DEFAULTS,

@@ -474,24 +474,62 @@ def test_every_fault_of_a_request_is_told_at_once(make: Make, start: Start) -> N
     assert 'reason="BadRequest"' in process.outcome()
 
 
+def stopped_at(request: requests.Request, step: int) -> None:
+    """Train in this process until the checkpoint of a step is there."""
+    folder = Path(request.output) / "checkpoints" / f"step-{step:08d}"
+
+    class AtStep(Stop):
+        @property
+        def requested(self) -> bool:
+            return folder.is_dir()
+
+        @requested.setter
+        def requested(self, value: bool) -> None: ...
+
+    with pytest.raises(StoppedError):
+        train.train(request, Telemetry(), AtStep())
+
+
+def test_measuring_at_rungs_changes_nothing_else_of_a_training(make: Make) -> None:
+    plain = make("plain", epochs=4.0, dropout=0.2)
+    judged = replace(make("judged", epochs=4.0, dropout=0.2), rungs=(0.11, 0.33))
+    last, document = run(plain)["evaluations"][-1], run(judged)
+    assert [entry["step"] for entry in document["evaluations"]] == [3, 8, 12, 24]
+    found = measured(document)[-1]
+    assert (found[0], found[2]) == measured({"evaluations": [last]})[0][::2]
+    expected = weights(plain)
+    assert all(torch.equal(weight, expected[name]) for name, weight in weights(judged).items())
+
+
+def test_a_trial_goes_on_from_the_checkpoint_of_the_one_that_it_continues(make: Make) -> None:
+    """To the last bit, with the evaluations before and under rungs of its own."""
+    unbroken, stopped = (
+        make("unbroken", epochs=4.0, evaluations=4),
+        make("stopped", epochs=4.0, evaluations=4),
+    )
+    stopped_at(replace(stopped, trial=3, rungs=(0.25,)), 6)
+    further = replace(make("further", epochs=4.0, evaluations=4), trial=9, continues=stopped.output)
+    stopped_at(further, 12)  # from here on it has a checkpoint of its own
+    shutil.rmtree(stopped.output)
+    assert measured(run(replace(further, attempt=2))) == measured(run(unbroken))
+    expected = weights(unbroken)
+    assert all(torch.equal(weight, expected[name]) for name, weight in weights(further).items())
+
+
+def test_a_trial_does_not_continue_another_training(make: Make) -> None:
+    stopped_at(make("stopped", epochs=4.0, evaluations=4), 6)
+    other = make("other", epochs=4.0, evaluations=4, learning_rate=2e-3)
+    with pytest.raises(checkpoints.MismatchError, match="same request"):
+        run(replace(other, continues=make("stopped").output))
+
+
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(make: Make) -> None:
     request = make(epochs=4.0, evaluations=4)
     document = run(request)
     broken = make("broken", epochs=4.0, evaluations=4)
     folder = Path(broken.output) / "checkpoints"
 
-    class AtStep(Stop):
-        """Asks to end once the third checkpoint is there."""
-
-        @property
-        def requested(self) -> bool:
-            return (folder / "step-00000018").is_dir()
-
-        @requested.setter
-        def requested(self, value: bool) -> None: ...
-
-    with pytest.raises(StoppedError):
-        train.train(broken, Telemetry(), AtStep())
+    stopped_at(broken, 18)
     assert sorted(p.name for p in folder.iterdir()) == ["step-00000012", "step-00000018"]
     damaged = folder / "step-00000018" / "optimizer.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-100])

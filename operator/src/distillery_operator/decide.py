@@ -203,7 +203,9 @@ def _tell(spec: Spec, seen: Observation, rule: stopping.Rule) -> Iterator[Tell]:
             report = replace(report, metrics=trial.curve[-1].metrics)
         if isinstance(step, _End):
             seconds = sum(attempt.seconds for attempt in attempts)
-            yield Tell(trial.number, step.state, step.reason, step.message, seconds, report, seen.gpus)
+            yield Tell(
+                trial.number, step.state, step.reason, step.message, seconds, report, seen.gpus
+            )
 
 
 def _tell_untrained(
