@@ -138,6 +138,16 @@ BROKEN: list[tuple[object, str, str]] = [
         "spec.earlyStopping.confidence",
         "should be greater than or equal to 0, but got -1",
     ),
+    (
+        worlds.document(earlyStopping={"pause": True}),
+        "spec.earlyStopping.pause",
+        "must be absent for type FrontAware",
+    ),
+    (
+        worlds.document(earlyStopping={"type": "ASHA", "minTrials": 10, "confidence": 1}),
+        "spec.earlyStopping.confidence",
+        "must be absent for type ASHA",
+    ),
     (worlds.document(constraints=[{"metric": "exact"}]), "spec.constraints[0]", "got neither"),
     (
         worlds.document(constraints=[{"metric": "f1", "minimum": 9, "maximum": 3}]),

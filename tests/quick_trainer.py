@@ -98,6 +98,8 @@ def train(request: Request, shown: Shown, stop: list[bool]) -> int:
     layers = int(parameters.get("n_layers", 6))
     checkpoint = output / "checkpoint.json"
     step, distance = 0, 10.0
+    if not checkpoint.exists() and request.continues:
+        shutil.copy(Path(request.continues) / checkpoint.name, checkpoint)
     if checkpoint.exists():
         step, distance = json.loads(checkpoint.read_text())
     shown.set(metrics.STEPS, STEPS)

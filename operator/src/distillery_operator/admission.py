@@ -9,12 +9,14 @@ baseline's value is among them, and what follows if ``initialization`` is search
 from collections.abc import Mapping
 from typing import Final
 
+from pydantic.alias_generators import to_camel
+
 from distillery_contract import metrics, parameters
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
 from distillery_operator import sentences, values
 from distillery_operator.cel import FORBIDDEN, REQUIRED, Rule, mapping, only, rule, text, texts
-from distillery_operator.resources import Data, Spec
+from distillery_operator.resources import ONLY_FOR, Data, Spec, StoppingType
 
 
 def _of_kind(kind: Kind) -> str:
@@ -181,14 +183,26 @@ DATA: Final = [
     ),
 ]
 
+STOPS_BY: Final = f"(has(self.type) ? self.type : {text(StoppingType.FRONT_AWARE)})"
 EARLY_STOPPING: Final = [
+    *(
+        rule(
+            f"{STOPS_BY} == {text(type_)}",
+            sentences.ABSENT,
+            alias,
+            FORBIDDEN,
+            when=f"has(self.{alias})",
+            type=STOPS_BY,
+        )
+        for alias, type_ in ((to_camel(name), type_) for name, type_ in ONLY_FOR.items())
+    ),
     rule(
         "self.rungs.isSorted() && self.rungs.all(r, self.rungs.exists_one(o, o == r))",
         sentences.RUNGS,
         "rungs",
         when="has(self.rungs)",
         rungs="self.rungs",
-    )
+    ),
 ]
 
 TRIALS: Final = _or_default(Spec, "max_trials")

@@ -48,7 +48,9 @@ class Use:
     limit: float
 
 
-def closing(spec: Spec, seen: Observation, goes_on: Callable[[], bool]) -> Closing | None:
+def closing(
+    spec: Spec, seen: Observation, goes_on: Callable[[], bool] = lambda: False
+) -> Closing | None:
     """Return which budget ends the search, or None if all of them let it go on.
 
     Args:

@@ -252,6 +252,15 @@ class EarlyStopping(Model):
     )
 
 
+ONLY_FOR: Final = {
+    "confidence": StoppingType.FRONT_AWARE,
+    "min_trials": StoppingType.FRONT_AWARE,
+    "reduction_factor": StoppingType.ASHA,
+    "pause": StoppingType.ASHA,
+}
+"""Fields of EarlyStopping that one type alone consumes."""
+
+
 class CheckpointRetention(StrEnum):
     """Which trials keep their model once they have ended."""
 

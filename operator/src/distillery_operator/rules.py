@@ -11,12 +11,13 @@ from itertools import pairwise
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import pydantic
+from pydantic.alias_generators import to_camel
 
 from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
 from distillery_operator import sentences, values
 from distillery_operator.errors import Fault, InvalidExperiment
-from distillery_operator.resources import Experiment, Parameter, Spec
+from distillery_operator.resources import ONLY_FOR, Experiment, Parameter, Spec
 from distillery_operator.sentences import number, shown
 
 UNIQUE: Final = (
@@ -196,7 +197,10 @@ def _consumed(spec: Spec) -> Found:
 
 
 def _early_stopping(spec: Spec) -> Found:
-    rungs = spec.early_stopping.rungs
+    wanted, rungs = spec.early_stopping, spec.early_stopping.rungs
+    for name, type_ in ONLY_FOR.items():
+        if name in wanted.model_fields_set and wanted.type is not type_:
+            yield f"earlyStopping.{to_camel(name)}", sentences.ABSENT.format(type=wanted.type)
     if any(first >= second for first, second in pairwise(rungs)):
         yield (
             "earlyStopping.rungs",

@@ -11,6 +11,7 @@ const KINDS = {
   feasible: { label: "Feasible", symbol: "circle", size: 9 },
   infeasible: { label: "Infeasible", symbol: "x-thin", size: 8 },
   collapsed: { label: "Collapsed", symbol: "triangle-down", size: 10 },
+  stopped: { label: "Stopped early", symbol: "line-ns", size: 9 },
   failed: { label: "Failed", symbol: "cross-thin", size: 8 },
   running: { label: "Running", symbol: "circle-open-dot", size: 10 },
 };

@@ -37,9 +37,9 @@ function points(list, x, y, name, marker, more = {}) {
 function clouds(list, x, y, selected) {
   const scale = list.length > 400 ? 0.65 : 1;
   const halo = `0 0 3px ${color("card")}, 0 0 3px ${color("card")}, 0 0 3px ${color("card")}`;
-  const traces = ["infeasible", "failed", "collapsed", "running", "feasible", "front"].map((kind) => {
+  const traces = ["stopped", "infeasible", "failed", "collapsed", "running", "feasible", "front"].map((kind) => {
     const { label, symbol, size } = KINDS[kind];
-    const thin = symbol.endsWith("-thin");
+    const thin = symbol.endsWith("-thin") || symbol.startsWith("line-");
     const line = { width: thin ? 1.8 : 1, color: thin ? color(kind) : color("card") };
     return points(
       list.filter((t) => t.kind === kind && !t.baseline),

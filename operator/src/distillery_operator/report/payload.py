@@ -69,7 +69,9 @@ def _kind(trial: Trial, verdict: Verdict, front: Sequence[int]) -> str:
         return "front"
     if verdict.feasible:
         return "feasible"
-    return "collapsed" if verdict.reason == judge.COLLAPSED else "infeasible"
+    if verdict.reason == judge.COLLAPSED:
+        return "collapsed"
+    return "stopped" if trial.state is State.STOPPED else "infeasible"
 
 
 def _export(experiment: str, trial: int) -> str:
