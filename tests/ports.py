@@ -295,6 +295,33 @@ class StudySuite:
         (trial,) = work(url, curve)
         assert [p.metrics["exact"] for p in trial.curve] == [0.0, 1.0, 2.0]
 
+    def test_a_stopped_trial_is_continued_by_one_other(
+        self, url: str, outside: Callable[[str], optuna.Study]
+    ) -> None:
+        point = Point(5, {"exact": 41.0}, steps=20, at=3.0)
+
+        async def promote(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
+            await kept.record(0, point)
+            reached = Report("Scrape", metrics=point.metrics)
+            end = Tell(0, State.STOPPED, "CannotImprove", "it is beaten", 7.0, reached)
+            await kept.tell(EXPERIMENT.spec, end, "model", 3.0)
+            await kept.promote(EXPERIMENT.spec, 0, 4.0)
+            await kept.promote(EXPERIMENT.spec, 0, 5.0)
+
+        stopped, further = work(url, promote)
+        assert (stopped.state, stopped.metrics["exact"]) == (State.STOPPED, 41.0)
+        assert stopped.model is None
+        assert further.continues == 0
+        assert (further.state, further.parameters) == (State.RUNNING, stopped.parameters)
+        assert further.curve == stopped.curve == (point,)
+        assert further.parameter_count == stopped.parameter_count
+        told, running = outside(UID).trials
+        assert told.state is optuna.trial.TrialState.COMPLETE
+        assert told.values[0] == 41.0
+        assert told.constraints["ended_early"] > 0
+        assert running.params == told.params
+
     def test_a_collected_model_is_gone(self, url: str) -> None:
         async def collect(kept: Study) -> None:
             await kept.ask(EXPERIMENT.spec, 1, 2.0)

@@ -317,6 +317,180 @@ def test_raising_max_trials_continues_a_finished_experiment() -> None:
     assert Ask(1) in decide.decide(more, seen)
 
 
+def curve(exact: float, steps: tuple[int, ...] = (10, 30)) -> tuple[Point, ...]:
+    found = {"exact": exact, "HasAns_exact": exact, "NoAns_exact": exact}
+    return tuple(Point(step, found, steps=90, at=float(step)) for step in steps)
+
+
+def learnt(count: int = 12) -> tuple[Trial, ...]:
+    """Return trials that ended ten points above their last rung, the smallest ones best."""
+    return tuple(
+        replace(
+            worlds.completed(n, 90.0 - 5 * (n % 6) + n / 100, 1 + n % 6),
+            parameters={"learning_rate": 0.1 + n / 1000, "n_layers": 1 + n % 6},
+            curve=curve(80.0 - 5 * (n % 6) + n / 100),
+        )
+        for n in range(count)
+    )
+
+
+MANY = SPEC.model_copy(update={"max_trials": 50, "parallelism": 1})
+HOPELESS = replace(
+    RUNNING,
+    number=12,
+    parameters={"learning_rate": 0.3, "n_layers": 6},
+    parameter_count=600_000,
+    curve=curve(45.0),
+)
+
+
+def of_twelve(made: Attempt) -> Attempt:
+    return replace(made, trial=12)
+
+
+def test_a_hopeless_training_is_asked_to_end_with_its_reason() -> None:
+    live = of_twelve(attempt(live=True))
+    actions = decide.decide(MANY, worlds.observation((*learnt(), HOPELESS), (live,)))
+    (halt,) = (a for a in actions if isinstance(a, Halt))
+    assert (halt.attempt, halt.reason) == (live, "CannotImprove")
+    assert "which is not larger" in halt.message
+
+
+def test_it_is_judged_by_an_evaluation_that_is_not_stored_yet() -> None:
+    live = of_twelve(attempt(live=True))
+    fresh = replace(HOPELESS, curve=HOPELESS.curve[:1])
+    last = HOPELESS.curve[1]
+    report = Report("Scrape", steps=90, metric_step=last.step, metrics=last.metrics)
+    actions = decide.decide(MANY, worlds.observation((*learnt(), fresh), (live,), {live: report}))
+    kinds = [type(a) for a in actions]
+    assert kinds.index(Record) < kinds.index(Halt)
+
+
+def test_a_training_that_ended_for_it_is_told_stopped_with_what_it_reached() -> None:
+    ended = of_twelve(attempt(code=75, halted=True))
+    seen = worlds.observation((*learnt(), HOPELESS), (ended,))
+    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    assert (told.trial, told.state, told.reason) == (12, State.STOPPED, "CannotImprove")
+    assert told.report.metrics == HOPELESS.curve[-1].metrics
+    assert told.seconds == 9.0
+
+
+@pytest.mark.parametrize("code", [None, 75, 1])
+def test_a_hopeless_training_that_was_lost_does_not_start_again(code: int | None) -> None:
+    seen = worlds.observation((*learnt(), HOPELESS), (of_twelve(attempt(code=code)),))
+    assert tells(seen, MANY) == [(State.STOPPED, "CannotImprove")]
+    assert launches(seen, MANY) == []
+
+
+def test_a_training_whose_outlook_has_changed_goes_on_from_its_checkpoint() -> None:
+    ended = of_twelve(attempt(code=75, halted=True))
+    small = replace(HOPELESS, curve=curve(88.0))
+    assert launches(worlds.observation((*learnt(), small), (ended,)), MANY) == [
+        Launch(Stage.TRAIN, 12, 2)
+    ]
+
+
+def test_a_result_is_a_result_even_of_a_training_that_was_to_stop() -> None:
+    ended = of_twelve(attempt(code=0, halted=True))
+    seen = worlds.observation((*learnt(), HOPELESS), (ended,), {ended: FINAL})
+    assert tells(seen, MANY) == [(State.COMPLETED, "Completed")]
+
+
+def test_a_baseline_trains_to_its_end() -> None:
+    live = of_twelve(attempt(live=True))
+    known = replace(HOPELESS, baseline="known")
+    actions = decide.decide(MANY, worlds.observation((*learnt(), known), (live,)))
+    assert not any(isinstance(a, Halt) for a in actions)
+
+
+STOPPED = replace(
+    HOPELESS, state=State.STOPPED, reason="CannotImprove", seconds=9.0, curve=curve(85.0)
+)
+
+
+def test_a_stopped_trial_that_looks_better_now_goes_on_before_anything_new() -> None:
+    seen = worlds.observation((*learnt(), STOPPED))
+    assert [a for a in decide.decide(MANY, seen) if isinstance(a, Promote | Ask)] == [Promote(12)]
+    further = replace(STOPPED, number=13, state=State.RUNNING, continues=12, seconds=0.0)
+    again = worlds.observation((*learnt(), STOPPED, further))
+    assert launches(again, MANY) == [Launch(Stage.TRAIN, 13, 1)]
+    assert not any(isinstance(a, Promote) for a in decide.decide(MANY, again))
+
+
+def test_what_goes_on_is_not_stopped_at_the_same_rung_again() -> None:
+    bad = replace(STOPPED, curve=curve(45.0))
+    further = replace(bad, number=13, state=State.RUNNING, continues=12, seconds=0.0)
+    live = replace(attempt(live=True), trial=13)
+    actions = decide.decide(MANY, worlds.observation((*learnt(), bad, further), (live,)))
+    assert not any(isinstance(a, Halt) for a in actions)
+
+
+def test_an_experiment_is_done_when_no_stopped_trial_should_go_on() -> None:
+    spec = MANY.model_copy(update={"max_trials": 13})
+    assert decide.done(spec, worlds.observation((*learnt(), STOPPED))) is None
+    hopeless = replace(STOPPED, curve=curve(45.0))
+    assert decide.done(spec, worlds.observation((*learnt(), hopeless))) is not None
+
+
+def test_a_budget_that_is_spent_leaves_stopped_trials_as_they_are() -> None:
+    spec = MANY.model_copy(update={"max_trials": 13, "max_duration_seconds": 1})
+    seen = worlds.observation((*learnt(), STOPPED))
+    end = decide.done(spec, seen)
+    assert end is not None
+    assert end.reason == "MaxDurationReached"
+    assert not any(isinstance(a, Promote) for a in decide.decide(spec, seen))
+
+
+def test_the_checkpoint_of_a_stopped_trial_is_kept_until_the_end() -> None:
+    hopeless = replace(STOPPED, curve=curve(45.0))
+    for limit, gone in ((50, False), (13, True)):
+        spec = MANY.model_copy(update={"max_trials": limit})
+        actions = decide.decide(spec, worlds.observation((*learnt(), hopeless)))
+        collected = {n for a in actions if isinstance(a, Collect) for n in a.trials}
+        assert (12 in collected) is gone
+
+
+TWIN = replace(RUNNING, number=12, parameters=learnt()[3].parameters, parameter_count=400_000)
+
+
+def test_a_suggestion_that_was_tried_before_is_answered_from_the_record() -> None:
+    seen = worlds.observation((*learnt(), TWIN))
+    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    assert (told.state, told.reason, told.seconds) == (State.COMPLETED, "Duplicate", 0.0)
+    assert told.report.metrics == learnt()[3].metrics
+    assert "those of trial 3, which is Completed" in told.message
+    assert launches(seen, MANY) == []
+
+
+def test_a_suggestion_that_is_being_tried_waits_for_its_result() -> None:
+    first = replace(TWIN, number=0, parameters={"n_layers": 2})
+    live = attempt(live=True)
+    spec = MANY.model_copy(update={"parallelism": 2})
+    seen = worlds.observation((first, replace(first, number=1)), (live,))
+    assert decide.decide(spec, seen) == [Ask(1)]
+
+
+def test_a_suggestion_whose_likes_all_fell_short_is_not_started() -> None:
+    poor = tuple(
+        replace(
+            worlds.completed(n, 80.0 - 5 * (n % 6) + (n % 5) / 10, 1 + n % 6),
+            parameters={"learning_rate": 0.1 + n / 1000, "n_layers": 1 + n % 6},
+        )
+        for n in range(30)
+    )
+    large = replace(
+        RUNNING,
+        number=30,
+        parameters={"learning_rate": 0.2, "n_layers": 6},
+        parameter_count=600_000,
+    )
+    seen = worlds.observation((*poor, large))
+    assert tells(seen, MANY) == [(State.STOPPED, "CannotImprove")]
+    assert launches(seen, MANY) == []
+    fewer = worlds.observation((*poor[:12], replace(large, number=12)))
+    assert launches(fewer, MANY) == [Launch(Stage.TRAIN, 12, 1)]
+
+
 STOPPING: list[dict[str, object]] = [
     {"type": "None", "collapse": False},
     {"type": "FrontAware", "minTrials": 3},

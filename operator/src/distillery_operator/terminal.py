@@ -191,7 +191,8 @@ def _counts(found: Status) -> str:
     t = found.trials
     ended = t.total - t.running - t.pending
     return (
-        f"{ended} trials ended ({t.completed} feasible, {t.infeasible} infeasible, {t.stopped} stopped,"
+        f"{ended} trials ended ({t.completed} feasible, {t.infeasible} infeasible,"
+        f" {t.stopped} stopped,"
         f" {t.failed} failed), {t.running} running, front {found.front_size}"
     )
 
