@@ -624,6 +624,10 @@ class Search(RuleBasedStateMachine):
                 metrics={"exact": exact, **halves, "parameter_count": 3e5},
             )
 
+    def short(self, trial: Trial) -> bool:
+        """Tell whether a training is at less than three quarters of its steps."""
+        return not trial.curve or trial.curve[-1].step < 15
+
     @rule(stopping=st.sampled_from(STOPPING))
     def user_stops_by_another_rule(self, stopping: dict[str, object]) -> None:
         wanted = worlds.experiment(earlyStopping={"rungs": [0.25, 0.5], **stopping}).spec
@@ -685,7 +689,7 @@ class Search(RuleBasedStateMachine):
             for key in live:
                 if self.attempts[key].halted:
                     self.end(key, Exit.INTERRUPTED)
-                elif not (curve := self.trials[key[1]].curve) or curve[-1].step < 15:
+                elif key[0] is Stage.TRAIN and self.short(self.trials[key[1]]):
                     self.measure(key, 50.0 + key[1])
                 else:
                     self.end(key, 0)
