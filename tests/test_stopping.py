@@ -135,7 +135,7 @@ def collapsed(made: Trial) -> Trial:
 
 
 @pytest.mark.parametrize("type_", ["FrontAware", "ASHA", "None"])
-def test_a_model_that_still_answers_nothing_at_the_last_rung_stops(type_: str) -> None:
+def test_a_model_that_still_answers_nothing_after_a_third_of_its_steps_stops(type_: str) -> None:
     spec = worlds.experiment(earlyStopping={"type": type_}).spec
     found = stop(spec, collapsed(trial(0, 60.0, 2, done=0.34)), ())
     assert found is not None
@@ -151,6 +151,12 @@ def test_a_model_that_has_left_the_collapse_goes_on() -> None:
     made = trial(0, 60.0, 2, done=0.34)
     left = replace(made, curve=(*collapsed(made).curve[:-1], made.curve[-1]))
     assert stop(FRONT, left, ()) is None
+
+
+def test_one_evaluation_that_falls_back_into_the_collapse_is_forgiven() -> None:
+    made = trial(0, 60.0, 2, done=0.6)
+    fallen = replace(made, curve=(*made.curve[:-1], collapsed(made).curve[-1]))
+    assert stop(FRONT, fallen, ()) is None
 
 
 def test_the_collapse_rule_can_be_switched_off() -> None:

@@ -247,8 +247,8 @@ class EarlyStopping(Model):
     )
     collapse: StrictBool = Field(
         True,
-        description="Whether a training whose model still answers nothing, or everything, is"
-        " stopped, whatever the type. Where some questions have no answer.",
+        description="Whether a training whose model answers nothing, or everything, after three"
+        " tenths of its steps is stopped, whatever the type. Where some questions have no answer.",
     )
 
 

@@ -1,0 +1,135 @@
+"""Measure what one decision and one suggestion take at 2,000 finished trials.
+
+    python bench/deciding.py [--trials 2000] [--running 20]
+
+Prints the times of a pass that judges every running trial at its rungs, of the rule alone, and of a
+suggestion by a study that is kept from one to the next; as its last line one JSON object. CPU
+seconds, for others may work on this machine.
+"""
+
+import argparse
+import json
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from distillery_contract import size
+from distillery_contract.request import Stage
+from distillery_contract.size import Architecture, Family
+from distillery_operator import decide, documents, stopping
+from distillery_operator.resources import Spec
+from distillery_operator.sampling import Suggester
+from distillery_operator.trials import (
+    Attempt,
+    Observation,
+    Phase,
+    Point,
+    Preparation,
+    State,
+    Trial,
+)
+
+SOURCES = {"teacher": Architecture(Family.BERT, 30522, 512, 768, 3072, 12, 12, 2)}
+SAMPLE = Path(__file__).parent.parent / "manifests" / "samples" / "squad2-compact.yaml"
+STEPS, EVALUATIONS, REPEATS = 9000, 9, 10
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=2000, help="that have ended")
+    parser.add_argument("--running", type=int, default=20, help="that train, past their first rung")
+    arguments = parser.parse_args()
+    found = documents.read_experiment(SAMPLE).spec
+    spec = found.model_copy(update={"max_trials": 10**5, "parallelism": arguments.running + 1})
+    suggester, trials = Suggester(), [ended(n, spec) for n in range(arguments.trials)]
+    trials += [running(n, spec) for n in range(len(trials), len(trials) + arguments.running)]
+    attempts = tuple(
+        Attempt(Stage.TRAIN, trial.number, 1, Phase.RUNNING, started=0.0)
+        for trial in trials[arguments.trials :]
+    )
+    prepared = Preparation("key", {"exact": 75.0}, SOURCES)
+    seen = Observation(1.0, 0.0, prepared, tuple(trials), attempts, {})
+    suggest(suggester, spec, trials)  # builds the study, as after a restart
+    figures = {
+        "trials": arguments.trials,
+        "decision_seconds": timed(lambda: decide.decide(spec, seen)),
+        "rule_seconds": timed(lambda: judge_all(spec, trials)),
+        "suggestion_seconds": timed(lambda: suggest(suggester, spec, trials)),
+    }
+    for name, value in figures.items():
+        print(f"{name:20} {value:.3f}" if isinstance(value, float) else f"{name:20} {value}")
+    together = figures["decision_seconds"] + figures["suggestion_seconds"]
+    print(json.dumps({**figures, "together_seconds": round(together, 3)}))
+
+
+def judge_all(spec: Spec, trials: list[Trial]) -> None:
+    """Judge every trial that trains."""
+    rule = stopping.Rule(spec, trials)
+    for trial in trials:
+        if trial.state is State.RUNNING:
+            rule.stop(trial)
+
+
+def suggest(suggester: Suggester, spec: Spec, trials: list[Trial]) -> None:
+    """Suggest a further trial, which then runs."""
+    trials.append(Trial(len(trials), suggester.suggest(spec, trials)))
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the median CPU time of some work, in seconds."""
+    spent = []
+    for _ in range(REPEATS):
+        begun = time.process_time()
+        work()
+        spent.append(time.process_time() - begun)
+    return round(statistics.median(spent), 4)
+
+
+def ended(number: int, spec: Spec) -> Trial:
+    """Return a trial that trained to its end."""
+    made = curve_of(number, spec, EVALUATIONS)
+    count = float(made.parameter_count or 0)
+    measured = {**made.curve[-1].metrics, "parameter_count": count}
+    return Trial(
+        **{**vars(made), "state": State.COMPLETED, "reason": "Completed", "metrics": measured},
+    )
+
+
+def running(number: int, spec: Spec) -> Trial:
+    """Return a trial that has passed its first rung."""
+    return curve_of(number, spec, 2)
+
+
+def curve_of(number: int, spec: Spec, evaluations: int) -> Trial:
+    """Return a trial with random hyperparameters and a plausible curve."""
+    chance = random.Random(number)
+    values = {
+        p.name: (p.choices or [0])[0]
+        if p.choices
+        else chance.randint(int(p.low or 0), int(p.high or 0))
+        if p.type == "Int"
+        else math.exp(chance.uniform(math.log(p.low or 1e-9), math.log(p.high or 1)))
+        if p.log
+        else chance.uniform(p.low or 0, p.high or 0)
+        for p in spec.parameters
+    }
+    end = 50 + 20 * chance.random()
+    points = []
+    for n in range(1, evaluations + 1):
+        now = end * (1 - 0.5 * math.exp(-0.4 * n)) + chance.gauss(0, 0.5)
+        found = {"exact": now, "f1": now + 3, "HasAns_exact": now - 2, "NoAns_exact": now + 2}
+        points.append(Point(n * STEPS // EVALUATIONS, found, steps=STEPS, at=float(number)))
+    parameters = {**spec.training, **values}
+    try:
+        count = size.student_size(SOURCES, parameters)
+    except ValueError:
+        count = None
+    return Trial(number, parameters, parameter_count=count, curve=tuple(points), seconds=60.0)
+
+
+if __name__ == "__main__":
+    main()
