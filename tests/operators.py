@@ -42,13 +42,14 @@ class Operator:
         """
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
-        self.port, self.health = _free_port(), _free_port()
+        self.port, self.health, self.trials = _free_port(), _free_port(), _free_port()
         self._command = [
             *command,
             "operator",
             f"--trainer-image={image}",
             f"--metrics-port={self.port}",
             f"--health-port={self.health}",
+            f"--trials-port={self.trials}",
             *options,
         ]
         self._environment = {

@@ -4,15 +4,15 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from rich.console import Console
 
@@ -26,6 +26,7 @@ from distillery_operator import (
     status,
     study,
     terminal,
+    workspace,
 )
 from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound
 from distillery_operator.measurements import Measurements
@@ -42,8 +43,28 @@ PIPE_COLUMNS: Final = 160
 DATABASE: Final = "DISTILLERY_DATABASE_URL"
 """Environment variable of the operator; set from a Secret, for the URL has a password."""
 
+LOOKING: Final = "an experiment of the workspace, or else of the cluster that kubectl is set to"
+ON_A_CLUSTER: Final = "One on a cluster is found by --cluster, or by its name where is a kubeconfig"
+
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+
+class Results(Protocol):
+    """The results of an experiment, wherever they are."""
+
+    @property
+    def report(self) -> Path:
+        """Return where its report is written unless a person says otherwise."""
+
+    def look(self) -> tuple[Experiment, Status]:
+        """Return the experiment and its status."""
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return all trials."""
+
+    def export(self, trial: int, folder: Path) -> None:
+        """Copy a trial's model into a folder that transformers loads."""
 
 
 def main() -> int:
@@ -133,6 +154,15 @@ def _parser() -> argparse.ArgumentParser:
         default=24 * 3600,
         help="life of a Job after its trial's result is stored (default: one day)",
     )
+    operator.add_argument(
+        "--trials-service",
+        type=_service,
+        default="",
+        metavar="NAMESPACE/NAME:PORT",
+        help="Service that leads to the operator's trials port; with it, who may read an experiment"
+        " may read all its trials through the API server, as `distillery report` does",
+    )
+    operator.add_argument("--trials-port", type=int, default=8001, help="(default: 8001)")
     operator.add_argument("--metrics-port", type=int, default=8000, help="(default: 8000)")
     operator.add_argument("--health-port", type=int, default=8080, help="(default: 8080)")
     operator.set_defaults(command=_operate)
@@ -150,20 +180,41 @@ def _parser() -> argparse.ArgumentParser:
         ("report", _report, "write an experiment's report as one HTML file"),
         ("export", _export, "copy a trial's model into a folder that transformers loads"),
     ):
-        sub = commands.add_parser(name, help=text)
-        sub.add_argument("-e", "--experiment", help="its name (default: the one that ran last)")
+        sub = commands.add_parser(name, help=text, description=f"{text}: {LOOKING}")
         sub.set_defaults(command=command)
+        _add_places(sub)
+        if name == "export":
+            sub.add_argument("trial", type=int)
+            sub.add_argument("folder", type=Path)
+            continue
+        sub.add_argument("experiment", nargs="?", default=argparse.SUPPRESS, help="its name")
         if name == "report":
             sub.add_argument(
                 "-o",
                 "--output",
                 type=Path,
-                help="file to write (default: report.html in the results)",
+                help="file to write (default: report.html in the results; of a cluster, NAME.html)",
             )
-        if name == "export":
-            sub.add_argument("trial", type=int)
-            sub.add_argument("folder", type=Path)
     return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where an experiment is."""
+    parser.add_argument(
+        "-e", "--experiment", help="its name (default: the one that ran last, or is the only one)"
+    )
+    parser.add_argument(
+        "--cluster", action="store_true", help="look on the cluster, as the next options imply too"
+    )
+    parser.add_argument("-n", "--namespace", help="(default: that of the context)")
+    parser.add_argument("--context", help="of the kubeconfig (default: its current one)")
+    parser.add_argument("--kubeconfig", type=Path, help="(default: KUBECONFIG, or ~/.kube/config)")
+
+
+def _service(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+:[a-z0-9-]+", text):
+        raise argparse.ArgumentTypeError(f"must be NAMESPACE/NAME:PORT, but got {text!r}")
+    return text
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
@@ -184,11 +235,11 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 async def _loop(
-    experiment: Experiment, workspace: Path, trainer: Sequence[str], console: Console
+    experiment: Experiment, place: Path, trainer: Sequence[str], console: Console
 ) -> tuple[Observation, Status, bool]:
     """Reconcile until nothing is left to do. Ctrl-C suspends: trials write a checkpoint and end."""
-    results = workspace / jobs.results(experiment)
-    runner, measured = local.Runner(workspace, experiment, trainer), Measurements()
+    results = place / jobs.results(experiment)
+    runner, measured = local.Runner(place, experiment, trainer), Measurements()
     runner.forget_failed_preparation()
     view = terminal.View(console, experiment)
     stop = asyncio.Event()
@@ -201,7 +252,9 @@ async def _loop(
     )
     wanted = experiment
     try:
-        async with study.in_file(_storage(results), experiment, time.time()) as kept:
+        async with study.in_file(
+            workspace.Results(results).database, experiment, time.time()
+        ) as kept:
             ports = Ports(runner, measured, kept)
             while True:
                 if stop.is_set():
@@ -260,6 +313,7 @@ def _operate(arguments: argparse.Namespace, console: Console) -> int:
             accounts=tuple(arguments.service_account),
         ),
         scrape_seconds=arguments.scrape_seconds,
+        trials_service=arguments.trials_service,
     )
     asyncio.run(
         handlers.run(
@@ -269,6 +323,7 @@ def _operate(arguments: argparse.Namespace, console: Console) -> int:
             arguments.namespace,
             arguments.metrics_port,
             arguments.health_port,
+            arguments.trials_port,
         )
     )
     return 0
@@ -317,67 +372,50 @@ def _plan(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _status(arguments: argparse.Namespace, console: Console) -> int:
-    results = _results(arguments)
-    experiment = documents.read_experiment(results / "experiment.yaml")
-    terminal.show_status(console, experiment, documents.read_status(results / "status.yaml"))
+    experiment, found = _results(arguments).look()
+    terminal.show_status(console, experiment, found)
     return 0
 
 
 def _report(arguments: argparse.Namespace, console: Console) -> int:
     results = _results(arguments)
-    experiment = documents.read_experiment(results / "experiment.yaml")
-    found = documents.read_status(results / "status.yaml")
-    trials = asyncio.run(_trials(experiment, results))
-    output: Path = arguments.output or results / "report.html"
-    page = _write_report(experiment, found, trials, output)
+    experiment, found = results.look()
+    output: Path = arguments.output or results.report
+    page = _write_report(experiment, found, results.trials(), output)
     terminal.say(console, str(page))
     return 0
 
 
 def _export(arguments: argparse.Namespace, console: Console) -> int:
-    results = _results(arguments)
-    source = results / "trials" / f"{arguments.trial:05d}" / "model"
-    if not source.is_dir():
-        there = sorted(int(path.parent.name) for path in results.glob("trials/*/model"))
-        raise NotFound(f"trial {arguments.trial} has no model; trials with one: {there}")
-    command = [
-        sys.executable,
-        "-m",
-        "distillery_trainer.export",
-        str(source),
-        str(arguments.folder),
-    ]
-    code = subprocess.run(command, check=False).returncode
-    if code == 0:
-        terminal.say(
-            console, f"{arguments.folder}: AutoModelForQuestionAnswering.from_pretrained loads it"
-        )
-    return 2 if code else 0
+    _results(arguments).export(arguments.trial, arguments.folder)
+    terminal.say(
+        console, f"{arguments.folder}: AutoModelForQuestionAnswering.from_pretrained loads it"
+    )
+    return 0
 
 
-def _results(arguments: argparse.Namespace) -> Path:
-    """Return the results folder of the experiment that is meant."""
-    workspace: Path = arguments.workspace
-    found = sorted(workspace.glob("experiments/*/experiment.yaml"), key=os.path.getmtime)
-    names = [path.parent.name for path in found]
-    if arguments.experiment is None and names:
-        return found[-1].parent
-    if arguments.experiment not in names:
-        wanted = (
-            f"no experiment {arguments.experiment!r}" if arguments.experiment else "no experiment"
-        )
-        raise NotFound(f"there is {wanted} in {workspace.resolve()}; known are {names}")
-    return found[names.index(arguments.experiment)].parent
+def _results(arguments: argparse.Namespace) -> Results:
+    """Return the results of the experiment that is meant: this machine's, or else a cluster's."""
+    place: Path = arguments.workspace
+    name, known = arguments.experiment, workspace.known(place)
+    options = (arguments.kubeconfig, arguments.context, arguments.namespace)
+    if not arguments.cluster and not any(options):
+        if known and name in (None, *known):
+            return known[name or list(known)[-1]]
+        called = f"no experiment {name!r}" if name else "no experiment"
+        here = f"there is {called} in {place.resolve()}; known are {list(known)}"
+        if name is None or not _has_kubeconfig():
+            raise NotFound(f"{here}. {ON_A_CLUSTER}")
+        print(f"{here}; looking on the cluster", file=sys.stderr)
+    from distillery_operator import remote  # needs kubernetes, which takes a second to load
+    from distillery_operator.cluster import Access
+
+    return remote.Results(Access(*options), name)
 
 
-async def _trials(experiment: Experiment, results: Path) -> tuple[Trial, ...]:
-    async with study.in_file(_storage(results), experiment, time.time()) as kept:
-        _, _, trials = await kept.load()
-    return trials
-
-
-def _storage(results: Path) -> Path:
-    return (results / "study.db").resolve()
+def _has_kubeconfig() -> bool:
+    paths = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
+    return any(Path(path).expanduser().is_file() for path in paths)
 
 
 def _write_report(

@@ -9,6 +9,8 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -17,7 +19,7 @@ from kubernetes.aio import client, config
 from distillery_contract.request import Request
 from distillery_operator import attempts, manifests
 from distillery_operator.actions import Launch
-from distillery_operator.errors import ApiUnavailable, Refused
+from distillery_operator.errors import ApiUnavailable, NotFound, Refused
 from distillery_operator.mirror import JOB_NAME, Key, Kind, Mirror
 from distillery_operator.resources import Experiment
 from distillery_operator.trials import Attempt
@@ -55,8 +57,55 @@ APPLY: Final = "application/apply-patch+yaml"
 UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [manifests.METRICS]}
 """What removes our finalizer from the metadata of a pod, and no other."""
 
+EXEC: Final = "v4.channel.k8s.io"
+"""Protocol of commands in pods; the first byte of each message is its channel."""
+STDOUT, STDERR, ENDING = b"\x01", b"\x02", b"\x03"
+
 Observe = Callable[[str, str, int, float], None]
 """Called after each request with verb, resource, HTTP status and seconds."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """A person's way to a cluster, as kubectl's options of the same names say it.
+
+    Attributes:
+        kubeconfig: the file; None for the usual one.
+        context: of the file; None for its current one.
+        namespace: None for that of the context.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+
+    async def load(self, settings: client.Configuration) -> None:
+        """Put server and credentials into a client's settings."""
+        try:
+            await config.load_kube_config(
+                str(self.kubeconfig) if self.kubeconfig else None,
+                self.context,
+                settings,
+            )  # type: ignore[no-untyped-call]
+        except config.ConfigException as error:
+            raise self._unusable(error) from error
+
+    def where(self) -> str:
+        """Return the namespace that is meant."""
+        try:
+            known, current = config.list_kube_config_contexts(
+                str(self.kubeconfig) if self.kubeconfig else None
+            )  # type: ignore[no-untyped-call]
+        except config.ConfigException as error:
+            raise self._unusable(error) from error
+        named = [c for c in known if c["name"] == self.context] or [current]
+        return self.namespace or named[0]["context"].get("namespace") or "default"
+
+    def _unusable(self, error: Exception) -> NotFound:
+        return NotFound(
+            "there must be a kubeconfig that leads to the cluster (--kubeconfig, KUBECONFIG or"
+            f" ~/.kube/config; --context chooses within it), but: {error}"
+        )
 
 
 class Api:
@@ -66,10 +115,17 @@ class Api:
         self._observe = observe
         self._client: client.ApiClient | None = None
 
-    async def open(self) -> None:
-        """Find the server: in-cluster service account, or kubeconfig."""
+    async def open(self, access: Access | None = None) -> None:
+        """Find the server: as a person says it, or else by kubeconfig or service account.
+
+        Raises:
+            NotFound: there is no such kubeconfig or context.
+        """
         settings = client.Configuration()
-        await config.load_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        if access is None:
+            await config.load_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        else:
+            await access.load(settings)
         settings.connection_pool_maxsize = CONNECTIONS
         settings.retries = False
         self._client = client.ApiClient(settings)
@@ -86,6 +142,49 @@ class Api:
             Refused: with reason NotFound, where there is none.
         """
         return await self._request("get", kind, f"{_path(kind, key.namespace)}/{key.name}", {})
+
+    async def read(self, path: str, seconds: float) -> bytes:
+        """Return what a path answers, as it is, within some seconds."""
+        code, text = await self._send("get", "proxy", "GET", path, {}, None, seconds)
+        if code >= 300:
+            _answer(code, text)
+        return text
+
+    async def output(
+        self, pod: Key, container: str, command: Sequence[str]
+    ) -> AsyncIterator[bytes]:
+        """Yield what a command writes that is run in a container.
+
+        Raises:
+            Refused: by the API server, or because the command failed, with its own words.
+        """
+        assert self._client is not None
+        path = f"{_path(Kind.POD, pod.namespace)}/{pod.name}/exec"
+        query = [("container", container), ("stdout", "true"), ("stderr", "true")]
+        query += [("command", word) for word in command]
+        _, url, headers, *_ = await self._client.param_serialize(
+            "GET", path, query_params=query, header_params={}, auth_settings=["BearerToken"]
+        )
+        pool = self._client.rest_client._create_pool_manager()
+        said, ending = b"", b"{}"
+        try:
+            async with (
+                pool,
+                pool.ws_connect(url, headers=headers, protocols=[EXEC], max_msg_size=0) as socket,
+            ):
+                async for message in socket:
+                    channel, data = message.data[:1], message.data[1:]
+                    if channel == STDOUT:
+                        yield data
+                    elif channel == STDERR:
+                        said += data
+                    elif channel == ENDING:
+                        ending = data
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"the command in {pod.name} was cut off: {error!r}") from error
+        if (status := json.loads(ending)).get("status") != "Success":
+            told = said.decode(errors="replace").strip() or status.get("message", "it was cut off")
+            raise Refused(status.get("reason", ""), f"{' '.join(command)} failed: {told}")
 
     async def create(self, kind: Kind, body: Mapping[str, Any], dry_run: bool = False) -> bool:
         """Create an object; return False if one of its name exists."""
@@ -196,6 +295,18 @@ class Api:
         query: Mapping[str, str],
         body: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
+        return _answer(*await self._send(verb, resource, method, path, query, body))
+
+    async def _send(
+        self,
+        verb: str,
+        resource: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        seconds: float = TIMEOUT_SECONDS,
+    ) -> tuple[int, bytes]:
         assert self._client is not None
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if method == "PATCH":
@@ -210,14 +321,14 @@ class Api:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
+            response = await self._client.call_api(*request, _request_timeout=seconds)
             code = response.status
-            text = await response.read()  # type: ignore[no-untyped-call]
+            text: bytes = await response.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"the API server does not answer: {error!r}") from error
         finally:
             self._observe(verb, resource, code, time.monotonic() - begun)
-        return _answer(code, text)
+        return code, text
 
 
 class Runner:

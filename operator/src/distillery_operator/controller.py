@@ -21,6 +21,7 @@ from distillery_operator import (
     figures,
     manifests,
     rules,
+    serving,
     status,
     telemetry,
 )
@@ -73,10 +74,13 @@ class Settings:
     Attributes:
         defaults: what a pod template need not say.
         scrape_seconds: between two scrapes of one trial.
+        trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
+            empty for none.
     """
 
     defaults: manifests.Defaults
     scrape_seconds: float = 15.0
+    trials_service: str = ""
 
 
 @dataclass
@@ -264,9 +268,12 @@ class Controller:
         early = session.written + self.status_seconds - time.monotonic()
         if early > 0:
             return early
-        found = await asyncio.to_thread(
+        derived = await asyncio.to_thread(
             status.derive, session.experiment, result.seen, session.status, _findings(session)
         )
+        before = session.status.trials_path if session.status else None
+        path = serving.path(self._settings.trials_service, key, before)
+        found = derived.model_copy(update={"trials_path": path})
         figured = await asyncio.to_thread(figures.derive, session.experiment.spec, result.seen)
         self._shown.show(key, session.experiment, found, figured)
         if found != session.status:

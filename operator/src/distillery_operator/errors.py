@@ -3,6 +3,7 @@
 * DistilleryError
   * ApiUnavailable: the cluster's API server does not answer; try again later
   * InvalidExperiment: a person has to change the experiment file; it has every fault at once
+  * Incompatible: the operator is of another release than this command; use the same
   * InUse: another process works on the same results; wait for it or stop it
   * Refused: the cluster's API server says no, with its reason; trying again changes nothing
   * NotFound: there is no such experiment, trial or model; the message says what there is
@@ -48,6 +49,10 @@ class Refused(DistilleryError):
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
         super().__init__(message)
+
+
+class Incompatible(DistilleryError):
+    """What the operator answers is not what this release reads."""
 
 
 class InUse(DistilleryError):

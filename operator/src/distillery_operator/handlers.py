@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import kopf
 
-from distillery_operator import cluster, telemetry
+from distillery_operator import cluster, serving, telemetry
 from distillery_operator.cluster import Api
 from distillery_operator.controller import EVENT_WRITERS, Controller, Settings
 from distillery_operator.errors import ApiUnavailable, Refused
@@ -68,6 +68,7 @@ async def run(
     namespaces: Sequence[str],
     metrics_port: int,
     health_port: int,
+    trials_port: int,
 ) -> None:
     """Run the operator until a signal ends it.
 
@@ -78,6 +79,7 @@ async def run(
         namespaces: to watch; none for the whole cluster.
         metrics_port: of ``/metrics``.
         health_port: of ``/healthz``.
+        trials_port: of the trials, which are served if the settings name a Service for it.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GARBAGE)
@@ -97,7 +99,7 @@ async def run(
     log.info("serving /metrics on port %d", port)
     with Workers(THREADS) as workers:
         controller = Controller(api, mirror, queue, database, workers, scraper, settings)
-        tasks = []
+        trials, tasks = serving.Server(mirror, database, workers, settings.defaults), []
         try:
             # Before the first decision everything that runs must be known.
             for kind in (Kind.JOB, Kind.POD):
@@ -106,6 +108,8 @@ async def run(
                         key = mirror.put(kind, found)
                         if key and mirror.held(key):  # its experiment may be gone meanwhile
                             queue.add(key)
+            if settings.trials_service:
+                await trials.open(trials_port)
             tasks = [
                 asyncio.create_task(telemetry.watch_lag()),
                 asyncio.create_task(_resync(api, mirror, queue, namespaces)),
@@ -117,6 +121,7 @@ async def run(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await trials.close()
             await controller.close()
             await scraper.close()
             await api.close()

@@ -49,6 +49,8 @@ WORKSPACE_PATH: Final = "/workspace"
 UNTOLD_SECONDS: Final = 7 * 24 * 3600
 """Life of a finished Job that nobody has read: an operator may be down over a long weekend."""
 COLLECT_SECONDS: Final = 3600
+READER_SECONDS: Final = 3600
+"""Life of a pod that only reads, should nobody delete it."""
 
 USER: Final = 65532
 """User and group of the trainer's image."""
@@ -221,18 +223,30 @@ def collection(experiment: Experiment, trials: Sequence[int], defaults: Defaults
     """Return the Job that removes the files of trials: it needs the volume and nothing else."""
     launch = Launch(Stage.COLLECT, 0, 1)
     request = jobs.order(experiment, launch, remove=jobs.disposable(experiment, trials))
-    template = _template(experiment, launch, request, defaults)
-    container, *_ = template["spec"]["containers"]
-    container["resources"] = {"requests": {"cpu": "50m", "memory": "128Mi"}}
-    template["spec"]["containers"] = [container]
-    for part in ("initContainers", "resourceClaims"):
-        template["spec"].pop(part, None)
+    template = _frugal(_template(experiment, launch, request, defaults))
     spec = {"backoffLimit": 3, "ttlSecondsAfterFinished": COLLECT_SECONDS, "template": template}
     made = _job(experiment, launch, defaults, spec)
     several = hashlib.sha256(json.dumps(sorted(trials)).encode()).hexdigest()[:8]
     owner = experiment.metadata
     made["metadata"]["name"] = f"{owner.name}-{owner.uid[:8]}-gc-{several}"  # at most 63 characters
     return made
+
+
+def reader(experiment: Experiment, defaults: Defaults, name: str) -> dict[str, Any]:
+    """Return a pod that waits, with the volume, for commands that read from it."""
+    launch = Launch(Stage.COLLECT, 0, 1)
+    template = _frugal(_template(experiment, launch, jobs.order(experiment, launch), defaults))
+    (container,) = template["spec"]["containers"]
+    container["command"] = ["sleep", str(READER_SECONDS)]
+    for part in ("args", "env", "ports", "livenessProbe", "readinessProbe", "startupProbe"):
+        container.pop(part, None)
+    template["spec"] |= {
+        "activeDeadlineSeconds": READER_SECONDS,
+        "terminationGracePeriodSeconds": 0,
+    }
+    labels = {"app.kubernetes.io/name": "distillery-reader", EXPERIMENT: experiment.metadata.name}
+    metadata = {"name": name, "namespace": experiment.metadata.namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
 def pod(rendered: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,6 +256,16 @@ def pod(rendered: Mapping[str, Any]) -> dict[str, Any]:
     names = {"namespace": job["namespace"], "generateName": f"{job['name']}-"}
     metadata = {**template["metadata"], **names}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def _frugal(template: dict[str, Any]) -> dict[str, Any]:
+    """Return a pod that needs the volume and nothing else."""
+    container, *_ = template["spec"]["containers"]
+    container["resources"] = {"requests": {"cpu": "50m", "memory": "128Mi"}}
+    template["spec"]["containers"] = [container]
+    for part in ("initContainers", "resourceClaims"):
+        template["spec"].pop(part, None)
+    return template
 
 
 def _job(

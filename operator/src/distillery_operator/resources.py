@@ -554,6 +554,11 @@ class Status(Model):
         default_factory=list, description="Trials that run, then those that ended last; capped."
     )
     results: str = Field("", description="Folder of the results, relative to the workspace.")
+    trials_path: str | None = Field(
+        None,
+        description="Path at the API server that answers with all trials and their learning curves,"
+        " as JSON. Its key admits to this experiment's trials whoever may read this.",
+    )
     compute_seconds: float = Field(0.0, description="Run time of all attempts of all trials.")
     gpu_hours: float = Field(0.0, description="Hours of GPUs that the trials had; 0 without GPUs.")
     cost: float | None = Field(None, description="What they cost, by costPerGpuHour.")

@@ -173,6 +173,49 @@ class Storage:
         self._ids = list(trials)
         return study, list(trials.values())
 
+    def find(self, name: str) -> dict[str, str] | None:
+        """Find the study of this name; return its attributes as JSON, or None if there is none.
+
+        Creates nothing, and need not be preceded by :meth:`open`.
+        """
+        attributes = (
+            select(STUDIES.c.study_id, STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json)
+            .join(STUDY_ATTRIBUTES, isouter=True)
+            .where(STUDIES.c.study_name == name)
+        )
+        with self._transaction() as connection:
+            there = self._version(connection) is not None
+            rows = connection.execute(attributes).all() if there else []
+        if not rows:
+            return None
+        self._study = rows[0].study_id
+        return {key: value for _, key, value in rows if key is not None}
+
+    def page(self, after: int, count: int) -> list[tuple[int, dict[str, str]]]:
+        """Return the next trials: their identifiers, and their attributes as JSON.
+
+        Args:
+            after: identifier of the trial before, 0 for the first page.
+            count: trials at most; a page with fewer is the last.
+        """
+        numbered = (
+            select(TRIALS.c.trial_id)
+            .where(TRIALS.c.study_id == self._study, TRIALS.c.trial_id > after)
+            .order_by(TRIALS.c.trial_id)
+            .limit(count)
+            .subquery()
+        )
+        attributes = (
+            select(numbered.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
+            .join(ATTRIBUTES, ATTRIBUTES.c.trial_id == numbered.c.trial_id, isouter=True)
+            .order_by(numbered.c.trial_id)
+        )
+        trials: dict[int, dict[str, str]] = {}
+        with self._transaction() as connection:
+            for identifier, key, value in connection.execute(attributes):
+                trials.setdefault(identifier, {})[key] = value
+        return list(trials.items())
+
     def set_attribute(self, key: str, value: object) -> None:
         """Store an attribute of the study."""
         with self._transaction() as connection:

@@ -6,7 +6,7 @@ list of trials in memory mirrors the storage, and is read anew after every error
 """
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -121,7 +121,7 @@ class Study:
         stored = attributes.get("preparation")
         self._preparation = _preparation(stored) if stored else None
         self._trials = [
-            _trial(number, stored, self._collected) for number, stored in enumerate(trials)
+            restored(number, stored, self._collected) for number, stored in enumerate(trials)
         ]
         self._stale = False
         return attributes
@@ -165,7 +165,7 @@ class Study:
 
     def _store(self, spec: Spec, stored: dict[str, Any], now: float) -> None:
         """Add a trial, whole."""
-        trial = _trial(len(self._trials), stored, self._collected)
+        trial = restored(len(self._trials), stored, self._collected)
         self._storage.add(sampling.frozen(spec, trial, stored), now)
         self._trials.append(trial)
 
@@ -237,7 +237,7 @@ def _space(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _trial(number: int, attributes: Mapping[str, Any], collected: set[int]) -> Trial:
+def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) -> Trial:
     """Rebuild a trial from what is stored with it."""
     suggestion, ending = attributes["suggestion"], dict(attributes.get("ending", {}))
     if ending:
