@@ -1,5 +1,6 @@
 """The operator as a process of its own, as tests and benches start, kill and ask it."""
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from cluster.access import Cluster
 
 COMMAND = (sys.executable, "-m", "distillery_operator")
 
@@ -112,6 +115,31 @@ class Operator:
 
     def __exit__(self, *_: object) -> None:
         self.stop(signal.SIGKILL)
+
+
+def expose(cluster: Cluster, port: int) -> None:
+    """Lead the Service of ``manifests/operator.yaml`` to an operator that runs beside a cluster.
+
+    The API server passes nothing on to an address of its own machine alone.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: it only chooses the address to send from
+        address = probe.getsockname()[0]
+    named = ["--namespace=distillery", "service", "distillery"]
+    cluster.kubectl("patch", *named, "--type=merge", '--patch={"spec": {"selector": null}}')
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "distillery-beside",
+            "namespace": "distillery",
+            "labels": {"kubernetes.io/service-name": "distillery"},
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "trials", "port": port}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+    }
+    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(endpoints))
 
 
 def until(condition: Callable[[], Any], seconds: float = 180.0, what: str = "") -> Any:
