@@ -120,24 +120,36 @@ class Operator:
 def expose(cluster: Cluster, port: int) -> None:
     """Lead the Service of ``manifests/operator.yaml`` to an operator that runs beside a cluster.
 
-    The API server passes nothing on to an address of its own machine alone.
+    The API server passes on to pods only, so there is one that has this machine's address.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # sends nothing: it only chooses the address to send from
         address = probe.getsockname()[0]
-    named = ["--namespace=distillery", "service", "distillery"]
-    cluster.kubectl("patch", *named, "--type=merge", '--patch={"spec": {"selector": null}}')
-    endpoints = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "distillery-beside",
-            "namespace": "distillery",
-            "labels": {"kubernetes.io/service-name": "distillery"},
-        },
-        "addressType": "IPv4",
+    place = ["--namespace=distillery"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "operator-beside", "namespace": "distillery"},
+        "spec": {"containers": [{"name": "operator", "image": "none"}]},
+    }
+    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(pod))
+    status = json.dumps({"status": {"podIP": address, "podIPs": [{"ip": address}]}})
+    merge = ["--type=merge", "--patch"]
+    cluster.kubectl(
+        *place, "patch", "pod", "operator-beside", "--subresource=status", *merge, status
+    )
+    unselecting = json.dumps({"spec": {"selector": None}})
+    cluster.kubectl(*place, "patch", "service", "distillery", *merge, unselecting)
+    target = {"kind": "Pod", "name": "operator-beside", "namespace": "distillery"}
+    subset = {
+        "addresses": [{"ip": address, "targetRef": target}],
         "ports": [{"name": "trials", "port": port}],
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+    }
+    endpoints = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": "distillery", "namespace": "distillery"},
+        "subsets": [subset],
     }
     cluster.kubectl("apply", "--filename=-", stdin=json.dumps(endpoints))
 

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -16,10 +14,13 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from selenium.webdriver.common.by import By
 
+import browser
 import kubelet
 import operators
 import postgres
+from cluster import Refused, access
 from cluster.access import Cluster
 from operators import Operator, until
 from spaces import Space, install
@@ -152,3 +153,103 @@ def test_a_report_has_every_trial_of_the_operators_database(space: Space, user: 
     assert page["trials"][0]["source"] == "TerminationMessage"
     command = page["trials"][page["knee"]]["export"]
     assert command.startswith(f"distillery export --namespace {space.name} --experiment tiny ")
+
+
+def test_its_status_is_told_as_on_one_machine(space: Space, user: User) -> None:
+    for words in (("status", "tiny"), ("status", "--cluster"), ("status", "-n", space.name)):
+        code, out, err = user.run(*words)
+        assert code == 0, err
+        assert "Succeeded=True MaxTrialsReached: " in out
+        assert "8 trials ended" in out
+        assert "Pareto front" in out
+
+
+def test_what_is_in_the_workspace_is_not_looked_for_on_a_cluster(user: User) -> None:
+    here = user.folder / "experiments" / "tiny"
+    here.mkdir(parents=True)
+    (here / "experiment.yaml").touch()
+    code, _, err = user.run("status", "tiny")
+    assert (code, "must hold one document" in err) == (2, True)
+    assert user.run("status", "tiny", "--cluster")[0] == 0
+
+
+def test_an_experiment_that_is_nowhere_is_told_with_those_that_are(
+    space: Space, user: User
+) -> None:
+    code, _, err = user.run("report", "tinny")
+    assert code == 2
+    here, there = err.splitlines()
+    assert "no experiment 'tinny' in " in here
+    assert there == f"there is no experiment 'tinny' in namespace {space.name}; known are ['tiny']"
+
+
+def test_without_a_kubeconfig_only_the_workspace_is_looked_at(user: User) -> None:
+    absent = str(user.folder / "absent")
+    code, _, err = user.run("report", "tiny", KUBECONFIG=absent)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "no experiment 'tiny' in " in err
+    code, _, err = user.run("report", "tiny", "--cluster", KUBECONFIG=absent)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "there must be a kubeconfig" in err
+
+
+def test_a_context_that_is_not_in_the_kubeconfig_is_told(user: User) -> None:
+    code, _, err = user.run("status", "tiny", "--context=elsewhere")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "elsewhere" in err
+
+
+def test_who_may_not_see_experiments_is_told_so(space: Space, tmp_path: Path) -> None:
+    code, _, err = User(space, tmp_path).run("report", "tiny", "--cluster")
+    assert code == 2
+    assert 'cannot get resource "distillationexperiments"' in err
+
+
+def test_who_may_not_use_the_service_is_told_what_is_missing(space: Space, tmp_path: Path) -> None:
+    user = User(space, tmp_path, viewer(space))
+    assert user.run("status", "tiny", "--cluster")[0] == 0
+    code, _, err = user.run("report", "tiny", "--cluster")
+    assert code == 2
+    assert 'cannot get resource "services/proxy"' in err
+    assert "binds you to the Role distillery-trials" in err
+
+
+def test_who_may_use_the_service_reads_nothing_of_other_namespaces(
+    space: Space, tmp_path: Path
+) -> None:
+    user = User(space, tmp_path, TRIALS)
+    path = space.status()["trialsPath"]
+    guess = path.partition("?")[0] + "?key=guess"
+    with pytest.raises(Refused, match="could not find the requested resource"):
+        access.kubectl(user.kubeconfig, "get", "--raw", guess)
+    read = json.loads(access.kubectl(user.kubeconfig, "get", "--raw", path))
+    assert len(read["trials"]) == 8  # so the key is what keeps others out
+
+
+def test_a_path_survives_the_operator_and_its_absence_is_told(
+    space: Space, user: User, operator: Operator
+) -> None:
+    before = space.status()["trialsPath"]
+    operator.stop()
+    code, _, err = user.run("report", "tiny", "--cluster")
+    assert code == 2
+    assert "the operator is not reached by /api/v1/namespaces/distillery/services/" in err
+    assert "connection refused" in err
+    operator.start()
+    until(lambda: operator.serving)
+    until(lambda: user.run("report", "tiny", "--cluster")[0] == 0)
+    assert space.status()["trialsPath"] == before
+
+
+def test_the_report_of_a_cluster_looks_as_it_should(
+    user: User, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    browser.ensure()
+    user.run("report", "tiny", "--output=page.html")
+    with browser.chromium(tmp_path_factory.mktemp("profile")) as driver:
+        driver.get((user.folder / "page.html").as_uri())
+        driver.save_screenshot(str(user.folder / "page.png"))
+        faults = [e for e in driver.get_log("browser") if e["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+        assert faults == []
+        assert "namespace test-" in driver.find_element(By.CLASS_NAME, "brand").text.lower()
+        assert "last words" in driver.find_element(By.ID, "trial").text

@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ import postgres
 import shapes
 import worlds
 from distillery_operator import serving, transcript
-from distillery_operator.errors import Incompatible
+from distillery_operator.errors import DatabaseUnavailable, Incompatible
 from distillery_operator.manifests import Defaults
 from distillery_operator.mirror import Key, Kind, Mirror
 from distillery_operator.serving import Server
-from distillery_operator.storage import Database
+from distillery_operator.storage import Database, Storage
 from distillery_operator.study import Study
-from distillery_operator.trials import Point, State, Trial
+from distillery_operator.trials import Point, Trial
 from distillery_operator.workers import Workers
 from postgres import Postgres
 
@@ -176,7 +175,7 @@ def test_nobody_without_the_key_learns_anything(url: str) -> None:
             ]
             assert {code for code, _ in refused} == {404}
             assert len(set(refused)) == 1  # not even whether there is such an experiment
-            del operator.mirror.experiments[KEY]["status"]["trialsPath"]  # type: ignore[attr-defined]
+            del operator.mirror.experiments[KEY]["status"]["trialsPath"]
             for path in (plain, f"{plain}?key=", operator.path):
                 assert (await operator.get(path))[0] == 404
 
@@ -233,14 +232,14 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(
     async def check() -> None:
         async with served(url) as operator:
             await operator.study.ask(EXPERIMENT.spec, 5, 2.0)
-            page = serving.Storage.page
+            page = Storage.page
 
-            def breaks(place: serving.Storage, after: int, count: int) -> Any:
+            def breaks(place: Storage, after: int, count: int) -> Any:
                 if next(rest, 0) == 0:
-                    raise serving.DatabaseUnavailable("gone")
+                    raise DatabaseUnavailable("gone")
                 return page(place, after, count)
 
-            monkeypatch.setattr(serving.Storage, "page", breaks)
+            monkeypatch.setattr(Storage, "page", breaks)
             with pytest.raises(aiohttp.ClientError):
                 await operator.get(headers={"Accept-Encoding": "identity"})
 
@@ -285,7 +284,7 @@ def test_ten_thousand_trials_neither_stop_the_event_loop_nor_fill_the_memory(
         async with served(url) as operator:
             await operator.study.ask(EXPERIMENT.spec, 1, 2.0)
             for step in range(points):
-                found = {name: 70.0 + step / 7 for name in ("exact", "f1", "HasAns_exact")}
+                found = dict.fromkeys(("exact", "f1", "HasAns_exact"), 70.0 + step / 7)
                 await operator.study.record(0, Point(step, found, {"total": 1 / (step + 1)}))
             multiply(url, count)
             over, before = asyncio.Event(), resident()

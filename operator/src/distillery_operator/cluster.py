@@ -127,7 +127,7 @@ class Api:
         else:
             await access.load(settings)
         settings.connection_pool_maxsize = CONNECTIONS
-        settings.retries = False
+        settings.retries = None  # False would count as 0 attempts, and never end on errors
         self._client = client.ApiClient(settings)
 
     async def close(self) -> None:

@@ -134,7 +134,7 @@ async def _missing(api: Api, namespace: str, name: str) -> str:
 
 async def _read(api: Api, path: str) -> bytes:
     """Return the operator's document, or say which link on the way to it is broken."""
-    service = path.partition("/v1/namespaces")[0].removesuffix("/proxy")
+    service = path.rpartition("/proxy/v1/")[0]
     try:
         return await api.read(path, TRIALS_SECONDS)
     except Refused as refusal:

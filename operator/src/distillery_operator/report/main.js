@@ -11,6 +11,7 @@ let important = data.parameters.length > FEW;
 
 function header() {
   at("name").textContent = data.name;
+  at("place").textContent = data.namespace ? ` · namespace ${data.namespace}` : "";
   at("state").textContent = data.state.word;
   at("state").classList.add(data.state.tone);
   const dates = [data.started && `Started ${moment(data.started)}`, data.ended && `ended ${moment(data.ended)}`]

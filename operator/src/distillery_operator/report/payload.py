@@ -30,6 +30,7 @@ def payload(
     progress = {recent.trial: recent.progress for recent in status.recent_trials}
     return {
         "name": experiment.metadata.name,
+        "namespace": _namespace(experiment),
         "state": asdict(summary.state(status)),
         "conditions": [c.model_dump(mode="json") for c in status.conditions],
         "started": status.start_time,
@@ -52,7 +53,7 @@ def payload(
                 **_trial(spec, trial, verdicts[trial.number]),
                 "kind": _kind(trial, verdicts[trial.number], front),
                 "progress": progress.get(trial.number),
-                "export": _export(experiment.metadata.name, trial.number),
+                "export": _export(experiment, trial.number),
             }
             for trial in trials
         ],
@@ -74,8 +75,15 @@ def _kind(trial: Trial, verdict: Verdict, front: Sequence[int]) -> str:
     return "stopped" if trial.state is State.STOPPED else "infeasible"
 
 
-def _export(experiment: str, trial: int) -> str:
-    return f"distillery export --experiment {experiment} {trial} {experiment}-trial-{trial}"
+def _namespace(experiment: Experiment) -> str | None:
+    """Return the namespace of an experiment of a cluster; None of one of this machine."""
+    return experiment.metadata.namespace if experiment.metadata.uid else None
+
+
+def _export(experiment: Experiment, trial: int) -> str:
+    name, namespace = experiment.metadata.name, _namespace(experiment)
+    place = f"--namespace {namespace} " if namespace else ""
+    return f"distillery export {place}--experiment {name} {trial} {name}-trial-{trial}"
 
 
 def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
@@ -94,7 +102,10 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
         },
         "given": list(trial.parameters),
         "curve": _curve(trial.curve),
+        "started": trial.started or None,
+        "ended": trial.ended,
         "seconds": round(trial.seconds, 1),
+        "source": trial.source,
         "gpuHours": _rounded(trial.seconds * trial.gpus / 3600),
         "cost": cost if cost is None else _rounded(cost),
         "model": trial.model,

@@ -37,6 +37,9 @@ def state(status: Status) -> State:
     """Return what the conditions say, the most urgent first."""
     conditions = {condition.type: condition for condition in status.conditions}
     for kind, value, word, tone in (
+        (ConditionType.ACCEPTED, "False", "Refused", "bad"),
+        (ConditionType.STORAGE_REACHABLE, "False", "Database away", "bad"),
+        (ConditionType.TEMPLATE_VALID, "False", "Template refused", "bad"),
         (ConditionType.DEGRADED, "True", "Degraded", "bad"),
         (ConditionType.PROGRESSING, "True", "In progress", "neutral"),
         (ConditionType.SUCCEEDED, "True", "Succeeded", "good"),
@@ -148,6 +151,8 @@ def _nothing(status: Status) -> Tile:
 
 def _effort(status: Status) -> Tile:
     shown = units.duration(status.compute_seconds)
+    if status.gpu_hours:
+        shown += f", {status.gpu_hours:.4g} GPU hours"
     front = f", {status.front_size} on the front" if status.front_size else ""
     said = f"run time of {_trials(status.trials.total)}{front}"
     for used, each, words in (

@@ -16,6 +16,14 @@ function fact(label, value, note) {
   return element("div", {}, label, element("b", {}, value), note);
 }
 
+// The ways in which a trial's last metrics reach Distillery.
+const SOURCES = { TerminationMessage: "last words", Scrape: "scrape", Prometheus: "Prometheus" };
+
+function day(seconds) {
+  const text = new Date(1000 * seconds).toISOString();
+  return [text.slice(11, 19), `${text.slice(0, 10)} UTC`];
+}
+
 function facts(trial) {
   const metrics = [
     ...new Set([...data.objectives.map((o) => o.metric), "HasAns_exact", "NoAns_exact", "parameter_count"]),
@@ -37,6 +45,9 @@ function facts(trial) {
   if (trial.seconds) cells.push(fact("run time", span(trial.seconds), spent.join(", ")));
   if (trial.progress !== null && trial.progress !== undefined)
     cells.push(fact("progress", `${Math.round(100 * trial.progress)} %`, ""));
+  if (trial.started) cells.push(fact("suggested", ...day(trial.started)));
+  if (trial.ended) cells.push(fact("ended", ...day(trial.ended)));
+  if (trial.source) cells.push(fact("metrics by", SOURCES[trial.source] ?? trial.source, ""));
   return element("div", { class: "facts" }, ...cells);
 }
 
