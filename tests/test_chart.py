@@ -31,6 +31,7 @@ WHOLE = (
     "--set=trials.queueName=gpus",
     "--set=trials.serviceAccounts={trainer}",
     "--set=prometheus.url=http://prometheus:9090",
+    "--set=rbac.readers[0].kind=ServiceAccount,rbac.readers[0].name=ml,rbac.readers[0].namespace=ml",
 )
 """Values of a release with everything that a bare cluster can hold."""
 
@@ -134,6 +135,7 @@ def test_a_release_of_the_whole_cluster_has_these_objects() -> None:
         ("ClusterRole", "distillery-edit"),
         ("ClusterRole", "distillery-operator"),
         ("ClusterRoleBinding", "distillery-operator"),
+        ("Role", "distillery-trials"),
         ("Service", "distillery"),
         ("Deployment", "distillery"),
     ]

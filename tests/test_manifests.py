@@ -383,6 +383,22 @@ def test_a_dry_run_asks_for_the_pod_that_the_job_would_make() -> None:
     assert job["metadata"]["name"].endswith("-check")
 
 
+def test_a_pod_that_reads_the_volume_needs_nothing_else_and_ends_by_itself() -> None:
+    for of in (experiment(), experiment(template=RICH)):
+        pod = manifests.reader(of, DEFAULTS, "reader")
+        (container,) = pod["spec"]["containers"]
+        assert container["command"] == ["sleep", "3600"]
+        assert container["image"] == trainer(rendered(of))["image"]
+        assert container["securityContext"] == trainer(rendered(of))["securityContext"]
+        assert container["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}}
+        assert "workspace" in {m["name"] for m in container["volumeMounts"]}
+        assert not {"env", "ports", "args"} & container.keys()
+        assert pod["spec"]["activeDeadlineSeconds"] == 3600
+        assert pod["spec"]["volumes"] == rendered(of)["spec"]["template"]["spec"]["volumes"]
+        # No attempt, or an operator would take it for a trial's.
+        assert manifests.STAGE not in pod["metadata"]["labels"]
+
+
 def test_files_are_removed_by_the_trainer_alone_without_a_gpu() -> None:
     job = manifests.collection(experiment(template=RICH), [3, 4], DEFAULTS)
     spec = job["spec"]["template"]["spec"]

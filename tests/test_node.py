@@ -4,7 +4,10 @@ The quick trainer's image serves where the trainings themselves do not matter.
 """
 
 import json
+import random
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import operators
 import postgres
 from cluster import Node, images
 from distillery_contract import wire
@@ -94,8 +98,10 @@ def servers(
             folder / "log",
             "--scrape-seconds=0.5",
             f"--prometheus-url={prometheus.url}",
+            "--trials-service=distillery/distillery:trials",
             image=image.name,
         )
+        operators.expose(node.plane, operator.trials)
         with operator:
             yield operator, prometheus
             assert operator.exit_code is None, operator.log.read_text()
@@ -359,6 +365,40 @@ def test_held_pods_of_a_deleted_experiment_are_free_to_go(
     until(lambda: kept(space))
     operator.start()
     until(lambda: not space.objects("pods"))
+
+
+def test_a_model_is_exported_from_the_volume_by_a_pod_that_goes(
+    space: Space, node: Node, workspace: Path, tmp_path: Path
+) -> None:
+    space.apply(template=template(workspace, 0.01), maxTrials=2, parallelism=2)
+    until(space.reached("Succeeded"))
+    point = space.status()["front"][0]
+    command = [sys.executable, "-m", "distillery_operator", "export", "--experiment", "tiny"]
+    command += [f"--kubeconfig={node.plane.kubeconfig}", f"--namespace={space.name}"]
+
+    def export(trial: int, folder: str) -> subprocess.CompletedProcess[str]:
+        words = [*command, str(trial), folder]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    weights = workspace / point["model"] / "weights"  # the quick trainer has none
+    weights.write_bytes(random.Random(1).randbytes(5_000_000))
+    done = export(point["trial"], "there/model")
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "there" / "model") == files(workspace / point["model"]) != {}
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["model"]
+    assert "must not exist yet" in export(point["trial"], "there/model").stderr
+    shutil.rmtree(workspace / point["model"])
+    done = export(point["trial"], "gone")
+    assert (done.returncode, "No such file or directory" in done.stderr) == (2, True)
+    assert not (tmp_path / "gone").exists()
+    assert "has no model; trials with one: [" in export(99, "none").stderr
+    names = {pod["metadata"]["name"] for pod in space.objects("pods")}
+    assert not [name for name in names if "reader" in name]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def results(space: Space) -> str:

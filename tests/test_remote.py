@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from ruamel.yaml import YAML
 from selenium.webdriver.common.by import By
 
 import browser
+import documentation
 import kubelet
 import operators
 import postgres
@@ -164,6 +166,19 @@ def test_its_status_is_told_as_on_one_machine(space: Space, user: User) -> None:
         assert "Pareto front" in out
 
 
+def test_what_the_documentation_tells_users_of_a_cluster_to_type_works(
+    space: Space, user: User
+) -> None:
+    commands = (c for c in documentation.commands() if c.program == "distillery")
+    words = [shlex.split(c.text)[1:] for c in commands if "--namespace" in c.text]
+    assert {line[0] for line in words} == {"status", "report", "export"}
+    names = {"my-experiment": "tiny", "team": space.name}
+    for line in words:
+        if line[0] != "export":  # that needs pods that run: see test_node
+            code, _, err = user.run(*(names.get(word, word) for word in line))
+            assert code == 0, err
+
+
 def test_what_is_in_the_workspace_is_not_looked_for_on_a_cluster(user: User) -> None:
     here = user.folder / "experiments" / "tiny"
     here.mkdir(parents=True)
@@ -211,7 +226,7 @@ def test_who_may_not_use_the_service_is_told_what_is_missing(space: Space, tmp_p
     code, _, err = user.run("report", "tiny", "--cluster")
     assert code == 2
     assert 'cannot get resource "services/proxy"' in err
-    assert "binds you to the Role distillery-trials" in err
+    assert "binds you to the operator's Role" in err
 
 
 def test_who_may_use_the_service_reads_nothing_of_other_namespaces(

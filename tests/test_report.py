@@ -17,7 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 import browser
 import searches
-from distillery_operator import pareto, report
+from distillery_operator import pareto, report, resources, status
 from distillery_operator.report import correlations, page, payload, summary, units
 from distillery_operator.resources import Experiment
 from distillery_operator.trials import Point, State, Trial
@@ -38,6 +38,39 @@ def test_the_page_is_told_every_trial_once_with_its_verdict() -> None:
     assert set(kinds.values()) == {
         "front", "feasible", "infeasible", "collapsed", "failed", "running",
     }  # fmt: skip
+
+
+def test_a_cluster_is_told_with_what_only_it_has() -> None:
+    local = searches.experiment()
+    place = {"namespace": "team", "uid": "8f1c2f7e-0b5d-4a51-9c56-2d0d5a1f3b77"}
+    wanted = local.model_copy(update={"metadata": local.metadata.model_copy(update=place)})
+    trials = searches.search(12)
+    here, there = _payload(local, trials), _payload(wanted, trials)
+    assert (here["namespace"], there["namespace"]) == (None, "team")
+    assert there["trials"][0]["export"] == (
+        "distillery export --namespace team --experiment squad2-distilbert 0"
+        " squad2-distilbert-trial-0"
+    )
+    assert "--namespace" not in here["trials"][0]["export"]
+    assert there["trials"][0]["source"] == "Scrape"
+    assert there["trials"][0]["ended"] - there["trials"][0]["started"] == 6000.0
+
+
+def test_gpu_hours_are_part_of_the_effort() -> None:
+    wanted, trials = searches.experiment(), searches.search(12)
+    found = searches.observed(wanted, trials)
+    for hours, said in ((0.0, False), (12.3456, True)):
+        tile = summary.tiles(wanted.spec, found.model_copy(update={"gpu_hours": hours}), trials)[-1]
+        assert ("12.35 GPU hours" in tile.value) is said
+
+
+@pytest.mark.parametrize("kind", ["Accepted", "StorageReachable", "TemplateValid"])
+def test_an_obstacle_goes_before_all_other_news(kind: str) -> None:
+    wanted, trials = searches.experiment(), searches.search(12)
+    before = searches.observed(wanted, trials)
+    finding = status.Finding(resources.ConditionType(kind), "False", "Why", "because")
+    found = summary.state(status.obstructed(1, 12, before, finding, 0.0))
+    assert (found.sentence, found.tone) == ("because", "bad")
 
 
 def test_the_volume_after_all_trials_is_that_of_the_front() -> None:

@@ -142,8 +142,7 @@ async def _read(api: Api, path: str) -> bytes:
             raise Refused(
                 refusal.reason,
                 f"the trials are behind a Service whose proxy you may not use: {refusal}. Whoever"
-                " runs the cluster binds you to the Role distillery-trials, in the namespace of"
-                " the operator",
+                " runs the cluster binds you to the operator's Role for it, which ends in -trials",
             ) from refusal
         raise NotFound(f"the operator does not serve the trials: {refusal}") from refusal
     except ApiUnavailable as error:
