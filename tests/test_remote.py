@@ -267,4 +267,4 @@ def test_the_report_of_a_cluster_looks_as_it_should(
         faults = [e for e in driver.get_log("browser") if e["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
         assert faults == []
         assert "namespace test-" in driver.find_element(By.CLASS_NAME, "brand").text.lower()
-        assert "last words" in driver.find_element(By.ID, "trial").text
+        assert "termination message" in driver.find_element(By.ID, "trial").text

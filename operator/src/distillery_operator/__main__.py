@@ -44,7 +44,7 @@ DATABASE: Final = "DISTILLERY_DATABASE_URL"
 """Environment variable of the operator; set from a Secret, for the URL has a password."""
 
 LOOKING: Final = "an experiment of the workspace, or else of the cluster that kubectl is set to"
-ON_A_CLUSTER: Final = "One on a cluster is found by --cluster, or by its name where is a kubeconfig"
+ON_A_CLUSTER: Final = "With a kubeconfig, --cluster looks on the cluster"
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""

@@ -5,6 +5,7 @@ server's proxy, a model from the trials' volume by way of a pod that lives as lo
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -36,6 +37,8 @@ class Results:
             name: of the experiment; None for the only one of its namespace.
         """
         self._access, self._name = access, name
+        # It warns of what its errors say as well.
+        logging.getLogger("kubernetes").setLevel(logging.ERROR)
 
     @property
     def report(self) -> Path:

@@ -17,7 +17,7 @@ function fact(label, value, note) {
 }
 
 // The ways in which a trial's last metrics reach Distillery.
-const SOURCES = { TerminationMessage: "last words", Scrape: "scrape", Prometheus: "Prometheus" };
+const SOURCES = { TerminationMessage: "termination message", Scrape: "scrape", Prometheus: "Prometheus" };
 
 function day(seconds) {
   const text = new Date(1000 * seconds).toISOString();
