@@ -82,7 +82,7 @@ def suggest(number: int, seed: int = 7, evaluations: int = 12) -> Trial:
         parameters |= {"qa_dropout": 0.1, "temperature": 2.0, "alpha_ce": 0.5}
     size = 24_000_000 + parameters["n_layers"] * (4_700_000 + 200_000 * parameters["n_heads"])
     started = START + number * 1500.0
-    trial = Trial(number, parameters, State.FAILED, name, size, started=started)
+    trial = Trial(number, parameters, State.FAILED, name, parameter_count=size, started=started)
     trial = replace(trial, ended=started + 6000.0, seconds=6000.0 + 900.0 * dice.random())
     if name is None and (early := _early(dice, parameters)):
         return replace(trial, **early)
