@@ -6,9 +6,11 @@ and its service account's rights. A pretend kubelet runs the trials.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from distillery_operator import manifests
 from operators import COMMAND, Operator, until
 from spaces import Space
 
+DOCS = CHART.parents[1] / "docs"
+
 SECONDS = 1.5
 """Run time of a trial: long enough for others to run while a release changes."""
 
@@ -33,15 +37,25 @@ def need_helm() -> None:
     binaries.locate("helm")
 
 
-@pytest.fixture
-def plane(tmp_path: Path) -> Iterator[ControlPlane]:
-    """A control plane with a pretend kubelet, and nothing installed."""
+@pytest.fixture(scope="module")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane of this module's own, with a pretend kubelet."""
     clusters.need(need_helm)
     with (
-        ControlPlane(tmp_path / "plane") as plane,
+        ControlPlane(tmp_path_factory.mktemp("release") / "plane") as plane,
         kubelet.playing(kubelet.Kubelet(plane.kubeconfig, SECONDS)),
     ):
         yield plane
+
+
+@pytest.fixture
+def plane(control: ControlPlane) -> Iterator[ControlPlane]:
+    """The control plane with nothing on it but, maybe, the CRD of an earlier release."""
+    control.kubectl("create", "namespace", NAMESPACE)
+    yield control
+    place = f"--namespace={NAMESPACE}"
+    access.helm(control.kubeconfig, "uninstall", RELEASE, place, "--ignore-not-found")
+    control.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
 
 
 def deployed(cluster: Cluster, folder: Path) -> Operator:
@@ -110,6 +124,7 @@ def test_an_upgrade_keeps_what_runs_and_an_uninstall_keeps_what_is_known(
     space.kubectl("delete", "dexp", "--all", "--timeout=30s")
     until(lambda: not space.objects("jobs") and not space.objects("pods"))
     plane.kubectl("delete", "namespace", space.name, NAMESPACE, "--timeout=60s")
+    assert "distillationexperiments" in plane.kubectl("get", "crd", "--output=name")
 
 
 def left(cluster: Cluster) -> set[str]:
@@ -124,7 +139,7 @@ def left(cluster: Cluster) -> set[str]:
 def test_an_operator_of_some_namespaces_needs_no_rights_elsewhere(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
-    watched, other = Space(plane), Space(plane)
+    watched, other, earlier = Space(plane), Space(plane), len(plane.audit_log.read_text())
     charts.install(plane.kubeconfig, f"--set=watchNamespaces={{{watched.name}}}")
     with deployed(plane, tmp_path) as operator:
         for space in (watched, other):
@@ -133,7 +148,7 @@ def test_an_operator_of_some_namespaces_needs_no_rights_elsewhere(
         assert operator.exit_code is None
     assert other.status() == {}
     user = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
-    entries = map(json.loads, plane.audit_log.read_text().splitlines())
+    entries = map(json.loads, plane.audit_log.read_text()[earlier:].splitlines())
     answers = {
         (e["objectRef"].get("namespace"), e["responseStatus"]["code"] // 100)
         for e in entries
@@ -161,6 +176,24 @@ def test_a_template_names_only_the_service_accounts_that_are_allowed(
         until(space.reached("Succeeded"))
     accounts = {p["spec"]["serviceAccountName"] for p in space.objects("pods")}
     assert accounts == {"trainer"}
+
+
+def test_the_templates_of_the_documentation_are_taken(plane: ControlPlane, tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(  .*?)```", (DOCS / "cluster.md").read_text(), re.DOTALL)
+    specs = [spec for spec in map(YAML(typ="safe").load, blocks) if "template" in spec]
+    assert len(specs) >= 3
+    charts.install(plane.kubeconfig)
+    space = Space(plane)
+    plane.kubectl("create", "priorityclass", "batch", "--value=1")
+    with deployed(plane, tmp_path):
+        for number, spec in enumerate(specs):
+            space.apply(f"sample-{number}", **spec)
+        for number in range(len(specs)):
+            name = f"sample-{number}"
+            until(partial(space.condition, "TemplateValid", name))
+            condition = space.condition("TemplateValid", name)
+            assert condition["status"] == "True", condition["message"]
+    space.kubectl("delete", "dexp", "--all")
 
 
 def test_the_admission_policy_refuses_what_the_operator_would(plane: ControlPlane) -> None:
@@ -222,8 +255,47 @@ def test_who_may_view_or_edit_a_namespace_may_view_or_edit_its_experiments(
     assert not may("admin", "patch", "status")
 
 
+@pytest.mark.parametrize(
+    ("options", "told", "untold"),
+    [
+        (
+            (),
+            ["waits for this Secret", "Make the PersistentVolumeClaim", "no prometheus.url"],
+            ["no trials.workspace.claim", "bundled PostgreSQL", "crds.enabled"],
+        ),
+        (
+            (
+                "--set=database.type=Bundled",
+                "--set=trials.workspace.create=true",
+                "--set=prometheus.url=http://prometheus",
+                "--set=crds.enabled=false",
+            ),
+            ["bundled PostgreSQL is for trying out", "crds.enabled is false"],
+            ["waits for this Secret", "Make the PersistentVolumeClaim", "no prometheus.url"],
+        ),
+        (
+            ("--set=database.type=SQLite", "--set=trials.workspace.claim="),
+            ["SQLite is for one node", "no trials.workspace.claim"],
+            ["waits for this Secret", "Make the PersistentVolumeClaim"],
+        ),
+    ],
+)
+def test_an_install_tells_what_to_do_next_and_what_is_not_set(
+    plane: ControlPlane, options: tuple[str, ...], told: list[str], untold: list[str]
+) -> None:
+    notes = charts.install(plane.kubeconfig, *options, "--dry-run=server")
+    assert [words for words in told if words not in notes] == []
+    assert [words for words in untold if words in notes] == []
+    assert f"helm test {RELEASE} --namespace {NAMESPACE}" in notes
+
+
+def test_a_secret_that_is_there_is_not_asked_for(plane: ControlPlane) -> None:
+    secret = "create", "secret", "generic", "distillery-database", "--from-literal=url=x"
+    plane.kubectl(*secret, f"--namespace={NAMESPACE}")
+    assert "waits for this Secret" not in charts.install(plane.kubeconfig, "--dry-run=server")
+
+
 def test_pods_are_admitted_where_only_restricted_ones_are(plane: ControlPlane) -> None:
-    plane.kubectl("create", "namespace", NAMESPACE)
     enforce = "pod-security.kubernetes.io/enforce=restricted"
     plane.kubectl("label", "namespace", NAMESPACE, enforce)
     charts.install(plane.kubeconfig, "--set=database.type=Bundled")
