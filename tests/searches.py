@@ -91,7 +91,22 @@ def suggest(number: int, seed: int = 7, evaluations: int = 12) -> Trial:
     metrics = {**curve[-1].metrics, "parameter_count": float(size), "inference_seconds": speed}
     model = f"results/trials/{number:05d}/model" if dice.random() < 0.6 else None
     trial = replace(trial, state=State.COMPLETED, reason=Reason.COMPLETED.value, source="Scrape")
-    return replace(trial, metrics=metrics, curve=curve, model=model)
+    trial = replace(trial, metrics=metrics, curve=curve, model=model)
+    return _stopped(trial) if number > 20 and number % 13 == 12 else trial
+
+
+def _stopped(trial: Trial) -> Trial:
+    """Return the trial as it is if it was stopped at a third of its steps."""
+    begun = trial.curve[: len(trial.curve) // 3]
+    return replace(
+        trial,
+        state=State.STOPPED,
+        reason="CannotImprove",
+        message="exact of 55.1 ± 1.2 can be expected, but trial 3, which is not larger, has 58",
+        metrics={**begun[-1].metrics, "parameter_count": trial.metrics["parameter_count"]},
+        curve=begun,
+        model=None,
+    )
 
 
 def search(count: int, running: int = 2, seed: int = 7) -> list[Trial]:

@@ -14,6 +14,7 @@ from distillery_operator.actions import (
     Halt,
     Keep,
     Launch,
+    Promote,
     Record,
     Release,
     Tell,
@@ -57,6 +58,19 @@ TOLD = [
     (
         Halt(replace(attempt(), stage=Stage.PREPARE, trial=0), decide.TEMPLATE_CHANGED),
         (NORMAL, "TemplateChanged", "the preparation is asked to write a checkpoint and end"),
+    ),
+    (
+        Halt(attempt(), "CannotImprove", "trial 1 is better"),
+        (
+            NORMAL,
+            "CannotImprove",
+            "trial 3 is asked to write a checkpoint and end: trial 1 is better",
+        ),
+    ),
+    (Promote(3), (NORMAL, "Promoted", "trial 3, which was stopped, goes on")),
+    (
+        Tell(3, State.STOPPED, "Collapsed", "the model collapsed", 10.0),
+        (NORMAL, "Collapsed", "trial 3 is Stopped: the model collapsed"),
     ),
     (
         Keep(worlds.PREPARATION),

@@ -36,7 +36,7 @@ def test_the_page_is_told_every_trial_once_with_its_verdict() -> None:
     front = {t.number for t in pareto.front(wanted.spec, trials)}
     assert {n for n, kind in kinds.items() if kind == "front"} == front == set(told["front"])
     assert set(kinds.values()) == {
-        "front", "feasible", "infeasible", "collapsed", "failed", "running",
+        "front", "feasible", "infeasible", "collapsed", "stopped", "failed", "running",
     }  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def test_every_measured_trial_is_a_point_of_its_kind(show: Any) -> None:
     measured = {t.number for t in trials if "exact" in t.metrics and t.parameter_count}
     numbers = [n for name, found in drawn for n in found if name != "Selected"]
     assert sorted(numbers) == sorted(measured)
-    assert {name for name, _ in drawn} >= {"On the front", "Feasible", "Infeasible", "Collapsed"}
+    assert {name for name, _ in drawn} >= {"On the front", "Feasible", "Stopped early", "Collapsed"}
 
 
 def test_a_click_on_a_point_shows_that_trials_training(show: Any) -> None:
@@ -295,6 +295,22 @@ def test_columns_sort_both_ways_with_gaps_last(show: Any) -> None:
         numbers = [float(text) for text in shown if text != "–"]
         assert numbers == sorted(numbers, reverse=direction == "descending")
         assert set(shown[len(numbers) :]) == {"–"}
+
+
+def test_a_stopped_trial_shows_its_curve_and_why_and_what_goes_on_from_it(show: Any) -> None:
+    trials = searches.search(60)
+    stopped = next(t for t in trials if t.state is State.STOPPED)
+    further = replace(trials[-1], continues=stopped.number)
+    driver = show(searches.experiment(), [*trials[:-1], further])
+    driver.execute_script(f"showTrial({stopped.number})")
+    panel = driver.find_element(By.ID, "trial").text
+    assert "Stopped early" in panel
+    assert "CannotImprove – exact of 55.1 ± 1.2 can be expected, but trial 3" in panel
+    assert len(driver.find_elements(By.CSS_SELECTOR, "#trial .curve")) == 3
+    driver.execute_script(f"showTrial({further.number})")
+    assert (
+        f"from the checkpoint of trial {stopped.number}" in driver.find_element(By.ID, "trial").text
+    )
 
 
 def test_filters_by_kind_and_text_combine(show: Any) -> None:

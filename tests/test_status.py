@@ -196,6 +196,9 @@ def test_trials_are_counted_by_what_people_call_their_state() -> None:
         Trial(4, {}),
         Trial(5, {}),
         Trial(6, {}),
+        Trial(7, {}, state=State.STOPPED, reason="CannotImprove"),
+        Trial(8, {}, state=State.STOPPED, reason="Outranked"),
+        Trial(9, {}, continues=8),
     )
     attempts = (
         Attempt(Stage.PREPARE, 0, 1, Phase.ENDED, exit_code=0),
@@ -205,10 +208,36 @@ def test_trials_are_counted_by_what_people_call_their_state() -> None:
     )
     found = derive(worlds.observation(trials, attempts))
     assert found.trials == TrialCounts(
-        total=7, pending=2, running=1, completed=1, infeasible=2, failed=1
+        total=10, pending=3, running=1, completed=1, infeasible=2, stopped=2, failed=1
     )
-    assert found.progress == "4/8"
+    assert found.progress == "5/8"  # one of the stopped ones goes on
     assert found.active == 3
+
+
+def test_a_stopped_and_a_repeated_trial_say_why() -> None:
+    message = "exact of 55 ± 2 can be expected, but the threshold is 60"
+    reached = {"exact": 48.0}
+    trials = (
+        replace(worlds.completed(0, 80.0, 1), reason="Duplicate", message="as trial 3"),
+        Trial(1, {}, state=State.STOPPED, reason="CannotImprove", message=message, metrics=reached),
+    )
+    first, second = derive(worlds.observation(trials)).recent_trials
+    assert (first.state, first.reason) == ("Completed", "Duplicate")
+    assert first.message == "as trial 3; all thresholds and constraints hold"
+    assert (second.state, second.reason, second.message) == ("Stopped", "CannotImprove", message)
+    assert second.values == reached
+
+
+def test_trials_that_wait_for_their_turn_degrade_nothing() -> None:
+    paused = tuple(Trial(n, {}, state=State.STOPPED, reason="Paused") for n in range(12))
+    found = {c.type: c for c in derive(worlds.observation(paused)).conditions}
+    assert found[ConditionType.DEGRADED].status == "False"
+    collapsed = tuple(replace(trial, reason="Collapsed") for trial in paused)
+    found = {c.type: c for c in derive(worlds.observation(collapsed)).conditions}
+    assert (found[ConditionType.DEGRADED].status, found[ConditionType.DEGRADED].reason) == (
+        "True",
+        "NoFeasibleTrial",
+    )
 
 
 def test_what_is_no_metric_or_no_number_is_not_shown() -> None:

@@ -30,7 +30,9 @@ SEEN = worlds.observation(
 
 def test_a_terminal_shows_what_runs_what_was_found_and_the_time_left() -> None:
     text = shown(SEEN, in_terminal=True)
-    assert "1 trials ended (1 feasible, 0 infeasible, 0 failed), 1 running, front 1" in text
+    assert (
+        "1 trials ended (1 feasible, 0 infeasible, 0 stopped, 0 failed), 1 running, front 1" in text
+    )
     assert "about 2 min 15 s left" in text  # 7 trials of 40 s by 2, less the 10 s that one has run
     assert "trial 1 step 5/20 exact 61.25" in text
     assert "25 %" in text

@@ -83,8 +83,7 @@ def affordable(spec: Spec, seen: Observation) -> float:
 
 def uses(spec: Spec, seen: Observation, over: Closing | None) -> list[Use]:
     """Return every budget of an experiment and, if it is over, what was used of it by then."""
-    ended = sum(trial.state is not State.RUNNING for trial in seen.trials)
-    found = [Use("maxTrials", ended, spec.max_trials)]
+    found = [Use("maxTrials", seen.settled, spec.max_trials)]
     if spec.max_duration_seconds is not None:
         limit = spec.max_duration_seconds
         found.append(Use("maxDurationSeconds", _age(limit, seen, over), limit))

@@ -80,7 +80,7 @@ def derive(
     return Status(
         observed_generation=experiment.metadata.generation,
         state=_word(found),
-        progress=f"{len(ended)}/{spec.max_trials}",
+        progress=f"{seen.settled}/{spec.max_trials}",
         conditions=_conditions(experiment.metadata.generation, found, before, seen.now),
         start_time=timestamp(seen.started),
         completion_time=timestamp(finished) if end else None,

@@ -105,8 +105,7 @@ def remaining_seconds(spec: Spec, seen: Observation) -> float | None:
         return None
     begun = {(a.trial): seen.now - (a.started or seen.now) for a in seen.attempts if a.live}
     mean = sum(ended) / len(ended)
-    told = sum(trial.state is not State.RUNNING for trial in seen.trials)
-    work = mean * (spec.max_trials - told) - sum(min(age, mean) for age in begun.values())
+    work = mean * (spec.max_trials - seen.settled) - sum(min(age, mean) for age in begun.values())
     return max(0.0, work / spec.parallelism)
 
 

@@ -233,3 +233,10 @@ class Observation:
     def suggested(self) -> int:
         """How many trials were suggested; one that continues another was suggested before."""
         return sum(trial.continues is None for trial in self.trials)
+
+    @property
+    def settled(self) -> int:
+        """How many suggestions have ended and are not continued."""
+        continued = {trial.continues for trial in self.trials}
+        ended = (trial for trial in self.trials if trial.state is not State.RUNNING)
+        return sum(trial.number not in continued for trial in ended)

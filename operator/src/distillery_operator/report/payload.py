@@ -92,6 +92,7 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
     return {
         "number": trial.number,
         "baseline": trial.baseline,
+        "continues": trial.continues,
         "reason": verdict.reason,
         "message": verdict.message,
         "metrics": _numbers({**size, **trial.metrics}),

@@ -218,6 +218,7 @@ function showTrial(number) {
       element("span", { class: `badge ${tone}` }, KINDS[trial.kind].label),
     ),
     element("p", { class: "reason" }, element("b", {}, trial.reason), trial.message ? ` – ${trial.message}` : ""),
+    ...(trial.continues === null ? [] : [element("p", { class: "hint" }, `Goes on from the checkpoint of trial ${trial.continues}.`)]),
     facts(trial),
     ...chooser(trial),
     ...groups.flatMap(({ heading }, i) => [element("h3", {}, heading), plots[i]]),
