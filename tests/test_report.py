@@ -302,12 +302,12 @@ def test_a_stopped_trial_shows_its_curve_and_why_and_what_goes_on_from_it(show: 
     stopped = next(t for t in trials if t.state is State.STOPPED)
     further = replace(trials[-1], continues=stopped.number)
     driver = show(searches.experiment(), [*trials[:-1], further])
-    driver.execute_script(f"showTrial({stopped.number})")
+    _row(driver, stopped.number).click()
     panel = driver.find_element(By.ID, "trial").text
     assert "Stopped early" in panel
     assert "CannotImprove – exact of 55.1 ± 1.2 can be expected, but trial 3" in panel
     assert len(driver.find_elements(By.CSS_SELECTOR, "#trial .curve")) == 3
-    driver.execute_script(f"showTrial({further.number})")
+    _row(driver, further.number).click()
     assert (
         f"from the checkpoint of trial {stopped.number}" in driver.find_element(By.ID, "trial").text
     )

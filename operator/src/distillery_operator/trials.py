@@ -52,8 +52,6 @@ class Trial:
         parameters: hyperparameters, searched and fixed; what is missing is at the contract's
             default.
         baseline: its name, where a person suggested it.
-        continues: number of the stopped trial from whose checkpoint it goes on; its curve begins
-            with that trial's.
         parameter_count: weights of the student; None where the hyperparameters describe none.
         metrics: the last evaluation, by the contract's names, parameter_count included; empty
             before there is one.
@@ -67,13 +65,14 @@ class Trial:
             (any more).
         collected: whether its model and its checkpoints were removed.
         started, ended: seconds since the epoch.
+        continues: number of the stopped trial from whose checkpoint it goes on; its curve begins
+            with that trial's.
     """
 
     number: int
     parameters: Mapping[str, Value]
     state: State = State.RUNNING
     baseline: str | None = None
-    continues: int | None = None
     parameter_count: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -86,6 +85,7 @@ class Trial:
     collected: bool = False
     started: float = 0.0
     ended: float | None = None
+    continues: int | None = None
 
 
 class Phase(StrEnum):
