@@ -31,13 +31,15 @@ check: setup ## Check format, lint, types, layers, pins
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory generate lock
-	git diff --exit-code -- docs/reference.md manifests/crd.yaml charts/distillery/README.md charts/distillery/files/crd.yaml '*requirements.txt'
+	git diff --exit-code -- docs/reference.md manifests/crd.yaml charts/distillery/README.md charts/distillery/files/crd.yaml \
+		charts/distillery/dashboards '*requirements.txt'
 	touch .venv/ready # the pins are written anew, but the same
 
 generate: setup ## Write generated files again
 	$(BIN)/python docs/reference.py
 	$(BIN)/python manifests/generate.py
 	$(BIN)/python charts/derive.py
+	PYTHONPATH=charts $(BIN)/python -m dashboards
 
 manifest: setup ## Render manifests/operator.yaml from the chart; builds Helm once (Go)
 	cd tests && ../$(BIN)/python -m charts

@@ -1,0 +1,1 @@
+"""The Grafana dashboards as code, of which `make generate` writes the chart's JSON files."""

@@ -1,0 +1,335 @@
+"""One experiment: its front, how the search goes, and what it costs."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from dashboards.panels import (
+    COLOURS,
+    Panel,
+    Points,
+    Query,
+    bars,
+    board,
+    lines,
+    link,
+    number,
+    row,
+    rows,
+    scatter,
+    transform,
+    variable,
+)
+
+OWN = 'namespace="$namespace", experiment="$experiment"'
+OBJECTIVES = f"label_values(distillery_experiment_pareto_front_value{{{OWN}}}, objective)"
+TO_TRIAL = {
+    "trial": link(
+        "Look at this trial",
+        "distillery-trial",
+        namespace="namespace",
+        experiment="experiment",
+        trial="__value.text",
+    )
+}
+
+
+def build() -> Dashboard:
+    """Return the dashboard."""
+    made = board(
+        "distillery-experiment",
+        "One distillation experiment.",
+        variable("namespace", "Namespace", "label_values(distillery_experiment_info, namespace)"),
+        variable(
+            "experiment",
+            "Experiment",
+            'label_values(distillery_experiment_info{namespace="$namespace"}, experiment)',
+        ),
+        variable("x", "Front: x", OBJECTIVES, default="parameter_count"),
+        variable("y", "Front: y", OBJECTIVES, default="exact"),
+        variable("objective", "Objectives", OBJECTIVES, several=True),
+    )
+    for panel in _numbers():
+        made = made.with_panel(panel)
+    made = made.with_row(row("Front"))
+    for panel in (_front(), _points(), _hypervolume(), _hypervolume_by_trials(), _budgets()):
+        made = made.with_panel(panel)
+    made = made.with_panel(_best())
+    made = made.with_row(row("Trials"))
+    for panel in (_states(), _reasons(), _halves(), _latest(), _sides(), _trials()):
+        made = made.with_panel(panel)
+    made = made.with_row(row("Machines"))
+    for panel in (_processes(), _pending(), _gpu()):
+        made = made.with_panel(panel)
+    return made
+
+
+def _numbers() -> list[Panel]:
+    return [
+        number(
+            "State",
+            "The experiment's state in one word, as kubectl get shows it.",
+            "short",
+            Query(
+                f"max by (state) (distillery_experiment_info{{{OWN}}})", "{{state}}", latest=True
+            ),
+            names=True,
+        ),
+        number(
+            "Trials that ended",
+            "Of the trials wanted.",
+            "percentunit",
+            Query(
+                f'max(distillery_experiment_budget_used_ratio{{{OWN}, budget="maxTrials"}})',
+                latest=True,
+            ),
+        ),
+        number(
+            "Acceptable trials",
+            "Trials that keep all thresholds and constraints.",
+            "short",
+            Query(f'max(distillery_experiment_trials{{{OWN}, state="Completed"}})', latest=True),
+        ),
+        number(
+            "Points of the front",
+            "Acceptable trials that no other one beats.",
+            "short",
+            Query(f"max(distillery_experiment_pareto_front_size{{{OWN}}})", latest=True),
+        ),
+        number(
+            "Front improved",
+            "How long ago a trial joined the front last.",
+            "s",
+            Query(
+                "time() - max"
+                f" (distillery_experiment_pareto_front_improved_timestamp_seconds{{{OWN}}})",
+                latest=True,
+            ),
+        ),
+        number(
+            "GPU time",
+            "What trials and preparation have used; 0 without GPUs.",
+            "s",
+            Query(f"max(distillery_experiment_gpu_seconds{{{OWN}}})", latest=True),
+        ),
+    ]
+
+
+def _cloud(name: str, colour: str, by: str, metric: str, label: str) -> Points:
+    """Return points whose two values a metric has, one for each objective that is chosen."""
+    x, y = (f'max by ({by}) ({metric}{{{OWN}, {label}="${axis}"}})' for axis in "xy")
+    return Points(name, x, y, by, colour)
+
+
+def _measured(metric: str) -> str:
+    """Return what the trials' own pods said last of a metric, within the time that is shown."""
+    selector = f'distillery_trial_metric{{{OWN}, metric="{metric}"}}'
+    return f"max by (trial) (last_over_time({selector}[$__range]))"
+
+
+def _front() -> Panel:
+    return scatter(
+        "Front",
+        "Every trial that was measured within the shown time, the points of the front (at most"
+        " 200), and the"
+        " baselines, by the two objectives that are chosen above.",
+        (("$x", "short"), ("$y", "short")),
+        Points("trials", _measured("$x"), _measured("$y"), "trial", "#9aa3ad"),
+        _cloud(
+            "front", "#c4302b", "trial", "distillery_experiment_pareto_front_value", "objective"
+        ),
+        _cloud(
+            "baselines", "#2f8f5b", "baseline", "distillery_experiment_baseline_value", "objective"
+        ),
+    )
+
+
+def _points() -> Panel:
+    matrix = {"columnField": "objective", "rowField": "trial", "valueField": "Value"}
+    return rows(
+        "Points of the front",
+        "What each point of the front reaches; its number leads to the trial.",
+        "short",
+        Query(
+            f"max by (trial, objective) (distillery_experiment_pareto_front_value{{{OWN}}})",
+            table=True,
+        ),
+        width=12,
+        height=12,
+        transformations=[
+            transform("groupingToMatrix", matrix),
+            transform("organize", {"renameByName": {"trial\\objective": "trial"}}),
+        ],
+        columns=TO_TRIAL,
+    )
+
+
+def _hypervolume() -> Panel:
+    return lines(
+        "Hypervolume over time",
+        "Volume between front and reference, in the product of the objectives' units. It grows"
+        " while the search finds"
+        " better trials.",
+        "short",
+        Query(f"max(distillery_experiment_hypervolume{{{OWN}}})", "hypervolume"),
+    )
+
+
+def _hypervolume_by_trials() -> Panel:
+    ended = f"sum(distillery_experiment_ended_trials{{{OWN}}})"
+    volume = f"max(distillery_experiment_hypervolume{{{OWN}}})"
+    return scatter(
+        "Hypervolume over trials",
+        "The same by the number of trials that had ended: flat for long means that more trials"
+        " bring little.",
+        (("trials that ended", "short"), ("hypervolume", "short")),
+        Points("hypervolume", ended, volume, "Time", "#3274d9", line=True),
+        width=8,
+        height=8,
+    )
+
+
+def _budgets() -> Panel:
+    return bars(
+        "Budgets",
+        "Share of each budget that is used, by the field that sets it. The experiment ends with"
+        " the first one.",
+        "percentunit",
+        Query(
+            f"max by (budget) (distillery_experiment_budget_used_ratio{{{OWN}}})",
+            "{{budget}}",
+            latest=True,
+        ),
+        most=1,
+    )
+
+
+def _best() -> Panel:
+    one = f'{OWN}, objective=~"$objective"'
+    teacher = f'{OWN}, metric=~"$objective"'
+    return lines(
+        "Best $objective",
+        "Best acceptable value so far, with the threshold, the baselines and the teacher beside"
+        " it.",
+        "short",
+        Query(f"max by (objective) (distillery_experiment_best_value{{{one}}})", "best"),
+        Query(f"max by (objective) (distillery_experiment_spec_threshold{{{one}}})", "threshold"),
+        Query(
+            f"max by (baseline, objective) (distillery_experiment_baseline_value{{{one}}})",
+            "baseline {{baseline}}",
+        ),
+        Query(f"max by (metric) (distillery_experiment_teacher_value{{{teacher}}})", "teacher"),
+        width=24,
+        dashed="/threshold|baseline|teacher/",
+        repeat="objective",
+    )
+
+
+def _states() -> Panel:
+    return lines(
+        "States",
+        "Trials by state. Infeasible: measured but not acceptable, or ended by the suggestion.",
+        "short",
+        Query(f"max by (state) (distillery_experiment_trials{{{OWN}}})", "{{state}}"),
+        stacked=True,
+        colours=COLOURS,
+    )
+
+
+def _reasons() -> Panel:
+    return bars(
+        "Why trials ended",
+        "Trials that have ended, by reason, as the thresholds of today judge them.",
+        "short",
+        Query(
+            f"max by (state, reason) (distillery_experiment_ended_trials{{{OWN}}}) > 0",
+            "{{state}}: {{reason}}",
+            latest=True,
+        ),
+        colours={f"/^{state}/": colour for state, colour in COLOURS.items()},
+    )
+
+
+def _halves() -> Panel:
+    return scatter(
+        "HasAns against NoAns",
+        "Every trial that was measured within the shown time: how many of the answerable"
+        " questions it gets right, and"
+        " how many of the others. A cluster in a corner is a collapse: nothing answered (top"
+        " left), or everything.",
+        (("HasAns_exact", "percent"), ("NoAns_exact", "percent")),
+        Points("trials", _measured("HasAns_exact"), _measured("NoAns_exact"), "trial", "#3274d9"),
+        width=8,
+        height=8,
+    )
+
+
+def _latest() -> Panel:
+    wanted = 'metric=~"exact|HasAns_exact|NoAns_exact"'
+    return lines(
+        "The trial measured last",
+        "Exact of the trial that was measured last, over all questions and by half.",
+        "percent",
+        Query(
+            f"max by (metric) (distillery_experiment_latest_value{{{OWN}, {wanted}}})", "{{metric}}"
+        ),
+    )
+
+
+def _sides() -> Panel:
+    return lines(
+        "Trials that fail on one half",
+        "Trials that get almost none of this half of the questions right, but do on the other one.",
+        "short",
+        Query(f"max by (half) (distillery_experiment_one_sided_trials{{{OWN}}})", "{{half}}"),
+        Query(f"sum(distillery_experiment_ended_trials{{{OWN}}})", "trials that ended"),
+        dashed="/ended/",
+    )
+
+
+def _trials() -> Panel:
+    matrix = {"columnField": "metric", "rowField": "trial", "valueField": "Value"}
+    metric = f"distillery_trial_metric{{{OWN}}}"
+    return rows(
+        "Trials",
+        "The last evaluation of each trial that was scraped within the shown time; its number"
+        " leads to its curves.",
+        "short",
+        Query(f"max by (trial, metric) (last_over_time({metric}[$__range]))", table=True),
+        width=8,
+        transformations=[
+            transform("groupingToMatrix", matrix),
+            transform("organize", {"renameByName": {"trial\\metric": "trial"}}),
+        ],
+        columns=TO_TRIAL,
+    )
+
+
+def _processes() -> Panel:
+    return lines(
+        "Processes",
+        "Attempts that run or wait for a machine, and the parallelism that is wanted.",
+        "short",
+        Query(f"max(distillery_experiment_active{{{OWN}}})", "attempts"),
+        Query(f"max(distillery_experiment_spec_parallelism{{{OWN}}})", "parallelism"),
+        dashed="/parallelism/",
+    )
+
+
+def _pending() -> Panel:
+    return lines(
+        "Longest wait",
+        "For how long the attempt has waited that waits longest, and for what.",
+        "s",
+        Query(
+            f"time() - min by (reason) (distillery_experiment_pending_timestamp_seconds{{{OWN}}})",
+            "{{reason}}",
+        ),
+    )
+
+
+def _gpu() -> Panel:
+    return lines(
+        "GPU-hours",
+        "Hours of GPUs that trials and preparation have used; 0 without GPUs.",
+        "h",
+        Query(f"max(distillery_experiment_gpu_seconds{{{OWN}}}) / 3600", "GPU-hours"),
+    )

@@ -1,0 +1,196 @@
+"""The operator itself: passes, queue, watches, API server, database."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from dashboards.panels import Panel, Query, board, lines, number, row, variable
+
+OWN = 'namespace="$namespace"'
+
+
+def build() -> Dashboard:
+    """Return the dashboard."""
+    made = board(
+        "distillery-operator",
+        "The health of the Distillery operator.",
+        variable("namespace", "Namespace", "label_values(distillery_build_info, namespace)"),
+    )
+    for panel in _numbers():
+        made = made.with_panel(panel)
+    made = made.with_row(row("Passes"))
+    for panel in (
+        lines(
+            "Passes",
+            "Looks at an experiment per second, by result. Errors are tried again, later each"
+            " time.",
+            "ops",
+            Query(_rate("distillery_reconcile_total", "result"), "{{result}}"),
+        ),
+        lines(
+            "Time of a pass",
+            "Median and 99th percentile.",
+            "s",
+            Query(_quantile(0.5, "distillery_reconcile_duration_seconds"), "median"),
+            Query(_quantile(0.99, "distillery_reconcile_duration_seconds"), "99 %"),
+        ),
+        lines(
+            "Queue",
+            "Experiments that wait for a pass.",
+            "short",
+            Query(f"max(distillery_workqueue_depth{{{OWN}}})", "experiments"),
+        ),
+        lines(
+            "Longest wait",
+            "For how long the first experiment of the queue has waited.",
+            "s",
+            Query(f"max(distillery_workqueue_oldest_age_seconds{{{OWN}}})", "waited"),
+        ),
+        lines(
+            "Delay of the event loop",
+            "Longest within ten seconds: something computes where it should not.",
+            "s",
+            Query(f"max(distillery_event_loop_lag_seconds{{{OWN}}})", "delay"),
+        ),
+        lines(
+            "Trials that ended",
+            "Per hour, by state, of all experiments.",
+            "short",
+            Query(
+                "3600 * sum by (state) (rate(distillery_trials_ended_total[$__rate_interval]))",
+                "{{state}}",
+            ),
+        ),
+    ):
+        made = made.with_panel(panel)
+    made = made.with_row(row("API server"))
+    for panel in _api():
+        made = made.with_panel(panel)
+    made = made.with_row(row("Studies and metrics"))
+    for panel in _studies():
+        made = made.with_panel(panel)
+    return made
+
+
+def _rate(metric: str, *labels: str) -> str:
+    return f"sum by ({', '.join(labels)}) (rate({metric}{{{OWN}}}[$__rate_interval]))"
+
+
+def _quantile(quantile: float, metric: str, *labels: str) -> str:
+    return f"histogram_quantile({quantile}, {_rate(f'{metric}_bucket', 'le', *labels)})"
+
+
+def _numbers() -> list[Panel]:
+    return [
+        number(
+            "Version",
+            "Of the operator.",
+            "short",
+            Query(f"max by (version) (distillery_build_info{{{OWN}}})", "{{version}}", latest=True),
+            width=6,
+            names=True,
+        ),
+        number(
+            "Experiments",
+            "That the operator knows.",
+            "short",
+            Query("count(distillery_experiment_info)", latest=True),
+            width=6,
+        ),
+        number(
+            "Attempts",
+            "Processes of all experiments that run or wait.",
+            "short",
+            Query("sum(distillery_experiment_active)", latest=True),
+            width=6,
+        ),
+        number(
+            "Errors of the database",
+            "Operations on studies that failed within the shown time.",
+            "short",
+            Query(
+                f"sum(increase(distillery_storage_errors_total{{{OWN}}}[$__range]))", latest=True
+            ),
+            width=6,
+        ),
+    ]
+
+
+def _api() -> list[Panel]:
+    return [
+        lines(
+            "Requests",
+            "Requests to the API server per second, by verb, resource and status; 0: it did not"
+            " answer.",
+            "ops",
+            Query(
+                _rate("distillery_api_requests_total", "verb", "resource", "code"),
+                "{{verb}} {{resource}} {{code}}",
+            ),
+        ),
+        lines(
+            "Time of a request",
+            "99th percentile by verb.",
+            "s",
+            Query(_quantile(0.99, "distillery_api_request_duration_seconds", "verb"), "{{verb}}"),
+        ),
+        lines(
+            "Since the last event",
+            "For how long a watch has shown nothing. Without experiments there is nothing to show.",
+            "s",
+            Query(
+                f"time() - max by (resource)"
+                f" (distillery_watch_last_event_timestamp_seconds{{{OWN}}} > 0)",
+                "{{resource}}",
+            ),
+        ),
+        lines(
+            "Missed by watches",
+            "Objects per hour that a list of all had or lacked long before a watch showed it.",
+            "short",
+            Query(f"3600 * {_rate('distillery_watch_missed_total', 'resource')}", "{{resource}}"),
+            width=12,
+        ),
+        lines(
+            "Attempts started",
+            "Processes per hour, by stage, of all experiments.",
+            "short",
+            Query(
+                "3600 * sum by (stage) (rate(distillery_attempts_started_total[$__rate_interval]))",
+                "{{stage}}",
+            ),
+            width=12,
+        ),
+    ]
+
+
+def _studies() -> list[Panel]:
+    return [
+        lines(
+            "Time of an operation",
+            "99th percentile of operations on the database, by operation.",
+            "s",
+            Query(
+                _quantile(0.99, "distillery_storage_operation_duration_seconds", "operation"),
+                "{{operation}}",
+            ),
+        ),
+        lines(
+            "Time to suggest",
+            "99th percentile of asking for trials and storing them, by sampler.",
+            "s",
+            Query(_quantile(0.99, "distillery_suggest_duration_seconds", "sampler"), "{{sampler}}"),
+        ),
+        lines(
+            "Source of final metrics",
+            "Trials per hour by the channel that their final metrics came by, those that no"
+            " channel had, and"
+            " questions that Prometheus did not answer.",
+            "short",
+            Query(
+                f"3600 * {_rate('distillery_trial_metrics_source_total', 'source')}", "{{source}}"
+            ),
+            Query(f"3600 * {_rate('distillery_trial_metrics_missing_total')}", "none"),
+            Query(
+                f"3600 * {_rate('distillery_prometheus_errors_total')}", "no answer of Prometheus"
+            ),
+        ),
+    ]

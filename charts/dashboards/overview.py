@@ -1,0 +1,207 @@
+"""All experiments at a glance: which go on, what they have found, what they cost."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from dashboards.panels import (
+    COLOURS,
+    Panel,
+    Query,
+    bars,
+    board,
+    lines,
+    link,
+    number,
+    row,
+    rows,
+    transform,
+    variable,
+)
+
+OWN = 'namespace=~"$namespace"'
+EACH = "max by (namespace, experiment)"
+NAME = "{{namespace}}/{{experiment}}"
+
+
+def build() -> Dashboard:
+    """Return the dashboard."""
+    namespaces = variable(
+        "namespace",
+        "Namespace",
+        "label_values(distillery_experiment_info, namespace)",
+        several=True,
+    )
+    made = board("distillery-overview", "Every distillation experiment of the cluster.", namespaces)
+    for panel in (*_numbers(), _table()):
+        made = made.with_panel(panel)
+    made = made.with_row(row("Trials"))
+    for panel in (_states(), _reasons(), _sides(), _active(), _pending(), _hypervolume()):
+        made = made.with_panel(panel)
+    return made
+
+
+def _numbers() -> list[Panel]:
+    progressing = 'condition="Progressing", status="true"'
+    return [
+        number(
+            "Experiments that go on",
+            "Experiments whose trials run or will.",
+            "short",
+            Query(
+                f"sum(distillery_experiment_status_condition{{{OWN}, {progressing}}})", latest=True
+            ),
+        ),
+        number(
+            "Trials that run",
+            "Trials with a process that trains.",
+            "short",
+            Query(f'sum(distillery_experiment_trials{{{OWN}, state="Running"}})', latest=True),
+        ),
+        number(
+            "Trials that wait",
+            "Trials that are suggested, but no process runs yet.",
+            "short",
+            Query(f'sum(distillery_experiment_trials{{{OWN}, state="Pending"}})', latest=True),
+        ),
+        number(
+            "Points on fronts",
+            "Trials that no other acceptable trial of their experiment beats.",
+            "short",
+            Query(f"sum(distillery_experiment_pareto_front_size{{{OWN}}})", latest=True),
+        ),
+        number(
+            "GPU time",
+            "What all experiments have used; 0 where trials have no GPU.",
+            "s",
+            Query(f"sum(distillery_experiment_gpu_seconds{{{OWN}}})", latest=True),
+        ),
+        number(
+            "Alerts",
+            "Distillery's alerts that fire.",
+            "short",
+            Query(
+                'count(ALERTS{alertname=~"Distillery.*", alertstate="firing"}) or vector(0)',
+                latest=True,
+            ),
+        ),
+    ]
+
+
+def _table() -> Panel:
+    def of_state(state: str) -> Query:
+        return Query(f'{EACH} (distillery_experiment_trials{{{OWN}, state="{state}"}})', table=True)
+
+    queries = [
+        Query(
+            f"max by (namespace, experiment, state) (distillery_experiment_info{{{OWN}}})",
+            table=True,
+        ),
+        Query(
+            f'{EACH} (distillery_experiment_budget_used_ratio{{{OWN}, budget="maxTrials"}})',
+            table=True,
+        ),
+        of_state("Completed"),
+        of_state("Infeasible"),
+        of_state("Failed"),
+        Query(f"{EACH} (distillery_experiment_pareto_front_size{{{OWN}}})", table=True),
+        Query(f"{EACH} (distillery_experiment_gpu_seconds{{{OWN}}})", table=True),
+    ]
+    names = ["", "Ended", "Completed", "Infeasible", "Failed", "Front", "GPU time"]
+    renamed = {f"Value #{'ABCDEFG'[place]}": name for place, name in enumerate(names) if name}
+    hidden = {"Time": True, "Value #A": True}
+    arranged = {"excludeByName": hidden, "renameByName": renamed, "indexByName": {}}
+    return rows(
+        "Experiments",
+        "Each experiment; its name leads to its own dashboard.",
+        "short",
+        *queries,
+        transformations=[transform("merge", {}), transform("organize", arranged)],
+        columns={
+            "experiment": link(
+                "Look at this experiment",
+                "distillery-experiment",
+                namespace="__data.fields.namespace",
+                experiment="__data.fields.experiment",
+            ),
+            "Ended": {"unit": "percentunit"},
+            "GPU time": {"unit": "s"},
+        },
+    )
+
+
+def _states() -> Panel:
+    return lines(
+        "Trials by state",
+        "Trials of all experiments. Infeasible: measured but not acceptable, or ended by the"
+        " suggestion.",
+        "short",
+        Query(f"sum by (state) (distillery_experiment_trials{{{OWN}}})", "{{state}}"),
+        stacked=True,
+        colours=COLOURS,
+    )
+
+
+def _reasons() -> Panel:
+    return bars(
+        "Why trials ended",
+        "Trials that have ended, by reason, as the thresholds of today judge them.",
+        "short",
+        Query(
+            f"sum by (reason) (distillery_experiment_ended_trials{{{OWN}}}) > 0",
+            "{{reason}}",
+            latest=True,
+        ),
+    )
+
+
+def _sides() -> Panel:
+    return lines(
+        "Trials that fail on one half",
+        "Share of the trials that get almost none of the answerable, or of the unanswerable,"
+        " questions right, but do"
+        " on the other half. Most of them: data, teacher or ranges are wrong.",
+        "percentunit",
+        Query(
+            f"max by (namespace, experiment, half)"
+            f" (distillery_experiment_one_sided_trials{{{OWN}}})"
+            " / on (namespace, experiment) group_left ()"
+            f" (sum by (namespace, experiment) (distillery_experiment_ended_trials{{{OWN}}}) > 0)",
+            f"{NAME} {{{{half}}}}",
+        ),
+    )
+
+
+def _active() -> Panel:
+    return lines(
+        "Processes",
+        "Attempts of each experiment that run or wait for a machine.",
+        "short",
+        Query(f"{EACH} (distillery_experiment_active{{{OWN}}})", NAME),
+        stacked=True,
+    )
+
+
+def _pending() -> Panel:
+    return lines(
+        "Longest wait",
+        "For how long the attempt has waited that waits longest, and for what.",
+        "s",
+        Query(
+            "time() - min by (namespace, experiment, reason)"
+            f" (distillery_experiment_pending_timestamp_seconds{{{OWN}}})",
+            f"{NAME} {{{{reason}}}}",
+        ),
+    )
+
+
+def _hypervolume() -> Panel:
+    return lines(
+        "Hypervolume",
+        "Volume that each front dominates, as a share of what it dominates at the end of the"
+        " shown time.",
+        "percentunit",
+        Query(
+            f"{EACH} (distillery_experiment_hypervolume{{{OWN}}})"
+            f" / ({EACH} (distillery_experiment_hypervolume{{{OWN}}} @ end()) > 0)",
+            NAME,
+        ),
+    )
