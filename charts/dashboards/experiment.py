@@ -49,7 +49,7 @@ def build() -> Dashboard:
     )
     for panel in _numbers():
         made = made.with_panel(panel)
-    made = made.with_row(row("Front"))
+    made = made.with_row(row("What was found"))
     for panel in (_front(), _points(), _hypervolume(), _hypervolume_by_trials(), _budgets()):
         made = made.with_panel(panel)
     made = made.with_panel(_best())
@@ -89,7 +89,7 @@ def _numbers() -> list[Panel]:
             Query(f'max(distillery_experiment_trials{{{OWN}, state="Completed"}})', latest=True),
         ),
         number(
-            "Points of the front",
+            "Size of the front",
             "Acceptable trials that no other one beats.",
             "short",
             Query(f"max(distillery_experiment_pareto_front_size{{{OWN}}})", latest=True),

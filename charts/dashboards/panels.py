@@ -222,7 +222,7 @@ def scatter(
     ]
     (x_label, x_unit), (y_label, y_unit) = axes
     made = _common(xy.Panel(), title, description, y_unit, queries, width, height)
-    made = made.mapping(xy_models.SeriesMapping.MANUAL).legend(_legend())
+    made = made.mapping(xy_models.SeriesMapping.AUTO).legend(_legend())
     made = made.point_size(xy.XychartFieldConfigPointSize().fixed(8)).axis_label(y_label)
     series: list[builder.Builder[xy_models.XYSeriesConfig]] = []
     for place, cloud in enumerate(clouds):
@@ -248,7 +248,7 @@ def scatter(
         ).override_by_name(
             f"{cloud.name} x", [_set("unit", x_unit), _set("custom.axisLabel", x_label)]
         )
-        series.append(_series(place, cloud.name))
+        series.append(_series(cloud.name))
     return made.series(series)
 
 
@@ -296,15 +296,15 @@ def _target(ref: str, query: Query) -> prometheus.Dataquery:
     return made.instant() if query.table or query.latest else made.range()
 
 
-def _series(frame: int, name: str) -> xy.XYSeriesConfig:
+def _series(name: str) -> xy.XYSeriesConfig:
+    """Return a cloud by the names of its fields, which one frame alone has, whatever its place."""
+
     def named(text: str) -> xy.MatcherConfig:
         return xy.MatcherConfig().id("byName").options(text)
 
-    index = xy.MatcherConfig().id("byIndex").options(frame)
     return (
         xy.XYSeriesConfig()
         .name(xy.XychartXYSeriesConfigName().fixed(name))
-        .frame(xy.XychartXYSeriesConfigFrame().matcher(index))
         .x(xy.XychartXYSeriesConfigX().matcher(named(f"{name} x")))
         .y(xy.XychartXYSeriesConfigY().matcher(named(name)))
     )
