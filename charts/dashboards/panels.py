@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import xychart as xy
-from grafana_foundation_sdk.cog import builder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
@@ -224,32 +223,15 @@ def scatter(
     made = _common(xy.Panel(), title, description, y_unit, queries, width, height)
     made = made.mapping(xy_models.SeriesMapping.AUTO).legend(_legend())
     made = made.point_size(xy.XychartFieldConfigPointSize().fixed(8)).axis_label(y_label)
-    series: list[builder.Builder[xy_models.XYSeriesConfig]] = []
     for place, cloud in enumerate(clouds):
-        x_ref, y_ref = ascii_uppercase[2 * place], ascii_uppercase[2 * place + 1]
-        pair = models.MatcherConfig(id_val="byRefId", options=f"/^({x_ref}|{y_ref})$/")
-        for transformation in (
-            transform("joinByField", {"byField": cloud.by, "mode": "inner"}),
-            transform(
-                "organize",
-                {
-                    "renameByName": {
-                        f"Value #{x_ref}": f"{cloud.name} x",
-                        f"Value #{y_ref}": cloud.name,
-                    }
-                },
-            ),
-        ):
-            transformation.filter_val = pair if transformation.id_val == "joinByField" else None
+        for transformation in _joined(cloud, *ascii_uppercase[2 * place :][:2]):
             made = made.with_transformation(transformation)
         show = "points+lines" if cloud.line else "points"
-        made = made.override_by_name(
-            cloud.name, [_colour(cloud.colour), _set("custom.show", show)]
-        ).override_by_name(
-            f"{cloud.name} x", [_set("unit", x_unit), _set("custom.axisLabel", x_label)]
-        )
-        series.append(_series(cloud.name))
-    return made.series(series)
+        own = [_colour(cloud.colour), _set("custom.show", show)]
+        horizontal = [_set("unit", x_unit), _set("custom.axisLabel", x_label)]
+        made = made.override_by_name(cloud.name, own)
+        made = made.override_by_name(f"{cloud.name} x", horizontal)
+    return made.series([_series(cloud.name) for cloud in clouds])
 
 
 def row(title: str) -> builders.Row:
@@ -294,6 +276,17 @@ def _target(ref: str, query: Query) -> prometheus.Dataquery:
     made = made.legend_format(query.legend or "__auto")
     made = made.format(kind.TABLE if query.table else kind.TIME_SERIES)
     return made.instant() if query.table or query.latest else made.range()
+
+
+def _joined(cloud: Points, x: str, y: str) -> list[models.DataTransformerConfig]:
+    """Make one frame of a cloud's two queries, whose values are named for the cloud.
+
+    Of these two only, and of what both have: a panel would draw what is missing at zero.
+    """
+    join = transform("joinByField", {"byField": cloud.by, "mode": "inner"})
+    join.filter_val = models.MatcherConfig(id_val="byRefId", options=f"/^({x}|{y})$/")
+    names = {f"Value #{x}": f"{cloud.name} x", f"Value #{y}": cloud.name}
+    return [join, transform("organize", {"renameByName": names})]
 
 
 def _series(name: str) -> xy.XYSeriesConfig:
