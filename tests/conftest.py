@@ -102,6 +102,17 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Node]:
         yield node
 
 
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The volume of a node's trials, a folder of this machine that every user may write."""
+    folder = tmp_path_factory.mktemp("workspace")
+    for part in (folder, *folder.parents[:-1]):
+        part.chmod(part.stat().st_mode | 0o055)
+    folder.chmod(0o777)
+    (folder / "train.json").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def oracle() -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Ask transformers 4.57.6, in its own environment, what it makes of cases: see oracle/squad.py.

@@ -9,6 +9,7 @@ for so long, or until SIGTERM, so that a Prometheus server sees them.
 
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -16,7 +17,7 @@ import time
 from math import exp, isfinite
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Gauge, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, start_http_server
 from prometheus_client.openmetrics import exposition
 
 from distillery_contract import metrics, size, wire
@@ -24,6 +25,8 @@ from distillery_contract.request import Request, Stage
 
 SOURCES = {"teacher": size.Architecture(size.Family.BERT, 1000, 128, 96, 384, 6, 6, 2)}
 STEPS = 20
+FINAL = [f"{f.name}_info" if f.kind == "info" else f.name for f in metrics.FAMILIES if f.final]
+"""Names of the series that the final exposition may have, which has little room."""
 
 
 class Shown:
@@ -32,6 +35,7 @@ class Shown:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._known: dict[str, Gauge] = {}
+        self._counted: dict[str, Counter] = {}
 
     def set(self, family: metrics.Family, value: float, **labels: str) -> None:
         if family.name not in self._known:
@@ -41,8 +45,14 @@ class Shown:
         gauge = self._known[family.name]
         (gauge.labels(**labels) if labels else gauge).set(value)
 
+    def count(self, family: metrics.Family, more: float) -> None:
+        if family.name not in self._counted:
+            self._counted[family.name] = Counter(family.name, family.help, registry=self.registry)
+        self._counted[family.name].inc(more)
+
     def leave(self) -> None:
-        text = exposition.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        kept = self.registry.restricted_registry(FINAL)
+        text = exposition.generate_latest(kept)  # type: ignore[no-untyped-call]
         path = os.environ.get(wire.TERMINATION_MESSAGE, wire.DEFAULT_TERMINATION_MESSAGE)
         Path(path).write_bytes(text)
 
@@ -103,6 +113,7 @@ def train(request: Request, shown: Shown, stop: list[bool]) -> int:
     if checkpoint.exists():
         step, distance = json.loads(checkpoint.read_text())
     shown.set(metrics.STEPS, STEPS)
+    begun = time.monotonic()
     while step < STEPS:
         if stop:
             return shown.end(wire.Exit.INTERRUPTED, f"stopped at step {step}")
@@ -117,10 +128,21 @@ def train(request: Request, shown: Shown, stop: list[bool]) -> int:
         part.replace(checkpoint)
         evaluate(request, shown, step, distance, layers)
         time.sleep(float(os.environ.get("QUICK_TRAINER_STEP_SECONDS", "0.01")))
+        account(shown, step, time.monotonic() - begun)
     evaluate(request, shown, step, distance, layers)  # an attempt may find all steps done
     (output / "model").mkdir(exist_ok=True)
     shown.set(metrics.FINAL, 1)
     return shown.end(wire.Exit.OK, "trained to the end")
+
+
+def account(shown: Shown, step: int, seconds: float) -> None:
+    """Tell what this process has done: a step takes 16 examples of 10 tokens."""
+    shown.count(metrics.EXAMPLES, 16)
+    shown.count(metrics.TOKENS, 160)
+    shown.set(metrics.SPEED, 16 * step / max(seconds, 1e-6))
+    shown.set(metrics.TRAINING_SECONDS, seconds)
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    shown.set(metrics.MEMORY, 1024 * kilobytes, kind="resident")
 
 
 def evaluate(request: Request, shown: Shown, step: int, distance: float, layers: int) -> None:
@@ -134,6 +156,9 @@ def evaluate(request: Request, shown: Shown, step: int, distance: float, layers:
     shown.set(metrics.LOSS, distance**2, part="total")
     shown.set(metrics.METRIC_STEP, step)
     shown.set(metrics.STEP, step)
+    shown.set(metrics.PROGRESS, step / STEPS)
+    shown.set(metrics.CHECKPOINT_STEP, step)
+    shown.set(metrics.LEARNING_RATE, float(request.parameters.get("learning_rate", 0.2)))
     shown.leave()
 
 

@@ -88,3 +88,16 @@ class Space:
 
     def patch(self, name: str = "tiny", **spec: Any) -> None:
         self.kubectl("patch", "dexp", name, "--type=merge", "--patch", json.dumps({"spec": spec}))
+
+
+def template(workspace: Path, step_seconds: float = 0.05, **container: Any) -> Object:
+    """Return a pod template with the workspace and one GPU for each trial."""
+    env = [{"name": "QUICK_TRAINER_STEP_SECONDS", "value": str(step_seconds)}]
+    trainer = {
+        "name": "trainer",
+        "env": env,
+        "resources": {"limits": {"nvidia.com/gpu": 1, "memory": "1Gi"}},
+        **container,
+    }
+    volume = {"name": "workspace", "hostPath": {"path": str(workspace)}}
+    return {"spec": {"containers": [trainer], "volumes": [volume]}}

@@ -8,14 +8,13 @@ import random
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+import discovery
 import operators
 import postgres
 from cluster import Node, images
@@ -24,57 +23,7 @@ from distillery_contract.wire import Exit
 from distillery_operator import manifests
 from operators import Operator, until
 from prometheus import Prometheus
-from spaces import Object, Space, install
-
-SCRAPE = """
-global: {{scrape_interval: 1s}}
-scrape_configs:
-- job_name: trials
-  file_sd_configs: [{{files: ["{targets}"]}}]
-"""
-
-
-@contextmanager
-def discovery(node: Node, targets: Path) -> Iterator[None]:
-    """Tell Prometheus which pods run, by a file: Debian's has no discovery of Kubernetes."""
-    stop = threading.Event()
-
-    def write() -> None:
-        while not stop.wait(0.5):
-            pods = json.loads(node.plane.kubectl("get", "pods", "-A", "-o", "json"))["items"]
-            found = [
-                {
-                    "targets": [f"{pod['status']['podIP']}:{wire.DEFAULT_METRICS_PORT}"],
-                    "labels": {
-                        "pod": pod["metadata"]["name"],
-                        "namespace": pod["metadata"]["namespace"],
-                    },
-                }
-                for pod in pods
-                if pod["status"]["phase"] == "Running"
-            ]
-            part = targets.with_suffix(".part")
-            part.write_text(json.dumps(found))
-            part.replace(targets)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The volume of the trials, a folder of this machine that every user may write."""
-    folder = tmp_path_factory.mktemp("workspace")
-    for part in (folder, *folder.parents[:-1]):
-        part.chmod(part.stat().st_mode | 0o055)
-    folder.chmod(0o777)
-    (folder / "train.json").touch()
-    return folder
+from spaces import Object, Space, install, template
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +38,8 @@ def servers(
     with ExitStack() as stack:
         database = stack.enter_context(postgres.running())
         targets = folder / "targets.json"
-        stack.enter_context(discovery(node, targets))
-        config = SCRAPE.format(targets=targets)
+        stack.enter_context(discovery.following(node, targets))
+        config = json.dumps(discovery.configuration(targets))
         prometheus = stack.enter_context(Prometheus(folder / "prometheus", config))
         operator = Operator(
             kubeconfig,
@@ -114,19 +63,6 @@ def space(node: Node, servers: tuple[Operator, Prometheus]) -> Iterator[Space]:
     made = Space(node.plane)
     yield made
     made.kubectl("delete", "dexp", "--all", "--timeout=60s")
-
-
-def template(workspace: Path, step_seconds: float = 0.05, **container: Any) -> Object:
-    """Return a pod template with the workspace and one GPU for each trial."""
-    env = [{"name": "QUICK_TRAINER_STEP_SECONDS", "value": str(step_seconds)}]
-    trainer = {
-        "name": "trainer",
-        "env": env,
-        "resources": {"limits": {"nvidia.com/gpu": 1, "memory": "1Gi"}},
-        **container,
-    }
-    volume = {"name": "workspace", "hostPath": {"path": str(workspace)}}
-    return {"spec": {"containers": [trainer], "volumes": [volume]}}
 
 
 def trial_pods(space: Space) -> list[Object]:

@@ -53,7 +53,7 @@ def build() -> Dashboard:
     for panel in (_front(), _points(), _hypervolume(), _hypervolume_by_trials(), _budgets()):
         made = made.with_panel(panel)
     made = made.with_panel(_best())
-    made = made.with_row(row("Trials"))
+    made = made.with_row(row("How it goes"))
     for panel in (_states(), _reasons(), _halves(), _latest(), _sides(), _trials()):
         made = made.with_panel(panel)
     made = made.with_row(row("Machines"))

@@ -16,7 +16,7 @@ def build() -> Dashboard:
     )
     for panel in _numbers():
         made = made.with_panel(panel)
-    made = made.with_row(row("Passes"))
+    made = made.with_row(row("Work"))
     for panel in (
         lines(
             "Passes",

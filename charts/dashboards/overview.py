@@ -33,7 +33,7 @@ def build() -> Dashboard:
     made = board("distillery-overview", "Every distillation experiment of the cluster.", namespaces)
     for panel in (*_numbers(), _table()):
         made = made.with_panel(panel)
-    made = made.with_row(row("Trials"))
+    made = made.with_row(row("How it goes"))
     for panel in (_states(), _reasons(), _sides(), _active(), _pending(), _hypervolume()):
         made = made.with_panel(panel)
     return made
