@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 import discovery
 from cluster import Node, images
-from dashboards import __main__ as generator
+from dashboards import boards
 from dashboards.panels import BOARDS
 from distillery_contract import metrics
 from distillery_operator import series, telemetry
@@ -65,7 +65,7 @@ def known() -> set[str]:
 
 
 def test_the_committed_dashboards_are_those_of_the_code() -> None:
-    assert generator.documents() == DOCUMENTS
+    assert boards.documents() == DOCUMENTS
     assert {d["uid"]: d["title"] for d in DOCUMENTS.values()} == BOARDS
 
 
