@@ -226,7 +226,8 @@ def _best() -> Panel:
 def _states() -> Panel:
     return lines(
         "States",
-        "Trials by state. Infeasible: measured but not acceptable, or ended by the suggestion.",
+        "Trials by state. Infeasible: measured but not acceptable,"
+        " or ended by the suggestion. Stopped: early, for it would not have improved the front.",
         "short",
         Query(f"max by (state) (distillery_experiment_trials{{{OWN}}})", "{{state}}"),
         stacked=True,

@@ -131,8 +131,8 @@ def _table() -> Panel:
 def _states() -> Panel:
     return lines(
         "Trials by state",
-        "Trials of all experiments. Infeasible: measured but not acceptable, or ended by the"
-        " suggestion.",
+        "Trials of all experiments. Infeasible: measured but not acceptable,"
+        " or ended by the suggestion. Stopped: early, for it would not have improved the front.",
         "short",
         Query(f"sum by (state) (distillery_experiment_trials{{{OWN}}})", "{{state}}"),
         stacked=True,

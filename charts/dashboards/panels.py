@@ -31,6 +31,7 @@ COLOURS: Final = {
     "Running": "#3274d9",
     "Completed": "#2f8f5b",
     "Infeasible": "#e0a83a",
+    "Stopped": "#8f6fc1",
     "Failed": "#c4302b",
 }
 """Of the states of a trial, wherever they are shown."""
