@@ -30,6 +30,8 @@ LONG: Final = (10, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 RECONCILES = Counter(
     "distillery_reconcile", "Passes over an experiment.", ["result"], registry=REGISTRY
 )
+for _result in ("done", "requeue", "error"):  # a rate shows a first error only from 0 on
+    RECONCILES.labels(_result)
 RECONCILE_SECONDS = Histogram(
     "distillery_reconcile_duration_seconds",
     "Time of one pass over an experiment.",
