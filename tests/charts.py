@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from cluster import access
+from cluster import access, binaries
 
 Object = dict[str, Any]
 
@@ -25,6 +25,11 @@ HEAD = """\
 # Set both images. Trials find their workspace in the PersistentVolumeClaim `distillery` of their
 # namespace.
 """
+
+
+def provide() -> None:
+    """Build Helm where it is missing."""
+    binaries.locate("helm")
 
 
 def render(*options: str, program: str = "helm") -> list[Object]:

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 import charts
 import clusters
-from cluster import Refused, binaries
+from cluster import Refused
 from prometheus import program
 
 ROOT = Path(__file__).parent.parent
@@ -422,11 +422,7 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
 @pytest.fixture(scope="module")
 def helm() -> None:
     """Build Helm, or skip where that is impossible."""
-
-    def locate() -> None:
-        binaries.locate("helm")
-
-    clusters.need(locate)
+    clusters.need(charts.provide)
 
 
 def rendered(changes: dict[str, Any], *options: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
+import charts
+import clusters
 import discovery
 from cluster import Node, images
 from dashboards import boards
@@ -260,3 +262,23 @@ def test_an_experiments_series_keep_its_namespace(run: Run) -> None:
     assert found["metric"]["namespace"] == run.namespace
     assert found["metric"]["pod"] == "distillery-0"
     assert "exported_namespace" not in found["metric"]
+
+
+def test_the_charts_monitors_give_the_documented_labels(tmp_path: Path) -> None:
+    """But for namespace and pod, which the Prometheus operator adds by itself."""
+    clusters.need(charts.provide)
+    options = ("--set=metrics.podMonitor.enabled=true", "--set=metrics.serviceMonitor.enabled=true")
+    found = charts.render(*options)
+    (trials,) = charts.one(found, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    (own,) = charts.one(found, "ServiceMonitor")["spec"]["endpoints"]
+    operator, pods = discovery.configuration(tmp_path)["scrape_configs"]
+    assert own["honorLabels"] is operator["honor_labels"] is True
+    documented = {
+        rule["target_label"]: rule["source_labels"]
+        for rule in pods["relabel_configs"]
+        if "target_label" in rule
+    }
+    assert {rule["targetLabel"]: rule["sourceLabels"] for rule in trials["relabelings"]} == {
+        label: sources for label, sources in documented.items() if label not in ("namespace", "pod")
+    }
+    assert documented.keys() == {"namespace", "pod", "experiment", "stage", "trial", "attempt"}
