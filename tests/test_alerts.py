@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
-import charts
-import clusters
-from cluster import Refused
 from prometheus import program
 
 ROOT = Path(__file__).parent.parent
@@ -417,63 +414,3 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
     assert sorted(re.findall(r"^## (Distillery\w+)$", text, re.MULTILINE)) == sorted(ALERTS)
     for chapter in text.split("\n## ")[1:]:
         assert "```" in chapter, f"{chapter.splitlines()[0]} must name a command that shows more"
-
-
-@pytest.fixture(scope="module")
-def helm() -> None:
-    """Build Helm, or skip where that is impossible."""
-    clusters.need(charts.provide)
-
-
-def rendered(changes: dict[str, Any], *options: str) -> dict[str, Any]:
-    """Return the alerts as the chart renders them with changes, by name."""
-    values = f"--set-json=metrics.prometheusRule.alerts={json.dumps(changes)}"
-    found = charts.render("--set=metrics.prometheusRule.enabled=true", values, *options)
-    groups = [
-        group
-        for document in found
-        if document["kind"] == "PrometheusRule"
-        for group in document["spec"]["groups"]
-    ]
-    rules = [rule for group in groups for rule in group["rules"]]
-    return {rule.get("alert") or rule["record"]: rule for rule in rules}
-
-
-def test_the_chart_renders_the_rules_as_they_are(helm: None) -> None:
-    assert rendered({}) == {rule.get("alert") or rule["record"]: rule for rule in RULES}
-
-
-def test_the_charts_values_change_an_alert_by_its_name(helm: None) -> None:
-    changes = {
-        "DistilleryTrialsFail": {
-            "threshold": 0.5,
-            "for": "1h",
-            "labels": {"severity": "info", "team": "ml"},
-        },
-        "DistilleryFrontTruncated": {"enabled": False},
-    }
-    runbooks = "--set=metrics.prometheusRule.runbooks=https://wiki.example/distillery"
-    found, plain = rendered(changes, runbooks), rendered({})
-    assert plain.keys() - found.keys() == {"DistilleryFrontTruncated"}
-    before, after = plain["DistilleryTrialsFail"], found["DistilleryTrialsFail"]
-    assert before["expr"].endswith("> 0.2\n")
-    assert after["expr"] == before["expr"].replace("> 0.2\n", "> 0.5")
-    assert (after["for"], after["labels"]) == ("1h", {"severity": "info", "team": "ml"})
-    runbook = "https://wiki.example/distillery#distillerytrialsfail"
-    assert after["annotations"] == before["annotations"] | {"runbook_url": runbook}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"DistilleryTrialFails": {"enabled": False}}, "there is no alert DistilleryTrialFails"),
-        ({"DistilleryOperatorDown": {"threshold": 2}}, "DistilleryOperatorDown has no threshold"),
-        ({"DistilleryTrialsFail": {"for": "soon"}}, "'soon' does not match pattern"),
-        ({"DistilleryTrialsFail": {"treshold": 0.5}}, "treshold"),
-    ],
-)
-def test_a_change_that_cannot_be_made_is_refused(
-    helm: None, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(Refused, match=message):
-        rendered(changes)

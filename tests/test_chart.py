@@ -307,6 +307,19 @@ def test_an_alert_is_changed_by_its_name() -> None:
     ]
     with pytest.raises(Refused, match="must name alerts that there are, but got DistilleryNone"):
         found(f"{alerts[1]}DistilleryNone.enabled=false")
+    with pytest.raises(Refused, match=r"DistilleryOperatorDown\.threshold must not be set"):
+        found(f"{alerts[1]}DistilleryOperatorDown.threshold=1")
+
+
+def test_runbooks_may_be_kept_elsewhere() -> None:
+    on = "--set=metrics.prometheusRule.enabled=true"
+    elsewhere = "https://wiki.example/distillery"
+    objects = render(on, f"--set=metrics.prometheusRule.runbooks={elsewhere}")
+    made = [o for o in objects if o["kind"] == "PrometheusRule"]
+    rules = [rule for o in made for group in o["spec"]["groups"] for rule in group["rules"]]
+    links = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule}
+    assert links == {name: f"{elsewhere}#{name.lower()}" for name in links}
+    assert links
 
 
 def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> None:
