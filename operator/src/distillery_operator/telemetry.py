@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from distillery_operator import series
 from distillery_operator.figures import Figures
 from distillery_operator.mirror import Key
-from distillery_operator.resources import Experiment, Status
+from distillery_operator.resources import Experiment, SamplerType, Status
 from distillery_operator.series import Shown
 
 REGISTRY: Final = CollectorRegistry()
@@ -88,6 +88,8 @@ SUGGEST_SECONDS = Histogram(
     buckets=FAST,
     registry=REGISTRY,
 )
+for _sampler in SamplerType:
+    SUGGEST_SECONDS.labels(str(_sampler))
 LAG = Gauge(
     "distillery_event_loop_lag_seconds",
     "Longest delay of the event loop within the last ten seconds.",
