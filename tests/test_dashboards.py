@@ -274,11 +274,12 @@ def test_the_charts_monitors_give_the_documented_labels(tmp_path: Path) -> None:
     operator, pods = discovery.configuration(tmp_path)["scrape_configs"]
     assert own["honorLabels"] is operator["honor_labels"] is True
     documented = {
-        rule["target_label"]: rule["source_labels"]
+        rule["target_label"]: (rule["source_labels"], rule.get("regex"))
         for rule in pods["relabel_configs"]
         if "target_label" in rule
     }
-    assert {rule["targetLabel"]: rule["sourceLabels"] for rule in trials["relabelings"]} == {
-        label: sources for label, sources in documented.items() if label not in ("namespace", "pod")
-    }
+    assert {
+        rule["targetLabel"]: (rule["sourceLabels"], rule.get("regex"))
+        for rule in trials["relabelings"]
+    } == {label: rule for label, rule in documented.items() if label not in ("namespace", "pod")}
     assert documented.keys() == {"namespace", "pod", "experiment", "stage", "trial", "attempt"}

@@ -196,6 +196,7 @@ def test_an_experiment_is_described_by_its_status(shown: telemetry.Experiments) 
         'trials{state="Running"}': 0,
         'trials{state="Completed"}': 2,
         'trials{state="Infeasible"}': 1,
+        'trials{state="Stopped"}': 0,
         'trials{state="Failed"}': 0,
         "spec_max_trials{}": 3,
         "spec_parallelism{}": 1,
