@@ -76,7 +76,7 @@ def judge_all(spec: Spec, trials: list[Trial]) -> None:
 
 def suggest(suggester: Suggester, spec: Spec, trials: list[Trial]) -> None:
     """Suggest a further trial, which then runs."""
-    trials.append(Trial(len(trials), suggester.suggest(spec, trials)))
+    trials.append(Trial(len(trials), suggester.suggest(spec, trials) or {}))
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -20,7 +20,7 @@ import pytest
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator import jobs, sampling
+from distillery_operator import jobs, sampling, space
 from distillery_operator.actions import Launch, Tell
 from distillery_operator.errors import InUse, StudyMismatch
 from distillery_operator.measurements import Measurements
@@ -32,6 +32,13 @@ from distillery_operator.trials import Attempt, Point, Report, State, Trial
 from distillery_operator.workers import Workers
 
 EXPERIMENT = worlds.experiment()
+DROPOUT = {"name": "dropout", "type": "Float", "low": 0, "high": 0.4, "step": 0.1}
+SPACE = [
+    *worlds.DOCUMENT["spec"]["parameters"],
+    {**DROPOUT, "when": {"parameter": "n_layers", "minimum": 4}},
+]
+TIED = worlds.experiment(parameters=SPACE)
+GRID = worlds.experiment(parameters=SPACE[1:], sampler={"type": "Grid"}, maxTrials=100)
 FIRST = Launch(Stage.TRAIN, 0, 1)
 REPORT = Report(
     "Scrape", final=True, metrics={"exact": 70.0, "HasAns_exact": 60.0, "NoAns_exact": 80.0}
@@ -262,19 +269,28 @@ class StudySuite:
         assert all(count and count > 100_000 for count in counts.values())
         assert sorted(counts) == [layers for layers, _ in by_size]
 
-    def test_a_restart_suggests_what_an_unbroken_run_suggests(self, url: str) -> None:
+    @pytest.mark.parametrize("experiment", [EXPERIMENT, TIED, GRID], ids=["space", "tied", "grid"])
+    def test_a_restart_suggests_what_an_unbroken_run_suggests(
+        self, url: str, experiment: Experiment
+    ) -> None:
         async def step(kept: Study, number: int) -> None:
-            await kept.ask(EXPERIMENT.spec, 1, 2.0)
-            await kept.tell(EXPERIMENT.spec, tell(number), "m", 3.0)
+            await kept.ask(experiment.spec, 1, 2.0)
+            await kept.tell(experiment.spec, tell(number), "m", 3.0)
 
         async def at_once(kept: Study) -> None:
             for number in range(14):
                 await step(kept, number)
 
-        whole = work(url, at_once)
+        whole = work(url, at_once, experiment)
         for number in range(14):
-            parts = work(url, lambda kept, n=number: step(kept, n), uid=OTHER_UID)  # type: ignore[misc]
+            parts = work(url, lambda kept, n=number: step(kept, n), experiment, OTHER_UID)  # type: ignore[misc]
+        assert all(space.whole(experiment.spec, t.parameters) for t in whole)
         assert [t.parameters for t in parts] == [t.parameters for t in whole]
+
+    def test_a_grid_ends_where_it_has_no_further_point(self, url: str) -> None:
+        found = work(url, lambda s: s.ask(GRID.spec, 40, 2.0), GRID)
+        points = {tuple(sorted(trial.parameters.items())) for trial in found}
+        assert len(found) == len(points) == space.grid_size(GRID.spec)
 
     def test_a_trial_is_told_once(self, url: str) -> None:
         async def twice(kept: Study) -> None:

@@ -353,6 +353,27 @@ def test_a_brush_on_the_parallel_coordinates_filters_the_table(show: Any) -> Non
     assert _column(driver, 0) == [str(t.number) for t in within]
 
 
+def test_where_a_parameter_was_not_searched_its_line_passes_below(show: Any) -> None:
+    others = [p for p in searches.PARAMETERS if p["name"] != "temperature"]
+    (tied,) = [p for p in searches.PARAMETERS if p["name"] == "temperature"]
+    when = {"parameter": "alpha_ce", "minimum": 0.5}
+    trials = searches.search(40)
+    driver = show(searches.experiment(parameters=[*others, {**tied, "when": when}]), trials)
+    card = driver.find_element(By.ID, "parallel-card")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", card)
+    WebDriverWait(driver, 60).until(
+        lambda d: d.find_element(By.CSS_SELECTOR, "#parallel .axis-brush")
+    )
+    axes = driver.execute_script("return document.getElementById('parallel').data[0].dimensions")
+    (axis,) = [a for a in axes if a["label"] == "temperature"]
+    drawn = [t for t in trials if "exact" in t.metrics]
+    searched = [float(t.parameters["alpha_ce"]) >= 0.5 for t in drawn]
+    below = axis["range"][0]
+    assert [value > below for value in axis["values"]] == searched
+    assert set(searched) == {True, False}
+    assert (axis["tickvals"][0], axis["ticktext"][0]) == (below, "–")
+
+
 def test_hostile_texts_stay_texts(show: Any) -> None:
     trials = searches.search(30)
     for number in (0, 5, 6):

@@ -1,13 +1,22 @@
 """The sampler's memory: it suggests what one built anew would, whatever happened before."""
 
-from collections.abc import Sequence
+import math
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from statistics import mean
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import worlds
+from distillery_contract.parameters import Value
+from distillery_operator import decide, designs, sampling
 from distillery_operator.resources import Spec
 from distillery_operator.sampling import Suggester
 from distillery_operator.trials import Point, State, Trial
@@ -19,6 +28,19 @@ STRICTER = worlds.experiment(
     sampler=SAMPLER, objectives=[{**OBJECTIVES[0], "threshold": 70}, OBJECTIVES[1]]
 ).spec
 ONE = worlds.experiment(sampler=SAMPLER, objectives=OBJECTIVES[:1]).spec
+TIED = [
+    *worlds.DOCUMENT["spec"]["parameters"],
+    {
+        "name": "dropout",
+        "type": "Float",
+        "low": 0,
+        "high": 0.5,
+        "when": {"parameter": "n_layers", "minimum": 3},
+    },
+]
+"""dropout is searched for students of three layers or more."""
+TIED_TWO = worlds.experiment(sampler=SAMPLER, parameters=TIED).spec
+TIED_ONE = worlds.experiment(sampler=SAMPLER, parameters=TIED, objectives=OBJECTIVES[:1]).spec
 
 
 def outcome(trial: Trial, state: State, exact: float) -> Trial:
@@ -27,7 +49,7 @@ def outcome(trial: Trial, state: State, exact: float) -> Trial:
     return replace(trial, state=state, metrics=measured, curve=(Point(1, metrics),))
 
 
-def anew(spec: Spec, trials: Sequence[Trial]) -> object:
+def anew(spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Value] | None:
     return Suggester().suggest(spec, trials)
 
 
@@ -40,7 +62,7 @@ class History:
     def ask(self, stored: bool) -> None:
         suggested = self.suggester.suggest(self.spec, self.trials)
         assert suggested == anew(self.spec, self.trials)
-        if stored:
+        if stored and suggested is not None:
             parameters = {**self.spec.training, **suggested}
             self.trials.append(Trial(len(self.trials), parameters))
 
@@ -85,7 +107,7 @@ STEPS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("spec", [TWO, ONE])
+@pytest.mark.parametrize("spec", [TWO, ONE, TIED_TWO, TIED_ONE])
 def test_it_suggests_what_one_built_anew_would(spec: Spec) -> None:
     @settings(max_examples=60, deadline=None)
     @given(st.lists(STEPS, min_size=20, max_size=40))
@@ -97,3 +119,120 @@ def test_it_suggests_what_one_built_anew_would(spec: Spec) -> None:
         history.ask(stored=False)
 
     lives()
+
+
+def sampled(kind: str, parameters: Sequence[object] = TIED, **sampler: object) -> Spec:
+    chosen = {"type": kind, "seed": 7, **sampler}
+    return worlds.experiment(sampler=chosen, parameters=parameters, maxTrials=200).spec
+
+
+def searched(spec: Spec, count: int, seen_from: int = 0) -> list[Trial]:
+    """Search with two trials at a time; from a number on, compare with a sampler built anew.
+
+    A trial is the better, the nearer its learning rate is to 0.1, and some do not get through.
+    """
+    suggester, trials = Suggester(), [Trial(0, {"n_layers": 2}, baseline="known")]
+    for number in range(1, count):
+        suggested = suggester.suggest(spec, trials)
+        if number >= seen_from:
+            assert suggested == anew(spec, trials)
+        assert suggested is not None
+        trials.append(Trial(number, {**spec.training, **suggested}))
+        ended = trials[number - 1 - number % 2]
+        if ended.state is State.RUNNING:
+            off = abs(math.log(float(ended.parameters.get("learning_rate", 1.0)) / 0.1))
+            state = State.FAILED if number % 9 == 0 else State.COMPLETED
+            trials[ended.number] = replace(
+                outcome(ended, state, 90.0 - 20.0 * off), ended=float(number)
+            )
+    return trials
+
+
+def rates(trials: Sequence[Trial]) -> list[float]:
+    return [abs(math.log(float(t.parameters["learning_rate"]) / 0.1)) for t in trials]
+
+
+def test_nsga_breeds_the_same_generations_after_a_restart() -> None:
+    trials = searched(sampled("NSGAII"), 100, seen_from=40)
+    told = [t for t in trials if t.state is State.COMPLETED]
+    bred = sampling.generations(sampled("NSGAII"), trials)
+    assert list(bred) == [t.number for t in sorted(told, key=lambda t: (t.ended or 0, t.number))]
+    assert [list(bred.values()).count(n) for n in range(2)] == [20, 20]
+    assert mean(rates(trials[80:])) < 0.7 * mean(rates(trials[1:21]))
+
+
+def test_a_generation_is_twice_the_parallelism_from_20_to_50() -> None:
+    sizes = {
+        parallelism: sampling.population(
+            worlds.experiment(parallelism=parallelism, maxTrials=99).spec
+        )
+        for parallelism in (1, 10, 15, 25, 90)
+    }
+    assert sizes == {1: 20, 10: 20, 15: 30, 25: 50, 90: 50}
+
+
+def test_gaussian_processes_suggest_the_same_after_a_restart() -> None:
+    spec = sampled("GP", startupTrials=6)
+    trials = searched(spec, 15, seen_from=13)
+    assert mean(rates(trials[10:])) < mean(rates(trials[1:7]))
+
+
+@pytest.mark.parametrize("kind", ["TPE", "NSGAII", "GP"])
+def test_only_active_parameters_are_suggested(kind: str) -> None:
+    trials = searched(sampled(kind, startupTrials=6), 14 if kind == "GP" else 40, seen_from=99)[1:]
+    deep = [t for t in trials if int(t.parameters["n_layers"]) >= 3]
+    assert 0 < len(deep) < len(trials)
+    assert [t for t in trials if "dropout" in t.parameters] == deep
+
+
+def test_a_baseline_outside_the_space_hides_no_parameter_from_a_model() -> None:
+    """It has no learning rate within the bounds, which a model of all would then drop."""
+    trials = searched(sampled("NSGAII"), 42, seen_from=99)
+    outside = Trial(0, {"n_layers": 12}, State.COMPLETED, "outside", metrics=trials[2].metrics)
+    suggested = {
+        number: Suggester().suggest(sampled("NSGAII"), [outside, *trials[1:number]])
+        for number in (41, 42)
+    }
+    assert suggested == {n: anew(sampled("NSGAII"), trials[:n]) for n in (41, 42)}
+
+
+def test_a_sampler_whose_packages_are_missing_is_refused_with_what_would_help() -> None:
+    assert sampling.lacking(sampled("GP")) == []
+    program = """
+        import sys
+        sys.modules["torch"] = None
+        import test_sampling
+        (fault,) = test_sampling.sampling.lacking(test_sampling.sampled("GP"))
+        assert test_sampling.sampling.lacking(test_sampling.sampled("NSGAII")) == []
+        print(fault)
+    """
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == (
+        "spec.sampler.type: must not be GP where torch cannot be imported; the operator's image has"
+        " them if it is built with --build-arg GP=true\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["TPE", "NSGAII", "QMC", "Random"])
+def test_with_two_thousand_trials_a_suggestion_and_a_decision_take_little(kind: str) -> None:
+    spec = worlds.experiment(
+        sampler={"type": kind}, parameters=TIED, maxTrials=3000, maxGpuHours=1e6, stagnation={}
+    ).spec
+    suggester, trials = Suggester(), list[Trial]()
+    for number in range(2000):
+        point = designs.suggest(sampled("Random"), trials)
+        trial = outcome(Trial(number, dict(point or {})), State.COMPLETED, 50.0 + number % 40)
+        trials.append(replace(trial, ended=float(number), seconds=60.0))
+    suggester.suggest(spec, trials)
+    begun = time.process_time()
+    for number in range(2000, 2003):
+        suggested = suggester.suggest(spec, trials)
+        trials.append(Trial(number, dict(suggested or {})))
+        decide.decide(spec, worlds.observation(tuple(trials)))
+    assert (time.process_time() - begun) / 3 < 0.3

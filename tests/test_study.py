@@ -64,3 +64,21 @@ def test_importances_name_the_parameter_that_matters() -> None:
     assert set(shares) == {"exact", "parameter_count"}
     assert max(shares["parameter_count"], key=lambda k: shares["parameter_count"][k]) == "n_layers"
     assert sampling.importances(SPEC, varied[:2]) == {}
+
+
+def test_importances_of_a_parameter_that_depends_on_another_are_known() -> None:
+    dropout = {"name": "dropout", "type": "Float", "low": 0, "high": 0.5}
+    when = {"parameter": "n_layers", "minimum": 3}
+    space = [*worlds.DOCUMENT["spec"]["parameters"], {**dropout, "when": when}]
+    trials = []
+    for number in range(40):
+        trial = worlds.completed(number, 50.0 + number % 7, 1 + number % 6)
+        own = {**trial.parameters, "learning_rate": 0.01 + (number * 7 % 40) / 60}
+        if number % 6 >= 2:
+            own["dropout"] = (number * 3 % 20) / 40
+        trials.append(replace(trial, parameters=own))
+    shares = sampling.importances(worlds.experiment(parameters=space).spec, trials)
+    assert set(shares["parameter_count"]) == {
+        "learning_rate", "n_layers", "layer_selection", "dropout",
+    }  # fmt: skip
+    assert max(shares["parameter_count"], key=lambda k: shares["parameter_count"][k]) == "n_layers"

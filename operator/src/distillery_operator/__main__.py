@@ -23,6 +23,7 @@ from distillery_operator import (
     local,
     plan,
     sampling,
+    space,
     status,
     study,
     terminal,
@@ -31,7 +32,7 @@ from distillery_operator import (
 from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound
 from distillery_operator.measurements import Measurements
 from distillery_operator.reconcile import Ports, reconcile
-from distillery_operator.resources import Experiment, Status
+from distillery_operator.resources import Experiment, SamplerType, Status
 from distillery_operator.trials import Observation, Trial
 
 PASS_SECONDS: Final = 0.5
@@ -218,7 +219,7 @@ def _service(text: str) -> str:
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
-    experiment = documents.read_experiment(arguments.file)
+    experiment = _experiment(arguments.file)
     results = arguments.workspace / jobs.results(experiment)
     with local.only_one(results):
         shutil.copyfile(arguments.file, results / "experiment.yaml")
@@ -345,7 +346,7 @@ def _try(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _plan(arguments: argparse.Namespace, console: Console) -> int:
-    experiment = documents.read_experiment(arguments.file)
+    experiment = _experiment(arguments.file)
     spec = experiment.spec
     terminal.say(
         console, f"{arguments.file}: {experiment.metadata.name} is a valid DistillationExperiment"
@@ -364,11 +365,21 @@ def _plan(arguments: argparse.Namespace, console: Console) -> int:
         terminal.say(console, f"students have {found.smallest:,} to {found.largest:,} parameters")
     for sentence in found.impossible:
         terminal.say(console, f"part of the space describes no student: {sentence}")
+    if spec.sampler.type is SamplerType.GRID:
+        terminal.say(console, f"the grid has {space.grid_size(spec)} points")
     terminal.say(console, terminal.budgets(spec))
     terminal.say(console, f"the first {len(found.suggestions)} of {spec.max_trials} trials:")
     for trial in found.suggestions:
         terminal.say(console, terminal.suggestion(spec, trial))
     return 0
+
+
+def _experiment(path: Path) -> Experiment:
+    """Read an experiment that can run here."""
+    experiment = documents.read_experiment(path)
+    if faults := sampling.lacking(experiment.spec):
+        raise InvalidExperiment(faults)
+    return experiment
 
 
 def _status(arguments: argparse.Namespace, console: Console) -> int:

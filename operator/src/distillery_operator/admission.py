@@ -16,7 +16,7 @@ from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
 from distillery_operator import sentences, values
 from distillery_operator.cel import FORBIDDEN, REQUIRED, Rule, mapping, only, rule, text, texts
-from distillery_operator.resources import ONLY_FOR, Data, Spec, StoppingType
+from distillery_operator.resources import GP_TRIALS, ONLY_FOR, Data, Spec, StoppingType
 
 
 def _of_kind(kind: Kind) -> str:
@@ -161,9 +161,30 @@ PARAMETER: Final = [
         type="self.type",
     ),
 ]
+WHEN: Final = [
+    rule("has(dyn(self).values) != (has(self.minimum) || has(self.maximum))", sentences.CONDITION),
+    rule(
+        "self.minimum <= self.maximum",
+        sentences.MINIMUM,
+        when="has(self.minimum) && has(self.maximum)",
+        minimum="self.minimum",
+        maximum="self.maximum",
+    ),
+]
+NAMES: Final = "self.map(q, q.name)"
+MISPLACED: Final = (
+    f"has(p.when) && !([{NAMES}].exists(names, names.indexOf(p.when.parameter) >= 0"
+    " && names.indexOf(p.when.parameter) < names.indexOf(p.name)))"
+)
 SPACE: Final = [
+    rule(
+        f"!self.exists(p, {MISPLACED})",
+        sentences.WHEN,
+        name=f"self.filter(p, {MISPLACED})[0].name",
+        parent=f"self.filter(p, {MISPLACED})[0].when.parameter",
+    ),
     # Lists with keys are equal in any order, but the study relies on the order.
-    rule("self == oldSelf && self.map(p, p.name) == oldSelf.map(p, p.name)", sentences.SPACE)
+    rule("self == oldSelf && self.map(p, p.name) == oldSelf.map(p, p.name)", sentences.SPACE),
 ]
 
 NAMED, LENGTH = "has(self.name)", _or_default(Data, "max_length")
@@ -206,6 +227,8 @@ EARLY_STOPPING: Final = [
 ]
 
 TRIALS: Final = _or_default(Spec, "max_trials")
+SAMPLER: Final = "(has(self.sampler) && has(self.sampler.type) ? self.sampler.type : '')"
+CONTINUOUS: Final = "p.type == 'Float' && !has(p.step)"
 FREE: Final = "self.parameters.exists(p, p.name == 'initialization')"
 FIXED: Final = (
     "(has(self.training) && has(self.training.initialization) ? self.training.initialization"
@@ -232,6 +255,21 @@ SPEC: Final = [
         trials=TRIALS,
     ),
     rule(
+        f"{TRIALS} <= {GP_TRIALS}",
+        sentences.GP,
+        "sampler.type",
+        when=f"{SAMPLER} == 'GP'",
+        limit=str(GP_TRIALS),
+        trials=TRIALS,
+    ),
+    rule(
+        f"!self.parameters.exists(p, {CONTINUOUS})",
+        sentences.GRID,
+        "sampler.type",
+        when=f"{SAMPLER} == 'Grid'",
+        name=f"self.parameters.filter(p, {CONTINUOUS})[0].name",
+    ),
+    rule(
         "has(self.costPerGpuHour)",
         sentences.PRICE,
         "costPerGpuHour",
@@ -240,7 +278,7 @@ SPEC: Final = [
     ),
     *(
         rule(
-            f"self.parameters.all(p, p.name != {text(name)})",
+            f"self.parameters.all(p, p.name != {text(name)} || has(p.when))",
             sentences.SEARCHED,
             f"training.{name}",
             FORBIDDEN,
@@ -275,6 +313,7 @@ RULES: Final[Mapping[str, list[Rule]]] = {
     "spec.constraints[]": CONSTRAINT,
     "spec.parameters": SPACE,
     "spec.parameters[]": PARAMETER,
+    "spec.parameters[].when": WHEN,
     "spec.training": HYPERPARAMETERS,
     "spec.baselines[].parameters": HYPERPARAMETERS,
     "spec.earlyStopping": EARLY_STOPPING,

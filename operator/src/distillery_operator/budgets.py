@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator import pareto
+from distillery_operator import designs, pareto, space
 from distillery_operator.resources import Spec, Stagnation
 from distillery_operator.trials import Attempt, Observation, State, Trial
 
@@ -19,6 +19,7 @@ MAX_DURATION_REACHED: Final = "MaxDurationReached"
 MAX_GPU_HOURS_REACHED: Final = "MaxGpuHoursReached"
 MAX_COST_REACHED: Final = "MaxCostReached"
 STAGNATED: Final = "Stagnated"
+GRID_EXHAUSTED: Final = "GridExhausted"
 
 STAGNATION_TRIALS: Final = 20
 STAGNATION_SHARE: Final = 0.1
@@ -163,11 +164,22 @@ def _limits(spec: Spec) -> Iterator[tuple[str, str, float]]:
         yield MAX_COST_REACHED, f"{spec.max_cost:g}, worth {worth:.4g} GPU-hours", worth
 
 
+def missing(spec: Spec, seen: Observation) -> int:
+    """Return how many trials there are to suggest, baselines included."""
+    known = {trial.baseline for trial in seen.trials}
+    baselines = sum(baseline.name not in known for baseline in spec.baselines)
+    left = spec.max_trials - seen.suggested
+    return int(max(0, min(left, baselines + designs.remaining(spec, seen.trials))))
+
+
 def _suggested(spec: Spec, seen: Observation) -> Closing | None:
-    if seen.suggested < spec.max_trials:
+    if missing(spec, seen):
         return None
-    message = f"all {spec.max_trials} trials are suggested"
-    return Closing(MAX_TRIALS_REACHED, message, finishes=True)
+    if seen.suggested >= spec.max_trials:
+        message = f"all {spec.max_trials} trials are suggested"
+        return Closing(MAX_TRIALS_REACHED, message, finishes=True)
+    message = f"all {space.grid_size(spec)} points of the grid are suggested"
+    return Closing(GRID_EXHAUSTED, message, finishes=True)
 
 
 def _late(spec: Spec, seen: Observation) -> Closing | None:
@@ -194,9 +206,10 @@ def _stagnation(spec: Spec, seen: Observation) -> Closing | None:
     if rule is None or len(told) <= (window := _window(rule, len(told))):
         return None
     told.sort(key=lambda trial: (trial.ended or 0.0, trial.number))
-    corner = pareto.reference(spec, told)
-    before = pareto.hypervolume(spec, told[:-window], corner)
-    gain = 100 * (pareto.hypervolume(spec, told, corner) / before - 1) if before else math.inf
+    corner, front = pareto.reference(spec, told), pareto.front(spec, told[:-window])
+    before = pareto.hypervolume(spec, front, corner)
+    after = pareto.hypervolume(spec, [*front, *told[-window:]], corner)
+    gain = 100 * (after / before - 1) if before else math.inf
     if gain >= rule.gain_percent:
         return None
     return Closing(

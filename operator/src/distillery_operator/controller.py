@@ -21,6 +21,7 @@ from distillery_operator import (
     figures,
     manifests,
     rules,
+    sampling,
     serving,
     status,
     telemetry,
@@ -203,7 +204,10 @@ class Controller:
             and known.metadata.generation == metadata["generation"]
         ):
             return known
-        return rules.parse(found)
+        experiment = rules.parse(found)
+        if faults := sampling.lacking(experiment.spec):
+            raise InvalidExperiment(faults)
+        return experiment
 
     async def _enter(self, key: Key, experiment: Experiment, found: Mapping[str, Any]) -> _Session:
         """Return the session of an experiment, which is another one if it was created anew."""

@@ -104,6 +104,7 @@ NODES: Final[Mapping[str, Tree]] = {
     "spec.parameters": _keyed("name"),
     # As a set, choices that are no scalars would be stored, and then no status could be applied.
     "spec.parameters[].choices": {"x-kubernetes-list-type": "atomic"},
+    "spec.parameters[].when.values": {"x-kubernetes-list-type": "atomic"},
     "spec.baselines": _keyed("name"),
     # `kubectl scale` reads the stored value, so this is the one default that is stored.
     "spec.parallelism": {"default": Spec.model_fields["parallelism"].default},

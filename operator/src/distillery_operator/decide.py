@@ -84,7 +84,7 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     free = max(0, free - len(waiting))
     promoted = [Promote(number) for number in rule.promotions()[:free]]
     actions += promoted
-    missing = min(free - len(promoted), spec.max_trials - seen.suggested)
+    missing = min(free - len(promoted), budgets.missing(spec, seen))
     return [*actions, Ask(missing)] if end is None and missing > 0 else actions
 
 

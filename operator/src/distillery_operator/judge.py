@@ -112,7 +112,7 @@ def verdict(spec: Spec, trial: Trial) -> Verdict:
         return Verdict(False, RUNNING, "the trial has not ended")
     if trial.state is not State.COMPLETED:
         return Verdict(False, trial.reason, trial.message)
-    broken = [b for b in bounds(spec) if b.violation(measured(trial, b.metric)) > 0]
+    broken = _broken(bounds(spec), trial)
     if not broken:
         holds = "all thresholds and constraints hold"
         if trial.reason == DUPLICATE:
@@ -140,4 +140,10 @@ def refusal(spec: Spec, trial: Trial, sources: Mapping[str, Architecture]) -> Ve
 
 def feasible(spec: Spec, candidates: Sequence[Trial]) -> list[Trial]:
     """Return the trials that may stand on the front."""
-    return [trial for trial in candidates if verdict(spec, trial).feasible]
+    limits = bounds(spec)
+    ended = (trial for trial in candidates if trial.state is State.COMPLETED)
+    return [trial for trial in ended if not _broken(limits, trial)]
+
+
+def _broken(limits: Sequence[Bound], trial: Trial) -> list[Bound]:
+    return [bound for bound in limits if bound.violation(measured(trial, bound.metric)) > 0]

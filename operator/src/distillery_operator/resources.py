@@ -34,6 +34,8 @@ FRONT_LIMIT: Final = 200
 FRONT_BYTES: Final = 160_000
 """Points of the front that a status lists, and their size as JSON: with hundreds of writers, a
 status of more than 256 KiB would be a burden to etcd, which refuses objects above 1.5 MB."""
+GP_TRIALS: Final = 500
+"""Trials up to which Gaussian processes suggest in seconds; the time grows with the cube."""
 RECENT_LIMIT: Final = 20
 """Trials that a status lists as recent."""
 
@@ -81,6 +83,23 @@ class Constraint(Model):
     )
 
 
+class When(Model):
+    """Where a parameter is searched: only with such values of another one."""
+
+    parameter: Hyperparameter = Field(
+        description="The parameter that decides, listed before the one that depends on it."
+    )
+    values: list[Value] | None = Field(
+        None, min_length=1, max_length=100, description="Its values for which this one is searched."
+    )
+    minimum: Number | None = Field(
+        None, description="The least of its values for which this one is searched. Numbers only."
+    )
+    maximum: Number | None = Field(
+        None, description="The greatest of its values for which this one is searched. Numbers only."
+    )
+
+
 class Parameter(Model):
     """One dimension of the search space."""
 
@@ -108,6 +127,11 @@ class Parameter(Model):
         description="The values, each a number, true, false or a text of at most 256 characters."
         " Required for Categorical.",
     )
+    when: When | None = Field(
+        None,
+        description="Search this parameter only with such values of another one. Elsewhere it is as"
+        " in training, then at its default.",
+    )
 
 
 class Baseline(Model):
@@ -124,7 +148,11 @@ class SamplerType(StrEnum):
     """How suggestions are made."""
 
     TPE = "TPE"
+    NSGAII = "NSGAII"
+    GP = "GP"
     RANDOM = "Random"
+    QMC = "QMC"
+    GRID = "Grid"
 
 
 class Sampler(Model):
@@ -132,12 +160,15 @@ class Sampler(Model):
 
     type: SamplerType = Field(
         SamplerType.TPE,
-        description="TPE models the results, constraints and running trials included. Random does"
-        " not look at them.",
+        description="TPE models the results, constraints and running trials included. GP does so"
+        " by Gaussian processes: better with few trials, slow with many; 500 at most, and it needs"
+        " torch. NSGAII breeds generations of twice the parallelism, from 20 to 50 trials."
+        " Random, QMC (evenly spread) and Grid (every combination, so every Float needs a step)"
+        " look at no result.",
     )
     seed: Integer = Field(42, ge=0, le=2**31 - 1, description="Seed of all suggestions.")
     startup_trials: Integer = Field(
-        10, ge=1, le=1000, description="Random trials before TPE models the results."
+        10, ge=1, le=1000, description="Random trials before TPE or GP models the results."
     )
 
 

@@ -15,9 +15,9 @@ from pydantic.alias_generators import to_camel
 
 from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
-from distillery_operator import sentences, values
+from distillery_operator import designs, resources, sentences, space, values
 from distillery_operator.errors import Fault, InvalidExperiment
-from distillery_operator.resources import ONLY_FOR, Experiment, Parameter, Spec
+from distillery_operator.resources import ONLY_FOR, Experiment, Parameter, SamplerType, Spec, When
 from distillery_operator.sentences import number, shown
 
 UNIQUE: Final = (
@@ -159,8 +159,76 @@ def _numeric(parameter: Parameter, known: parameters.Parameter) -> Found:
         yield "", sentences.LOW.format(low=number(low), high=number(high))
 
 
+def _conditions(spec: Spec) -> Found:
+    """Each condition looks at a parameter before its own, so that none looks at itself."""
+    before: dict[str, Parameter] = {}
+    for index, parameter in _each(spec, "parameters"):
+        when = parameter.when
+        if when is not None:
+            parent = before.get(when.parameter)
+            if parent is None:
+                yield (
+                    "parameters",
+                    sentences.WHEN.format(name=parameter.name, parent=when.parameter),
+                )
+            for field, sentence in _condition(when, parent):
+                yield f"parameters[{index}].when{field}", sentence
+        before[parameter.name] = parameter
+
+
+def _condition(when: When, parent: Parameter | None) -> Found:
+    bounds = {
+        n: b for n, b in (("minimum", when.minimum), ("maximum", when.maximum)) if b is not None
+    }
+    if (when.values is not None) == bool(bounds):
+        yield "", sentences.CONDITION
+    if len(bounds) == 2 and bounds["minimum"] > bounds["maximum"]:
+        yield "", sentences.MINIMUM.format(**{n: number(b) for n, b in bounds.items()})
+    if parent is None:
+        return
+    for name, bound in bounds.items():
+        if parent.type is Kind.CATEGORICAL:
+            yield f".{name}", sentences.CATEGORICAL_BOUND.format(parent=parent.name)
+        elif (
+            parent.low is not None
+            and parent.high is not None
+            and not (parent.low <= bound <= parent.high)
+        ):
+            yield f".{name}", sentences.NEVER.format(parent=parent.name, value=number(bound))
+    for position, value in enumerate(when.values or []):
+        if not space.contains(parent, value):
+            yield (
+                f".values[{position}]",
+                sentences.NEVER.format(parent=parent.name, value=shown(value)),
+            )
+
+
+def _sampler(spec: Spec) -> Found:
+    kind = spec.sampler.type
+    if kind is SamplerType.GP and spec.max_trials > resources.GP_TRIALS:
+        yield (
+            "sampler.type",
+            sentences.GP.format(limit=resources.GP_TRIALS, trials=spec.max_trials),
+        )
+
+
+def _grid(spec: Spec) -> Found:
+    if spec.sampler.type is not SamplerType.GRID:
+        return
+    if None in spec.parameters or any(_search_space(spec)):
+        return  # a broken space has no size
+    ranges = [p.name for p in spec.parameters if p.type is Kind.FLOAT and p.step is None]
+    if ranges:
+        yield "sampler.type", sentences.GRID.format(name=ranges[0])
+    elif (size := space.grid_product(spec)) > designs.GRID_LIMIT:
+        yield (
+            "sampler.type",
+            sentences.GRID_SIZE.format(limit=designs.GRID_LIMIT, size=number(size)),
+        )
+
+
 def _training(spec: Spec) -> Found:
-    searched = {parameter.name for _, parameter in _each(spec, "parameters")}
+    searched = {p.name for _, p in _each(spec, "parameters") if p.when is None}
     for name in spec.training:
         if name not in parameters.PARAMETERS:
             yield f"training.{name}", sentences.UNKNOWN_HYPERPARAMETER
@@ -251,6 +319,9 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("objectives",), _same),
     (("constraints",), _constraints),
     (("parameters",), _search_space),
+    (("parameters",), _conditions),
+    (("parameters", "sampler"), _grid),
+    (("max_trials", "sampler"), _sampler),
     (("training",), _training),
     (("parameters", "baselines"), _baselines),
     (("parameters", "training", "baselines", "student"), _consumed),

@@ -4,9 +4,10 @@ Called by :mod:`distillery_operator.study`, and by the report for the importance
 """
 
 import hashlib
-import math
+import importlib.util
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import optuna
@@ -16,13 +17,14 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind, Value
-from distillery_operator import judge
+from distillery_operator import designs, judge, sentences, space
+from distillery_operator.errors import Fault
 from distillery_operator.resources import Parameter, SamplerType, Spec
 from distillery_operator.trials import State, Trial
 
@@ -38,6 +40,18 @@ OPTUNA_STATE: Final = {
     State.STOPPED: TrialState.COMPLETE,  # likewise, with what it reached
     State.FAILED: TrialState.FAIL,
 }
+
+TOGETHER: Final = (SamplerType.NSGAII, SamplerType.GP)
+"""Samplers that model all parameters together. One that is not active has its middle value there,
+and what they suggest for it is dropped."""
+
+NEEDS: Final = {SamplerType.GP: ("torch", "scipy")}
+
+SMALLEST_POPULATION, LARGEST_POPULATION = 20, 50
+"""Trials of a generation: with few, results count early; with many, more of the space is kept."""
+
+GENERATION: Final = NSGAIISampler._get_generation_key()
+"""Attribute by which Optuna knows a trial's generation."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -56,9 +70,45 @@ def sampler(spec: Spec, number: int) -> BaseSampler:
     """Return the sampler of one suggestion, seeded by its number: a restart suggests the same."""
     digest = hashlib.sha256(f"{spec.sampler.seed}/{number}".encode()).digest()
     seed = int.from_bytes(digest[:4], "big")
-    if spec.sampler.type is SamplerType.RANDOM:
-        return RandomSampler(seed=seed)
-    return TPESampler(seed=seed, n_startup_trials=spec.sampler.startup_trials)
+    startup = spec.sampler.startup_trials
+    if spec.sampler.type is SamplerType.NSGAII:
+        return NSGAIISampler(seed=seed, population_size=population(spec))
+    if spec.sampler.type is SamplerType.GP:
+        return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+    # Several parameters are modelled together only where all trials have all of them.
+    multivariate = False if space.conditional(spec) else None
+    return TPESampler(seed=seed, n_startup_trials=startup, multivariate=multivariate)
+
+
+def population(spec: Spec) -> int:
+    """Return the trials of one generation of NSGA-II."""
+    return min(max(2 * spec.parallelism, SMALLEST_POPULATION), LARGEST_POPULATION)
+
+
+def generations(spec: Spec, trials: Sequence[Trial]) -> dict[int, int]:
+    """Return the generation of each trial that NSGA-II may breed from, by number.
+
+    Optuna numbers a trial when it is suggested and forgets that with the process. Here a
+    generation is as many trials as ended one after the other, which the trials alone tell.
+    """
+    told = [
+        t
+        for t in trials
+        if OPTUNA_STATE[t.state] is TrialState.COMPLETE
+        and (t.baseline is None or space.filled(spec, t.parameters))
+    ]
+    told.sort(key=lambda trial: (trial.ended or 0.0, trial.number))
+    size = population(spec)
+    return {trial.number: place // size for place, trial in enumerate(told)}
+
+
+def lacking(spec: Spec) -> list[Fault]:
+    """Return the fault of a spec whose sampler needs what is not installed here."""
+    missing = [n for n in NEEDS.get(spec.sampler.type, ()) if importlib.util.find_spec(n) is None]
+    if not missing:
+        return []
+    sentence = sentences.LACKING.format(type=spec.sampler.type, packages=" and ".join(missing))
+    return [Fault("spec.sampler.type", sentence)]
 
 
 def in_memory(spec: Spec, trials: Sequence[Trial]) -> optuna.Study:
@@ -78,40 +128,68 @@ class Suggester:
     def __init__(self) -> None:
         self._spec: Spec | None = None
         self._seen: list[Trial] = []
+        self._bred: Mapping[int, int] = {}
 
-    def suggest(self, spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Value]:
-        """Return the searched parameters of the trial that comes after these."""
-        if not self._follow(spec, trials):
+    def suggest(self, spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Value] | None:
+        """Return the searched parameters of the trial that comes after these.
+
+        None if there is nothing left to suggest.
+        """
+        if spec.sampler.type in designs.DESIGNS:
+            return designs.suggest(spec, trials)
+        bred = generations(spec, trials) if spec.sampler.type is SamplerType.NSGAII else {}
+        if not self._follow(spec, trials, bred):
             self._storage = optuna.storages.InMemoryStorage()
             self._study = optuna.create_study(storage=self._storage, directions=directions(spec))
-            self._spec, self._seen = spec, []
-            self._follow(spec, trials)
+            self._spec, self._seen, self._bred = spec, [], {}
+            self._parents = 0
+            self._follow(spec, trials, bred)
         self._study.sampler = sampler(spec, len(trials))
-        return self._study.ask(distributions(spec)).params
+        if spec.sampler.type in TOGETHER:
+            self._breed(spec, len(bred))
+            return space.reduced(spec, self._study.ask(distributions(spec)).params)
+        trial = self._study.ask()
+        for parameter in spec.parameters:
+            if space.active(parameter, trial.params):
+                _suggest(trial, parameter.name, _distribution(parameter))
+        return trial.params
 
-    def _follow(self, spec: Spec, trials: Sequence[Trial]) -> bool:
+    def _breed(self, spec: Spec, told: int) -> None:
+        """Choose the parents of every generation once: later they are found in another order."""
+        breeder = self._study.sampler
+        while isinstance(breeder, NSGAIISampler) and self._parents < told // population(spec):
+            self._parents += 1
+            # A study that was asked still has the trials of then.
+            fresh = optuna.load_study(study_name=self._study.study_name, storage=self._storage)
+            breeder.get_parent_population(fresh, self._parents)
+
+    def _follow(self, spec: Spec, trials: Sequence[Trial], bred: Mapping[int, int]) -> bool:
         """Do to the study what was done to the trials; False if it cannot be done."""
         if self._spec is None or spec != self._spec:
             return False
         held = self._study.get_trials(deepcopy=False)
         if len(held) > len(trials):  # what was suggested last was never stored
             return False
+        if any(bred.get(number) != generation for number, generation in self._bred.items()):
+            return False
         for number, trial in enumerate(trials):
             if number < len(self._seen) and _alike(self._seen[number], trial):
                 continue
-            made = frozen(spec, trial)
+            made = _seen(spec, trial)
+            if number in bred:
+                made.system_attrs[GENERATION] = bred[number]
             if number >= len(held):
                 self._study.add_trial(made)
             elif held[number].state is TrialState.RUNNING and held[number].params == made.params:
                 self._end(number, made)
             else:
                 return False
-        self._seen = list(trials)
+        self._seen, self._bred = list(trials), bred
         return True
 
     def _end(self, number: int, made: optuna.trial.FrozenTrial) -> None:
         if made.state is not TrialState.RUNNING:
-            for key, value in made.system_attrs.items():  # the constraints
+            for key, value in made.system_attrs.items():  # constraints, generation
                 self._storage.set_trial_system_attr(number, key, value)
             self._storage.set_trial_state_values(number, made.state, made.values)
 
@@ -131,7 +209,7 @@ def values(spec: Spec, trial: Trial) -> list[float]:
 def importances(spec: Spec, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
     """Return each parameter's share per objective, by PED-ANOVA; empty while trials are too few."""
     told = [t for t in trials if t.state in (State.COMPLETED, State.INFEASIBLE)]
-    told = [t for t in told if set(distributions(spec)) <= set(_inside(spec, t.parameters))]
+    told = [t for t in told if space.whole(spec, space.reduced(spec, t.parameters))]
     if len(told) < max(4, len(spec.parameters)):
         return {}
     study, found = in_memory(spec, told), {}
@@ -164,39 +242,48 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(low, high, log=parameter.log, step=parameter.step)
 
 
-def _inside(spec: Spec, parameters: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the parameters that lie in the search space: a baseline may have others."""
-    return {
-        p.name: parameters[p.name] for p in spec.parameters if _contains(p, parameters.get(p.name))
-    }
-
-
-def _contains(parameter: Parameter, value: Value | None) -> bool:
-    if parameter.type is Kind.CATEGORICAL:
-        return value in (parameter.choices or [])
-    if value is None or isinstance(value, str) or parameter.low is None or parameter.high is None:
-        return False
-    steps = (value - parameter.low) / parameter.step if parameter.step else 0
-    return parameter.low <= value <= parameter.high and math.isclose(
-        steps, round(steps), abs_tol=1e-8
-    )
-
-
 def frozen(
-    spec: Spec, trial: Trial, user_attrs: dict[str, Any] | None = None
+    spec: Spec,
+    trial: Trial,
+    user_attrs: dict[str, Any] | None = None,
+    params: Mapping[str, Value] | None = None,
 ) -> optuna.trial.FrozenTrial:
-    """Return a trial as Optuna keeps it, its constraints judged by the spec of today."""
-    inside, space, state = (
-        _inside(spec, trial.parameters),
-        distributions(spec),
-        OPTUNA_STATE[trial.state],
-    )
+    """Return a trial as Optuna keeps it, its constraints judged by the spec of today.
+
+    ``params`` are those of the trial that belong to the search space, unless given.
+    """
+    inside = space.reduced(spec, trial.parameters) if params is None else params
+    known, state = distributions(spec), OPTUNA_STATE[trial.state]
     complete = state is TrialState.COMPLETE
     return create_trial(
         state=state,
         params=dict(inside),
-        distributions={name: space[name] for name in inside},
+        distributions={name: known[name] for name in inside},
         values=values(spec, trial) if complete else None,
         constraints=dict(sorted(judge.violations(spec, trial).items())) if complete else None,
         user_attrs=user_attrs,
     )
+
+
+def _seen(spec: Spec, trial: Trial) -> optuna.trial.FrozenTrial:
+    """Return a trial as the sampler sees it.
+
+    Those that model all parameters together need a value of each; a baseline without one in the
+    space would hide that parameter from them, so it is hidden itself.
+    """
+    if spec.sampler.type not in TOGETHER:
+        return frozen(spec, trial)
+    whole = space.filled(spec, trial.parameters)
+    if whole is None:
+        return frozen(spec, replace(trial, state=State.FAILED), params={})
+    return frozen(spec, trial, params=whole)
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
+    match distribution:
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            trial.suggest_float(name, low, high, log=log, step=step)
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            trial.suggest_int(name, low, high, log=log, step=step)
+        case CategoricalDistribution(choices=choices):
+            trial.suggest_categorical(name, choices)

@@ -49,6 +49,18 @@ WINDOW: Final = "maxLength - maxQueryLength - 3 >= 1 must hold, but got ({length
 STRIDE: Final = "stride < maxLength - maxQueryLength - 3 = {room} must hold, but got {stride}"
 PARALLELISM: Final = "parallelism <= maxTrials must hold, but got ({parallelism}, {trials})"
 BASELINES: Final = "at most maxTrials must be listed, but got {baselines} of {trials}"
+GRID: Final = "must not be Grid where a Float has no step, as {name} has none"
+GRID_SIZE: Final = "must not be Grid with more than {limit} combinations, but got {size}"
+GP: Final = "must not be GP with maxTrials above {limit}, but got {trials}"
+LACKING: Final = (
+    "must not be {type} where {packages} cannot be imported; the operator's image has them if it is"
+    " built with --build-arg GP=true"
+)
+WHEN: Final = "{name} must depend on a parameter that is listed before it, but got {parent}"
+CONDITION: Final = "must have either values or a bound, minimum or maximum"
+CATEGORICAL_BOUND: Final = "must be absent where {parent} is Categorical"
+NEVER: Final = "must be a value of {parent}, but got {value}"
+
 PRICE: Final = "must be given if maxCost is"
 
 SPACE: Final = "the search space is immutable, so give the experiment another name"

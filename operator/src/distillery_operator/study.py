@@ -136,7 +136,9 @@ class Study:
         for baseline in baselines[:count]:
             self._add(spec, baseline.parameters, baseline.name, now)
         for _ in range(count - len(baselines)):
-            self._add(spec, self._suggester.suggest(spec, self._trials), None, now)
+            suggestion = self._suggester.suggest(spec, self._trials)
+            if suggestion is not None:
+                self._add(spec, suggestion, None, now)
 
     def _promote(self, spec: Spec, number: int, now: float) -> None:
         if any(trial.continues == number for trial in self._trials):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
+from distillery_operator import space
 from distillery_operator.resources import Spec
 from distillery_operator.trials import State, Trial
 
@@ -35,7 +36,11 @@ def table(spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Any]:
     rows = [p.name for p in spec.parameters if p.type is not Kind.CATEGORICAL]
     columns = list(dict.fromkeys([*(o.metric for o in spec.objectives), *metrics.COLLAPSE]))
     columns = [name for name in columns if any(name in trial.metrics for trial in completed)]
-    values = [[_cell(completed, row, column) for column in columns] for row in rows]
+    searched = {
+        row: [trial for trial in completed if row not in space.inactive(spec, trial.parameters)]
+        for row in rows
+    }
+    values = [[_cell(searched[row], row, column) for column in columns] for row in rows]
     return {"rows": rows, "columns": columns, "values": values, "trials": len(completed)}
 
 

@@ -70,13 +70,30 @@ function correlations() {
   };
 }
 
-// One axis of the parallel coordinates; log axes show powers, categories their names.
+// One axis of the parallel coordinates; log axes show powers, categories their names. Where a parameter was not
+// searched (null), its line passes below the others, at a tick of its own.
 function dimension(label, values, { log = false, choices = null } = {}) {
-  if (choices) {
-    const names = [...new Set([...choices, ...values].map(String))];
+  if (!choices && values.includes(null)) {
+    const known = values.filter((v) => v !== null);
+    const axis = dimension(label, known, { log });
+    const [low, high] = axis.range;
+    const below = low - 0.12 * (high - low || 1);
+    const ends = [...new Set([Math.min(...known), Math.max(...known)])];
+    const ticks = log ? ends.map(Math.log10) : ends;
+    const placed = axis.values[Symbol.iterator]();
     return {
       label,
-      values: values.map((v) => names.indexOf(String(v))),
+      values: values.map((v) => (v === null ? below : placed.next().value)),
+      range: [below, high],
+      tickvals: [below, ...ticks],
+      ticktext: ["–", ...ends.map((v) => written(v))],
+    };
+  }
+  if (choices) {
+    const names = [...new Set([...choices, ...values].map((v) => (v === null ? "–" : String(v))))];
+    return {
+      label,
+      values: values.map((v) => names.indexOf(v === null ? "–" : String(v))),
       range: [-0.25, names.length - 0.75],
       tickvals: names.map((_, i) => i),
       ticktext: names.map((n) => plain(shorten(n, 14))),
@@ -107,13 +124,14 @@ const PLASMA = ["#0d0887", "#7e03a8", "#cc4778", "#f89540", "#f0f921"].map((stop
 function parallel(names) {
   const shownParameters = data.parameters.filter((p) => names.has(p.name));
   const objectives = data.objectives.map((o) => o.metric);
-  const usable = (p, value) =>
-    p.type === "Categorical" ? value !== undefined : typeof value === "number" && (!p.log || value > 0);
+  const value = (t, p) => (t.inactive.includes(p.name) ? null : t.parameters[p.name]);
+  const usable = (p, v) =>
+    v === null || (p.type === "Categorical" ? v !== undefined : typeof v === "number" && (!p.log || v > 0));
   const list = data.trials.filter(
-    (t) =>
-      objectives.every((m) => place(t, m) !== null) && shownParameters.every((p) => usable(p, t.parameters[p.name])),
+    (t) => objectives.every((m) => place(t, m) !== null) && shownParameters.every((p) => usable(p, value(t, p))),
   );
   if (list.length < 2) return null;
+  const searched = shownParameters.filter((p) => list.some((t) => value(t, p) !== null));
   const values = list.map((t) => place(t, objectives[0]));
   const dimensions = [
     ...objectives.map((m) =>
@@ -122,10 +140,10 @@ function parallel(names) {
         list.map((t) => place(t, m)),
       ),
     ),
-    ...shownParameters.map((p) =>
+    ...searched.map((p) =>
       dimension(
         plain(shorten(p.name, 20)),
-        list.map((t) => t.parameters[p.name]),
+        list.map((t) => value(t, p)),
         p,
       ),
     ),

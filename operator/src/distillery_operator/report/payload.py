@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from distillery_contract import metrics, parameters
-from distillery_operator import budgets, judge, pareto
+from distillery_operator import budgets, judge, pareto, space
 from distillery_operator.judge import Verdict
 from distillery_operator.report import correlations, summary, units
 from distillery_operator.resources import Experiment, Spec, Status
@@ -102,6 +102,7 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
             if name in trial.parameters or value is not None
         },
         "given": list(trial.parameters),
+        "inactive": space.inactive(spec, trial.parameters),
         "curve": _curve(trial.curve),
         "started": trial.started or None,
         "ended": trial.ended,
