@@ -178,9 +178,27 @@ def test_a_template_names_only_the_service_accounts_that_are_allowed(
     assert accounts == {"trainer"}
 
 
+def blocks(word: str) -> list[str]:
+    """Return the blocks of YAML of docs/cluster.md that have a word in them."""
+    found = re.findall(r"```yaml\n(.*?)```", (DOCS / "cluster.md").read_text(), re.DOTALL)
+    return [block for block in found if word in block]
+
+
+def test_the_queues_of_the_documentation_are_what_kueue_takes(plane: ControlPlane) -> None:
+    crds = binaries.fetched("kueue") / "config" / "components" / "crd" / "bases"
+    plurals = ("resourceflavors", "clusterqueues", "localqueues")
+    files = [f"--filename={crds / f'kueue.x-k8s.io_{plural}.yaml'}" for plural in plurals]
+    plane.kubectl("apply", "--server-side", *files)
+    plane.kubectl("wait", "--for=condition=Established", *files)
+    (queues,) = blocks("kind: LocalQueue")
+    place = f"--namespace={NAMESPACE}"
+    said = plane.kubectl("create", place, "--filename=-", stdin=queues)
+    assert said.count(" created") == len(plurals)
+    plane.kubectl("delete", *files)
+
+
 def test_the_templates_of_the_documentation_are_taken(plane: ControlPlane, tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(  .*?)```", (DOCS / "cluster.md").read_text(), re.DOTALL)
-    specs = [spec for spec in map(YAML(typ="safe").load, blocks) if "template" in spec]
+    specs = [YAML(typ="safe").load(block) for block in blocks("  template:\n")]
     assert len(specs) >= 3
     charts.install(plane.kubeconfig)
     space = Space(plane)
