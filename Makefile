@@ -50,10 +50,10 @@ format: setup ## Format the code and mend what lint can mend
 
 lock: $(UV) ## Pin every dependency again; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) $(UPGRADE) trainer/pyproject.toml operator/pyproject.toml --group pyproject.toml:dev \
-		--extra gp --extra quickstart --extra report --output-file tests/requirements.txt
-	$(COMPILE) $(UPGRADE) operator/pyproject.toml --extra report --constraints tests/requirements.txt \
+		--extra gp --extra quickstart --extra report --extra dashboard --output-file tests/requirements.txt
+	$(COMPILE) $(UPGRADE) operator/pyproject.toml --extra report --extra dashboard --constraints tests/requirements.txt \
 		--output-file operator/requirements.txt
-	$(COMPILE) $(UPGRADE) operator/pyproject.toml --extra gp --extra report \
+	$(COMPILE) $(UPGRADE) operator/pyproject.toml --extra gp --extra report --extra dashboard \
 		--constraints tests/requirements.txt --output-file operator/gp-requirements.txt
 	$(COMPILE) $(UPGRADE) trainer/pyproject.toml --constraints tests/requirements.txt \
 		--output-file trainer/requirements.txt

@@ -45,7 +45,7 @@ class Operator:
         """
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
-        self.port, self.health, self.trials = _free_port(), _free_port(), _free_port()
+        self.port, self.health, self.trials = free_port(), free_port(), free_port()
         self._command = [
             *command,
             "operator",
@@ -95,8 +95,7 @@ class Operator:
     @property
     def serving(self) -> bool:
         """Tell whether ``/metrics`` answers."""
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return answers(self.port)
 
     def metrics(self) -> dict[str, float]:
         """Return the samples of ``/metrics`` as ``name{label="value"}`` to value."""
@@ -163,7 +162,14 @@ def until(condition: Callable[[], Any], seconds: float = 180.0, what: str = "") 
     return found
 
 
-def _free_port() -> int:
+def answers(port: int) -> bool:
+    """Tell whether somebody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

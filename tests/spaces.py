@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 import worlds
 from cluster.access import Cluster
 from distillery_operator import manifests
+from operators import until
 
 Object = dict[str, Any]
 MANIFESTS = Path(__file__).parent.parent / "manifests"
@@ -24,7 +25,7 @@ def install(cluster: Cluster, folder: Path) -> Path:
     """
     crd = f"--filename={MANIFESTS / 'crd.yaml'}"
     cluster.kubectl("apply", crd)
-    cluster.kubectl("wait", "--for=condition=Established", crd)
+    until(lambda: _established(json.loads(cluster.kubectl("get", crd, "--output=json"))))
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "distillery"}}
     given = list(YAML(typ="safe").load_all((MANIFESTS / "operator.yaml").read_text()))
     for document in [space, *(d for d in given if d["kind"] != "Deployment")]:
@@ -35,6 +36,12 @@ def install(cluster: Cluster, folder: Path) -> Path:
     path = folder / "operator.kubeconfig"
     path.write_text(json.dumps(config))
     return path
+
+
+def _established(crd: Object) -> bool:
+    """Tell whether a kind is served. `kubectl wait` fails where there is no condition yet."""
+    conditions = crd.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
 class Space:

@@ -176,6 +176,11 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout-seconds", type=float, default=1200.0, help="for the experiment (default: 1200)"
     )
     tried.set_defaults(command=_try)
+    dashboard = commands.add_parser(
+        "dashboard", help="serve optuna-dashboard over the experiments of a database, read-only"
+    )
+    dashboard.add_argument("--port", type=int, default=8082, help="(default: 8082)")
+    dashboard.set_defaults(command=_dashboard)
     for name, command, text in (
         ("status", _status, "print the status of an experiment"),
         ("report", _report, "write an experiment's report as one HTML file"),
@@ -299,12 +304,7 @@ def _operate(arguments: argparse.Namespace, console: Console) -> int:
 
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    database = os.environ.get(DATABASE, "")
-    if not database:
-        raise NotFound(
-            f"the environment variable {DATABASE} must have the URL of the studies' database, such"
-            " as postgresql://user:password@host/name, or sqlite:////folder on a volume"
-        )
+    database = _database()
     settings = Settings(
         defaults=Defaults(
             image=arguments.trainer_image,
@@ -343,6 +343,25 @@ def _try(arguments: argparse.Namespace, console: Console) -> int:
         )
     )
     return 0 if ended_well else 1
+
+
+def _dashboard(arguments: argparse.Namespace, console: Console) -> int:
+    from distillery_operator import dashboard  # needs optuna-dashboard, an extra
+
+    logging.getLogger().setLevel(logging.INFO)
+    dashboard.serve(_database(), arguments.port)
+    return 0
+
+
+def _database() -> str:
+    """Return the URL of the studies' database."""
+    database = os.environ.get(DATABASE, "")
+    if not database:
+        raise NotFound(
+            f"the environment variable {DATABASE} must have the URL of the studies' database, such"
+            " as postgresql://user:password@host/name, or sqlite:////folder on a volume"
+        )
+    return database
 
 
 def _plan(arguments: argparse.Namespace, console: Console) -> int:

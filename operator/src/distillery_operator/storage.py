@@ -42,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.schema import CreateSchema
 
 from distillery_operator.errors import DatabaseUnavailable, InUse
@@ -67,6 +67,14 @@ DEFAULTS: Final = {
 
 SEARCH_PATH: Final = select(func.set_config("search_path", bindparam("schema"), True))
 """Says which schema the tables of this transaction are in."""
+
+READABLE: Final = text(
+    "SELECT substr(nspname, 5) FROM pg_namespace"
+    " WHERE nspname ~ '^exp_[0-9a-f]{32}$' AND has_schema_privilege(oid, 'USAGE')"
+    " AND EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid"
+    " AND relname = 'trials' AND has_table_privilege(pg_class.oid, 'SELECT')) ORDER BY nspname"
+)
+"""The experiments whose tables may be read."""
 
 BUSY_SECONDS: Final = 60.0
 """How long SQLite waits for another process, such as a report that reads."""
@@ -115,6 +123,31 @@ class Database:
         if self._server is None:
             return file(Path(str(self._url.database)) / f"{identifier}.db")
         return Storage(self._server, f"exp_{identifier.hex}")
+
+    def readable(self) -> list[str]:
+        """Return the uids of the experiments that have tables which this user may read."""
+        if self._server is None:
+            raise DatabaseUnavailable("only a PostgreSQL server can list its experiments")
+        try:
+            with self._server.connect() as connection:
+                return [str(uuid.UUID(found)) for (found,) in connection.execute(READABLE)]
+        except DBAPIError as error:
+            raise _unavailable(self._url, str(error.orig)) from error
+
+    def reader(self, uid: str) -> optuna.storages.RDBStorage:
+        """Return the tables of an experiment as Optuna knows them; nothing can be written."""
+        given = str(self._url.query.get("options", ""))
+        options = (
+            f"{given} -csearch_path=exp_{uuid.UUID(uid).hex} -cdefault_transaction_read_only=on"
+        )
+        url = self._url.update_query_dict({"options": options})
+        address = url.render_as_string(hide_password=False)
+        return optuna.storages.RDBStorage(
+            address.replace("{", "{{").replace("}", "}}"),  # it is a template
+            engine_kwargs={"poolclass": NullPool, "hide_parameters": True},
+            skip_compatibility_check=True,
+            skip_table_creation=True,
+        )
 
     def close(self) -> None:
         """Give the connections back."""
@@ -326,15 +359,19 @@ class Storage:
             raise InUse(f"another process writes to the study in {self.key} as well")
 
     def _unavailable(self, words: str) -> DatabaseUnavailable:
-        place = self._engine.url.set(query={}).render_as_string(hide_password=True)
-        line = " ".join(words.split())
-        return DatabaseUnavailable(f"the database {place} cannot be used: {line}")
+        return _unavailable(self._engine.url, words)
 
 
 def file(path: Path) -> Storage:
     """Return the place in a SQLite file, which is made if it is not there."""
     url = URL.create("sqlite", database=str(path), query={"timeout": str(BUSY_SECONDS)})
     return Storage(sqlalchemy.create_engine(url, pool_size=1, max_overflow=0), None)
+
+
+def _unavailable(url: URL, words: str) -> DatabaseUnavailable:
+    place = url.set(query={}).render_as_string(hide_password=True)
+    line = " ".join(words.split())
+    return DatabaseUnavailable(f"the database {place} cannot be used: {line}")
 
 
 def _make_folder(path: Path) -> None:
