@@ -35,6 +35,12 @@ WHOLE = (
 )
 """Values of a release with everything that a bare cluster can hold."""
 
+DASHBOARD = (
+    "--set=optunaDashboard.enabled=true",
+    "--set=optunaDashboard.ingress.enabled=true,optunaDashboard.ingress.host=optuna.example.com",
+)
+"""Values of optuna-dashboard, which needs PostgreSQL."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def helm() -> None:
@@ -122,6 +128,7 @@ def test_a_wrong_value_is_refused_by_its_name(option: str, words: str) -> None:
 @pytest.mark.usefixtures("helm3")
 def test_helm_3_renders_what_helm_4_renders(database: str, scope: tuple[str, ...]) -> None:
     options = (*WHOLE, f"--set=database.type={database}", *scope)
+    options += () if database == "SQLite" else DASHBOARD
     assert render(*options, program="helm3") == render(*options)
 
 
@@ -139,6 +146,26 @@ def test_a_release_of_the_whole_cluster_has_these_objects() -> None:
         ("Service", "distillery"),
         ("Deployment", "distillery"),
     ]
+
+
+def test_the_dashboard_is_read_by_a_user_of_its_own_on_a_host_of_its_own() -> None:
+    on = "--set=optunaDashboard.enabled=true"
+    pods, named = "Deployment", "distillery-optuna"
+    own = one(render(on, "--set=optunaDashboard.secret.name=reader"), pods, named)
+    (container,) = own["spec"]["template"]["spec"]["containers"]
+    assert container["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "reader", "key": "url"}
+    assert container["args"] == ["dashboard", "--port=8082"]
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    assert own["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+    with pytest.raises(Refused, match="host of its own"):
+        render(on, "--set=optunaDashboard.ingress.enabled=true")
+    with pytest.raises(Refused, match="needs PostgreSQL"):
+        render(on, "--set=database.type=SQLite")
+    closed = one(render(on), "NetworkPolicy", named)["spec"]
+    assert (closed["policyTypes"], closed["ingress"]) == (["Ingress"], [])
+    reached = render(on, "--set=optunaDashboard.allowFrom[0].podSelector.matchLabels.app=nginx")
+    (rule,) = one(reached, "NetworkPolicy", named)["spec"]["ingress"]
+    assert rule["from"] == [{"podSelector": {"matchLabels": {"app": "nginx"}}}]
 
 
 def test_the_crd_is_the_generated_one_and_stays() -> None:
@@ -323,7 +350,7 @@ def test_runbooks_may_be_kept_elsewhere() -> None:
 
 
 def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> None:
-    for options in ((), WHOLE, ("--set=database.type=SQLite",)):
+    for options in ((), (*WHOLE, *DASHBOARD), ("--set=database.type=SQLite",)):
         install(plane.kubeconfig, *options)
     plane.kubectl("get", "dexp", "--all-namespaces")
     deployment = json.loads(
