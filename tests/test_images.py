@@ -145,7 +145,7 @@ def test_the_operators_image_holds_what_is_pinned_and_nothing_else() -> None:
     found, pins = installed(images.operator), pinned("operator")
     assert found.keys() - pins.keys() == {"distillery-contract", "distillery-operator"}
     assert all(found[name] in pins[name] for name in found.keys() - OURS)
-    assert {"kopf", "kubernetes", "optuna", "psycopg"} <= found.keys()
+    assert {"kopf", "kubernetes", "optuna", "optuna-dashboard", "psycopg"} <= found.keys()
 
 
 def test_the_trainers_image_holds_what_is_pinned_but_its_torch() -> None:

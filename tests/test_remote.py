@@ -24,6 +24,8 @@ import operators
 import postgres
 from cluster import Refused, access
 from cluster.access import Cluster
+from distillery_operator import remote
+from distillery_operator.errors import Incompatible, NotFound
 from operators import Operator, until
 from spaces import Space, install
 
@@ -268,3 +270,12 @@ def test_the_report_of_a_cluster_looks_as_it_should(
         assert faults == []
         assert "namespace test-" in driver.find_element(By.CLASS_NAME, "brand").text.lower()
         assert "termination message" in driver.find_element(By.ID, "trial").text
+
+
+def test_a_status_of_another_release_or_none_is_told() -> None:
+    metadata = {"name": "tiny"}
+    with pytest.raises(NotFound, match="tiny has no status yet"):
+        remote.status({"metadata": metadata})
+    newer = {"observedGeneration": 1, "conditions": [], "trialsPath": "/x", "shine": 1}
+    with pytest.raises(Incompatible, match="but shine: Extra inputs"):
+        remote.status({"metadata": metadata, "status": newer})

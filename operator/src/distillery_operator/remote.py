@@ -12,9 +12,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pydantic
+
 from distillery_operator import archive, manifests, rules, transcript
 from distillery_operator.cluster import Access, Api
-from distillery_operator.errors import ApiUnavailable, DistilleryError, NotFound, Refused
+from distillery_operator.errors import (
+    ApiUnavailable,
+    DistilleryError,
+    Incompatible,
+    NotFound,
+    Refused,
+)
 from distillery_operator.mirror import Key, Kind
 from distillery_operator.resources import Experiment, Status
 from distillery_operator.trials import Trial
@@ -66,12 +74,7 @@ class Results:
     async def _look(self) -> tuple[Experiment, Status]:
         async with self._reach() as api:
             found = await self._find(api)
-        if "status" not in found:
-            raise NotFound(
-                f"the experiment {self._name} has no status yet: no operator has looked at it;"
-                " `distillery operator` must run and watch its namespace"
-            )
-        return rules.parse(found), Status.model_validate(found["status"])
+        return rules.parse(found), status(found)
 
     async def _transcript(self) -> dict[str, Any]:
         async with self._reach() as api:
@@ -113,6 +116,29 @@ class Results:
             if refusal.reason != "NotFound":
                 raise
             raise NotFound(await _missing(api, namespace, str(self._name))) from refusal
+
+
+def status(found: Mapping[str, Any]) -> Status:
+    """Return the status of an experiment as the API server has it.
+
+    Raises:
+        NotFound: there is none yet.
+        Incompatible: it is not as this release knows it.
+    """
+    if "status" not in found:
+        raise NotFound(
+            f"the experiment {found['metadata']['name']} has no status yet: no operator has looked"
+            " at it; `distillery operator` must run and watch its namespace"
+        )
+    try:
+        return Status.model_validate(found["status"])
+    except pydantic.ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise Incompatible(
+            f"the status must be as this release of distillery knows it, but {where}:"
+            f" {fault['msg']}; use the release that the cluster uses"
+        ) from error
 
 
 def _only(found: list[Mapping[str, Any]]) -> str:
