@@ -3,7 +3,9 @@
 import base64
 import ipaddress
 import json
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,6 +108,27 @@ def test_every_value_has_a_rule_and_every_rule_a_value() -> None:
                 yield path
 
     assert set(ruled(schema)) == FREE
+
+
+def test_every_value_is_used() -> None:
+    templates = "".join(path.read_text() for path in (CHART / "templates").rglob("*.*"))
+    words = set(re.findall(r"\w+", templates))
+    assert {path for path in FREE if path.rpartition(".")[2] not in words} == set()
+
+
+def test_the_chart_installs_the_operator_of_its_own_version() -> None:
+    chart = YAML(typ="safe").load((CHART / "Chart.yaml").read_text())
+    project = tomllib.loads((ROOT / "operator" / "pyproject.toml").read_text())["project"]
+    assert chart["appVersion"] == project["version"]
+
+
+def test_labels_of_ones_own_are_on_every_object_and_objects_of_ones_own_are_rendered() -> None:
+    own = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-own"}}
+    extra = f"--set-json=extraObjects=[{json.dumps(own)}]"
+    *objects, last = render(*WHOLE, "--set=commonLabels.team=nlp", extra, "--skip-tests")
+    made = [o for o in [*objects, last] if o["metadata"]["name"] != "distillery-own"]
+    assert len(made) == len(objects)
+    assert {o["metadata"]["labels"].get("team") for o in made} == {"nlp"}
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,15 @@ def test_an_upgrade_keeps_what_runs_and_an_uninstall_keeps_what_is_known(
     assert "distillationexperiments" in plane.kubectl("get", "crd", "--output=name")
 
 
+def test_a_definition_that_is_there_is_taken_over(plane: ControlPlane) -> None:
+    plane.kubectl("delete", "crd", "--all")
+    plane.kubectl("apply", "--server-side", f"--filename={CHART / 'files' / 'crd.yaml'}")
+    with pytest.raises(Refused, match="invalid ownership metadata"):
+        charts.install(plane.kubeconfig)
+    charts.install(plane.kubeconfig, "--take-ownership")
+    charts.install(plane.kubeconfig, "--set=trials.queueName=gpus")
+
+
 def left(cluster: Cluster) -> set[str]:
     """Return the kinds of objects that a release has left."""
     listed = "--verbs=list", "--output=name"
