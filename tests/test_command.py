@@ -91,7 +91,8 @@ def test_a_run_ends_with_status_front_and_report(tmp_path: Path) -> None:
     assert conditions == {
         "Prepared": "True", "Progressing": "False", "Succeeded": "True", "Degraded": "False",
     }  # fmt: skip
-    assert found.trials.total == found.trials.completed + found.trials.infeasible == 8
+    ended = found.trials.completed + found.trials.infeasible + found.trials.stopped
+    assert found.trials.total == ended == 8
     assert found.front_size == len(found.front) > 0
     assert found.baselines[0].name == "deep"
     assert "<html" in (tmp_path / RESULTS / "report.html").read_text()
@@ -148,6 +149,34 @@ def test_ctrl_c_stops_at_checkpoints_and_the_same_command_goes_on(tmp_path: Path
     assert len(stored(tmp_path)) == 4
 
 
+def test_paused_trials_go_on_from_their_checkpoints_whatever_is_killed(tmp_path: Path) -> None:
+    pause = {"type": "ASHA", "pause": True, "rungs": [0.25, 0.5], "reductionFactor": 2}
+    file = write(tmp_path, maxTrials=6, earlyStopping={**pause, "collapse": False})
+    for _ in range(3):
+        child = command(tmp_path, "run", str(file), pace=0.05)
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(1.5)
+        child.kill()
+        child.communicate()
+    code, out, err = finish(command(tmp_path, "run", str(file), pace=0.05))
+    assert code in (0, 1), out + err
+    suggestions = [t.user_attrs["suggestion"] for t in stored(tmp_path)]
+    before = {
+        n: s["continues"] for n, s in enumerate(suggestions) if s.get("continues") is not None
+    }
+    assert len(suggestions) - len(before) == 6
+    assert len(before) == len(set(before.values())) >= 2
+    done = ledgers(tmp_path)
+    for number, stopped in before.items():
+        assert suggestions[number]["parameters"] == suggestions[stopped]["parameters"]
+        course = [*done[stopped], *done[number]]
+        assert course == list(range(course[0], course[0] + len(course)))
+    found = status(tmp_path)
+    assert found.trials.stopped >= len(before)
+    assert found.trials.completed + found.trials.infeasible >= 1
+
+
 def test_kill_9_at_any_moment_loses_nothing_and_runs_nothing_twice(tmp_path: Path) -> None:
     file, moments = write(tmp_path, maxTrials=10), random.Random(7)
     kills = 0
@@ -170,7 +199,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_runs_nothing_twice(tmp_path: Pat
     for number, steps in ledgers(tmp_path).items():
         assert steps == list(range(len(steps))), f"trial {number} did steps twice: {steps}"
     found = status(tmp_path)
-    assert found.trials.completed + found.trials.infeasible == 10
+    assert found.trials.completed + found.trials.infeasible + found.trials.stopped == 10
 
 
 def test_a_second_run_of_the_same_experiment_is_refused(tmp_path: Path) -> None:

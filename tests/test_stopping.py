@@ -164,6 +164,12 @@ def test_the_collapse_rule_can_be_switched_off() -> None:
     assert stop(off, collapsed(trial(0, 60.0, 2, done=0.34)), ()) is None
 
 
+def test_a_collapse_that_the_constraints_allow_stops_nothing() -> None:
+    allowed = [{"metric": m, "minimum": 0} for m in ("HasAns_exact", "NoAns_exact")]
+    spec = worlds.experiment(constraints=allowed).spec
+    assert stop(spec, collapsed(trial(0, 60.0, 2, done=0.34)), ()) is None
+
+
 def test_where_every_question_has_an_answer_no_model_collapses() -> None:
     data = {**worlds.DOCUMENT["spec"]["data"], "unanswerable": False}
     spec = worlds.experiment(data=data).spec

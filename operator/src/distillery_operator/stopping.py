@@ -90,6 +90,7 @@ class Rule:
         measured = [trial for trial in trials if trial.state is State.COMPLETED]
         self._rivals = judge.feasible(spec, measured)
         self._examples = [trial for trial in measured if not judge.collapsed(trial.metrics)]
+        self._halves = [b for b in judge.bounds(spec) if b.metric in metrics.COLLAPSE]
         self._forecasts: dict[tuple[int, str], Forecast | None] = {}
 
     def start(self, trial: Trial) -> Stop | None:
@@ -153,11 +154,18 @@ class Rule:
         return max(reached, default=None)
 
     def _collapsed(self, trial: Trial) -> Stop | None:
-        """Stop a model that answers nothing, or everything, when it has had time to learn."""
+        """Stop a model that answers nothing, or everything, when it has had time to learn.
+
+        One that would be acceptable even so goes on.
+        """
         guarded = self._spec.data.unanswerable and self._wanted.collapse
         if not guarded or len(trial.curve) < COLLAPSE_POINTS:
             return None
         last = trial.curve[-1]
+        if not any(
+            limit.violation(last.metrics.get(limit.metric, 0.0)) > 0 for limit in self._halves
+        ):
+            return None
         early = not last.steps or last.step < rungs.step(COLLAPSE_SHARE, last.steps)
         points = trial.curve[-COLLAPSE_POINTS:]
         if early or not all(judge.collapsed(point.metrics) for point in points):
