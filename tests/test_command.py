@@ -203,7 +203,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_runs_nothing_twice(tmp_path: Pat
 
 
 def test_a_second_run_of_the_same_experiment_is_refused(tmp_path: Path) -> None:
-    file = write(tmp_path, maxTrials=2)
+    file = write(tmp_path, maxTrials=20)
     first = command(tmp_path, "run", str(file), pace=0.2)
     assert first.stdout is not None
     first.stdout.readline()

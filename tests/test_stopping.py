@@ -195,6 +195,9 @@ def test_a_rung_is_the_first_evaluation_at_or_after_it() -> None:
     assert point is not None
     assert point.step == rungs.step(0.33, STEPS) == 30
     assert stopping.reading(replace(made, curve=made.curve[:2]), 0.33) is None
+    soon = replace(made.curve[3], step=38)
+    assert stopping.reading(replace(made, curve=(soon, *made.curve[4:])), 0.33) == soon
+    assert stopping.reading(replace(made, curve=made.curve[4:]), 0.33) is None  # it was missed
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 1000])

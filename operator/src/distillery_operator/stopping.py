@@ -39,6 +39,9 @@ to be given up. Students of a real teacher begin so and leave it within an eight
 their steps, and single evaluations fall back into it. Of the first 24 trainings that
 bench/record.py recorded, 20 ended so; this stops those, and none of the four others."""
 
+LATE: Final = 0.1
+"""Share of a training by which an evaluation may come after its rung."""
+
 KNOWN: Final = ("parameter_count",)
 """Objectives that a suggestion decides before it is trained."""
 
@@ -76,9 +79,15 @@ def resumable(trials: Sequence[Trial]) -> set[int]:
 
 
 def reading(trial: Trial, rung: float) -> Point | None:
-    """Return the first evaluation of a trial at or after a rung; None if there is none yet."""
-    reached = (p for p in trial.curve if p.steps and p.step >= rungs.step(rung, p.steps))
-    return next(reached, None)
+    """Return the first evaluation of a trial at a rung or soon after; None if there is none.
+
+    A scrape may miss the very one; a much later one is not comparable.
+    """
+    for point in trial.curve:
+        if point.steps and point.step >= rungs.step(rung, point.steps):
+            late = point.step > rungs.step(rung + LATE, point.steps)
+            return None if late else point
+    return None
 
 
 class Rule:
