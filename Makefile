@@ -12,7 +12,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-pack
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo test check generate manifest format lock bench cluster cluster-down clean
+.PHONY: help setup demo demo-cluster test check generate manifest format lock bench cluster cluster-down clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ setup: .venv/ready ## Install the environment into .venv
 
 demo: setup ## Search for small models on this machine: data, teacher, trials, report, exported model
 	$(BIN)/python bench/demo.py
+
+demo-cluster: setup ## The same on a real Kubernetes of one node: images, chart, Prometheus (root; Go; cold 30 min)
+	$(BIN)/python bench/demo_cluster.py
 
 test: setup ## Run every test
 	PATH="$(dir $(UV)):$$PATH" $(BIN)/pytest

@@ -25,16 +25,14 @@ RESULTS = WORKSPACE / "experiments" / "quickstart"
 def main() -> None:
     """Run the phases one after the other and say how long each took."""
     seconds: dict[str, float] = {}
-    timed(seconds, "data and teacher", lambda: module("distillery_trainer.quickstart", WORKSPACE))
+    timed(seconds, "data and teacher", lambda: quickstart(WORKSPACE))
     timed(seconds, "search and report", lambda: distillery("run", EXPERIMENT))
     status = YAML(typ="safe").load(RESULTS / "status.yaml")["status"]
     chosen = status.get("knee", status["front"][0]["trial"])
     folder = WORKSPACE / f"model-of-trial-{chosen}"
     timed(seconds, "export", lambda: distillery("export", chosen, folder))
     timed(seconds, "use", lambda: answer(folder))
-    print("\nwhere the time goes:")
-    for name, spent in {**seconds, "in all": sum(seconds.values())}.items():
-        print(f"  {name:18} {spent:7.1f} s")
+    show_times(seconds)
     print(f"the report, to open in a browser: {RESULTS / 'report.html'}")
     print(json.dumps({"seconds": seconds, "front": summary(status), "trials": status["trials"]}))
 
@@ -45,6 +43,18 @@ def timed(seconds: dict[str, float], name: str, phase: Callable[[], None]) -> No
     begun = time.monotonic()
     phase()
     seconds[name] = round(time.monotonic() - begun, 1)
+
+
+def show_times(seconds: dict[str, float]) -> None:
+    """Print how long each phase took."""
+    print("\nwhere the time goes:")
+    for name, spent in {**seconds, "in all": sum(seconds.values())}.items():
+        print(f"  {name:28} {spent:7.1f} s")
+
+
+def quickstart(folder: Path) -> None:
+    """Write the quickstart's data and teacher into a folder."""
+    module("distillery_trainer.quickstart", folder)
 
 
 def module(name: str, *arguments: object) -> None:

@@ -28,6 +28,14 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NU
 ORACLE = Path(__file__).parent / "oracle"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how large the images are that this run has tried."""
+    from cluster import images
+
+    for image in images.seen():
+        terminalreporter.write_line(f"{image.name} {image.size / 1e6:.0f} MB")
+
+
 @pytest.fixture(scope="session")
 def tiny_questions() -> list[data.Question]:
     """90 questions for training; a third is unanswerable."""

@@ -12,6 +12,7 @@ BLOCK: Final = re.compile(
     r"^```(?P<language>sh|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 CONTINUED: Final = re.compile(r"\\\n\s*")
+ON_A_CLUSTER: Final = re.compile(r"(kubectl|helm) |distillery .*--(cluster|namespace)\b")
 FOR_EVER: Final = re.compile(r"port-forward|--watch\b|\s-w\b|\blogs .*(-f\b|--follow)")
 """What ends only when the reader ends it."""
 
@@ -28,6 +29,11 @@ class Command:
     def program(self) -> str:
         """Return its first word."""
         return shlex.split(self.text)[0]
+
+    @property
+    def on_a_cluster(self) -> bool:
+        """Tell whether it needs one."""
+        return bool(ON_A_CLUSTER.match(self.text))
 
     @property
     def ends(self) -> bool:

@@ -1,6 +1,6 @@
 """What the documentation tells a reader to type works: no command and no sample is only text.
 
-Commands for a cluster run in the end-to-end test, which has one with everything in it.
+Commands for a cluster run in test_e2e, which has one with everything in it.
 """
 
 import re
@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import clusters
 import documentation
 import worlds
+from charts import one, render
+from cluster import binaries
 from distillery_operator import documents
-from documentation import ROOT, Command
+from documentation import ROOT
 
 QUICK = f"{sys.executable} {Path(__file__).parent / 'quick_trainer.py'}"
 IN_A_CLUSTER = ("kubectl", "helm")
@@ -25,10 +28,8 @@ ELSEWHERE = {
 """Programs that no test can start, and what shows instead that the line is right."""
 
 
-def local() -> list[Command]:
-    """Return the commands for one machine; test_remote runs the others."""
-    commands = (c for c in documentation.commands() if c.program == "distillery")
-    return [c for c in commands if "--namespace" not in c.text]
+def provide_helm() -> None:
+    binaries.locate("helm")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,8 @@ def test_every_dockerfile_exists() -> None:
 
 
 def test_commands_for_one_machine_work_in_their_order(workspace: Path) -> None:
-    for command in local():
+    commands = [c for c in documentation.commands() if c.program == "distillery"]
+    for command in (c for c in commands if not c.on_a_cluster):
         done = subprocess.run(
             ["bash", "-euc", command.text],
             cwd=workspace,
@@ -90,6 +92,16 @@ def test_the_experiment_in_the_readme_is_accepted(tmp_path: Path) -> None:
     file.write_text(documentation.yaml("README.md", "DistillationExperiment"))
     experiment = documents.read_experiment(file)
     assert experiment.spec.max_trials == 40
+
+
+def test_the_values_in_the_readme_are_those_of_the_chart(tmp_path: Path) -> None:
+    clusters.need(provide_helm)
+    values = tmp_path / "values.yaml"
+    values.write_text(documentation.yaml("README.md", "imagePullSecrets"))
+    deployment = one(render(f"--values={values}"), "Deployment")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "registry.example.com/ml/distillery-operator:0.1.0"
+    assert "--workspace-claim=distillery" in container["args"]
 
 
 def test_every_file_that_is_linked_exists() -> None:

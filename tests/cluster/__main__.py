@@ -58,7 +58,7 @@ def up(place: Place) -> None:
             shutil.rmtree(place.folder, ignore_errors=True)  # its keeper was killed
             _start_keeper(place, lock)
     while not place.state.exists():
-        if not _runs(place):
+        if not runs(place):
             raise NotReady(f"the node must start, but: {place.log.read_text()[-2000:]}")
         time.sleep(0.1)
     status(place)
@@ -92,12 +92,18 @@ def status(place: Place) -> None:
 
 def down(place: Place) -> None:
     """End the node, if it runs, and remove what it left."""
-    if _runs(place):
+    if runs(place):
         os.kill(int(place.lock.read_text(encoding="utf-8")), signal.SIGTERM)
-    while _runs(place):
+    while runs(place):
         time.sleep(0.1)
     shutil.rmtree(place.folder, ignore_errors=True)
     place.log.unlink(missing_ok=True)
+
+
+def runs(place: Place) -> bool:
+    """Tell whether the node runs, or is about to."""
+    with place.lock.open("a") as lock:
+        return not _take(lock)
 
 
 def _start_keeper(place: Place, lock: TextIO) -> None:
@@ -129,13 +135,8 @@ def _take(lock: TextIO) -> bool:
     return True
 
 
-def _runs(place: Place) -> bool:
-    with place.lock.open("a") as lock:
-        return not _take(lock)
-
-
 def _state(place: Place) -> dict[str, str | int]:
-    if not (_runs(place) and place.state.exists()):
+    if not (runs(place) and place.state.exists()):
         raise NotReady("a node must run: `python -m cluster up` starts one")
     state: dict[str, str | int] = json.loads(place.state.read_text(encoding="utf-8"))
     return state

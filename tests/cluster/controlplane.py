@@ -101,6 +101,8 @@ class ControlPlane:
             "--token-auth-file=tokens.csv",
             "--anonymous-auth=false",
             "--authorization-mode=Node,RBAC",
+            # As on OpenShift: who makes a Job that blocks its owner's deletion needs that right.
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
             f"--service-cluster-ip-range={SERVICES}",
             "--allow-privileged=true",
             "--shutdown-watch-termination-grace-period=1s",  # else a stop waits a minute for them

@@ -80,6 +80,18 @@ def quick_trainer() -> Image:
     return _built("distillery-quick-trainer", "tests/cluster/quick.Dockerfile")
 
 
+@once
+def postgres() -> Image:
+    """PostgreSQL, in place of the image that a registry would serve."""
+    return _built("postgres", "tests/cluster/postgres.Dockerfile")
+
+
+@once
+def prometheus() -> Image:
+    """Prometheus, in place of the image that a registry would serve."""
+    return _built("prometheus", "tests/cluster/prometheus.Dockerfile")
+
+
 def buildah(*arguments: str | Path) -> str:
     """Run buildah on the tests' own storage and return what it prints."""
     return _run("buildah", *_storage(), "--storage-driver", _driver(), *arguments)
@@ -226,8 +238,16 @@ def _run(command: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
+def seen() -> list[Image]:
+    """Return the images that this process has asked for."""
+    return [make() for make in EVERY if make.cache_info().currsize]
+
+
+EVERY: Final = (base, operator, trainer, quick_trainer, postgres, prometheus)
+
+
 def main() -> int:
-    for make in (base, operator, trainer, quick_trainer):
+    for make in EVERY:
         start = time.monotonic()
         image = make()
         seconds = time.monotonic() - start
