@@ -129,7 +129,10 @@ def expose(cluster: Cluster, port: int) -> None:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "operator-beside", "namespace": "distillery"},
-        "spec": {"containers": [{"name": "operator", "image": "none"}]},
+        "spec": {
+            "nodeSelector": {"kubernetes.io/hostname": "beside"},  # no kubelet has a say in it
+            "containers": [{"name": "operator", "image": "none"}],
+        },
     }
     cluster.kubectl("apply", "--filename=-", stdin=json.dumps(pod))
     status = json.dumps({"status": {"podIP": address, "podIPs": [{"ip": address}]}})
