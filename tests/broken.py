@@ -32,6 +32,10 @@ def tied(first: bool = False, **when: object) -> dict[str, Any]:
     return worlds.document(parameters=[dropout, *others] if first else [*others, dropout])
 
 
+def warm(*names: str) -> dict[str, Any]:
+    return worlds.document(warmStartFrom=[{"experiment": name} for name in names])
+
+
 def training(**parameters: object) -> dict[str, Any]:
     return worlds.document(training=parameters)
 
@@ -314,6 +318,15 @@ BROKEN: list[tuple[object, str, str]] = [
         worlds.document(stagnation={"gainPercent": 0}),
         "spec.stagnation.gainPercent",
         "should be greater than 0, but got 0",
+    ),
+    (warm("tiny"), "spec.warmStartFrom", "must not name the experiment itself"),
+    (warm("other", "other"), "spec.warmStartFrom[1]", 'Duplicate value: {"experiment":"other"}'),
+    (warm("Other"), "spec.warmStartFrom[0].experiment", "should match '^[a-z0-9]"),
+    (warm("a" * 41), "spec.warmStartFrom[0].experiment", "may not be more than 40 bytes"),
+    (
+        worlds.document(warmStartFrom=[{"experiment": "other"}], sampler={"type": "Random"}),
+        "spec.warmStartFrom",
+        "must be absent for sampler Random, which looks at no result",
     ),
     (worlds.document(suspend=1), "spec.suspend", "must be of type boolean, but got 1"),
     (worlds.document(template="pod"), "spec.template", 'of type object, but got "pod"'),

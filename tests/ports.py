@@ -20,13 +20,13 @@ import pytest
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator import jobs, sampling, space
+from distillery_operator import jobs, rules, sampling, space
 from distillery_operator.actions import Launch, Tell
-from distillery_operator.errors import InUse, StudyMismatch
+from distillery_operator.errors import InUse, NotFound, StudyMismatch
 from distillery_operator.measurements import Measurements
 from distillery_operator.reconcile import Runner
 from distillery_operator.resources import Experiment
-from distillery_operator.storage import Database
+from distillery_operator.storage import Database, Storage
 from distillery_operator.study import Study
 from distillery_operator.trials import Attempt, Point, Report, State, Trial
 from distillery_operator.workers import Workers
@@ -39,6 +39,12 @@ SPACE = [
 ]
 TIED = worlds.experiment(parameters=SPACE)
 GRID = worlds.experiment(parameters=SPACE[1:], sampler={"type": "Grid"}, maxTrials=100)
+WARM = rules.parse(
+    {
+        **worlds.document(warmStartFrom=[{"experiment": "tiny"}], sampler={"startupTrials": 5}),
+        "metadata": {"name": "later"},
+    }
+)
 FIRST = Launch(Stage.TRAIN, 0, 1)
 REPORT = Report(
     "Scrape", final=True, metrics={"exact": 70.0, "HasAns_exact": 60.0, "NoAns_exact": 80.0}
@@ -291,6 +297,53 @@ class StudySuite:
         found = work(url, lambda s: s.ask(GRID.spec, 40, 2.0), GRID)
         points = {tuple(sorted(trial.parameters.items())) for trial in found}
         assert len(found) == len(points) == space.grid_size(GRID.spec)
+
+    def test_trials_of_another_experiment_inform_the_sampler_once_for_all(self, url: str) -> None:
+        """The other one goes on meanwhile and is gone at last, and a restart suggests the same."""
+
+        async def finish(kept: Study, count: int) -> None:
+            begun = len((await kept.load())[2])
+            await kept.ask(EXPERIMENT.spec, count, 2.0)
+            for number in range(begun, begun + count):
+                await kept.tell(EXPERIMENT.spec, tell(number), "m", 3.0)
+
+        async def step(kept: Study, places: list[Storage]) -> int:
+            found = await kept.warm_up(WARM, lambda name: places[0] if places else None)
+            await kept.ask(WARM.spec, 1, 2.0)
+            return len(found["tiny"])
+
+        database = Database(url, 1)
+        try:
+            work(url, lambda kept: finish(kept, 12))
+            there = [database.storage(UID)]
+            counts: list[int] = []
+
+            async def taken(kept: Study, places: list[Storage]) -> None:
+                counts.append(await step(kept, places))
+
+            begun = work(url, lambda kept: taken(kept, there), WARM, OTHER_UID)
+            work(url, lambda kept: finish(kept, 3))
+            parts = work(url, lambda kept: taken(kept, []), WARM, OTHER_UID)
+        finally:
+            database.close()
+        assert counts == [12, 12]
+        assert parts[0] == begun[0]
+        assert sampling.Suggester().suggest(WARM.spec, parts[:1]) != space.reduced(
+            WARM.spec, parts[1].parameters
+        )
+
+    def test_an_experiment_to_start_from_must_be_there(self, url: str) -> None:
+        database = Database(url, 1)
+
+        async def missing(kept: Study) -> None:
+            for found in (None, database.storage(OTHER_UID)):
+                with pytest.raises(NotFound, match="there is no experiment tiny with trials"):
+                    await kept.warm_up(WARM, lambda name, place=found: place)  # type: ignore[misc]
+
+        try:
+            work(url, missing, WARM)
+        finally:
+            database.close()
 
     def test_a_trial_is_told_once(self, url: str) -> None:
         async def twice(kept: Study) -> None:

@@ -254,3 +254,29 @@ def test_an_experiment_without_a_feasible_trial_says_so(tmp_path: Path) -> None:
     code, out, _ = run(tmp_path, "run", str(file))
     assert code == 1
     assert "Succeeded=False NoFeasibleTrial" in out
+
+
+def test_a_search_starts_from_another_one_of_the_workspace(tmp_path: Path) -> None:
+    document = worlds.document(maxTrials=2, warmStartFrom=[{"experiment": "tiny"}])
+    document["metadata"]["name"] = "later"
+    later = tmp_path / "later.yaml"
+    later.write_text(documents.dump(document))
+    first = write(tmp_path, maxTrials=3, maxGpuHours=1)
+    code, out, err = run(tmp_path, "run", str(later))
+    assert (code, err) == (2, "there is no experiment tiny with trials to start from\n"), out + err
+    assert run(tmp_path, "run", str(first))[0] == 0
+    code, out, err = run(tmp_path, "run", str(later))
+    assert "WarmStarted=True Taken: these inform the sampler: 3 trials of tiny" in out, out + err
+    found = documents.read_status(tmp_path / "experiments" / "later" / "status.yaml")
+    assert (found.trials.total, found.progress) == (2, "2/2")
+    assert all(point.trial < 2 for point in found.front)
+
+
+def test_a_raised_budget_continues_a_search_that_it_has_ended(tmp_path: Path) -> None:
+    _, out, err = run(tmp_path, "run", str(write(tmp_path, maxGpuHours=1e-6, parallelism=1)))
+    assert "MaxGpuHoursReached" in out, out + err
+    spent = status(tmp_path)
+    assert 0 < spent.trials.total < 8 or not spent.trials.total
+    assert {b.name for b in spent.budgets} == {"maxTrials", "maxGpuHours"}
+    assert run(tmp_path, "run", str(write(tmp_path, maxGpuHours=9, parallelism=1)))[0] == 0
+    assert status(tmp_path).trials.total == 8

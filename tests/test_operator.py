@@ -318,3 +318,40 @@ def test_without_its_database_nothing_starts_and_with_it_everything_goes_on(
             until(space.reached("Succeeded"))
             assert space.condition("StorageReachable")["status"] == "True"
             assert other.status() == {}
+
+
+def test_a_search_starts_from_another_one_of_the_namespace(space: Space) -> None:
+    later = {"warmStartFrom": [{"experiment": "tiny"}]}
+    space.apply("later", maxTrials=4, **later)
+    until(lambda: space.condition("WarmStarted", "later").get("reason") == "SourceNotFound")
+    assert space.state("later") == "SourceNotFound"
+    assert space.objects("jobs") == []
+    space.apply()
+    until(space.reached("Succeeded"))
+    space.patch("later", maxTrials=5)  # looked at at once, not after a minute
+    until(space.reached("Succeeded", "later"))
+    assert space.condition("WarmStarted", "later")["message"] == (
+        "these inform the sampler: 8 trials of tiny"
+    )
+    assert space.status("later")["trials"]["total"] == 5
+    assert all(point["trial"] < 5 for point in space.status("later")["front"])
+
+
+def test_a_search_ends_at_its_budget_and_goes_on_with_a_greater_one(space: Space) -> None:
+    space.apply(maxCost=0.001, costPerGpuHour=6, parallelism=1)
+    until(lambda: space.condition("Progressing").get("reason") == "MaxCostReached")
+    ended = space.status()["trials"]["total"]
+    assert ended < 8
+    assert "a further trial takes about" in space.condition("Progressing")["message"]
+    assert "MaxCostReached" in space.events() or ended == 0
+    space.patch(maxCost=100)
+    until(space.reached("Succeeded"))
+    assert space.condition("Succeeded")["reason"] == "MaxTrialsReached"
+    assert space.status()["cost"] > 0
+
+
+def test_a_grid_ends_when_every_point_was_tried(space: Space) -> None:
+    searched = worlds.DOCUMENT["spec"]["parameters"][1:]
+    space.apply(sampler={"type": "Grid"}, parameters=searched, maxTrials=50, parallelism=6)
+    until(lambda: space.condition("Progressing").get("reason") == "GridExhausted")
+    assert space.status()["progress"] == "12/50"

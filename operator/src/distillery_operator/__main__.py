@@ -25,6 +25,7 @@ from distillery_operator import (
     sampling,
     space,
     status,
+    storage,
     study,
     terminal,
     workspace,
@@ -262,13 +263,20 @@ async def _loop(
             workspace.Results(results).database, experiment, time.time()
         ) as kept:
             ports = Ports(runner, measured, kept)
+
+            def find(name: str) -> storage.Storage | None:
+                found = workspace.known(place).get(name)
+                return storage.file(found.database) if found else None
+
             while True:
                 if stop.is_set():
                     wanted = experiment.model_copy(
                         update={"spec": experiment.spec.model_copy(update={"suspend": True})}
                     )
+                taken = await kept.warm_up(wanted, find)
                 result = await reconcile(wanted, ports, time.time())
-                found = status.derive(wanted, result.seen, before)
+                warm = status.warm_started(wanted.spec, taken)
+                found = status.derive(wanted, result.seen, before, warm)
                 if found != before:
                     documents.write_status(results / "status.yaml", experiment, found)
                 before = found

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from distillery_contract import metrics, parameters
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
-from distillery_operator import sentences, values
+from distillery_operator import designs, sentences, values
 from distillery_operator.cel import FORBIDDEN, REQUIRED, Rule, mapping, only, rule, text, texts
 from distillery_operator.resources import GP_TRIALS, ONLY_FOR, Data, Spec, StoppingType
 
@@ -263,6 +263,14 @@ SPEC: Final = [
         trials=TRIALS,
     ),
     rule(
+        f"!({SAMPLER} in {texts(designs.DESIGNS)})",
+        sentences.LOOKS_AT_NONE,
+        "warmStartFrom",
+        FORBIDDEN,
+        when="has(self.warmStartFrom) && size(self.warmStartFrom) > 0",
+        type=SAMPLER,
+    ),
+    rule(
         f"!self.parameters.exists(p, {CONTINUOUS})",
         sentences.GRID,
         "sampler.type",
@@ -305,7 +313,13 @@ HYPERPARAMETERS: Final = [only(parameters.PARAMETERS, sentences.UNKNOWN_HYPERPAR
 
 RULES: Final[Mapping[str, list[Rule]]] = {
     "": [
-        rule(f"self.metadata.name.matches('^{values.NAME}$')", f"metadata.name {values.NAME_RULE}")
+        rule(f"self.metadata.name.matches('^{values.NAME}$')", f"metadata.name {values.NAME_RULE}"),
+        rule(
+            "self.spec.warmStartFrom.all(w, w.experiment != self.metadata.name)",
+            sentences.ITSELF,
+            "spec.warmStartFrom",
+            when="has(self.spec.warmStartFrom)",
+        ),
     ],
     "spec": SPEC,
     "spec.objectives": OBJECTIVES,

@@ -7,9 +7,9 @@ whether the API server takes the pod template.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pydantic
@@ -31,8 +31,11 @@ from distillery_operator.cluster import Api
 from distillery_operator.decide import METRICS_UNAVAILABLE, done
 from distillery_operator.errors import (
     DatabaseUnavailable,
+    DistilleryError,
     InvalidExperiment,
+    NotFound,
     StudyMismatch,
+    Unfit,
 )
 from distillery_operator.events import Event
 from distillery_operator.measurements import Measurements, Scraper
@@ -40,7 +43,7 @@ from distillery_operator.mirror import Key, Mirror
 from distillery_operator.reconcile import Pass, Ports, reconcile
 from distillery_operator.resources import ConditionType, Experiment, Spec, Status
 from distillery_operator.status import Finding
-from distillery_operator.storage import Database
+from distillery_operator.storage import Database, Storage
 from distillery_operator.study import Study
 from distillery_operator.trials import Point, Preparation, State, Trial
 from distillery_operator.workers import Workers
@@ -96,6 +99,14 @@ class _Session:
     written: float = 0.0
     refusal: str = ""
     checked: tuple[int, float] = (0, 0.0)  # generation, time
+    warm: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
+    cold: DistilleryError | None = None
+    warmed: tuple[int, bool, float] = (0, False, 0.0)  # generation, whether prepared, time
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing may start; empty if it may."""
+        return self.refusal or (str(self.cold) if self.cold else "")
 
     @property
     def ports(self) -> Ports:
@@ -240,7 +251,8 @@ class Controller:
         experiment = session.experiment
         await self._check_template(session)
         for _ in range(PASSES):
-            result = await reconcile(experiment, session.ports, time.time(), session.refusal)
+            await self._warm_up(key, session)
+            result = await reconcile(experiment, session.ports, time.time(), session.obstacle)
             self._count(key, result)
             for action in result.actions:
                 if event := events.of_action(action, result.seen):
@@ -254,7 +266,7 @@ class Controller:
         if done(experiment.spec, result.seen) and not live and rest is None:
             await self._leave(key)
             return None
-        wait = TEMPLATE_SECONDS if session.refusal else RESYNC_SECONDS
+        wait = TEMPLATE_SECONDS if session.obstacle else RESYNC_SECONDS
         wait = self._settings.scrape_seconds if live else wait
         return wait if rest is None else min(rest, wait)
 
@@ -266,6 +278,25 @@ class Controller:
         if checked != generation or stale:
             session.refusal = await session.runner.check()
             session.checked = (generation, now)
+
+    async def _warm_up(self, key: Key, session: _Session) -> None:
+        """Take the trials of other experiments, as soon as there is prepared data to tell which."""
+
+        def find(name: str) -> Storage | None:
+            found = self._mirror.experiments.get(Key(key.namespace, name))
+            return self._database.storage(found["metadata"]["uid"]) if found else None
+
+        generation, now = session.experiment.metadata.generation, time.monotonic()
+        prepared = (await session.study.load())[1] is not None
+        *before, when = session.warmed
+        stale = session.cold and now - when >= TEMPLATE_SECONDS
+        if not stale and before == [generation, prepared]:
+            return
+        session.cold, session.warmed = None, (generation, prepared, now)
+        try:
+            session.warm = await session.study.warm_up(session.experiment, find)
+        except (NotFound, Unfit) as error:
+            session.cold = error
 
     async def _write_status(self, key: Key, session: _Session, result: Pass) -> float | None:
         """Write the status if it changed; return after how many seconds it may be written."""
@@ -369,6 +400,13 @@ class ObservedStudy:
         with _timed("promote"):
             await self._study.promote(spec, number, now)
 
+    async def warm_up(
+        self, experiment: Experiment, find: Callable[[str], Storage | None]
+    ) -> Mapping[str, Sequence[Trial]]:
+        """Take the trials of other experiments; return all that inform the sampler."""
+        with _timed("warm_up"):
+            return await self._study.warm_up(experiment, find)
+
     async def record(self, number: int, point: Point) -> None:
         """Add an evaluation to a learning curve."""
         with _timed("record"):
@@ -413,6 +451,7 @@ def _findings(session: _Session) -> list[Finding]:
             ConditionType.STORAGE_REACHABLE, "True", "Connected", "the study's database answers"
         ),
         valid,
+        *status.warm_started(session.experiment.spec, session.warm, session.cold),
     ]
 
 

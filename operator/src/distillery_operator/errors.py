@@ -6,6 +6,7 @@
   * Incompatible: the operator is of another release than this command; use the same
   * InUse: another process works on the same results; wait for it or stop it
   * Refused: the cluster's API server says no, with its reason; trying again changes nothing
+  * Unfit: another experiment's trials cannot inform this one; change or remove that wish
   * NotFound: there is no such experiment, trial or model; the message says what there is
   * StudyMismatch: the results folder belongs to another search space; use another name
   * DatabaseUnavailable: the study's database refuses or is not there; try again, nothing is lost
@@ -61,6 +62,10 @@ class InUse(DistilleryError):
 
 class NotFound(DistilleryError):
     """What was asked for does not exist."""
+
+
+class Unfit(DistilleryError):
+    """No trial of another experiment can inform the sampler of this one."""
 
 
 class StudyMismatch(DistilleryError):

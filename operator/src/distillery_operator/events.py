@@ -22,6 +22,7 @@ WRONG: Final = {
     (ConditionType.ACCEPTED, "False"),
     (ConditionType.TEMPLATE_VALID, "False"),
     (ConditionType.STORAGE_REACHABLE, "False"),
+    (ConditionType.WARM_STARTED, "False"),
     (ConditionType.PREPARED, "False"),
     (ConditionType.SUCCEEDED, "False"),
     (ConditionType.DEGRADED, "True"),

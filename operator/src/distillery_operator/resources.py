@@ -25,6 +25,7 @@ from distillery_operator.values import (
     Number,
     ObjectiveMetric,
     Positive,
+    SourceName,
     Text,
     Value,
     given,
@@ -169,6 +170,17 @@ class Sampler(Model):
     seed: Integer = Field(42, ge=0, le=2**31 - 1, description="Seed of all suggestions.")
     startup_trials: Integer = Field(
         10, ge=1, le=1000, description="Random trials before TPE or GP models the results."
+    )
+
+
+class WarmStart(Model):
+    """Another experiment, whose trials inform the sampler."""
+
+    experiment: SourceName = Field(
+        description="Its name: in the namespace, or among the experiments of the workspace."
+    )
+    other_data: StrictBool = Field(
+        False, description="Take trials that were measured on other data, or by another teacher."
     )
 
 
@@ -352,6 +364,12 @@ class Spec(Model):
     early_stopping: EarlyStopping = Field(
         default_factory=EarlyStopping, description="When trainings end early."
     )
+    warm_start_from: list[WarmStart] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Experiments whose trials inform the sampler, those that could have been"
+        " suggested here. They are taken once, and never stand on this front.",
+    )
     data: Data = Field(description="The questions.")
     teacher: Teacher = Field(description="Who teaches.")
     student: Student = Field(default_factory=Student, description="Who learns.")
@@ -466,6 +484,7 @@ class ConditionType(StrEnum):
     ACCEPTED = "Accepted"  # the spec keeps every rule (on a cluster)
     TEMPLATE_VALID = "TemplateValid"  # the API server takes the trials' Jobs (on a cluster)
     STORAGE_REACHABLE = "StorageReachable"  # the study's database answers (on a cluster)
+    WARM_STARTED = "WarmStarted"  # the trials of other experiments inform the sampler
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
     PROGRESSING = "Progressing"  # trials run or will
     SUCCEEDED = "Succeeded"  # ended with at least one point on the front; False once it cannot

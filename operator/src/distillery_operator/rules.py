@@ -25,6 +25,7 @@ UNIQUE: Final = (
     ("constraints", "metric"),
     ("parameters", "name"),
     ("baselines", "name"),
+    ("warm_start_from", "experiment"),
 )
 
 
@@ -44,6 +45,8 @@ def parse(document: object) -> Experiment:
             faults += broken(_sound_part(spec))
         raise InvalidExperiment(faults) from error
     faults = broken(experiment.spec)
+    if experiment.metadata.name in {w.experiment for w in experiment.spec.warm_start_from}:
+        faults.append(Fault("spec.warmStartFrom", sentences.ITSELF))
     if faults:
         raise InvalidExperiment(faults)
     return experiment
@@ -67,7 +70,7 @@ def _unique(spec: Spec) -> Found:
         for index, item in _each(spec, part):
             name = getattr(item, key)
             if name in seen:
-                yield f"{part}[{index}]", f"Duplicate value: {shown({key: name})}"
+                yield f"{to_camel(part)}[{index}]", f"Duplicate value: {shown({key: name})}"
             seen.add(name)
 
 
@@ -212,6 +215,11 @@ def _sampler(spec: Spec) -> Found:
         )
 
 
+def _warm(spec: Spec) -> Found:
+    if spec.warm_start_from and spec.sampler.type in designs.DESIGNS:
+        yield "warmStartFrom", sentences.LOOKS_AT_NONE.format(type=spec.sampler.type)
+
+
 def _grid(spec: Spec) -> Found:
     if spec.sampler.type is not SamplerType.GRID:
         return
@@ -322,6 +330,7 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("parameters",), _conditions),
     (("parameters", "sampler"), _grid),
     (("max_trials", "sampler"), _sampler),
+    (("warm_start_from", "sampler"), _warm),
     (("training",), _training),
     (("parameters", "baselines"), _baselines),
     (("parameters", "training", "baselines", "student"), _consumed),

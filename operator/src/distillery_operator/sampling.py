@@ -86,20 +86,20 @@ def population(spec: Spec) -> int:
 
 
 def generations(spec: Spec, trials: Sequence[Trial]) -> dict[int, int]:
-    """Return the generation of each trial that NSGA-II may breed from, by number.
+    """Return the generation of each trial that NSGA-II may breed from, by its position.
 
     Optuna numbers a trial when it is suggested and forgets that with the process. Here a
     generation is as many trials as ended one after the other, which the trials alone tell.
     """
     told = [
-        t
-        for t in trials
+        position
+        for position, t in enumerate(trials)
         if OPTUNA_STATE[t.state] is TrialState.COMPLETE
         and (t.baseline is None or space.filled(spec, t.parameters))
     ]
-    told.sort(key=lambda trial: (trial.ended or 0.0, trial.number))
+    told.sort(key=lambda position: (trials[position].ended or 0.0, position))
     size = population(spec)
-    return {trial.number: place // size for place, trial in enumerate(told)}
+    return {position: place // size for place, position in enumerate(told)}
 
 
 def lacking(spec: Spec) -> list[Fault]:
@@ -130,13 +130,16 @@ class Suggester:
         self._seen: list[Trial] = []
         self._bred: Mapping[int, int] = {}
 
-    def suggest(self, spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Value] | None:
-        """Return the searched parameters of the trial that comes after these.
+    def suggest(
+        self, spec: Spec, own: Sequence[Trial], warm: Sequence[Trial] = ()
+    ) -> Mapping[str, Value] | None:
+        """Return the searched parameters of the trial that comes after an experiment's own.
 
-        None if there is nothing left to suggest.
+        None if there is nothing left to suggest. ``warm`` are trials of other experiments.
         """
         if spec.sampler.type in designs.DESIGNS:
-            return designs.suggest(spec, trials)
+            return designs.suggest(spec, own)
+        trials = [*warm, *own]
         bred = generations(spec, trials) if spec.sampler.type is SamplerType.NSGAII else {}
         if not self._follow(spec, trials, bred):
             self._storage = optuna.storages.InMemoryStorage()
@@ -144,7 +147,7 @@ class Suggester:
             self._spec, self._seen, self._bred = spec, [], {}
             self._parents = 0
             self._follow(spec, trials, bred)
-        self._study.sampler = sampler(spec, len(trials))
+        self._study.sampler = sampler(spec, len(own))
         if spec.sampler.type in TOGETHER:
             self._breed(spec, len(bred))
             return space.reduced(spec, self._study.ask(distributions(spec)).params)

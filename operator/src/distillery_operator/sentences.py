@@ -61,6 +61,8 @@ CONDITION: Final = "must have either values or a bound, minimum or maximum"
 CATEGORICAL_BOUND: Final = "must be absent where {parent} is Categorical"
 NEVER: Final = "must be a value of {parent}, but got {value}"
 
+LOOKS_AT_NONE: Final = "must be absent for sampler {type}, which looks at no result"
+ITSELF: Final = "must not name the experiment itself"
 PRICE: Final = "must be given if maxCost is"
 
 SPACE: Final = "the search space is immutable, so give the experiment another name"

@@ -11,6 +11,7 @@ from distillery_contract.metrics import Direction
 from distillery_contract.request import Stage
 from distillery_operator import budgets, decide, jobs, judge, manifests, pareto, resources, stopping
 from distillery_operator.budgets import Closing, Use
+from distillery_operator.errors import DistilleryError, Unfit
 from distillery_operator.resources import (
     Condition,
     ConditionType,
@@ -32,6 +33,7 @@ OBSTACLES: Final = (
     ConditionType.ACCEPTED,
     ConditionType.STORAGE_REACHABLE,
     ConditionType.TEMPLATE_VALID,
+    ConditionType.WARM_STARTED,
 )
 """Conditions without which nothing starts."""
 
@@ -137,6 +139,28 @@ def state(spec: Spec, trial: Trial) -> State:
     if trial.state is State.COMPLETED and not judge.verdict(spec, trial).feasible:
         return State.INFEASIBLE
     return trial.state
+
+
+def warm_started(
+    spec: Spec, taken: Mapping[str, Sequence[Trial]], error: DistilleryError | None = None
+) -> list[Finding]:
+    """Return what is said of the experiments that this one starts from; nothing without any.
+
+    Args:
+        spec: names them.
+        taken: their trials that inform the sampler.
+        error: why those of one do not, if so.
+    """
+    kind, names = ConditionType.WARM_STARTED, [w.experiment for w in spec.warm_start_from]
+    if not names:
+        return []
+    if error is not None:
+        reason = "SourceUnfit" if isinstance(error, Unfit) else "SourceNotFound"
+        return [Finding(kind, "False", reason, str(error))]
+    if not set(names) <= taken.keys():
+        return [Finding(kind, "Unknown", "Preparing", "data and teacher are not prepared yet")]
+    shown = ", ".join(f"{len(taken[name])} trials of {name}" for name in names)
+    return [Finding(kind, "True", "Taken", f"these inform the sampler: {shown}")]
 
 
 def timestamp(seconds: float) -> str:

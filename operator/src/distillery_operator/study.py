@@ -14,9 +14,9 @@ from typing import Any, Final, ParamSpec, Self
 
 from distillery_contract import size
 from distillery_contract.parameters import Value
-from distillery_operator import sampling, storage
+from distillery_operator import sampling, storage, warm
 from distillery_operator.actions import Tell
-from distillery_operator.errors import StudyMismatch
+from distillery_operator.errors import NotFound, StudyMismatch
 from distillery_operator.resources import Experiment, Spec
 from distillery_operator.sampling import Suggester
 from distillery_operator.storage import Storage
@@ -24,6 +24,11 @@ from distillery_operator.trials import Point, Preparation, Report, State, Trial
 from distillery_operator.workers import Workers
 
 P = ParamSpec("P")
+
+WARM: Final = "warm:"
+"""Begins the names of the study's attributes that hold trials of other experiments."""
+TAKEN_FIELDS: Final = ("number", "parameters", "state", "metrics", "ended")
+"""Of another experiment's trial: what samplers look at."""
 
 CURVE_LIMIT: Final = 200
 """Points that a stored learning curve has at most."""
@@ -37,6 +42,7 @@ class Study:
         self._storage, self._workers = place, workers
         self._suggester = Suggester()
         self._stale = True
+        self._looked_at: set[str] = set()
 
     @classmethod
     async def open(
@@ -72,6 +78,40 @@ class Study:
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         """Store further suggestions: baselines that have no trial yet, then the sampler's."""
         await self._run(self._ask, spec, count, now)
+
+    async def warm_up(
+        self, experiment: Experiment, find: Callable[[str], Storage | None]
+    ) -> Mapping[str, Sequence[Trial]]:
+        """Take the trials of other experiments, once each; return all that inform the sampler.
+
+        Before data and teacher are prepared, only see to it that those experiments are there.
+
+        Args:
+            experiment: names them.
+            find: returns the place of the study of an experiment; None if there is none.
+
+        Raises:
+            NotFound: an experiment is not there.
+            Unfit: none of its trials fits.
+        """
+        await self.load()
+        spec = experiment.spec
+        for wanted in spec.warm_start_from:
+            name, known = wanted.experiment, self._preparation
+            if name in self._warm or (known is None and name in self._looked_at):
+                continue
+            place = find(name)
+            source = None
+            if place is not None:
+                source = await self._workers.run(place.key, _source, place, name)
+            if source is None:
+                raise NotFound(f"there is no experiment {name} with trials to start from")
+            if known is None:
+                warm.check(spec, wanted, source)
+                self._looked_at.add(name)
+            else:
+                await self._run(self._take, name, warm.fitting(spec, known.key, wanted, source))
+        return dict(self._warm)
 
     async def promote(self, spec: Spec, number: int, now: float) -> None:
         """Store a trial that continues a stopped one; one that is continued stays as it is."""
@@ -118,6 +158,11 @@ class Study:
         attributes, trials = self._storage.read()
         self._started = float(attributes["started"])
         self._collected = set(attributes.get("collected", []))
+        self._warm = {
+            key.removeprefix(WARM): tuple(_taken(trial) for trial in trials)
+            for key, trials in attributes.items()
+            if key.startswith(WARM)
+        }
         stored = attributes.get("preparation")
         self._preparation = _preparation(stored) if stored else None
         self._trials = [
@@ -130,13 +175,20 @@ class Study:
         self._storage.set_attribute("preparation", asdict(preparation))
         self._preparation = preparation
 
+    def _take(self, name: str, taken: Sequence[Trial]) -> None:
+        stored = [{field: getattr(trial, field) for field in TAKEN_FIELDS} for trial in taken]
+        self._storage.set_attribute(f"{WARM}{name}", stored)
+        self._warm[name] = tuple(taken)
+
     def _ask(self, spec: Spec, count: int, now: float) -> None:
         known = {trial.baseline for trial in self._trials}
         baselines = [baseline for baseline in spec.baselines if baseline.name not in known]
         for baseline in baselines[:count]:
             self._add(spec, baseline.parameters, baseline.name, now)
+        sources = (self._warm.get(w.experiment, ()) for w in spec.warm_start_from)
+        others = [trial for source in sources for trial in source]
         for _ in range(count - len(baselines)):
-            suggestion = self._suggester.suggest(spec, self._trials)
+            suggestion = self._suggester.suggest(spec, self._trials, others)
             if suggestion is not None:
                 self._add(spec, suggestion, None, now)
 
@@ -228,6 +280,24 @@ async def in_file(path: Path, experiment: Experiment, now: float) -> AsyncIterat
 def thin(curve: tuple[Point, ...]) -> tuple[Point, ...]:
     """Return a curve, every second point gone once it exceeds the limit; first and last stay."""
     return curve if len(curve) <= CURVE_LIMIT else (*curve[:-1:2], curve[-1])
+
+
+def _source(place: Storage, name: str) -> warm.Source | None:
+    """Read another experiment's study; None if there is none."""
+    try:
+        if place.find(name) is None:
+            return None
+        attributes, trials = place.read()
+    finally:
+        place.close()
+    objectives = {o["metric"]: o["direction"] for o in attributes["space"]["objectives"]}
+    key = attributes.get("preparation", {}).get("key")
+    found = tuple(restored(number, stored, set()) for number, stored in enumerate(trials))
+    return warm.Source(objectives, key, found)
+
+
+def _taken(stored: Mapping[str, Any]) -> Trial:
+    return Trial(**{**stored, "state": State(stored["state"])})
 
 
 def _space(spec: Spec) -> dict[str, Any]:

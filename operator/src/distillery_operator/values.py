@@ -105,6 +105,9 @@ ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
 Name = Annotated[
     str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 ]
+SourceName = Annotated[
+    str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
 

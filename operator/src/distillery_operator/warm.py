@@ -1,0 +1,105 @@
+"""PURE: which trials of another experiment inform the sampler of this one. ``study`` asks.
+
+A trial fits if it could have been suggested here: what is searched lies in the space, and what is
+fixed has the same value. It informs the sampler and nothing else; it never stands on this front.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from distillery_contract import parameters
+from distillery_operator import space
+from distillery_operator.errors import Unfit
+from distillery_operator.resources import Spec, WarmStart
+from distillery_operator.trials import State, Trial
+
+NEUTRAL: Final = ("seed", "evaluations", "per_device_eval_batch_size", "compile")
+"""Hyperparameters that change what is measured by chance only, or not at all."""
+
+TELLING: Final = (State.COMPLETED, State.INFEASIBLE, State.STOPPED)
+"""Endings that say something of what was suggested."""
+
+TAKEN: Final = 1000
+"""Trials of one source at most, the last ones: each makes every suggestion slower."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Another experiment.
+
+    Attributes:
+        objectives: direction of each metric.
+        key: of its prepared data; None before there are any.
+        trials: all of them.
+    """
+
+    objectives: Mapping[str, str]
+    key: str | None
+    trials: Sequence[Trial]
+
+
+def check(spec: Spec, wanted: WarmStart, source: Source) -> None:
+    """See whether a source can fit at all.
+
+    Raises:
+        Unfit: it trades off something else, or no trial has ended.
+    """
+    name, own = wanted.experiment, {o.metric: str(o.direction) for o in spec.objectives}
+    if source.objectives != own:
+        raise Unfit(
+            f"the objectives of {name} must be {', '.join(own)}, but are"
+            f" {', '.join(source.objectives)}"
+        )
+    if not any(trial.state in TELLING for trial in source.trials):
+        raise Unfit(f"no trial of {name} has ended with a result yet")
+
+
+def fitting(spec: Spec, key: str, wanted: WarmStart, source: Source) -> tuple[Trial, ...]:
+    """Return the trials of a source that inform the sampler, in the order of their ends.
+
+    Args:
+        spec: of this experiment.
+        key: of its prepared data.
+        wanted: how the source is wanted.
+        source: whose trials.
+
+    Raises:
+        Unfit: there is none; the message says why.
+    """
+    check(spec, wanted, source)
+    if source.key != key and not wanted.other_data:
+        raise Unfit(
+            f"the trials of {wanted.experiment} were measured on other data, or with another"
+            " teacher; with otherData: true they inform the sampler all the same"
+        )
+    found = [_taken(spec, trial) for trial in source.trials if _fits(spec, trial)]
+    if not found:
+        raise Unfit(
+            f"none of the {len(source.trials)} trials of {wanted.experiment} could have been"
+            " suggested here: each has a hyperparameter outside this search space, or another value"
+            " of one that is fixed here"
+        )
+    return tuple(sorted(found, key=lambda trial: (trial.ended or 0.0, trial.number))[-TAKEN:])
+
+
+def _fits(spec: Spec, trial: Trial) -> bool:
+    measured = {objective.metric for objective in spec.objectives} <= trial.metrics.keys()
+    if trial.state not in TELLING or (trial.state is State.COMPLETED and not measured):
+        return False
+    given, fixed = parameters.resolve(trial.parameters), parameters.resolve(spec.training)
+    searched = space.reduced(spec, {n: v for n, v in given.items() if v is not None})
+    others = given.keys() - searched.keys() - {*NEUTRAL}
+    return space.whole(spec, searched) and all(given[n] == fixed.get(n) for n in others)
+
+
+def _taken(spec: Spec, trial: Trial) -> Trial:
+    """Return what a sampler looks at."""
+    given = {n: v for n, v in parameters.resolve(trial.parameters).items() if v is not None}
+    return Trial(
+        number=trial.number,
+        parameters=space.reduced(spec, given),
+        state=trial.state,
+        metrics=trial.metrics,
+        ended=trial.ended,
+    )
