@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 import charts
 import clusters
+import monitoring
 from charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
 from cluster import ControlPlane, Refused, access, binaries
 
@@ -373,12 +374,22 @@ def test_runbooks_may_be_kept_elsewhere() -> None:
 
 
 def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> None:
-    for options in ((), (*WHOLE, *DASHBOARD), ("--set=database.type=SQLite",)):
+    """But a CloudNativePG Cluster, whose definition is not to be had here."""
+    monitoring.define(plane)
+    observed = [
+        f"--set=metrics.{part}.enabled=true"
+        for part in ("serviceMonitor", "podMonitor", "prometheusRule", "dashboards")
+    ]
+    whole = (*WHOLE, *DASHBOARD, *observed, "--set=admissionPolicy.enabled=true")
+    for options in ((), whole, ("--set=database.type=SQLite",)):
         install(plane.kubeconfig, *options)
+    odd = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dta": {}}
+    with pytest.raises(Refused, match="dta"):  # so no field of the others is misspelt
+        install(plane.kubeconfig, f"--set-json=extraObjects=[{json.dumps(odd)}]")
     plane.kubectl("get", "dexp", "--all-namespaces")
     deployment = json.loads(
         plane.kubectl("get", "deployment", RELEASE, f"--namespace={NAMESPACE}", "--output=json")
     )
     assert deployment["spec"]["strategy"]["type"] == "Recreate"
     access.helm(plane.kubeconfig, "uninstall", RELEASE, f"--namespace={NAMESPACE}")
-    assert plane.kubectl("get", "crd", "--output=name").strip().endswith(".distillery.dev")
+    assert "distillationexperiments" in plane.kubectl("get", "crd", "--output=name")

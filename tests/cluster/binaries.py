@@ -1,4 +1,4 @@
-"""Binaries that are built here from their Go modules: Kubernetes, CoreDNS, Helm and kubeconform.
+"""Binaries that are built here from their Go modules: Kubernetes, CoreDNS and Helm.
 
 A build of Kubernetes from nothing takes about twelve minutes on two cores, one of Helm five; it
 happens once per version. Versions are those of ``modules/*/go.mod``, with the hashes of ``go.sum``.
@@ -92,7 +92,6 @@ PROGRAMS: Final = {
     "coredns": (Module("coredns"), "."),
     "helm": (Module("helm4", _helm4), "helm.sh/helm/v4/cmd/helm"),
     "helm3": (Module("helm3", _helm3), "helm.sh/helm/v3/cmd/helm"),
-    "kubeconform": (Module("kubeconform"), "github.com/yannh/kubeconform/cmd/kubeconform"),
 }
 """Module and package of each binary."""
 
