@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -244,6 +245,30 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(
                 await operator.get(headers={"Accept-Encoding": "identity"})
 
     asyncio.run(check())
+
+
+def test_a_reader_that_reads_nothing_does_not_keep_others_waiting(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(serving, "ANSWERS", 1)
+    monkeypatch.setattr(serving, "ANSWER_SECONDS", 0.5)
+    texts = serving._texts
+    monkeypatch.setattr(serving, "_texts", lambda *_: itertools.repeat("x" * MEGABYTE))
+
+    async def check() -> None:
+        async with served(url) as operator:
+            port = int(operator.address.rpartition(":")[2])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET {operator.path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await reader.read(100)
+            monkeypatch.setattr(serving, "_texts", texts)
+            assert await asyncio.wait_for(operator.trials(), 30) == ()
+            writer.close()
+
+    asyncio.run(check())
+    assert [r.getMessage() for r in caplog.records if r.levelname != "INFO"] == [
+        "the trials of tiny were broken off: TimeoutError()"
+    ]
 
 
 def test_a_path_stands_as_long_as_its_service() -> None:

@@ -90,7 +90,7 @@ class Server:
         # The same answer whether the experiment or the key is wrong, for it is nobody's business.
         if found is None or not _admits(found, request.query.get("key", "")):
             raise web.HTTPNotFound(text="there is no such experiment, or the key is not its key")
-        async with self._answers, asyncio.timeout(ANSWER_SECONDS):
+        async with self._answers:
             return await self._stream(request, found["metadata"])
 
     async def _stream(
@@ -104,17 +104,18 @@ class Server:
         parts = _parts(place, metadata, self._defaults, packed)
         try:
             part = await self._workers.run(place.key, next, parts, None)
-            await answer.prepare(request)
-            while part is not None:
-                await answer.write(part)
-                part = await self._workers.run(place.key, next, parts, None)
-            await answer.write_eof()
-        except DatabaseUnavailable as error:
-            if answer.prepared:  # too late to say it: the reader must see that this is not all
-                log.warning("the trials of %s were broken off: %s", metadata["name"], error)
-                _abort(request)
-            else:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await answer.prepare(request)
+                while part is not None:
+                    await answer.write(part)
+                    part = await self._workers.run(place.key, next, parts, None)
+                await answer.write_eof()
+        except (DatabaseUnavailable, TimeoutError) as error:
+            if not answer.prepared:
                 raise web.HTTPServiceUnavailable(text=str(error)) from error
+            # Too late to say it: the reader must see that this is not all.
+            log.warning("the trials of %s were broken off: %r", metadata["name"], error)
+            _abort(request)
         finally:
             await self._workers.run(place.key, parts.close)
         return answer
