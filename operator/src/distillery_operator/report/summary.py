@@ -151,8 +151,6 @@ def _nothing(status: Status) -> Tile:
 
 def _effort(status: Status) -> Tile:
     shown = units.duration(status.compute_seconds)
-    if status.gpu_hours:
-        shown += f", {status.gpu_hours:.4g} GPU hours"
     front = f", {status.front_size} on the front" if status.front_size else ""
     said = f"run time of {_trials(status.trials.total)}{front}"
     for used, each, words in (
