@@ -56,6 +56,15 @@ def test_a_cluster_is_told_with_what_only_it_has() -> None:
     assert there["trials"][0]["ended"] - there["trials"][0]["started"] == 6000.0
 
 
+def test_gpu_hours_are_part_of_the_effort() -> None:
+    wanted, trials = searches.experiment(), searches.search(12)
+    found = searches.observed(wanted, trials)
+    for hours, said in ((0.0, False), (12.5, True)):
+        used = found.model_copy(update={"gpu_hours": hours})
+        tile = summary.tiles(wanted.spec, used, trials)[-1]
+        assert ("12.5 GPU-hours" in tile.sentence) is said
+
+
 @pytest.mark.parametrize("kind", ["Accepted", "StorageReachable", "TemplateValid"])
 def test_an_obstacle_goes_before_all_other_news(kind: str) -> None:
     wanted, trials = searches.experiment(), searches.search(12)
