@@ -121,6 +121,33 @@ def test_suspending_lets_trials_write_a_checkpoint(space: Space, workspace: Path
     assert steps == list(range(20))
 
 
+def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, workspace: Path) -> None:
+    pause = {"type": "ASHA", "pause": True, "rungs": [0.25, 0.5], "reductionFactor": 2}
+    space.apply(
+        template=template(workspace, 1.0),
+        earlyStopping={**pause, "collapse": False},
+        maxTrials=3,
+        parallelism=2,
+    )
+    until(space.reached("Succeeded"), 400)
+    status = space.status()
+    assert status["progress"] == "3/3"
+    assert status["trials"]["stopped"] >= 2
+    assert status["trials"]["completed"] >= 1
+    assert status["trials"]["total"] > 3  # what was continued is another trial
+    assert {"Paused", "Promoted", "Completed"} <= space.events()
+    stopped = [t for t in status["recentTrials"] if t["state"] == "Stopped"]
+    assert all("waits to be one of the best" in t["message"] for t in stopped)
+    folders = sorted((workspace / results(space) / "trials").iterdir())
+    ledgers = [
+        [int(x.split()[2]) for x in (f / "ledger").read_text().splitlines()] for f in folders
+    ]
+    assert all(steps == list(range(steps[0], steps[0] + len(steps))) for steps in ledgers)
+    begun = [steps[0] for steps in ledgers]
+    assert begun[:3] == [0, 0, 0]
+    assert all(first > 0 for first in begun[3:])
+
+
 def test_progress_and_metrics_are_read_while_a_trial_runs(space: Space, workspace: Path) -> None:
     space.apply(template=template(workspace, 0.4), maxTrials=1, parallelism=1)
     seen = until(lambda: [t for t in space.status().get("recentTrials", []) if t.get("progress")])

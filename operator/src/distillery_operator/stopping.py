@@ -97,7 +97,7 @@ class Rule:
         self._spec, self._trials = spec, trials
         self._wanted = spec.early_stopping
         measured = [trial for trial in trials if trial.state is State.COMPLETED]
-        self._rivals = judge.feasible(spec, measured)
+        self._rivals = pareto.front(spec, measured)  # who is beaten at all is beaten by one of them
         self._examples = [trial for trial in measured if not judge.collapsed(trial.metrics)]
         self._halves = [b for b in judge.bounds(spec) if b.metric in metrics.COLLAPSE]
         self._forecasts: dict[tuple[int, str], Forecast | None] = {}
