@@ -385,4 +385,4 @@ def test_the_charts_own_test_sees_an_experiment_end_and_leaves_nothing(
         done = run()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Succeeded; 2/2" in done.stdout
-    assert plane.kubectl("get", "dexp", "--all-namespaces", "--output=name") == ""
+    assert plane.kubectl("get", "dexp", f"--namespace={NAMESPACE}", "--output=name") == ""
