@@ -43,27 +43,34 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=2000, help="that have ended")
     parser.add_argument("--running", type=int, default=20, help="that train, past their first rung")
     arguments = parser.parse_args()
+    figures = measure(arguments.trials, arguments.running)
+    for name, value in figures.items():
+        print(f"{name:20} {value:.3f}" if isinstance(value, float) else f"{name:20} {value}")
+    print(json.dumps(figures))
+
+
+def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
+    """Return the figures; of the trials that have ended, two of three were stopped."""
     found = documents.read_experiment(SAMPLE).spec
-    spec = found.model_copy(update={"max_trials": 10**5, "parallelism": arguments.running + 1})
-    suggester, trials = Suggester(), [ended(n, spec) for n in range(arguments.trials)]
-    trials += [running(n, spec) for n in range(len(trials), len(trials) + arguments.running)]
+    spec = found.model_copy(update={"max_trials": 10**5, "parallelism": running_trials + 1})
+    suggester, trials = Suggester(), [ended(n, spec) for n in range(ended_trials)]
+    trials += [running(n, spec) for n in range(len(trials), len(trials) + running_trials)]
     attempts = tuple(
         Attempt(Stage.TRAIN, trial.number, 1, Phase.RUNNING, started=0.0)
-        for trial in trials[arguments.trials :]
+        for trial in trials[ended_trials:]
     )
     prepared = Preparation("key", {"exact": 75.0}, SOURCES)
     seen = Observation(1.0, 0.0, prepared, tuple(trials), attempts, {})
     suggest(suggester, spec, trials)  # builds the study, as after a restart
-    figures = {
-        "trials": arguments.trials,
-        "decision_seconds": timed(lambda: decide.decide(spec, seen)),
+    deciding = timed(lambda: decide.decide(spec, seen))
+    suggesting = timed(lambda: suggest(suggester, spec, trials))
+    return {
+        "trials": ended_trials,
+        "decision_seconds": deciding,
         "rule_seconds": timed(lambda: judge_all(spec, trials)),
-        "suggestion_seconds": timed(lambda: suggest(suggester, spec, trials)),
+        "suggestion_seconds": suggesting,
+        "together_seconds": round(deciding + suggesting, 4),
     }
-    for name, value in figures.items():
-        print(f"{name:20} {value:.3f}" if isinstance(value, float) else f"{name:20} {value}")
-    together = figures["decision_seconds"] + figures["suggestion_seconds"]
-    print(json.dumps({**figures, "together_seconds": round(together, 3)}))
 
 
 def judge_all(spec: Spec, trials: list[Trial]) -> None:
@@ -90,13 +97,16 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def ended(number: int, spec: Spec) -> Trial:
-    """Return a trial that trained to its end."""
-    made = curve_of(number, spec, EVALUATIONS)
+    """Return a trial that trained to its end, or was stopped at its first rung."""
+    if number % 3:
+        made = curve_of(number, spec, 1)
+        outcome = {"state": State.STOPPED, "reason": stopping.CANNOT_IMPROVE}
+    else:
+        made = curve_of(number, spec, EVALUATIONS)
+        outcome = {"state": State.COMPLETED, "reason": "Completed"}
     count = float(made.parameter_count or 0)
     measured = {**made.curve[-1].metrics, "parameter_count": count}
-    return Trial(
-        **{**vars(made), "state": State.COMPLETED, "reason": "Completed", "metrics": measured},
-    )
+    return Trial(**{**vars(made), **outcome, "metrics": measured})
 
 
 def running(number: int, spec: Spec) -> Trial:

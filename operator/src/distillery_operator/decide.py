@@ -82,7 +82,7 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
     actions += waiting[:free]
     free = max(0, free - len(waiting))
-    promoted = [Promote(number) for number in rule.promotions()[:free]]
+    promoted = [Promote(number) for number in rule.promotions()[:free]] if free else []
     actions += promoted
     missing = min(free - len(promoted), budgets.missing(spec, seen))
     return [*actions, Ask(missing)] if end is None and missing > 0 else actions

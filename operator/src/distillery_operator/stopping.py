@@ -149,8 +149,8 @@ class Rule:
         if rung is None:
             return False
         if self._wanted.type is StoppingType.FRONT_AWARE:
-            known = self._hopes(trial, rung, confidence=0.0)
-            return bool(known) and all(known) and self._hopeless(trial, rung, 0.0) is None
+            hopes = self._hopes(trial, rung, confidence=0.0)
+            return bool(hopes) and all(hopes) and self._beaten(trial, hopes) is None
         if self._wanted.type is StoppingType.ASHA:
             place, count = self._place(trial, rung)
             return place * self._wanted.reduction_factor < count
@@ -182,13 +182,17 @@ class Rule:
         pair = ", ".join(f"{name} {last.metrics[name]:.4g}" for name in metrics.COLLAPSE)
         return Stop(judge.COLLAPSED, f"the model collapsed: {pair} at step {last.step}")
 
-    def _hopeless(self, trial: Trial, rung: int, confidence: float | None = None) -> Stop | None:
-        """Stop what would, at its best, miss a threshold or be beaten in everything.
+    def _hopeless(self, trial: Trial, rung: int) -> Stop | None:
+        """Stop what would, at its best, miss a threshold or be beaten in everything."""
+        confidence = UNTRAINED_CONFIDENCE if rung == UNTRAINED else self._wanted.confidence
+        return self._beaten(trial, self._hopes(trial, rung, confidence))
+
+    def _beaten(self, trial: Trial, hopes: Sequence[Hope | None]) -> Stop | None:
+        """Say what is out of reach of a trial that has these hopes: a threshold, or the front.
 
         An objective that the suggestion decides is compared as it is; of each of the others the
         best end is estimated from its values at the rungs.
         """
-        hopes = self._hopes(trial, rung, confidence)
         known = [hope for hope in hopes if hope]
         for hope in known:
             limit = hope.objective.threshold
@@ -207,10 +211,8 @@ class Rule:
                 )
         return None
 
-    def _hopes(self, trial: Trial, rung: int, confidence: float | None) -> list[Hope | None]:
+    def _hopes(self, trial: Trial, rung: int, confidence: float) -> list[Hope | None]:
         """Estimate the best end in each objective that only the training decides."""
-        if confidence is None:
-            confidence = UNTRAINED_CONFIDENCE if rung == UNTRAINED else self._wanted.confidence
         judged = [o for o in self._spec.objectives if o.metric not in KNOWN]
         return [self._hope(objective, trial, rung, confidence) for objective in judged]
 
