@@ -12,7 +12,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-pack
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo demo-cluster test check generate manifest format lock bench cluster cluster-down clean
+.PHONY: help setup demo demo-cluster test check generate manifest format lock bench bench-search cluster cluster-down clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ lock: $(UV) ## Pin every dependency again; UPGRADE=--upgrade takes newer version
 
 bench: setup ## Measure the trainer against a plain loop in the original's manner
 	$(BIN)/python bench/trainer.py
+
+bench-search: setup ## Search by Distillery, Optuna and Syne Tune on recorded trainings, in simulated time
+	$(BIN)/python bench/search.py --jobs 2
 
 cluster: ## Run a Kubernetes with one node on this machine; eval "$(make cluster)" reaches it
 	@cd tests && $(PYTHON) -m cluster up

@@ -1,0 +1,206 @@
+"""Distillery as a contestant: its own reconcile loop and study, on ports that keep simulated time.
+
+Nothing of the operator is imitated. A pass gathers, decides and applies as it does on a cluster;
+only the attempts that it starts are simulated trainings, and the study's tables are lists.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from contest.clock import History
+from contest.problems import RUNGS, Problem, Training
+from distillery_contract.request import Request, Stage
+from distillery_contract.wire import Exit
+from distillery_operator import reconcile
+from distillery_operator.actions import Launch, Tell
+from distillery_operator.resources import Experiment
+from distillery_operator.storage import Storage
+from distillery_operator.study import Study
+from distillery_operator.trials import Attempt, Phase, Report, State
+from distillery_operator.workers import Workers
+
+STEPS: Final = 900
+"""Steps of the optimiser in a simulated training."""
+
+ENDLESS: Final = 100_000
+"""Trials, more than any GPU time allows."""
+
+
+def search(problem: Problem, *, workers: int, gpu_seconds: float, seed: int) -> History:
+    """Search until the GPU time is spent; what still trains then is lost.
+
+    Args:
+        problem: what to search.
+        workers: GPUs, each for one trial.
+        gpu_seconds: to spend in all.
+        seed: of suggestions and of trainings.
+    """
+    spec = problem.experiment.spec
+    sampler = spec.sampler.model_copy(update={"seed": seed})
+    own = {"sampler": sampler, "parallelism": workers, "max_trials": ENDLESS}
+    experiment = problem.experiment.model_copy(update={"spec": spec.model_copy(update=own)})
+    return asyncio.run(_search(problem, experiment, gpu_seconds, seed))
+
+
+async def _search(
+    problem: Problem, experiment: Experiment, gpu_seconds: float, seed: int
+) -> History:
+    world, history = World(problem, seed), History()
+    with Workers(1) as threads:
+        study = await Study.open(Lists(), experiment, 0.0, threads)
+        ports = reconcile.Ports(world, world, study)
+        workers = experiment.spec.parallelism
+        while world.now * workers <= gpu_seconds:
+            while True:
+                done = await reconcile.reconcile(experiment, ports, world.now)
+                for tell in (a for a in done.actions if isinstance(a, Tell)):
+                    training = Training(problem, done.seen.trials[tell.trial].parameters, seed)
+                    whole = training.whole(tell.trial)
+                    stopped = tell.state is not State.COMPLETED
+                    history.add(world.now * workers, whole, stopped=stopped)
+                if not done.actions:
+                    break
+            world.advance()
+    return history
+
+
+class World:
+    """Runner and measurements of simulated trainings.
+
+    Attributes:
+        now: seconds since the search began.
+        gpus: that each attempt gets.
+    """
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.now = 0.0
+        self.gpus = 1.0
+        self._problem, self._seed = problem, seed
+        self._attempts: dict[tuple[Stage, int, int], Attempt] = {}
+        self._trainings: dict[int, Training] = {}
+        self._folders: dict[str, int] = {}
+        self._done: dict[int, float] = {}  # the share that a trial's ended attempts have trained
+
+    def advance(self) -> None:
+        """Go on to the next evaluation or end."""
+        self.now = min(
+            when
+            for attempt in self._attempts.values()
+            if attempt.live
+            for when in self._marks(attempt)
+            if when > self.now
+        )
+        for key, attempt in self._attempts.items():
+            if attempt.live and self._marks(attempt)[-1] <= self.now:
+                self._attempts[key] = self._ended(attempt, Exit.OK)
+
+    async def list(self) -> Sequence[Attempt]:
+        """Return every attempt that was not released."""
+        return [*self._attempts.values()]
+
+    async def start(self, launch: Launch, request: Request) -> None:
+        """Start an attempt; a training goes on from where the trial's last attempt ended."""
+        key = (launch.stage, launch.trial, launch.number)
+        attempt = Attempt(*key, Phase.RUNNING, started=self.now)
+        if launch.stage is Stage.TRAIN:
+            searched = {p.name for p in self._problem.experiment.spec.parameters}
+            own = {name: v for name, v in request.parameters.items() if name in searched}
+            self._trainings[launch.trial] = Training(self._problem, own, self._seed)
+            self._folders[request.output] = launch.trial
+            if request.continues:
+                self._done.setdefault(launch.trial, self._done[self._folders[request.continues]])
+        else:
+            attempt = self._ended(attempt, Exit.OK)
+        self._attempts.setdefault(key, attempt)
+
+    async def stop(self, attempt: Attempt) -> None:
+        """End an attempt at once, with a checkpoint."""
+        key = (attempt.stage, attempt.trial, attempt.number)
+        self._done[attempt.trial] = self._share(self._attempts[key])
+        self._attempts[key] = self._ended(replace(attempt, halted=True), Exit.INTERRUPTED)
+
+    async def release(self, attempt: Attempt) -> None:
+        """Stop listing an attempt."""
+        del self._attempts[attempt.stage, attempt.trial, attempt.number]
+
+    async def free(self, attempt: Attempt) -> None:
+        """Let go of nothing: nothing is held."""
+
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Remove nothing: there are no files."""
+
+    async def read(self, attempt: Attempt) -> Report | None:
+        """Return what an attempt exposes now."""
+        if attempt.stage is not Stage.TRAIN:
+            teacher = {"exact": 100.0, "HasAns_exact": 100.0, "NoAns_exact": 100.0}
+            sources = self._problem.sources
+            return Report("Simulated", key="simulated", teacher=teacher, sources=sources)
+        training, share = self._trainings[attempt.trial], self._share(attempt)
+        reached = [mark for mark in (*RUNGS, 1.0) if mark <= share + 1e-9]
+        return Report(
+            "Simulated",
+            final=bool(reached) and reached[-1] == 1.0,
+            step=round(share * STEPS),
+            steps=STEPS,
+            metric_step=round(reached[-1] * STEPS) if reached else None,
+            metrics=training.at(reached[-1]) if reached else {},
+        )
+
+    def forget(self, attempt: Attempt) -> None:
+        """Keep nothing that could be dropped."""
+
+    def _share(self, attempt: Attempt) -> float:
+        """Return the share of its training that an attempt has done by now."""
+        assert attempt.started is not None
+        until = self.now if attempt.ended is None else attempt.ended
+        trained = (until - attempt.started) / self._trainings[attempt.trial].seconds
+        return min(1.0, self._done.get(attempt.trial, 0.0) + trained)
+
+    def _marks(self, attempt: Attempt) -> Sequence[float]:
+        """Return when an attempt is measured."""
+        assert attempt.started is not None
+        done, whole = self._done.get(attempt.trial, 0.0), self._trainings[attempt.trial].seconds
+        return [
+            attempt.started + (mark - done) * whole for mark in (*RUNGS, 1.0) if mark > done
+        ] or [attempt.started]
+
+    def _ended(self, attempt: Attempt, code: Exit) -> Attempt:
+        return replace(attempt, phase=Phase.ENDED, exit_code=code, ended=self.now)
+
+
+class Lists(Storage):
+    """A study's tables, as lists: nothing outlives a simulation."""
+
+    def __init__(self) -> None:
+        self.key = "simulation"
+        self._attributes: dict[str, Any] = {}
+        self._rows: list[dict[str, Any]] = []
+
+    def open(self, name: str, directions: object, attributes: Mapping[str, object]) -> None:
+        """Keep the study's attributes."""
+        self._attributes.update(attributes)
+
+    def read(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the attributes of the study and of each trial."""
+        return self._attributes, self._rows
+
+    def set_attribute(self, key: str, value: object) -> None:
+        """Keep an attribute of the study."""
+        self._attributes[key] = value
+
+    def add(self, trial: Any, now: float) -> None:
+        """Keep a further trial."""
+        self._rows.append(dict(trial.user_attrs))
+
+    def set_trial_attribute(self, number: int, key: str, value: object) -> None:
+        """Keep an attribute of a trial."""
+        self._rows[number][key] = value
+
+    def finish(self, number: int, trial: Any, now: float) -> None:
+        """Keep how a trial ended."""
+        self._rows[number].update(trial.user_attrs)
+
+    def close(self) -> None:
+        """Leave it."""

@@ -1,0 +1,117 @@
+"""A made-up problem in the manner of distillation, whose answer is known.
+
+Half of the space collapses: too hot or too cold a learning rate for the size, too little of the
+teacher at too high a temperature, too much dropout for a small model. Of the rest, large models are
+better and learn more slowly, so that curves cross. A model that has not learnt to answer says
+nothing, which is right for half of the questions.
+"""
+
+from collections.abc import Mapping
+from math import exp, log, log10
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+
+from contest.problems import Metrics, Parameters
+from distillery_contract import size
+from distillery_contract.size import Architecture, Family
+from distillery_operator import documents
+
+DATA: Final = Path(__file__).parents[1] / "data"
+
+NOISE: Final = 0.4
+"""Standard deviation of a whole training's HasAns_exact between seeds, in percent; twice that
+between a training's evaluations on its way."""
+
+
+class Synthetic:
+    """The problem; see :class:`contest.problems.Problem`."""
+
+    name = "synthetic"
+
+    def __init__(self) -> None:
+        self.experiment = documents.read_experiment(DATA / "synthetic.yaml")
+        teacher = Architecture(Family.BERT, 8000, 512, 768, 3072, 12, 12, 2)
+        self.sources: Mapping[str, Architecture] = {"teacher": teacher}
+        self._largest = size.student_size(self.sources, {})
+
+    def metrics(self, parameters: Parameters, share: float, seed: int) -> Metrics:
+        """Return what a training has reached after a share of its steps, in percent."""
+        settled = np.random.default_rng([seed, 1])
+        on_the_way = np.random.default_rng([seed, 2, round(share * 1e6)])
+        if collapses(parameters):
+            answered = abs(0.15 * settled.standard_normal())
+        else:
+            whole = quality(parameters) + NOISE * settled.standard_normal()
+            answered = whole * learnt(parameters, share)
+            answered += 2 * NOISE * on_the_way.standard_normal() * (share < 1)
+        answered = min(100.0, max(0.0, answered))
+        silent = 100.0 - 0.1 * answered
+        exact = (answered + silent) / 2
+        return {"exact": exact, "HasAns_exact": answered, "NoAns_exact": silent}
+
+    def seconds(self, parameters: Parameters, seed: int) -> float:
+        """Return how long a whole training holds its GPU."""
+        scale = np.random.default_rng([seed, 3]).lognormal(0.0, 0.3)
+        count = size.student_size(self.sources, parameters)
+        return float(3600 * (0.3 + count / self._largest) * scale)
+
+
+def quality(parameters: Parameters) -> float:
+    """Return the HasAns_exact that a whole training reaches unless it collapses, without noise."""
+    rate, heat, large = _rate(parameters), _heat(parameters), _large(parameters)
+    alpha, dropout, attention = _numbers(parameters, "alpha_ce", "dropout", "attention_dropout")
+    lost = 220 * (rate - _best_rate(large)) ** 2 + 60 * (alpha - 0.7) ** 2
+    lost += 60 * (heat - 0.35 - 0.25 * (alpha - 0.5)) ** 2
+    lost += 110 * (dropout - 0.15 * large) ** 2 + 80 * (attention - 0.08) ** 2
+    return ceiling(parameters) - lost
+
+
+def ceiling(parameters: Parameters) -> float:
+    """Return the HasAns_exact of a shape's best training."""
+    layers, heads = _numbers(parameters, "n_layers", "n_heads")
+    capacity = layers**0.55 * (64 * heads) ** 0.75
+    return float(95 * (1 - exp(-capacity / 90)) ** 1.3)
+
+
+def collapses(parameters: Parameters) -> bool:
+    """Tell whether a training ends as a model that answers nothing."""
+    rate, large = _rate(parameters), _large(parameters)
+    alpha, dropout, attention = _numbers(parameters, "alpha_ce", "dropout", "attention_dropout")
+    hot = rate > _best_rate(large) + 0.28 - 0.15 * dropout
+    cold = rate < _best_rate(large) - 0.5
+    untaught = alpha < 0.06 + 0.2 * _heat(parameters)
+    starved = dropout + 0.6 * attention > 0.34 + 0.42 * large
+    return hot or cold or untaught or starved
+
+
+def learnt(parameters: Parameters, share: float) -> float:
+    """Return which part of its end a training has reached after a share of its steps."""
+    layers, heads = _numbers(parameters, "n_layers", "n_heads")
+    speed = 16.5 / (1 + 0.5 * log(layers * heads)) * (0.6 + 0.8 * _rate(parameters))
+    return (1 - exp(-speed * share)) / (1 - exp(-speed))
+
+
+def _best_rate(large: float) -> float:
+    return 0.72 - 0.32 * large
+
+
+def _rate(parameters: Parameters) -> float:
+    """Return the learning rate's place in its range, 0 to 1."""
+    return (log10(_numbers(parameters, "learning_rate")[0]) + 5) / 3
+
+
+def _heat(parameters: Parameters) -> float:
+    """Return the temperature's place in its range, 0 to 1."""
+    return log(_numbers(parameters, "temperature")[0]) / log(20)
+
+
+def _large(parameters: Parameters) -> float:
+    """Return how large a shape is, 0 to 1."""
+    layers, heads = _numbers(parameters, "n_layers", "n_heads")
+    return log(layers * (64 * heads) ** 0.5) / log(12 * 768**0.5)
+
+
+def _numbers(parameters: Parameters, *names: str) -> list[float]:
+    return [float(cast(float, parameters[name])) for name in names]

@@ -1,0 +1,184 @@
+"""Record real learning curves of the quickstart's trainer, for bench/search.py to search over.
+
+    python bench/record.py [--trainings 240] [--into bench/data/curves.jsonl]
+
+Trains the students of bench/data/curves.yaml on the quickstart's data and teacher, one after
+the other in this process and on one thread, by the trainer's own steps and evaluations; suggestions
+are a Sobol sequence over the space, and every eighth repeats an earlier one with another seed,
+which shows the noise. A line is added per training; run again, it goes on where it ended.
+
+To be affordable a training is shorter than the quickstart's (63 batches of 8, where that has 75 of
+16) and is evaluated on every third paragraph of the validation set, 132 questions.
+"""
+
+import argparse
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import optuna
+import torch
+import transformers
+from optuna.samplers import QMCSampler
+
+from distillery_contract.parameters import Value
+from distillery_contract.request import Request, Stage
+from distillery_operator import documents, jobs, sampling
+from distillery_operator.actions import Launch
+from distillery_operator.resources import Experiment
+from distillery_operator.trials import Trial
+from distillery_trainer import evaluate, model, prepare, schedule, settings
+from distillery_trainer.prepare import Prepared
+from distillery_trainer.quickstart import build
+from distillery_trainer.step import Stepper
+from distillery_trainer.telemetry import Telemetry
+
+BENCH: Final = Path(__file__).parent
+EXPERIMENT: Final = BENCH / "data" / "curves.yaml"
+CURVES: Final = BENCH / "data" / "curves.jsonl"
+
+SEED: Final = 7
+TWINS: Final = 8
+"""Of so many trainings the last repeats the first with another seed."""
+
+PARAGRAPHS: Final = 3
+"""Of so many paragraphs of the validation set one is asked about."""
+
+NINTHS: Final = (1, 3, 6, 9)
+"""Of the nine evaluations of a training those that are made."""
+
+METRICS: Final = ("exact", "f1", "HasAns_exact", "NoAns_exact")
+
+
+def main() -> None:
+    """Record what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trainings", type=int, default=240, help="how many in all")
+    parser.add_argument("--into", type=Path, default=CURVES, help="file to add lines to")
+    parser.add_argument("--workspace", type=Path, default=Path(".demo/curves"), help="for the data")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    arguments.into.parent.mkdir(parents=True, exist_ok=True)
+    into = arguments.into.resolve()
+    arguments.workspace.mkdir(parents=True, exist_ok=True)
+    os.chdir(arguments.workspace)
+    experiment = documents.read_experiment(EXPERIMENT)
+    prepared = ready(experiment)
+    known = recorded(into)
+    if not into.exists():
+        add(into, header(experiment, prepared))
+    for number, parameters in enumerate(suggestions(experiment, arguments.trainings)):
+        if number in known:
+            continue
+        line = {"number": number, **train(experiment, prepared, number, parameters)}
+        add(into, line)
+        last = line["curve"][-1] if line["curve"] else {}
+        print(f"{number}: {last} in {line['cpu_seconds']} CPU s", flush=True)
+
+
+def ready(experiment: Experiment) -> Prepared:
+    """Build data and teacher in the current folder, and return what the trainings share."""
+    build.build(Path(), build.default_cache())
+    whole = json.loads(Path("validation.json").read_text(encoding="utf-8"))
+    for article in whole["data"]:
+        article["paragraphs"] = article["paragraphs"][::PARAGRAPHS]
+    Path("validation.json").write_text(json.dumps(whole), encoding="utf-8")
+    return prepare.prepare(order(experiment, Stage.PREPARE, 0, {}), Telemetry())
+
+
+def header(experiment: Experiment, prepared: Prepared) -> dict[str, Any]:
+    """Return the first line of the file: what the others are."""
+    config = model.load_config(experiment.spec.teacher.model)
+    return {
+        "about": "Real trainings of students of the quickstart's teacher, by bench/record.py; they"
+        " are shorter than the quickstart's, and evaluated on a part of its validation questions.",
+        "answerable": sum(bool(question.answers) for question in prepared.questions),
+        "unanswerable": sum(not question.answers for question in prepared.questions),
+        "sources": {"teacher": asdict(model.architecture(config))},
+        "teacher": {name: round(prepared.teacher_metrics[name], 2) for name in METRICS},
+        "versions": {name: metadata.version(name) for name in ("torch", "transformers")},
+    }
+
+
+def suggestions(experiment: Experiment, count: int) -> Iterator[dict[str, Value]]:
+    """Yield the hyperparameters of each training, the same at every call."""
+    spec = experiment.spec
+    study = optuna.create_study(
+        directions=sampling.directions(spec), sampler=QMCSampler(scramble=True, seed=SEED)
+    )
+    made: list[dict[str, Value]] = []
+    for number in range(count):
+        twin = number % TWINS == TWINS - 1
+        found = made[number - TWINS + 1] if twin else study.ask(sampling.distributions(spec)).params
+        made.append({**found, "seed": SEED + number})
+        yield {**spec.training, **made[-1]}
+
+
+def train(
+    experiment: Experiment, prepared: Prepared, number: int, parameters: dict[str, Value]
+) -> dict[str, Any]:
+    """Train one student; return its curve, and what it took."""
+    began = time.process_time()
+    request = order(experiment, Stage.TRAIN, number, parameters)
+    values = settings.resolve(request)
+    torch.manual_seed(values.seed)
+    student: Any = model.student(request, values)
+    stepper = Stepper(student, prepared, values)
+    plan = schedule.plan(prepared.train.lengths(), values)
+    marks = {round(plan.steps * ninth / 9) for ninth in NINTHS}
+    curve: list[dict[str, float]] = []
+    stepping = 0.0
+    for step in range(plan.steps):
+        before = time.process_time()
+        losses = stepper.take(plan.batches(step), plan.learning_rate(step))
+        stepping += time.process_time() - before
+        if not losses.isfinite().all():
+            break
+        if step + 1 in marks:
+            metrics = evaluate.evaluate(student, prepared, values.per_device_eval_batch_size, "cpu")
+            curve.append({"step": step + 1} | {n: round(metrics[n], 2) for n in METRICS})
+    return {
+        "parameters": parameters,
+        "parameter_count": evaluate.parameter_count(student),
+        "steps": plan.steps,
+        "training_cpu_seconds": round(stepping, 2),
+        "cpu_seconds": round(time.process_time() - began, 2),
+        "curve": curve,
+    }
+
+
+def order(
+    experiment: Experiment, stage: Stage, number: int, parameters: dict[str, Value]
+) -> Request:
+    """Return the request of a stage."""
+    trial = Trial(number, parameters) if parameters else None
+    return replace(jobs.order(experiment, Launch(stage, number, 1), trial), prepared=None)
+
+
+def add(path: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to the file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def recorded(path: Path) -> set[int]:
+    """Return the numbers of the trainings that a file has; a line cut short is dropped."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    whole = [line for line in lines if line.endswith("}")]
+    if len(whole) < len(lines):
+        path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+    return {json.loads(line)["number"] for line in whole[1:]}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Does Distillery's search waste less GPU time than others? Simulated searches, real decisions.
+
+    python bench/search.py [--repeats 10] [--trainings 100] [--jobs 1] [--quick]
+
+Two problems: one made from real learning curves of the quickstart's trainer (bench/record.py), one
+made up, with noise, whose curves cross. Each contestant gets the GPU time of so many mean
+trainings, on 1 and on 20 workers, asynchronously, once per seed: Optuna's random search, NSGA-II,
+TPE without and with the thresholds as constraints, Syne Tune's MO-ASHA, and Distillery: the
+operator's own loop, study and stopping rule in simulated time.
+
+Prints a table, draws hypervolume over GPU time, and ends with one JSON object:
+
+* ``gpu_time_ratio``: GPU time at which the mean hypervolume of Distillery's searches reaches the
+  final one of TPE without constraints, as a share of that at which TPE's reaches it;
+* ``final_ratio``: hypervolume at the end, of the same two;
+* ``wrongly_stopped_ratio``: of the trainings that were stopped or refused, the share that would
+  have improved the front of that moment;
+* ``decide_and_suggest_seconds``: CPU time of one decision and one suggestion after 2,000 trials.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+
+import deciding
+from contest import clock, figures, ours, peer, picture, problems, recorded
+from contest.clock import History
+from contest.figures import Search
+from contest.problems import Problem
+from contest.recorded import Recorded
+from contest.samplers import Optuna
+from contest.synthetic import Synthetic
+
+PLOT: Final = Path(__file__).parents[1] / "docs" / "search.png"
+
+PROBLEMS: Final[Mapping[str, Callable[[], Problem]]] = {
+    "recorded": Recorded,
+    "synthetic": Synthetic,
+}
+SAMPLERS: Final[Mapping[str, tuple[type[BaseSampler], bool]]] = {
+    "random": (RandomSampler, False),
+    "NSGA-II": (NSGAIISampler, False),
+    "TPE": (TPESampler, False),
+    "TPE, constrained": (TPESampler, True),
+}
+MO_ASHA: Final = "MO-ASHA"
+OURS: Final = "Distillery"
+CONTESTANTS: Final = (*SAMPLERS, MO_ASHA, OURS)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One search; the GPU time is in mean trainings."""
+
+    problem: str
+    workers: int
+    contestant: str
+    seed: int
+    trainings: int
+
+
+def main() -> None:
+    """Search, compare, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=10, help="seeds per contestant")
+    parser.add_argument("--trainings", type=int, default=100, help="GPU time of a search")
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 20])
+    parser.add_argument("--jobs", type=int, default=1, help="searches that run at the same time")
+    parser.add_argument("--quick", action="store_true", help="see that it works, in half a minute")
+    parser.add_argument("--plot", type=Path, default=PLOT)
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.repeats, arguments.trainings, arguments.workers = 2, 12, [4]
+    tasks = [
+        Task(problem, workers, contestant, seed, arguments.trainings)
+        for problem, workers, contestant, seed in itertools.product(
+            PROBLEMS, arguments.workers, CONTESTANTS, range(arguments.repeats)
+        )
+    ]
+    found: dict[tuple[str, int], dict[str, list[Search]]] = {}
+    for task, search in zip(tasks, run(tasks, arguments.jobs), strict=True):
+        arena = found.setdefault((task.problem, task.workers), {})
+        arena.setdefault(task.contestant, []).append(search)
+    told = {}
+    for (problem, workers), searches in found.items():
+        print(f"\n{problem}, {workers} workers, {arguments.repeats} seeds")
+        print(table(searches))
+        told[f"{problem}, {workers} workers"] = compared(searches)
+    picture.draw(found, arguments.plot)
+    cost = deciding.measure(200 if arguments.quick else 2000, 20)["together_seconds"]
+    print(f"\nthe surrogate of recorded trainings, cross-validated: {recorded.error()}")
+    print(json.dumps({**told, "decide_and_suggest_seconds": cost}))
+
+
+def run(tasks: Sequence[Task], jobs: int) -> list[Search]:
+    """Do all searches, in the order of the tasks."""
+    if jobs == 1:
+        return [search(task) for task in tasks]
+    with ProcessPoolExecutor(jobs) as pool:
+        return list(pool.map(search, tasks))
+
+
+def search(task: Task) -> Search:
+    """Let one contestant search."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    problem = PROBLEMS[task.problem]()
+    budget = task.trainings * problems.mean_seconds(problem)
+    given: dict[str, Any] = {"workers": task.workers, "gpu_seconds": budget, "seed": task.seed}
+    return figures.figures(problem, history(problem, task, given), budget)
+
+
+def history(problem: Problem, task: Task, given: Mapping[str, Any]) -> History:
+    """Return what happened in one search."""
+    if task.contestant == OURS:
+        return ours.search(problem, **given)
+    if task.contestant == MO_ASHA:
+        with peer.MoAsha(problem, task.seed) as scheduler:
+            return clock.search(problem, scheduler, **given)
+    kind, constrained = SAMPLERS[task.contestant]
+    sampler = kind(seed=task.seed)  # type: ignore[call-arg]  # every kind here has a seed
+    return clock.search(problem, Optuna(problem, sampler, constrained=constrained), **given)
+
+
+QUARTERS: Final = np.array([0.25, 0.5, 0.75, 1.0])
+
+
+def table(searches: Mapping[str, Sequence[Search]]) -> str:
+    """Return the contestants' figures, a row each: mean and, at the end, standard deviation."""
+    best = max(one.final for many in searches.values() for one in many)
+    lines = [
+        f"{'':18}{'hypervolume at 25 %':>21}{'50 %':>8}{'75 %':>8}{'the end':>16}"
+        f"{'finished':>10}{'stopped':>9}{'wrongly':>9}"
+    ]
+    for name, many in searches.items():
+        volumes = np.array([one.at(QUARTERS) for one in many]) / best
+        mean, spread = volumes.mean(axis=0), volumes[:, -1].std(ddof=1)
+        counts = [
+            np.mean([getattr(one, field) for one in many])
+            for field in ("finished", "stopped", "wrong")
+        ]
+        lines.append(
+            f"{name:18}{mean[0]:21.3f}{mean[1]:8.3f}{mean[2]:8.3f}{mean[3]:8.3f} ± {spread:.3f}"
+            f"{counts[0]:10.1f}{counts[1]:9.1f}{counts[2]:9.2f}"
+        )
+    return "\n".join(lines)
+
+
+def compared(searches: Mapping[str, Sequence[Search]]) -> dict[str, float | None]:
+    """Return how Distillery compares with TPE without constraints; None where it never arrives."""
+    tpe, own = searches["TPE"], searches[OURS]
+    goal = float(np.mean([one.final for one in tpe]))
+    ours_after, tpe_after = (figures.time_to_reach(many, goal) for many in (own, tpe))
+    stopped = sum(one.stopped for one in own)
+    return {
+        "gpu_time_ratio": ours_after / tpe_after if ours_after and tpe_after else None,
+        "final_ratio": float(np.mean([one.final for one in own])) / goal if goal else None,
+        "wrongly_stopped_ratio": sum(one.wrong for one in own) / stopped if stopped else 0.0,
+    }
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    main()
