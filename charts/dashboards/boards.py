@@ -20,6 +20,8 @@ def documents() -> dict[str, dict[str, Any]]:
     built = (overview.build(), experiment.build(), trial.build(), health.build())
     made = [json.loads(json.dumps(board.build(), cls=JSONEncoder)) for board in built]
     for document in made:
+        for link in document["links"]:
+            del link["placement"]  # which would hide it in a menu
         for number, panel in enumerate(document["panels"], start=1):
             panel["id"] = number
             if panel["type"] != "row":

@@ -80,6 +80,7 @@ def board(uid: str, description: str, *variables: Any) -> builders.Dashboard:
         .time("now-24h", "now")
         .refresh("1m")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .annotations([])
         .link(
             builders.DashboardLink("Distillery")
             .type(models.DashboardLinkType.DASHBOARDS)
