@@ -193,9 +193,8 @@ def run(node: Node, workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
         linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "3"}
         pods["spec"]["containers"][0]["env"].append(linger)
         baselines = [{"name": "deep", "parameters": {"n_layers": 6}}]
-        space.apply(
-            template=pods, baselines=baselines, maxTrials=6, parallelism=6, maxDurationSeconds=3600
-        )
+        limits: Object = {"maxTrials": 6, "parallelism": 6, "maxDurationSeconds": 3600}
+        space.apply(template=pods, baselines=baselines, costPerGpuHour=2, **limits)
         until(space.reached("Succeeded"))
         time.sleep(3)  # until the last state is scraped
         yield Run(prometheus, space.name, begun)

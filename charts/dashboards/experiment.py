@@ -57,7 +57,7 @@ def build() -> Dashboard:
     for panel in (_states(), _reasons(), _halves(), _latest(), _sides(), _trials()):
         made = made.with_panel(panel)
     made = made.with_row(row("Machines"))
-    for panel in (_processes(), _pending(), _gpu()):
+    for panel in (_processes(), _pending(), _gpu(), _cost()):
         made = made.with_panel(panel)
     return made
 
@@ -312,6 +312,7 @@ def _processes() -> Panel:
         Query(f"max(distillery_experiment_active{{{OWN}}})", "attempts"),
         Query(f"max(distillery_experiment_spec_parallelism{{{OWN}}})", "parallelism"),
         dashed="/parallelism/",
+        width=6,
     )
 
 
@@ -324,6 +325,7 @@ def _pending() -> Panel:
             f"time() - min by (reason) (distillery_experiment_pending_timestamp_seconds{{{OWN}}})",
             "{{reason}}",
         ),
+        width=6,
     )
 
 
@@ -333,4 +335,15 @@ def _gpu() -> Panel:
         "Hours of GPUs that trials and preparation have used; 0 without GPUs.",
         "h",
         Query(f"max(distillery_experiment_gpu_seconds{{{OWN}}}) / 3600", "GPU-hours"),
+        width=6,
+    )
+
+
+def _cost() -> Panel:
+    return lines(
+        "Cost",
+        "What they cost, by the experiment's costPerGpuHour; empty without one.",
+        "short",
+        Query(f"max(distillery_experiment_cost{{{OWN}}})", "cost"),
+        width=6,
     )
