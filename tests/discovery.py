@@ -8,13 +8,13 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from cluster import Node
+from cluster import Node, Refused
 
 Object = dict[str, Any]
 ROOT = Path(__file__).parent.parent
@@ -55,9 +55,11 @@ def following(node: Node, path: Path, others: Sequence[Object] = ()) -> Iterator
 
     def write() -> None:
         while not stop.wait(0.5):
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps([*others, *targets(node)]))
-            part.replace(path)
+            with suppress(Refused):  # the API server may be busy; what was found stands
+                found = json.dumps([*others, *targets(node)])
+                part = path.with_suffix(".part")
+                part.write_text(found)
+                part.replace(path)
 
     thread = threading.Thread(target=write)
     thread.start()

@@ -229,6 +229,15 @@ def test_a_plan_shows_sizes_and_first_suggestions_and_runs_nothing(tmp_path: Pat
         (("status",), "there is no experiment in"),
         (("status", "-e", "other"), "there is no experiment 'other'"),
         (("export", "3", "out"), "there is no experiment in"),
+        # All that an operator has a default for may be left out; its database is in no option.
+        (
+            ("operator", "--trainer-image=x"),
+            "the environment variable DISTILLERY_DATABASE_URL must",
+        ),
+        (
+            ("operator", "--trainer-image=x", "--trials-service=here"),
+            "must be NAMESPACE/NAME:PORT, but got 'here'",
+        ),
     ],
 )
 def test_what_is_not_there_is_said_in_one_sentence(

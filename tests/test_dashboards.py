@@ -187,7 +187,12 @@ def run(node: Node, workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
         config = json.dumps(discovery.configuration(path))
         prometheus = stack.enter_context(Prometheus(folder / "prometheus", config))
         stack.enter_context(operator)
-        until(lambda: prometheus.query("distillery_build_info"))
+
+        def scraped() -> Any:
+            assert operator.exit_code is None, operator.log.read_text()
+            return prometheus.query("distillery_build_info")
+
+        until(scraped)
         space, begun = Space(node.plane), time.time()
         pods = template(workspace, 0.2)
         linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "3"}

@@ -219,7 +219,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def _service(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+:[a-z0-9-]+", text):
+    if text and not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+:[a-z0-9-]+", text):
         raise argparse.ArgumentTypeError(f"must be NAMESPACE/NAME:PORT, but got {text!r}")
     return text
 
