@@ -103,9 +103,10 @@ def test_every_value_has_a_rule_and_every_rule_a_value() -> None:
             path = f"{prefix}{key}"
             if "$ref" in found:
                 found = schema["definitions"][found["$ref"].rpartition("/")[2]]
-            if found.get("additionalProperties") is False and path not in FREE:
+            closed = found.get("additionalProperties") is False and path not in FREE
+            if closed or path == "global":
                 yield from ruled(found, f"{path}.")
-            elif key != "global":
+            else:
                 yield path
 
     assert set(ruled(schema)) == FREE
@@ -246,6 +247,20 @@ def test_the_database_is_found_by_a_secret(database: str, place: Object) -> None
     (variable,) = container(render(f"--set=database.type={database}"))["env"]
     assert variable["name"] == "DISTILLERY_DATABASE_URL"
     assert variable["valueFrom"] == {"secretKeyRef": place}
+
+
+def test_a_cluster_of_cloudnativepg_is_asked_for() -> None:
+    options = "--set=database.type=CloudNativePG", "--set=database.cloudNativePG."
+    fields = f"{options[1]}spec.resources.limits.memory=2Gi", f"{options[1]}storageClassName=fast"
+    cluster = one(render(options[0], *fields), "Cluster")
+    assert cluster["apiVersion"] == "postgresql.cnpg.io/v1"
+    assert cluster["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert cluster["spec"] == {
+        "instances": 2,
+        "storage": {"size": "10Gi", "storageClass": "fast"},
+        "bootstrap": {"initdb": {"database": "distillery", "owner": "distillery"}},
+        "resources": {"limits": {"memory": "2Gi"}},
+    }
 
 
 def test_a_password_is_quoted_in_the_url_of_the_bundled_database() -> None:
