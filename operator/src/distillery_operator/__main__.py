@@ -394,6 +394,8 @@ def _plan(arguments: argparse.Namespace, console: Console) -> int:
         terminal.say(console, f"part of the space describes no student: {sentence}")
     if spec.sampler.type is SamplerType.GRID:
         terminal.say(console, f"the grid has {space.grid_size(spec)} points")
+    for source in spec.warm_start_from:
+        terminal.say(console, f"the trials of {source.experiment} inform the sampler, if they fit")
     terminal.say(console, terminal.budgets(spec))
     terminal.say(console, f"the first {len(found.suggestions)} of {spec.max_trials} trials:")
     for trial in found.suggestions:
