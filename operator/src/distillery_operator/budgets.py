@@ -91,7 +91,7 @@ def uses(spec: Spec, seen: Observation, over: Closing | None) -> list[Use]:
     if spec.max_gpu_hours is not None:
         found.append(Use("maxGpuHours", round(hours(seen), 3), spec.max_gpu_hours))
     if spec.max_cost is not None:
-        found.append(Use("maxCost", round(cost(spec, hours(seen)) or 0.0, 2), spec.max_cost))
+        found.append(Use("maxCost", round(cost(spec, hours(seen)) or 0.0, 4), spec.max_cost))
     return found
 
 

@@ -226,7 +226,7 @@ def _use(use: Use, end: Closing | None) -> resources.BudgetUse:
 
 
 def _rounded(cost: float | None) -> float | None:
-    return None if cost is None else round(cost, 2)
+    return None if cost is None else round(cost, 4)
 
 
 def _spread(points: list[resources.FrontPoint]) -> list[resources.FrontPoint]:
