@@ -50,6 +50,14 @@ def test_a_pipe_gets_a_line_per_event() -> None:
     ]
 
 
+def test_what_continues_a_stopped_trial_says_so() -> None:
+    further = replace(RUNNING, continues=0)
+    seen = worlds.observation((replace(RUNNING, number=0, state=State.STOPPED), further), (LIVE,))
+    text = shown(seen, in_terminal=False)
+    assert "trial 1 goes on from the checkpoint of trial 0" in text
+    assert "1 of 8 trials are suggested" in text
+
+
 def test_an_event_is_told_once() -> None:
     file = StringIO()
     view = terminal.View(Console(file=file, width=120), EXPERIMENT)

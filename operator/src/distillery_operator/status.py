@@ -363,7 +363,7 @@ def _progressing(spec: Spec, seen: Observation) -> Finding:
     if spec.suspend:
         message = f"nothing starts; {len(live)} processes still run to their next checkpoint"
         return Finding(kind, "False", decide.SUSPENDED, message)
-    asked = f"{len(seen.trials)} of {spec.max_trials} trials are suggested"
+    asked = f"{seen.suggested} of {spec.max_trials} trials are suggested"
     if seen.obstacle:
         return Finding(kind, "False", decide.OBSTRUCTED, f"nothing starts: {seen.obstacle}")
     waiting = [attempt for attempt in live if attempt.phase is Phase.PENDING]

@@ -84,6 +84,8 @@ def suggestion(spec: Spec, trial: Trial) -> str:
     """Return what a trial tries, in one line: its size and the hyperparameters that vary."""
     count = trial.parameter_count
     size = f"{count:,} parameters; " if count is not None else ""
+    if trial.continues is not None:
+        return f"{_name(trial)} goes on from the checkpoint of trial {trial.continues}"
     return f"{_name(trial)} tries {size}{_varying(spec, trial.parameters)}"
 
 
