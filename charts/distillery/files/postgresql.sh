@@ -11,5 +11,6 @@ if [ ! -d $cluster ]; then
   mv $cluster.new $cluster
   rm /tmp/password
 fi
+chmod 0700 $cluster # a volume that is mounted again may have been opened to its group
 unset PASSWORD
 exec postgres -D $cluster -c listen_addresses='*' -c unix_socket_directories=/tmp
