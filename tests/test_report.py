@@ -355,18 +355,19 @@ def test_a_brush_on_the_parallel_coordinates_filters_the_table(show: Any) -> Non
 
 
 def test_where_a_parameter_was_not_searched_its_line_passes_below(show: Any) -> None:
-    others = [p for p in searches.PARAMETERS if p["name"] != "temperature"]
-    (tied,) = [p for p in searches.PARAMETERS if p["name"] == "temperature"]
-    when = {"parameter": "alpha_ce", "minimum": 0.5}
+    space: dict[str, dict[str, Any]] = {str(p["name"]): dict(p) for p in searches.PARAMETERS}
+    weight, tied = space.pop("alpha_ce"), space.pop("learning_rate")
+    tied["when"] = {"parameter": "alpha_ce", "minimum": 0.5}
     trials = searches.search(40)
-    driver = show(searches.experiment(parameters=[*others, {**tied, "when": when}]), trials)
+    wanted = searches.experiment(parameters=[weight, tied, *space.values()])
+    driver = show(wanted, trials)
     card = driver.find_element(By.ID, "parallel-card")
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", card)
     WebDriverWait(driver, 60).until(
         lambda d: d.find_element(By.CSS_SELECTOR, "#parallel .axis-brush")
     )
     axes = driver.execute_script("return document.getElementById('parallel').data[0].dimensions")
-    (axis,) = [a for a in axes if a["label"] == "temperature"]
+    (axis,) = [a for a in axes if a["label"] == "learning_rate"]
     drawn = [t for t in trials if "exact" in t.metrics]
     searched = [float(t.parameters["alpha_ce"]) >= 0.5 for t in drawn]
     below = axis["range"][0]
