@@ -1,6 +1,6 @@
 """Does Distillery's search waste less GPU time than others? Simulated searches, real decisions.
 
-    python bench/search.py [--repeats 10] [--trainings 100] [--jobs 1] [--quick]
+    python bench/search.py [--repeats 10] [--trainings 150] [--jobs 1] [--quick]
 
 Two problems: one made from real learning curves of the quickstart's trainer (bench/record.py), one
 made up, with noise, whose curves cross. Each contestant gets the GPU time of so many mean
@@ -23,7 +23,7 @@ import itertools
 import json
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,41 +76,50 @@ def main() -> None:
     """Search, compare, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=10, help="seeds per contestant")
-    parser.add_argument("--trainings", type=int, default=100, help="GPU time of a search")
-    parser.add_argument("--workers", type=int, nargs="*", default=[1, 20])
+    parser.add_argument("--trainings", type=int, default=150, help="GPU time of a search")
+    parser.add_argument("--workers", type=int, nargs="*", default=[20, 1])
+    parser.add_argument("--problems", nargs="*", choices=[*PROBLEMS], default=[*PROBLEMS])
     parser.add_argument("--jobs", type=int, default=1, help="searches that run at the same time")
     parser.add_argument("--quick", action="store_true", help="see that it works, in half a minute")
     parser.add_argument("--plot", type=Path, default=PLOT)
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.repeats, arguments.trainings, arguments.workers = 2, 12, [4]
+    elif "recorded" in arguments.problems and (missing := recorded.missing()):
+        print(f"without the recorded problem: {missing} trainings are missing, see bench/record.py")
+        arguments.problems.remove("recorded")
     tasks = [
         Task(problem, workers, contestant, seed, arguments.trainings)
         for problem, workers, contestant, seed in itertools.product(
-            PROBLEMS, arguments.workers, CONTESTANTS, range(arguments.repeats)
+            arguments.problems, arguments.workers, CONTESTANTS, range(arguments.repeats)
         )
     ]
     found: dict[tuple[str, int], dict[str, list[Search]]] = {}
-    for task, search in zip(tasks, run(tasks, arguments.jobs), strict=True):
-        arena = found.setdefault((task.problem, task.workers), {})
-        arena.setdefault(task.contestant, []).append(search)
-    told = {}
-    for (problem, workers), searches in found.items():
+    told: dict[str, object] = {}
+    done = zip(tasks, run(tasks, arguments.jobs), strict=True)
+    for (problem, workers), pairs in itertools.groupby(
+        done, lambda pair: (pair[0].problem, pair[0].workers)
+    ):
+        searches = found.setdefault((problem, workers), {})
+        for task, result in pairs:
+            searches.setdefault(task.contestant, []).append(result)
         print(f"\n{problem}, {workers} workers, {arguments.repeats} seeds")
-        print(table(searches))
+        print(table(searches), flush=True)
         told[f"{problem}, {workers} workers"] = compared(searches)
     picture.draw(found, arguments.plot)
     cost = deciding.measure(200 if arguments.quick else 2000, 20)["together_seconds"]
-    print(f"\nthe surrogate of recorded trainings, cross-validated: {recorded.error()}")
+    if "recorded" in arguments.problems:
+        print(f"\nthe surrogate of recorded trainings, cross-validated: {recorded.error()}")
     print(json.dumps({**told, "decide_and_suggest_seconds": cost}))
 
 
-def run(tasks: Sequence[Task], jobs: int) -> list[Search]:
-    """Do all searches, in the order of the tasks."""
+def run(tasks: Sequence[Task], jobs: int) -> Iterator[Search]:
+    """Do all searches, and yield them in the order of the tasks."""
     if jobs == 1:
-        return [search(task) for task in tasks]
+        yield from map(search, tasks)
+        return
     with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(search, tasks))
+        yield from pool.map(search, tasks)
 
 
 def search(task: Task) -> Search:

@@ -33,6 +33,8 @@ HALVES: Final = ("HasAns_exact", "NoAns_exact")
 MARKS: Final = (*RUNGS, 1.0)
 """The shares of a training at which contestants see it."""
 
+LEAST: Final = 200
+"""Trainings, fewer of which say too little of what lies between them."""
 TREES: Final = 200
 ALIKE: Final = 8
 """The noise comes from one of so many pairs of twins, those that end most like the training."""
@@ -140,6 +142,11 @@ def curve(parameters: tuple[tuple[str, Any], ...], seed: int) -> Array:
     noise = generator.choice((-1.0, 1.0)) * learnt.differences[generator.choice(alike)]
     found: Array = np.clip(expected + noise, 0.0, 100.0)
     return found
+
+
+def missing() -> int:
+    """Return how many trainings the recording lacks to be of use."""
+    return max(0, LEAST - len(recording().lines))
 
 
 def error() -> dict[str, float]:
