@@ -209,6 +209,7 @@ def run(folder: Path, kills: int, trials: int) -> int:
                 parallelism=4,
                 maxInterruptions=100,
                 maxFailedTrials=100,
+                earlyStopping={"type": "None", "collapse": False},  # each trial has one result
                 template={"spec": {"containers": [container], "volumes": [volume]}},
             )
             with Witness(space, url) as witness:

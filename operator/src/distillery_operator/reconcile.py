@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from distillery_contract.request import Request, Stage
-from distillery_operator import decide, jobs
+from distillery_operator import decide, jobs, judge
 from distillery_operator.actions import (
     Action,
     Ask,
@@ -170,8 +170,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
         case Record(number, point):
             await study.record(number, point)
         case Tell(number):
-            trained = action.seconds > 0  # otherwise its result is another trial's
-            model = jobs.model(experiment, number) if trained else None
+            repeated = action.reason == judge.DUPLICATE  # the model is another trial's
+            model = None if repeated else jobs.model(experiment, number)
             await study.tell(experiment.spec, action, model, seen.now)
         case Ask(count):
             await study.ask(experiment.spec, count, seen.now)
