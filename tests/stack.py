@@ -28,6 +28,7 @@ OPERATOR: Final = charts.NAMESPACE
 TEAM: Final = "team"
 """Namespace of the experiments."""
 SERVER: Final = "app.kubernetes.io/component=operator"
+DASHBOARD: Final = "app.kubernetes.io/component=optuna-dashboard"
 MONITOR: Final = "app.kubernetes.io/name=prometheus"
 NAMESPACES: Final = (OPERATOR, TEAM, monitoring.NAMESPACE)
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -70,6 +71,7 @@ def addresses(cluster: Cluster) -> dict[str, str]:
     """Return what this machine can look at in the cluster."""
     return {
         "Prometheus": f"http://{address(cluster, monitoring.NAMESPACE, MONITOR)}:9090",
+        "optuna-dashboard": f"http://{address(cluster, OPERATOR, DASHBOARD)}:8082",
         "operator's metrics": f"http://{address(cluster, OPERATOR, SERVER)}:8000/metrics",
     }
 
@@ -103,6 +105,7 @@ def settings() -> Object:
             "bundled": {"image": reference(images.postgres()), "size": "1Gi"},
         },
         "prometheus": {"url": monitoring.URL},
+        "optunaDashboard": {"enabled": True},
         "metrics": {kind: {"enabled": True} for kind in OBSERVED},
     }
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 import browser
 import charts
@@ -56,13 +57,12 @@ class Installed:
     def apply(self, document: Object) -> None:
         self.kubectl("apply", "--filename=-", stdin=json.dumps(document))
 
-    def objects(self, kind: str) -> list[Object]:
-        found: list[Object] = json.loads(self.kubectl("get", kind, "--output=json"))["items"]
+    def object(self, kind: str, name: str) -> Object:
+        found: Object = json.loads(self.kubectl("get", kind, name, "--output=json"))
         return found
 
     def status(self, name: str) -> Object:
-        found = json.loads(self.kubectl("get", "dexp", name, "--output=json"))
-        status: Object = found.get("status", {})
+        status: Object = self.object("dexp", name).get("status", {})
         return status
 
     def query(self, query: str) -> list[Object]:
@@ -242,6 +242,19 @@ def test_its_report_is_a_page_for_a_browser(
         assert driver.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
+def test_optuna_dashboard_shows_the_study(
+    installed: Installed, quickstart: Object, tmp_path: Path
+) -> None:
+    browser.ensure()
+    with browser.chromium(tmp_path / "profile") as driver:
+        driver.get(stack.addresses(installed.node.plane)["optuna-dashboard"])
+        wait = WebDriverWait(driver, 60)
+        link = wait.until(lambda d: d.find_element(By.PARTIAL_LINK_TEXT, "quickstart"))
+        link.click()
+        wait.until(lambda d: d.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"))
+        assert driver.save_screenshot(str(tmp_path / "dashboard.png"))
+
+
 ELSEWHERE = {
     "kubectl top": "needs a metrics server",
     "get workloads": "needs Kueue",
@@ -285,6 +298,7 @@ def test_what_the_documentation_says_of_a_cluster_works(
             words = places | (OURS if command.program == "distillery" else {})
             said = run(command, words, tmp_path, kubeconfig)
             assert said == "" or "already exists" in said, f"{command}\n{said}"
+            shutil.rmtree(tmp_path / "my-model", ignore_errors=True)  # for the next who exports
     installed.node.plane.kubectl("delete", "namespace", "squad", "--timeout=60s")
 
 
@@ -308,6 +322,26 @@ def run(command: Command, words: dict[str, str], folder: Path, kubeconfig: Path)
     except subprocess.TimeoutExpired as late:
         return str(late) if command.ends else ""
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_a_database_that_is_moved_starts_on_what_it_left(
+    installed: Installed, quickstart: Object
+) -> None:
+    plane, place = installed.node.plane, f"--namespace={stack.OPERATOR}"
+    plane.kubectl("delete", "pod", "distillery-database-0", place)
+    plane.kubectl("rollout", "status", "statefulset/distillery-database", place, "--timeout=120s")
+    patch = json.dumps({"spec": {"maxDurationSeconds": 3600}})  # asks for a look at the study
+    installed.kubectl("patch", "dexp", "quickstart", "--type=merge", f"--patch={patch}")
+    generation = installed.object("dexp", "quickstart")["metadata"]["generation"]
+    until(lambda: reached(installed.status("quickstart"), generation))
+    assert installed.status("quickstart")["front"] == quickstart["front"]
+
+
+def reached(status: Object, generation: int) -> bool:
+    """Tell whether the database has answered for a generation."""
+    conditions = {found["type"]: found for found in status["conditions"]}
+    answer = conditions["StorageReachable"]
+    return bool(answer["observedGeneration"] == generation and answer["status"] == "True")
 
 
 def test_an_uninstalled_chart_leaves_the_experiments_readable_and_nothing_stuck(
