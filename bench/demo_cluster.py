@@ -88,8 +88,8 @@ def search() -> None:
 def tell(found: dict[str, Any], told: str) -> str:
     """Print where the search stands, if that is news, and return it."""
     counts = {name: count for name, count in found.get("trials", {}).items() if count}
-    words = ", ".join(f"{count} {name}" for name, count in counts.items())
-    news = f"{found.get('state', 'Unknown'):12} {words}; front {found.get('frontSize', 0)}"
+    words = [f"{count} {name}" for name, count in counts.items()]
+    news = ", ".join([found.get("state", "Applied"), *words, f"front {found.get('frontSize', 0)}"])
     if news != told:
         print(f"{time.strftime('%H:%M:%S')} {news}", flush=True)
     return news

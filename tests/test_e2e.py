@@ -299,7 +299,7 @@ def test_what_the_documentation_says_of_a_cluster_works(
             said = run(command, words, tmp_path, kubeconfig)
             assert said == "" or "already exists" in said, f"{command}\n{said}"
             shutil.rmtree(tmp_path / "my-model", ignore_errors=True)  # for the next who exports
-    installed.node.plane.kubectl("delete", "namespace", "squad", "--timeout=60s")
+    installed.node.plane.kubectl("delete", "namespace", "squad", "--wait=false")
 
 
 def run(command: Command, words: dict[str, str], folder: Path, kubeconfig: Path) -> str:
@@ -347,8 +347,9 @@ def reached(status: Object, generation: int) -> bool:
 def test_an_uninstalled_chart_leaves_the_experiments_readable_and_nothing_stuck(
     installed: Installed, quickstart: Object
 ) -> None:
+    before = installed.status("quickstart")
     stack.helm(installed.node.plane, "uninstall", charts.RELEASE, "--wait")
-    assert installed.status("quickstart") == quickstart
-    left = installed.node.plane.kubectl("get", "pods", "-n", stack.OPERATOR, "-o", "name")
-    assert left == ""
+    pods = ("get", "pods", f"--namespace={stack.OPERATOR}", "--output=name")
+    until(lambda: not installed.node.plane.kubectl(*pods))
+    assert installed.status("quickstart") == before
     installed.kubectl("delete", "dexp", "--all", "--timeout=60s")
