@@ -268,7 +268,8 @@ HOSTILE: list[Object] = [
 
 def said(space: Space, name: str) -> bool:
     """Tell whether a condition says why an experiment does not start."""
-    wrong = [space.condition(kind, name) for kind in ("Accepted", "TemplateValid")]
+    kinds = ("Accepted", "TemplateValid", "WarmStarted")
+    wrong = [space.condition(kind, name) for kind in kinds]
     return any(c.get("status") == "False" and len(c["message"]) > 20 for c in wrong)
 
 
