@@ -406,6 +406,17 @@ class StudySuite:
         with pytest.raises(StudyMismatch, match="immutable"):
             trials(url, experiment=other)
 
+    def test_a_space_stored_before_there_was_a_field_is_the_same(
+        self, url: str, outside: Callable[[str], optuna.Study]
+    ) -> None:
+        work(url, lambda s: s.ask(EXPERIMENT.spec, 1, 2.0))
+        stored = outside(UID)
+        space = stored.user_attrs["space"]
+        for parameter in space["parameters"]:
+            del parameter["when"]
+        stored.set_user_attr("space", space)
+        assert len(trials(url)) == 1
+
     def test_two_experiments_do_not_see_each_other(self, url: str) -> None:
         work(url, lambda s: s.ask(EXPERIMENT.spec, 2, 2.0))
         assert len(work(url, lambda s: s.ask(EXPERIMENT.spec, 1, 2.0), uid=OTHER_UID)) == 1

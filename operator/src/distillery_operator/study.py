@@ -147,7 +147,7 @@ class Study:
         name, space = experiment.metadata.name, _space(experiment.spec)
         directions = sampling.directions(experiment.spec)
         self._storage.open(name, directions, {"space": space, "started": now})
-        if self._read()["space"] != space:
+        if _parameters(self._read()["space"]) != _parameters(space):
             raise StudyMismatch(
                 f"the study {name!r} was made for another search space or other objectives; these"
                 " are immutable, so give the experiment another name"
@@ -307,6 +307,12 @@ def _space(spec: Spec) -> dict[str, Any]:
         "objectives": objectives,
         "parameters": [p.model_dump(mode="json") for p in spec.parameters],
     }
+
+
+def _parameters(space: Mapping[str, Any]) -> Any:
+    """Return a stored search space without what it leaves open, which a later release may name."""
+    given = [{k: v for k, v in p.items() if v is not None} for p in space["parameters"]]
+    return space["objectives"], given
 
 
 def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) -> Trial:
