@@ -26,9 +26,7 @@ def install(cluster: Cluster, folder: Path) -> Path:
     crd = f"--filename={MANIFESTS / 'crd.yaml'}"
     cluster.kubectl("apply", crd)
     until(lambda: _established(json.loads(cluster.kubectl("get", crd, "--output=json"))))
-    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "distillery"}}
-    given = list(YAML(typ="safe").load_all((MANIFESTS / "operator.yaml").read_text()))
-    for document in [space, *(d for d in given if d["kind"] != "Deployment")]:
+    for document in _documents():
         cluster.kubectl("apply", "--filename=-", stdin=json.dumps(document))
     token = cluster.kubectl("--namespace=distillery", "create", "token", "distillery")
     config = YAML(typ="safe").load(cluster.kubeconfig.read_text())
@@ -36,6 +34,20 @@ def install(cluster: Cluster, folder: Path) -> Path:
     path = folder / "operator.kubeconfig"
     path.write_text(json.dumps(config))
     return path
+
+
+def uninstall(cluster: Cluster) -> None:
+    """Remove what `install` made, with the experiments; nothing, where it was not called."""
+    crd = f"--filename={MANIFESTS / 'crd.yaml'}"
+    cluster.kubectl("delete", "--ignore-not-found", crd)
+    for document in reversed(_documents()):
+        cluster.kubectl("delete", "--ignore-not-found", "--filename=-", stdin=json.dumps(document))
+
+
+def _documents() -> list[Object]:
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "distillery"}}
+    given = YAML(typ="safe").load_all((MANIFESTS / "operator.yaml").read_text())
+    return [space, *(document for document in given if document["kind"] != "Deployment")]
 
 
 def _established(crd: Object) -> bool:

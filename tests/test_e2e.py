@@ -26,6 +26,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 import browser
 import charts
 import documentation
+import spaces
 import stack
 import worlds
 from cluster import Node, Refused, access, binaries, images
@@ -91,10 +92,10 @@ def installed(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     stack.hand_over(folder / "workspace")
     for image in [*stack.parts(), images.quick_trainer()]:
         node.load(image.archive)
+    spaces.uninstall(node.plane)  # another module's
     for name in stack.NAMESPACES:
         assert not node.plane.kubectl("get", "namespace", name, "--ignore-not-found")
     crd = ("crd", "distillationexperiments.distillery.dev")
-    node.plane.kubectl("delete", *crd, "--ignore-not-found")  # another module's
     audited = node.plane.audit_log.stat().st_size
     stack.install(node.plane, folder)
     yield Installed(node, folder, audited)
