@@ -17,9 +17,9 @@ import torch
 import transformers
 
 import worlds
-from distillery_contract import size
+from distillery_contract import rungs, size
 from distillery_operator import documents, jobs, local
-from distillery_operator.resources import Status
+from distillery_operator.resources import EarlyStopping, Status
 from distillery_trainer import model as models
 from distillery_trainer import tiny
 
@@ -118,10 +118,12 @@ def test_learning_curves_and_the_teacher_reach_study_and_status(searched: tuple[
         {"teacher": models.architecture(models.load_config(str(workspace / "teacher")))}, {}
     )
     history = json.loads((workspace / "experiments/tiny/trials/00000/history.json").read_text())
-    assert len(history["evaluations"]) == 2
     url = f"sqlite:///{workspace}/experiments/tiny/study.db"
     stored = optuna.load_study(study_name="tiny", storage=url).get_trials()[0]
     curve, last = stored.user_attrs["curve"], history["evaluations"][-1]
+    steps = curve[-1]["steps"]
+    measured = {rungs.step(share, steps) for share in EarlyStopping().rungs} | {steps // 2, steps}
+    assert [e["step"] for e in history["evaluations"]] == sorted(measured)  # rungs and epochs
     assert curve[-1]["step"] == last["step"]
     assert curve[-1]["metrics"]["exact"] == last["metrics"]["exact"]
 
