@@ -150,8 +150,15 @@ def test_ctrl_c_stops_at_checkpoints_and_the_same_command_goes_on(tmp_path: Path
 
 
 def test_paused_trials_go_on_from_their_checkpoints_whatever_is_killed(tmp_path: Path) -> None:
+    """The suggestions come best first, so that others have to come for the second to go on."""
     pause = {"type": "ASHA", "pause": True, "rungs": [0.25, 0.5], "reductionFactor": 2}
-    file = write(tmp_path, maxTrials=6, earlyStopping={**pause, "collapse": False})
+    rates = [0.2, 0.16, 0.13, 0.1, 0.08, 0.06, 0.05, 0.04]
+    file = write(
+        tmp_path,
+        parameters=[{"name": "learning_rate", "type": "Categorical", "choices": rates}],
+        sampler={"type": "Grid", "seed": 20981},  # whose shuffle leaves the choices in their order
+        earlyStopping={**pause, "collapse": False},
+    )
     for _ in range(3):
         child = command(tmp_path, "run", str(file), pace=0.05)
         assert child.stdout is not None
@@ -165,7 +172,8 @@ def test_paused_trials_go_on_from_their_checkpoints_whatever_is_killed(tmp_path:
     before = {
         n: s["continues"] for n, s in enumerate(suggestions) if s.get("continues") is not None
     }
-    assert len(suggestions) - len(before) == 6
+    fresh = [s for n, s in enumerate(suggestions) if n not in before]
+    assert [s["parameters"]["learning_rate"] for s in fresh] == rates
     assert len(before) == len(set(before.values())) >= 2
     done = ledgers(tmp_path)
     for number, stopped in before.items():
