@@ -364,6 +364,19 @@ class StudySuite:
         (trial,) = work(url, curve)
         assert [p.metrics["exact"] for p in trial.curve] == [0.0, 1.0, 2.0]
 
+    def test_an_ending_has_the_last_evaluation_of_the_curve(self, url: str) -> None:
+        report = replace(REPORT, metric_step=20, steps=20)
+
+        async def end(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
+            await kept.record(0, Point(10, {"exact": 41.0}, steps=20, at=3.0))
+            await kept.tell(EXPERIMENT.spec, tell(0, report=report), "model", 4.0)
+            await kept.tell(EXPERIMENT.spec, tell(0, report=report), "model", 5.0)
+
+        (trial,) = work(url, end)
+        assert [(point.step, point.at) for point in trial.curve] == [(10, 3.0), (20, 4.0)]
+        assert trial.curve[-1].metrics == REPORT.metrics
+
     def test_a_stopped_trial_is_continued_by_one_other(
         self, url: str, outside: Callable[[str], optuna.Study]
     ) -> None:

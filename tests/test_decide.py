@@ -121,6 +121,14 @@ def test_an_evaluation_is_recorded_once() -> None:
     assert Record(0, point) not in decide.decide(SPEC, known)
 
 
+def test_the_last_evaluation_is_stored_with_the_ending() -> None:
+    ended = attempt(code=0)
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (ended,), {ended: FINAL}))
+    (told,) = [action for action in actions if isinstance(action, Tell)]
+    assert told.report.continuing((), 1000.0) == Point(20, FINAL.metrics, at=1000.0)
+    assert not any(isinstance(action, Record) for action in actions)
+
+
 @pytest.mark.parametrize(
     ("code", "report", "state", "reason"),
     [
@@ -559,8 +567,11 @@ class Search(RuleBasedStateMachine):
             case Tell(number, state, reason):
                 if self.trials[number].state is State.RUNNING:
                     self.told.append(number)
+                    curve = self.trials[number].curve
+                    point = action.report.continuing(curve, 1000.0)
                     self.trials[number] = replace(
                         self.trials[number],
+                        curve=(*curve, point) if point else curve,
                         state=state,
                         reason=reason,
                         seconds=action.seconds,

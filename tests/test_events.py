@@ -230,3 +230,10 @@ def test_a_whole_search_tells_each_condition_once() -> None:
         told += [event.reason for event in events.of_change(before, after)]
         before = after
     assert told == ["MaxTrialsReached"]
+
+
+def test_normal_events_are_a_burst_and_then_a_trickle() -> None:
+    allowance = events.Allowance()
+    assert sum(allowance.take(0.0) for _ in range(100)) == events.BURST
+    assert [allowance.take(t) for t in (9.0, 10.0, 11.0, 20.0)] == [False, True, False, True]
+    assert sum(allowance.take(1e6) for _ in range(100)) == events.BURST

@@ -44,6 +44,7 @@ from distillery_operator.trials import (
     Attempt,
     Observation,
     Phase,
+    Point,
     Preparation,
     Report,
     State,
@@ -464,6 +465,7 @@ class Promises(RuleBasedStateMachine):
         self.check_told(spec, ending, jobs)
         self.change(
             ending.trial,
+            curve=self.curve(ending),
             state=ending.state,
             reason=ending.reason,
             metrics=dict(ending.report.metrics),
@@ -596,6 +598,12 @@ class Promises(RuleBasedStateMachine):
         self.most_trials = max(self.most_trials, self.spec.max_trials)
         self.most_parallel = max(self.most_parallel, self.spec.parallelism)
 
+    def curve(self, ending: Tell) -> tuple[Point, ...]:
+        """Return the learning curve that an ending leaves."""
+        curve = self.trials[ending.trial].curve
+        point = ending.report.continuing(curve, self.now)
+        return (*curve, point) if point else curve
+
     # What must hold
 
     def check(self, spec: Spec, seen: Observation, actions: list[Action]) -> None:
@@ -630,9 +638,9 @@ class Promises(RuleBasedStateMachine):
         elif said in [j.outcome for j in jobs]:
             pass  # read before its Job was deleted by hand
         elif ending.state is State.STOPPED and ending.seconds:
-            trial = self.trials[ending.trial]
-            assert trial.curve[-1].step >= 5  # it was measured at a rung
-            assert ending.report.metrics == trial.curve[-1].metrics
+            last = self.curve(ending)[-1]
+            assert last.step >= 5  # it was measured at a rung
+            assert ending.report.metrics == last.metrics
             assert ending.reason in ("CannotImprove", "Outranked", "Paused", "Collapsed")
         elif ending.reason == "Duplicate":
             layers = self.trials[ending.trial].parameters

@@ -11,7 +11,7 @@ from typing import Self
 
 from operators import Operator
 
-SAMPLE_SECONDS = 5.0
+SAMPLE_SECONDS = 10.0
 
 
 class Probe:

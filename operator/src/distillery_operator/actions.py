@@ -41,7 +41,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Tell:
-    """Store how a trial ended, for good."""
+    """Store how a trial ended, for good, with the evaluation that its report has."""
 
     trial: int
     state: State

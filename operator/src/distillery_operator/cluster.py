@@ -54,6 +54,9 @@ MERGE: Final = "application/strategic-merge-patch+json"
 """Knows that finalizers are a set, of which one may be removed."""
 APPLY: Final = "application/apply-patch+yaml"
 
+BRIEF: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+"""Asks for the metadata alone of what was written; of a status the rest is long, and known."""
+
 UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [manifests.METRICS]}
 """What removes our finalizer from the metadata of a pod, and no other."""
 
@@ -123,6 +126,8 @@ class Api:
         """
         settings = client.Configuration()
         if access is None:
+            # Nobody needs a proxy or ~/.netrc here, which would be looked for at each request.
+            settings.client_session_kwargs = {"trust_env": False}
             await config.load_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         else:
             await access.load(settings)
@@ -210,7 +215,7 @@ class Api:
     async def patch(
         self, kind: Kind, key: Key, body: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
-        """Merge into an object and return it; one that is gone needs nothing."""
+        """Merge into an object and return its metadata; one that is gone needs nothing."""
         path = f"{_path(kind, key.namespace)}/{key.name}"
         return await self._gone_is_fine("patch", kind, path, {}, body)
 
@@ -308,7 +313,8 @@ class Api:
         seconds: float = TIMEOUT_SECONDS,
     ) -> tuple[int, bytes]:
         assert self._client is not None
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        accept = BRIEF if method in ("POST", "PATCH") else "application/json"
+        headers = {"Accept": accept, "Content-Type": "application/json"}
         if method == "PATCH":
             headers["Content-Type"] = APPLY if verb == "apply" else MERGE
         begun, code = time.monotonic(), 0
@@ -420,8 +426,8 @@ class Runner:
         await self.free(attempt)
         life = {"spec": {"ttlSecondsAfterFinished": self._defaults.retention_seconds}}
         if attempt.pod:
-            await self._mark(Kind.POD, attempt.pod, told)
-        await self._mark(Kind.JOB, name, told | life)
+            await self._mark(Kind.POD, {"metadata": {"name": attempt.pod}}, told)
+        await self._mark(Kind.JOB, {"metadata": {"name": name}}, told | life)
         self._looked_for.discard(name)
 
     async def free(self, attempt: Attempt) -> None:
@@ -429,7 +435,7 @@ class Runner:
         name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
         for pod in self._mirror.held(self._key):
             if pod["metadata"]["labels"].get(JOB_NAME) == name and attempts.terminal(pod):
-                await self._mark(Kind.POD, pod["metadata"]["name"], {"metadata": UNHELD})
+                await self._mark(Kind.POD, pod, {"metadata": UNHELD})
 
     async def collect(self, trials: Sequence[int]) -> None:
         """Remove models and checkpoints of trials, by a pod that has the volume."""
@@ -451,11 +457,11 @@ class Runner:
             return str(refusal)
         return ""
 
-    async def _mark(self, kind: Kind, name: str, body: Mapping[str, Any]) -> None:
-        """Patch an object, and take in what became of it before the watch shows that."""
-        marked = await self._api.patch(kind, Key(self._key.namespace, name), body)
-        if marked:
-            self._mirror.put(kind, marked)
+    async def _mark(self, kind: Kind, known: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        """Patch the metadata of an object, and take that in before the watch shows it."""
+        key = Key(self._key.namespace, known["metadata"]["name"])
+        if marked := await self._api.patch(kind, key, body):
+            self._mirror.put(kind, {**known, "metadata": marked["metadata"]})
 
     @property
     def _key(self) -> Key:

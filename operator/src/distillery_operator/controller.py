@@ -7,6 +7,7 @@ whether the API server takes the pod template.
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -153,6 +154,7 @@ class Controller:
         self._sessions: dict[Key, _Session] = {}
         self._shown = telemetry.Experiments()
         self._events: asyncio.Queue[tuple[Mapping[str, Any], Event]] = asyncio.Queue(EVENTS_WAITING)
+        self._allowances: dict[Key, events.Allowance] = defaultdict(events.Allowance)
 
     @property
     def status_seconds(self) -> float:
@@ -346,6 +348,7 @@ class Controller:
         await self._leave(key)
         self._shown.forget(key)
         self._queue.forget(key)
+        self._allowances.pop(key, None)
         await cluster.let_go(self._api, self._mirror, key)
 
     def _count(self, key: Key, result: Pass) -> None:
@@ -366,8 +369,12 @@ class Controller:
 
     def _tell_of(self, involved: Mapping[str, Any], event: Event) -> None:
         level = logging.WARNING if event.type == events.WARNING else logging.INFO
-        name = f"{involved['namespace']}/{involved['name']}"
+        key = Key(involved["namespace"], involved["name"])
+        name = "/".join(key)
         log.log(level, "%s: %s: %s", name, event.reason, event.message)
+        routine = event.type == events.NORMAL
+        if routine and not self._allowances[key].take(time.monotonic()):
+            return
         try:
             self._events.put_nowait((involved, event))
         except asyncio.QueueFull:

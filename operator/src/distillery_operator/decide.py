@@ -6,7 +6,7 @@ process killed at any line loses nothing: the next call sees what was done and a
 Applying the actions and deciding again asks for nothing twice.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Final
@@ -32,7 +32,6 @@ from distillery_operator.resources import CheckpointRetention, Spec
 from distillery_operator.trials import (
     Attempt,
     Observation,
-    Point,
     Preparation,
     Report,
     State,
@@ -68,24 +67,12 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     seen = _recorded(seen, records)
     rule = stopping.Rule(spec, seen.trials)
     told = list(_tell(spec, seen, rule))
-    actions: list[Action] = [*_prepared(seen), *records, *told, *_halt(spec, seen, rule)]
-    actions += [*_release(seen), *_free(seen), *_collect(spec, seen)]
-    end = closing(spec, seen)
-    over = end is not None and not end.finishes
-    if spec.suspend or seen.obstacle or over:
-        return actions
-    free = max(0, spec.parallelism - sum(attempt.live for attempt in seen.attempts))
-    free = int(min(free, budgets.affordable(spec, seen)))
-    if seen.preparation is None or _lost(seen):
-        return [*actions, *[*_prepare(spec, seen)][:free]]
-    settled = {tell.trial for tell in told} | _repeated(seen).keys()
-    waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
-    actions += waiting[:free]
-    free = max(0, free - len(waiting))
-    promoted = [Promote(number) for number in rule.promotions()[:free]] if free else []
-    actions += promoted
-    missing = min(free - len(promoted), budgets.missing(spec, seen))
-    return [*actions, Ask(missing)] if end is None and missing > 0 else actions
+    over = {tell.trial for tell in told}
+    lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
+    actions: list[Action] = [*_prepared(seen), *lasting, *told, *_halt(spec, seen, rule)]
+    actions += _fill(spec, seen, rule, over)
+    # Last, for a freed slot waits for what stands before.
+    return [*actions, *_release(seen), *_free(seen), *_collect(spec, seen)]
 
 
 def closing(spec: Spec, seen: Observation) -> Closing | None:
@@ -115,6 +102,30 @@ def done(spec: Spec, seen: Observation) -> Closing | None:
     if end.finishes and (open_trials or stopping.Rule(spec, seen.trials).promotions()):
         return None
     return end
+
+
+def _fill(
+    spec: Spec, seen: Observation, rule: stopping.Rule, told: Set[int]
+) -> Iterator[Launch | Promote | Ask]:
+    """Yield what the free slots get: trials that lack a process, then further suggestions."""
+    end = closing(spec, seen)
+    over = end is not None and not end.finishes
+    if spec.suspend or seen.obstacle or over:
+        return
+    free = max(0, spec.parallelism - sum(attempt.live for attempt in seen.attempts))
+    free = int(min(free, budgets.affordable(spec, seen)))
+    if seen.preparation is None or _lost(seen):
+        yield from [*_prepare(spec, seen)][:free]
+        return
+    settled = told | _repeated(seen).keys()
+    waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
+    yield from waiting[:free]
+    free = max(0, free - len(waiting))
+    promoted = [Promote(number) for number in rule.promotions()[:free]] if free else []
+    yield from promoted
+    missing = min(free - len(promoted), budgets.missing(spec, seen))
+    if end is None and missing > 0:
+        yield Ask(missing)
 
 
 @dataclass(frozen=True)
@@ -277,18 +288,12 @@ def _prepared(seen: Observation) -> Iterator[Keep]:
 def _record(seen: Observation) -> Iterator[Record]:
     """Yield evaluations that the learning curves lack."""
     for trial in seen.trials:
+        if trial.state is not State.RUNNING:
+            continue
         for attempt in _attempts(seen, Stage.TRAIN, trial.number)[-1:]:
             report = _report(seen, attempt)
-            last = trial.curve[-1].step if trial.curve else -1
-            fresh = report and report.metric_step is not None and report.metric_step > last
-            if report and fresh and trial.state is State.RUNNING:
-                point = Point(
-                    step=report.metric_step or 0,
-                    metrics=dict(report.metrics),
-                    losses=dict(report.losses),
-                    steps=report.steps,
-                    at=seen.now,
-                )
+            point = report.continuing(trial.curve, seen.now) if report else None
+            if point:
                 yield Record(trial.number, point)
 
 

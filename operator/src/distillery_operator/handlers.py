@@ -221,6 +221,7 @@ def _settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.persistence.finalizer = "distillery.dev/unused"
     settings.persistence.diffbase_storage = _NoStates()
+    settings.persistence.progress_storage = _NoProgress()
     settings.queueing.idle_timeout = IDLE_SECONDS
     settings.scanning.disabled = bool(namespaces)
     settings.watching.chunk_size = cluster.CHUNK
@@ -240,3 +241,10 @@ class _NoStates(kopf.DiffBaseStorage):
 
     def store(self, **_: Any) -> None:
         return None
+
+
+class _NoProgress(kopf.AnnotationsProgressStorage):
+    """Looks for no traces of handlers that go on after a failure: there are none."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence

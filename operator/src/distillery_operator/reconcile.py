@@ -92,7 +92,7 @@ class Study(Protocol):
         """Add an evaluation to a learning curve."""
 
     async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
-        """Store how a trial ended."""
+        """Store how a trial ended, and its last evaluation."""
 
     async def collect(self, numbers: Sequence[int]) -> None:
         """Store that the files of trials are gone."""

@@ -28,6 +28,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Executable,
     MetaData,
     String,
     Table,
@@ -347,12 +348,7 @@ class Storage:
         """Insert rows; one that is there already gets the new values."""
         if not rows:
             return
-        dialect = sqlite if self._schema is None else postgresql
-        unique = next(c for c in table.constraints if isinstance(c, UniqueConstraint))
-        keys = [column.name for column in unique.columns]
-        statement = dialect.insert(table)
-        new = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
+        connection.execute(_upsert(table, self._schema is not None, tuple(rows[0])), rows)
 
     def _expect(self, untouched: bool) -> None:
         if not untouched:
@@ -397,6 +393,16 @@ def _parse(address: str) -> URL:
         " of the password percent-encoded, or sqlite:////folder, but got another"
         + (f" that begins with {url.drivername}:" if url.drivername else "")
     )
+
+
+@functools.cache  # to build it takes longer than to execute it
+def _upsert(table: Table, server: bool, columns: tuple[str, ...]) -> Executable:
+    """Return what inserts rows of these columns, or gives those that are there the new values."""
+    unique = next(c for c in table.constraints if isinstance(c, UniqueConstraint))
+    keys = [column.name for column in unique.columns]
+    statement = postgresql.insert(table) if server else sqlite.insert(table)
+    new = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=new)
 
 
 @functools.cache

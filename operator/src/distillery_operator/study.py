@@ -241,7 +241,9 @@ class Study:
         if before.state is not State.RUNNING:
             return
         trial = replace(before, **_ending(before, ending, model, now))
-        stored = {"ending": {field: getattr(trial, field) for field in ENDING_FIELDS}}
+        stored: dict[str, Any] = {"ending": {name: getattr(trial, name) for name in ENDING_FIELDS}}
+        if trial.curve is not before.curve:
+            stored["curve"] = [asdict(point) for point in trial.curve]
         self._storage.finish(ending.trial, sampling.frozen(spec, trial, stored), now)
         self._trials[ending.trial] = trial
 
@@ -332,7 +334,9 @@ def _ending(before: Trial, ending: Tell, model: str | None, now: float) -> dict[
         {} if before.parameter_count is None else {"parameter_count": float(before.parameter_count)}
     )
     measured = {k: v for k, v in report.metrics.items() if math.isfinite(v)}
+    point = report.continuing(before.curve, now)
     return {
+        "curve": thin((*before.curve, point)) if point else before.curve,
         "state": ending.state,
         "reason": str(ending.reason),
         "message": ending.message,

@@ -4,7 +4,7 @@ Gathered by :mod:`distillery_operator.reconcile` from its ports, read by ``decid
 ``pareto``, ``status`` and the report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -192,6 +192,16 @@ class Report:
     def progress(self) -> float | None:
         """Share of the planned steps that is done."""
         return self.step / self.steps if self.step is not None and self.steps else None
+
+    def continuing(self, curve: Sequence[Point], now: float) -> Point | None:
+        """Return the latest evaluation, seen now, as what follows on a learning curve, if it does.
+
+        Now is in seconds since the epoch.
+        """
+        if self.metric_step is None or (curve and self.metric_step <= curve[-1].step):
+            return None
+        metrics, losses = dict(self.metrics), dict(self.losses)
+        return Point(self.metric_step, metrics, losses, steps=self.steps, at=now)
 
 
 @dataclass(frozen=True)
