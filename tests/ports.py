@@ -79,7 +79,8 @@ def read(attempt: Attempt) -> Report | None:
     async def once() -> Report | None:
         reader = Measurements()
         try:
-            return await reader.read(attempt)
+            (report,) = await reader.read([attempt])
+            return report
         finally:
             await reader.close()
 

@@ -162,6 +162,11 @@ async def measuring(
         await scraper.close()
 
 
+async def one(reader: Measurements, attempt: Attempt) -> Report | None:
+    (report,) = await reader.read([attempt])
+    return report
+
+
 def once(
     attempt: Attempt, prometheus: str = "", told: Told | None = None, namespace: str = "ns"
 ) -> Report | None:
@@ -169,7 +174,7 @@ def once(
 
     async def read() -> Report | None:
         async with measuring(told or Told(), 0.0, prometheus, namespace) as reader:
-            return await reader.read(attempt)
+            return await one(reader, attempt)
 
     return asyncio.run(read())
 
@@ -241,10 +246,10 @@ def test_a_training_is_followed_from_its_start_to_its_result(train: Train) -> No
     async def follow() -> None:
         async with measuring(told, 0.2) as reader:
             while training.process.poll() is None:
-                if report := await reader.read(training.attempt()):
+                if report := await one(reader, training.attempt()):
                     seen.append(report)
                 await asyncio.sleep(0.05)
-            last = await reader.read(training.attempt())
+            last = await one(reader, training.attempt())
             assert last is not None
             seen.append(last)
 
@@ -295,7 +300,7 @@ def test_the_termination_message_counts_before_a_scrape() -> None:
     async def read() -> list[str | None]:
         reader = Measurements()
         attempts = (live(url), left, torn, live("http://127.0.0.1:9/metrics", 4))
-        found = [await reader.read(attempt) for attempt in attempts]
+        found = await reader.read(attempts)
         await reader.close()
         return [report.source if report else None for report in found]
 
@@ -311,9 +316,10 @@ def sources(serve: Serve, scraped: Shown, *after: Attempt) -> list[tuple[str, bo
     async def read() -> list[tuple[str, bool] | None]:
         told = Told()
         async with measuring(told) as reader:
-            assert await reader.read(live(endpoint.url)) is None
+            assert await one(reader, live(endpoint.url)) is None
             await soon(lambda: told.wakes)
-            found = [await reader.read(attempt) for attempt in (live(endpoint.url), *after)]
+            steps = (live(endpoint.url), *after)
+            found = [await one(reader, step) for step in steps]
             return [(report.source, report.final) if report else None for report in found]
 
     return asyncio.run(read())
@@ -369,7 +375,7 @@ def test_reading_waits_for_nobody_and_asks_no_second_time_meanwhile(serve: Serve
         told, begun = Told(), time.monotonic()
         async with measuring(told, 0.01) as reader:
             for _ in range(20):
-                assert await reader.read(live(endpoint.url)) is None
+                assert await one(reader, live(endpoint.url)) is None
                 await asyncio.sleep(0.01)
             spent = time.monotonic() - begun
             await soon(lambda: endpoint.asked)
@@ -387,7 +393,7 @@ def test_an_attempt_is_scraped_once_in_an_interval(serve: Serve) -> None:
         async with measuring(Told(), 0.5) as reader:
             begun = time.monotonic()
             while time.monotonic() - begun < 1.8:
-                await reader.read(live(endpoint.url))
+                await one(reader, live(endpoint.url))
                 await asyncio.sleep(0.01)
             return endpoint.asked
 
@@ -403,7 +409,7 @@ def test_only_what_decisions_rest_on_wakes(serve: Serve) -> None:
         before, deadline = told.wakes, time.monotonic() + 60
         made.set(metrics.STEP, step)
         endpoint.answer = page(text(made))
-        while (report := await reader.read(live(endpoint.url))) is None or report.step != step:
+        while (report := await one(reader, live(endpoint.url))) is None or report.step != step:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
         return told.wakes - before
@@ -427,7 +433,7 @@ def test_a_bounded_number_of_scrapes_runs_for_all_experiments(serve: Serve) -> N
         readers = [Measurements(scraper, "ns", 60.0) for _ in range(4)]
         for reader in readers:
             for number in range(30):
-                assert await reader.read(live(endpoint.url, number)) is None
+                assert await one(reader, live(endpoint.url, number)) is None
         await soon(lambda: endpoint.asked == 120 and not endpoint.busy)
         for reader in readers:
             await reader.close()
@@ -442,9 +448,9 @@ def test_a_scrape_under_way_is_waited_for_before_an_ending_has_no_result(serve: 
 
     async def read() -> list[Report | None]:
         async with measuring(Told()) as reader:
-            first = await reader.read(live(endpoint.url))
+            first = await one(reader, live(endpoint.url))
             await soon(lambda: endpoint.asked)
-            return [first, await reader.read(ended(exit_code=1)), await reader.read(ended())]
+            return [first, await one(reader, ended(exit_code=1)), await one(reader, ended())]
 
     first, crashed, well = asyncio.run(read())
     assert first is crashed is None
@@ -458,15 +464,15 @@ def test_a_forgotten_attempt_leaves_nothing(serve: Serve) -> None:
     async def read() -> list[Report | None]:
         told = Told()
         async with measuring(told) as reader:
-            await reader.read(live(endpoint.url))
+            await one(reader, live(endpoint.url))
             await soon(lambda: told.wakes)
-            known = await reader.read(ended())
+            known = await one(reader, ended())
             reader.forget(ended())
             reader.forget(ended())
             endpoint.answer = silence(30)
-            await reader.read(live(endpoint.url, 2))
+            await one(reader, live(endpoint.url, 2))
             reader.forget(live(endpoint.url, 2))
-            return [known, await reader.read(ended()), await reader.read(ended(2))]
+            return [known, await one(reader, ended()), await one(reader, ended(2))]
 
     known, *forgotten = asyncio.run(read())
     assert known is not None
@@ -675,8 +681,8 @@ def test_a_pod_name_is_remembered_when_the_pod_is_gone(scraped: Scraped) -> None
     async def read() -> Report | None:
         async with measuring(Told(), 60.0, scraped.server.url) as reader:
             running = Attempt(Stage.TRAIN, 0, 1, Phase.RUNNING, pod="trained")
-            assert await reader.read(running) is None
-            return await reader.read(scraped.attempt(""))
+            assert await one(reader, running) is None
+            return await one(reader, scraped.attempt(""))
 
     assert asyncio.run(read()) == scraped.left["trained"]
 
@@ -733,7 +739,7 @@ def test_the_server_is_asked_once_for_an_attempt(serve: Serve) -> None:
     async def read() -> None:
         async with measuring(told, 60.0, endpoint.url) as reader:
             for _ in range(3):
-                assert await reader.read(ended(pod="pod")) is None
+                assert await one(reader, ended(pod="pod")) is None
 
     asyncio.run(read())
     assert (endpoint.asked, told.failures) == (1, 0)

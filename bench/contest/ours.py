@@ -131,8 +131,11 @@ class World:
     async def collect(self, trials: Sequence[int]) -> None:
         """Remove nothing: there are no files."""
 
-    async def read(self, attempt: Attempt) -> Report | None:
-        """Return what an attempt exposes now."""
+    async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
+        """Return what each attempt exposes now."""
+        return [self._report(attempt) for attempt in attempts]
+
+    def _report(self, attempt: Attempt) -> Report:
         if attempt.stage is not Stage.TRAIN:
             teacher = {"exact": 100.0, "HasAns_exact": 100.0, "NoAns_exact": 100.0}
             sources = self._problem.sources

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +64,8 @@ UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [manifests.METRICS]}
 EXEC: Final = "v4.channel.k8s.io"
 """Protocol of commands in pods; the first byte of each message is its channel."""
 STDOUT, STDERR, ENDING = b"\x01", b"\x02", b"\x03"
+
+Objects = Sequence[Mapping[str, Any]]
 
 Observe = Callable[[str, str, int, float], None]
 """Called after each request with verb, resource, HTTP status and seconds."""
@@ -356,12 +359,14 @@ class Runner:
         self._defaults = defaults
         self._looked_for: set[str] = set()
         self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._read: dict[str, tuple[Objects, Attempt]] = {}
         self.follow(experiment)
 
     def follow(self, experiment: Experiment) -> None:
         """Go on with the experiment as it was edited."""
         self.experiment = experiment
         self._digest = manifests.digest(experiment, self._defaults)
+        self._read.clear()
 
     @property
     def gpus(self) -> float:
@@ -379,20 +384,29 @@ class Runner:
             if name not in jobs and when > late
         }
         jobs.update({name: job for name, (_, job) in self._unseen.items()})
-        pods: dict[str, Sequence[Mapping[str, Any]]] = defaultdict(tuple)
+        pods: dict[str, Objects] = defaultdict(tuple)
         for pod in self._mirror.pods(key, uid):
             name = pod["metadata"]["labels"].get(JOB_NAME, "")
             pods[name] = (*pods[name], pod)
         for name, job in jobs.items():
             if not pods[name] and attempts.finished(job):
                 pods[name] = await self._look_for_pods(name)
-        found = [attempts.attempt(job, pods[name], self._digest) for name, job in jobs.items()]
+        self._read = {name: self._attempt(name, job, pods[name]) for name, job in jobs.items()}
+        found = [attempt for _, attempt in self._read.values()]
         for name in pods.keys() - jobs.keys():
             live = [attempts.orphan(pod) for pod in pods[name]]
             found += [attempt for attempt in live if attempt]
             ended = (p for p, o in zip(pods[name], live, strict=True) if o is None)
             self._mirror.forget_pods(key, [p["metadata"]["name"] for p in ended])
         return found
+
+    def _attempt(self, name: str, job: Mapping[str, Any], pods: Objects) -> tuple[Objects, Attempt]:
+        """Return what a Job and its pods are as an attempt, read once as long as they stay."""
+        objects = (job, *pods)
+        known = self._read.get(name)
+        if known and len(known[0]) == len(objects) and all(map(is_, known[0], objects)):
+            return known
+        return objects, attempts.attempt(job, pods, self._digest)
 
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""

@@ -364,7 +364,8 @@ class Controller:
                     telemetry.METRICS_SOURCE.labels(action.report.source).inc()
 
     def _tell(self, experiment: Experiment, event: Event) -> None:
-        metadata = experiment.metadata.model_dump(include={"name", "namespace", "uid"})
+        named = experiment.metadata
+        metadata = {"name": named.name, "namespace": named.namespace, "uid": named.uid}
         self._tell_of(_reference(metadata), event)
 
     def _tell_of(self, involved: Mapping[str, Any], event: Event) -> None:

@@ -13,7 +13,7 @@ Where none has it, the furthest report says what was reached, and is no result.
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -181,23 +181,16 @@ class Measurements:
         self._wake = wake
         self._known: dict[tuple[Stage, int, int], _Known] = {}
 
-    async def read(self, attempt: Attempt) -> Report | None:
-        """Return what an attempt exposes, or exposed at its end; None if it tells nothing (yet).
+    async def read(self, attempts: Sequence[Attempt]) -> list[Report | None]:
+        """Return what each attempt exposes, or exposed at its end; None if it tells nothing (yet).
 
         With an interval only an attempt that ended well and left no result is waited for, once:
         without its result it would run again.
         """
-        known = self._known.setdefault(_key(attempt), _Known())
-        known.pod = attempt.pod or known.pod
-        left = known.take(attempt.termination_message or "")
-        if left and (left.final or left.reason):
-            return left
-        if attempt.live:
-            await self._follow(attempt, known)
-        elif attempt.exit_code == Exit.OK:
-            await self._recover(attempt, known)
-        reports = [r for r in (known.left, known.scraped, known.recalled) if r is not None]
-        return max(reports, key=_reached, default=None)
+        known = [self._known.setdefault(_key(attempt), _Known()) for attempt in attempts]
+        looks = [self._look(a, k) for a, k in zip(attempts, known, strict=True)]
+        await asyncio.gather(*(look for look in looks if look is not None))
+        return [each.newest for each in known]
 
     def forget(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""
@@ -215,16 +208,25 @@ class Measurements:
         if self._own:
             await self._scraper.close()
 
-    async def _follow(self, attempt: Attempt, known: "_Known") -> None:
+    def _look(self, attempt: Attempt, known: "_Known") -> Awaitable[None] | None:
+        """Take in what an attempt tells; return what has to be waited for to know more."""
+        known.pod = attempt.pod or known.pod
+        known.take(attempt.termination_message or "")
+        if known.told:
+            return None
+        if attempt.live:
+            return self._follow(attempt, known)
+        return self._recover(attempt, known) if attempt.exit_code == Exit.OK else None
+
+    def _follow(self, attempt: Attempt, known: "_Known") -> Awaitable[None] | None:
         """Scrape a live attempt if it is time to."""
         now = asyncio.get_running_loop().time()
         busy = known.scraping is not None and not known.scraping.done()
         if attempt.metrics_url is None or busy or now < known.due:
-            return
+            return None
         known.due = now + self._interval
         known.scraping = asyncio.create_task(self._scrape(attempt.metrics_url, known))
-        if not self._interval:
-            await known.scraping
+        return None if self._interval else known.scraping
 
     async def _scrape(self, url: str, known: "_Known") -> None:
         report = await self._scraper.scrape(url)
@@ -271,11 +273,23 @@ class _Known:
     scraped: Report | None = None
     recalled: Report | None = None
 
-    def take(self, text: str) -> Report | None:
-        """Return what a termination message says, parsed once, also when its pod is gone."""
+    def take(self, text: str) -> None:
+        """Take in what a termination message says, parsed once; it stands when its pod is gone."""
         if text and text != self.text:
             self.text, self.left = text, exposition.parse(text, exposition.TERMINATION_MESSAGE)
-        return self.left
+
+    @property
+    def told(self) -> bool:
+        """Whether the termination message says how the attempt ended."""
+        return self.left is not None and bool(self.left.final or self.left.reason)
+
+    @property
+    def newest(self) -> Report | None:
+        """What got farthest; a last word stands above all."""
+        if self.told:
+            return self.left
+        reports = [r for r in (self.left, self.scraped, self.recalled) if r is not None]
+        return max(reports, key=_reached, default=None)
 
 
 class _Series(pydantic.BaseModel):

@@ -66,8 +66,8 @@ class Runner(Protocol):
 class Measurements(Protocol):
     """Reads what attempts expose."""
 
-    async def read(self, attempt: Attempt) -> Report | None:
-        """Return the newest report of an attempt, or None."""
+    async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
+        """Return the newest report of each attempt, or None."""
 
     def forget(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""
@@ -138,7 +138,7 @@ async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:
     attempts = await ports.runner.list()
     running = {trial.number for trial in trials if trial.state is State.RUNNING}
     asked = [a for a in attempts if _matters(a, running, preparation)]
-    reports = await asyncio.gather(*(ports.measurements.read(attempt) for attempt in asked))
+    reports = await ports.measurements.read(asked)
     return Observation(
         now=now,
         started=started,
