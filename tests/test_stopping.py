@@ -71,9 +71,9 @@ def test_a_training_that_may_still_lead_goes_on() -> None:
 
 
 def test_without_enough_ended_trials_nothing_stops() -> None:
-    assert stop(FRONT, trial(24, 20.0, 4, done=0.34), history(9)) is None
-    bolder = worlds.experiment(earlyStopping={"minTrials": 5}).spec
-    assert stop(bolder, trial(24, 20.0, 4, done=0.34), history(9)) is not None
+    assert stop(FRONT, trial(24, 20.0, 4, done=0.34), history(9)) is not None
+    shyer = worlds.experiment(earlyStopping={"minTrials": 10}).spec
+    assert stop(shyer, trial(24, 20.0, 4, done=0.34), history(9)) is None
 
 
 def test_a_lower_threshold_lets_a_training_go_on() -> None:
@@ -145,6 +145,25 @@ def test_a_model_that_still_answers_nothing_after_a_third_of_its_steps_stops(typ
 
 def test_a_model_that_answers_nothing_yet_goes_on() -> None:
     assert stop(FRONT, collapsed(trial(0, 60.0, 2, done=0.2)), ()) is None
+
+
+def test_where_none_has_left_the_collapse_the_next_stops_at_its_first_rung() -> None:
+    candidate = collapsed(trial(24, 60.0, 2, done=0.12))
+    stayed = tuple(collapsed(trial(n, 60.0, 2, done=0.34)) for n in range(stopping.WITNESSES))
+    found = stop(FRONT, candidate, stayed)
+    assert found is not None
+    assert found.reason == "Collapsed"
+    assert stop(FRONT, candidate, stayed[1:]) is None
+    early = replace(candidate, curve=())
+    assert stop(FRONT, early, stayed) is None
+
+
+def test_where_one_has_left_the_collapse_the_next_gets_its_time() -> None:
+    candidate = collapsed(trial(24, 60.0, 2, done=0.12))
+    stayed = tuple(collapsed(trial(n, 60.0, 2, done=0.34)) for n in range(20))
+    later = trial(20, 60.0, 2, done=0.6)
+    left = replace(later, curve=(*collapsed(later).curve[:2], *later.curve[2:]))
+    assert stop(FRONT, candidate, (*stayed, left)) is None
 
 
 def test_a_model_that_has_left_the_collapse_goes_on() -> None:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from contest.clock import History
-from contest.problems import RUNGS, Problem, Training
+from contest.problems import RUNGS, Parameters, Problem, Training
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
-from distillery_operator import reconcile
+from distillery_operator import reconcile, space
 from distillery_operator.actions import Launch, Tell
 from distillery_operator.resources import Experiment
 from distillery_operator.storage import Storage
@@ -56,14 +56,23 @@ async def _search(
             while True:
                 done = await reconcile.reconcile(experiment, ports, world.now)
                 for tell in (a for a in done.actions if isinstance(a, Tell)):
-                    training = Training(problem, done.seen.trials[tell.trial].parameters, seed)
-                    whole = training.whole(tell.trial)
+                    given = done.seen.trials[tell.trial].parameters
+                    whole = training(problem, given, seed).whole(tell.trial)
                     stopped = tell.state is not State.COMPLETED
                     history.add(world.now * workers, whole, stopped=stopped)
                 if not done.actions:
                     break
             world.advance()
     return history
+
+
+def training(problem: Problem, parameters: Parameters, seed: int) -> Training:
+    """Return the training of these hyperparameters, those apart that the search leaves as they are.
+
+    Chance hangs on what is left: whoever asks again must get the same.
+    """
+    spec = problem.experiment.spec
+    return Training(problem, space.reduced(spec, parameters), seed)
 
 
 class World:
@@ -105,9 +114,8 @@ class World:
         key = (launch.stage, launch.trial, launch.number)
         attempt = Attempt(*key, Phase.RUNNING, started=self.now)
         if launch.stage is Stage.TRAIN:
-            searched = {p.name for p in self._problem.experiment.spec.parameters}
-            own = {name: v for name, v in request.parameters.items() if name in searched}
-            self._trainings[launch.trial] = Training(self._problem, own, self._seed)
+            made = training(self._problem, request.parameters, self._seed)
+            self._trainings[launch.trial] = made
             self._folders[request.output] = launch.trial
             if request.continues:
                 self._done.setdefault(launch.trial, self._done[self._folders[request.continues]])

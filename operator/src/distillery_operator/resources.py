@@ -266,12 +266,12 @@ class EarlyStopping(Model):
         " be stopped.",
     )
     confidence: Annotated[Number, Field(ge=0, le=10)] = Field(
-        1.64,
+        1.2,
         description="Standard deviations above the expected end that a training is given the"
         " benefit of. FrontAware only; lower is bolder.",
     )
     min_trials: Integer = Field(
-        10,
+        6,
         ge=3,
         le=1000,
         description="Completed trials from which FrontAware learns how trainings end, before which"
@@ -291,7 +291,8 @@ class EarlyStopping(Model):
     collapse: StrictBool = Field(
         True,
         description="Whether a training whose model answers nothing, or everything, after three"
-        " tenths of its steps is stopped, whatever the type. Where some questions have no answer.",
+        " tenths of its steps is stopped, whatever the type; at the first rung, where ten that had"
+        " collapsed there stayed so. Where some questions have no answer.",
     )
 
 
