@@ -113,15 +113,9 @@ def shorten(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def quickstart(installed: Installed) -> Object:
-    """The status of the quickstart after its first trials, each on a core of its own."""
+    """The status of the quickstart after its first trials."""
     document = YAML(typ="safe").load(QUICKSTART)
-    trainer = {
-        "name": manifests.TRAINER,
-        "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
-        "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}},
-    }
-    template = {"spec": {"containers": [trainer]}}
-    document["spec"] |= {"maxTrials": TRIALS, "template": template}
+    document["spec"]["maxTrials"] = TRIALS
     installed.apply(document)
     until(lambda: installed.status("quickstart").get("completionTime"), 900)
     return installed.status("quickstart")

@@ -238,9 +238,23 @@ def test_a_rich_template_is_kept_where_distillery_has_nothing_to_say() -> None:
     assert [p["name"] for p in container["ports"]] == ["debug", "metrics"]
     assert container["ports"][1]["containerPort"] == 9090
     assert variables(job).keys() == {
-        "HF_HOME", "TOKEN", "DISTILLERY_REQUEST", "DISTILLERY_METRICS_PORT",
+        "HF_HOME", "TOKEN", "DISTILLERY_REQUEST", "DISTILLERY_METRICS_PORT", "OMP_NUM_THREADS",
     }  # fmt: skip
     assert Request.from_json(variables(job)[wire.REQUEST]).trial == 7
+
+
+@pytest.mark.parametrize("kind", ["requests", "limits"])
+def test_a_trainer_has_as_many_threads_as_it_asks_for_cores(kind: str) -> None:
+    container: Object = {"name": "trainer", "resources": {kind: {"cpu": "500m"}}}
+    (bound,) = [e for e in trainer(one(container))["env"] if e["name"] == manifests.THREADS]
+    assert bound["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+    own = {"name": manifests.THREADS, "value": "3"}
+    assert variables(one({**container, "env": [own]}))[manifests.THREADS] == "3"
+    assert manifests.THREADS not in variables(one({"name": "trainer"}))
+
+
+def one(container: Object) -> Object:
+    return rendered(experiment(template={"spec": {"containers": [container]}}))
 
 
 def test_a_queues_label_stands_on_the_job_and_on_its_pod() -> None:

@@ -40,6 +40,7 @@ METRICS: Final = f"{DOMAIN}/metrics"
 """Finalizer of a pod that must not go before its metrics are stored. The Job controller copies the
 finalizers of a template to its pods."""
 
+THREADS: Final = "OMP_NUM_THREADS"
 TRAINER: Final = "trainer"
 """Name of the container that speaks the contract."""
 WORKSPACE: Final = "workspace"
@@ -72,6 +73,7 @@ OF_TEMPLATE: Final = {
 OF_TRAINER: Final = {
     "resources": OBJECT,
     "resources.limits": OBJECT,
+    "resources.requests": OBJECT,
     "securityContext": OBJECT,
     "env": OBJECTS,
     "ports": OBJECTS,
@@ -381,6 +383,7 @@ def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -
         "terminationMessagePath": wire.DEFAULT_TERMINATION_MESSAGE,
         "terminationMessagePolicy": "File",
         "env": [
+            *(_threads(given) if request.stage is Stage.TRAIN else []),
             *(e for e in _items(given, "env") if e.get("name") not in ours),
             {"name": wire.REQUEST, "value": text},
             {"name": wire.METRICS_PORT, "value": str(wire.DEFAULT_METRICS_PORT)},
@@ -397,6 +400,18 @@ def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -
             **_part(given, "securityContext"),
         },
     }
+
+
+def _threads(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what bounds a training's threads by the cores it asks for: more of them spin.
+
+    A preparation runs alone.
+    """
+    resources = _part(given, "resources")
+    asks = any("cpu" in _part(resources, kind) for kind in ("requests", "limits"))
+    if not asks or THREADS in _names(given, "env"):
+        return []
+    return [{"name": THREADS, "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu"}}}]
 
 
 def _trainer(spec: Mapping[str, Any]) -> Mapping[str, Any]:
