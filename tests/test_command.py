@@ -150,7 +150,10 @@ def test_ctrl_c_stops_at_checkpoints_and_the_same_command_goes_on(tmp_path: Path
 
 
 def test_paused_trials_go_on_from_their_checkpoints_whatever_is_killed(tmp_path: Path) -> None:
-    """The suggestions come best first, so that others have to come for the second to go on."""
+    """The suggestions come best first, so that others have to come for the second to go on.
+
+    This trainer evaluates at every step: its pace leaves time to see the evaluation at a rung.
+    """
     pause = {"type": "ASHA", "pause": True, "rungs": [0.25, 0.5], "reductionFactor": 2}
     rates = [0.2, 0.16, 0.13, 0.1, 0.08, 0.06, 0.05, 0.04]
     file = write(
@@ -160,13 +163,13 @@ def test_paused_trials_go_on_from_their_checkpoints_whatever_is_killed(tmp_path:
         earlyStopping={**pause, "collapse": False},
     )
     for _ in range(3):
-        child = command(tmp_path, "run", str(file), pace=0.05)
+        child = command(tmp_path, "run", str(file), pace=0.2)
         assert child.stdout is not None
         child.stdout.readline()
         time.sleep(1.5)
         child.kill()
         child.communicate()
-    code, out, err = finish(command(tmp_path, "run", str(file), pace=0.05))
+    code, out, err = finish(command(tmp_path, "run", str(file), pace=0.2))
     assert code in (0, 1), out + err
     suggestions = [t.user_attrs["suggestion"] for t in stored(tmp_path)]
     before = {

@@ -294,7 +294,8 @@ def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, workspace: Path)
     ledger = workspace / results(space) / "trials/00000/ledger"
     until(lambda: ledger.exists())
     space.patch(suspend=True)
-    until(lambda: space.state() == "Suspended" and not space.live())
+    # Jobs count a pod as active no longer once it is asked to end, which takes it a while.
+    until(lambda: space.state() == "Suspended" and not space.live() and kept(space))
     terminated = kept(space)
     assert terminated is not None
     assert terminated["exitCode"] == Exit.INTERRUPTED
