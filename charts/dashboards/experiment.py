@@ -9,10 +9,10 @@ from dashboards.panels import (
     Query,
     bars,
     board,
+    filled,
     lines,
     link,
     number,
-    row,
     rows,
     scatter,
     transform,
@@ -47,18 +47,28 @@ def build() -> Dashboard:
         variable("y", "Front: y", OBJECTIVES, default="exact"),
         variable("objective", "Objectives", OBJECTIVES, several=True),
     )
-    for panel in _numbers():
-        made = made.with_panel(panel)
-    made = made.with_row(row("What was found"))
-    for panel in (_front(), _points(), _hypervolume(), _hypervolume_by_trials(), _budgets()):
-        made = made.with_panel(panel)
-    made = made.with_panel(_best())
-    made = made.with_row(row("How it goes"))
-    for panel in (_states(), _reasons(), _halves(), _latest(), _sides(), _trials()):
-        made = made.with_panel(panel)
-    made = made.with_row(row("Machines"))
-    for panel in (_processes(), _pending(), _gpu(), _cost()):
-        made = made.with_panel(panel)
+    made = filled(made, *_numbers())
+    made = filled(
+        made,
+        _front(),
+        _points(),
+        _hypervolume(),
+        _hypervolume_by_trials(),
+        _budgets(),
+        _best(),
+        heading="What was found",
+    )
+    made = filled(
+        made,
+        _states(),
+        _reasons(),
+        _halves(),
+        _latest(),
+        _sides(),
+        _trials(),
+        heading="How it goes",
+    )
+    made = filled(made, _processes(), _pending(), _gpu(), _cost(), heading="Machines")
     return made
 
 

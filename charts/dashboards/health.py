@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.panels import Panel, Query, board, lines, number, row, variable
+from dashboards.panels import Panel, Query, board, filled, lines, number, variable
 
 OWN = 'namespace="$namespace"'
 
@@ -14,10 +14,9 @@ def build() -> Dashboard:
         "The health of the Distillery operator.",
         variable("namespace", "Namespace", "label_values(distillery_build_info, namespace)"),
     )
-    for panel in _numbers():
-        made = made.with_panel(panel)
-    made = made.with_row(row("Work"))
-    for panel in (
+    made = filled(made, *_numbers())
+    made = filled(
+        made,
         lines(
             "Passes",
             "Looks at an experiment per second, by result. Errors are tried again, later each"
@@ -59,14 +58,10 @@ def build() -> Dashboard:
                 "{{state}}",
             ),
         ),
-    ):
-        made = made.with_panel(panel)
-    made = made.with_row(row("API server"))
-    for panel in _api():
-        made = made.with_panel(panel)
-    made = made.with_row(row("Studies and metrics"))
-    for panel in _studies():
-        made = made.with_panel(panel)
+        heading="Work",
+    )
+    made = filled(made, *_api(), heading="API server")
+    made = filled(made, *_studies(), heading="Studies and metrics")
     return made
 
 

@@ -8,10 +8,10 @@ from dashboards.panels import (
     Query,
     bars,
     board,
+    filled,
     lines,
     link,
     number,
-    row,
     rows,
     transform,
     variable,
@@ -31,11 +31,17 @@ def build() -> Dashboard:
         several=True,
     )
     made = board("distillery-overview", "Every distillation experiment of the cluster.", namespaces)
-    for panel in (*_numbers(), _table()):
-        made = made.with_panel(panel)
-    made = made.with_row(row("How it goes"))
-    for panel in (_states(), _reasons(), _sides(), _active(), _pending(), _hypervolume()):
-        made = made.with_panel(panel)
+    made = filled(made, *_numbers(), _table())
+    made = filled(
+        made,
+        _states(),
+        _reasons(),
+        _sides(),
+        _active(),
+        _pending(),
+        _hypervolume(),
+        heading="How it goes",
+    )
     return made
 
 

@@ -98,6 +98,15 @@ def board(uid: str, description: str, *variables: Any) -> builders.Dashboard:
     return made
 
 
+def filled(made: builders.Dashboard, *panels: Panel, heading: str = "") -> builders.Dashboard:
+    """Return a dashboard with further panels, under a heading if there is one."""
+    if heading:
+        made = made.with_row(builders.Row(heading))
+    for panel in panels:
+        made = made.with_panel(panel)
+    return made
+
+
 def variable(
     name: str, label: str, query: str, *, several: bool = False, default: str = ""
 ) -> builders.QueryVariable:
@@ -234,11 +243,6 @@ def scatter(
         made = made.override_by_name(cloud.name, own)
         made = made.override_by_name(f"{cloud.name} x", horizontal)
     return made.series([_series(cloud.name) for cloud in clouds])
-
-
-def row(title: str) -> builders.Row:
-    """Return a heading."""
-    return builders.Row(title)
 
 
 def transform(name: str, options: Properties) -> models.DataTransformerConfig:

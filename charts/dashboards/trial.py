@@ -7,9 +7,9 @@ from dashboards.panels import (
     Points,
     Query,
     board,
+    filled,
     lines,
     number,
-    row,
     rows,
     scatter,
     transform,
@@ -52,14 +52,13 @@ def build() -> Dashboard:
             default="exact",
         ),
     )
-    for panel in _numbers():
-        made = made.with_panel(panel)
-    made = made.with_row(row("Learning curves"))
-    for panel in (_by_step(), _halves(), _loss(), _baseline_loss(), _rate()):
-        made = made.with_panel(panel)
-    made = made.with_row(row("Machine"))
-    for panel in (_speed(), _tokens(), _memory(), _gpu(), _progress(), _outcome()):
-        made = made.with_panel(panel)
+    made = filled(made, *_numbers())
+    made = filled(
+        made, _by_step(), _halves(), _loss(), _baseline_loss(), _rate(), heading="Learning curves"
+    )
+    made = filled(
+        made, _speed(), _tokens(), _memory(), _gpu(), _progress(), _outcome(), heading="Machine"
+    )
     return made
 
 
