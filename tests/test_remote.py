@@ -1,15 +1,12 @@
 """`distillery status` and `report` of a cluster's experiments, as their users run them."""
 
-import asyncio
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +30,6 @@ SERVICE = "distillery/distillery:trials"
 BASELINES = [{"name": "deep", "parameters": {"n_layers": 6}}]
 
 
-@contextmanager
-def playing(kubeconfig: Path) -> Iterator[None]:
-    """Run the pods of a control plane."""
-    stop = threading.Event()
-
-    async def play() -> None:
-        async with kubelet.Kubelet(kubeconfig, 0.5):
-            await asyncio.to_thread(stop.wait)
-
-    player = threading.Thread(target=asyncio.run, args=(play(),))
-    player.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        player.join()
-
-
 @pytest.fixture(scope="module")
 def operator(
     control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory
@@ -58,7 +37,8 @@ def operator(
     """An operator with PostgreSQL, whose trials the API server reaches by a Service."""
     folder = tmp_path_factory.mktemp("operator")
     kubeconfig = install(control_plane, folder)
-    with postgres.running() as database, playing(control_plane.kubeconfig):
+    pods = kubelet.Kubelet(control_plane.kubeconfig, 0.5)
+    with postgres.running() as database, kubelet.playing(pods):
         made = Operator(
             kubeconfig,
             database.url("remote"),

@@ -29,6 +29,17 @@ def _or_default(model: type[Data] | type[Spec], field: str) -> str:
     return f"(has(self.{known.alias}) ? self.{known.alias} : {known.default})"
 
 
+def _ordered() -> Rule:
+    """Return the rule of two bounds, a new one: what stands twice is an alias in YAML."""
+    return rule(
+        "self.minimum <= self.maximum",
+        sentences.MINIMUM,
+        when="has(self.minimum) && has(self.maximum)",
+        minimum="self.minimum",
+        maximum="self.maximum",
+    )
+
+
 MINIMIZED: Final = texts(
     n for n, known in metrics.EVALUATIONS.items() if known.direction is Direction.MINIMIZE
 )
@@ -59,13 +70,7 @@ OBJECTIVES: Final = [
 ]
 CONSTRAINT: Final = [
     rule("has(self.minimum) || has(self.maximum)", sentences.UNBOUNDED),
-    rule(
-        "self.minimum <= self.maximum",
-        sentences.MINIMUM,
-        when="has(self.minimum) && has(self.maximum)",
-        minimum="self.minimum",
-        maximum="self.maximum",
-    ),
+    _ordered(),
 ]
 
 CATEGORICAL, NUMERIC = "self.type == 'Categorical'", "self.type != 'Categorical'"
@@ -163,13 +168,7 @@ PARAMETER: Final = [
 ]
 WHEN: Final = [
     rule("has(dyn(self).values) != (has(self.minimum) || has(self.maximum))", sentences.CONDITION),
-    rule(
-        "self.minimum <= self.maximum",
-        sentences.MINIMUM,
-        when="has(self.minimum) && has(self.maximum)",
-        minimum="self.minimum",
-        maximum="self.maximum",
-    ),
+    _ordered(),
 ]
 NAMES: Final = "self.map(q, q.name)"
 MISPLACED: Final = (
