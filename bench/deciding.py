@@ -13,10 +13,11 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from distillery_contract import size
+from distillery_contract.parameters import Value
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture, Family
 from distillery_operator import decide, documents, stopping
@@ -83,7 +84,16 @@ def judge_all(spec: Spec, trials: list[Trial]) -> None:
 
 def suggest(suggester: Suggester, spec: Spec, trials: list[Trial]) -> None:
     """Suggest a further trial, which then runs."""
-    trials.append(Trial(len(trials), suggester.suggest(spec, trials) or {}))
+    searched = suggester.suggest(spec, trials, size=sized)
+    trials.append(Trial(len(trials), searched or {}))
+
+
+def sized(parameters: Mapping[str, Value]) -> int | None:
+    """Return the weights of a student; None if there is none of such hyperparameters."""
+    try:
+        return size.student_size(SOURCES, parameters)
+    except ValueError:
+        return None
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -134,10 +144,7 @@ def curve_of(number: int, spec: Spec, evaluations: int) -> Trial:
         found = {"exact": now, "f1": now + 3, "HasAns_exact": now - 2, "NoAns_exact": now + 2}
         points.append(Point(n * STEPS // EVALUATIONS, found, steps=STEPS, at=float(number)))
     parameters = {**spec.training, **values}
-    try:
-        count = size.student_size(SOURCES, parameters)
-    except ValueError:
-        count = None
+    count = sized(parameters)
     return Trial(number, parameters, parameter_count=count, curve=tuple(points), seconds=60.0)
 
 

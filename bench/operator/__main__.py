@@ -33,6 +33,7 @@ sys.path.append(str(ROOT / "tests"))
 
 import aiohttp
 import process
+import uvloop
 from process import Probe
 from seen import SELECTOR, Jobs
 
@@ -120,7 +121,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=30, help="parallelism of each of them")
     parser.add_argument("--seconds", type=float, default=120, help="to watch them")
     parser.add_argument("--trial-seconds", type=float, default=100, help="run time of their trials")
-    asyncio.run(run(parser.parse_args()))
+    uvloop.run(run(parser.parse_args()))
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -275,6 +276,7 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
         "memory_mib": round(memory),
         "api_calls_per_trial": round(sum(calls.values()) / told, 2),
         "api_calls": {name: round(value / told, 3) for name, value in calls.items()},
+        "visits_per_trial": round(probe.added("distillery_reconcile_total") / told, 2),
         "lag_s": round(probe.lag_seconds, 3),
         "cpu_s_per_trial": round(probe.cpu_seconds / told, 4),
         "cpu_share": round(probe.cpu_seconds / probe.seconds, 2),

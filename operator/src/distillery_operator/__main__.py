@@ -306,6 +306,8 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
 def _operate(arguments: argparse.Namespace, console: Console) -> int:
     """Run the operator; whatever ends it but a signal is an error, so that it is started again."""
     # Only here: the watches and their libraries are of no use to one machine.
+    import uvloop
+
     from distillery_operator import handlers
     from distillery_operator.controller import Settings
     from distillery_operator.manifests import Defaults
@@ -324,7 +326,7 @@ def _operate(arguments: argparse.Namespace, console: Console) -> int:
         scrape_seconds=arguments.scrape_seconds,
         trials_service=arguments.trials_service,
     )
-    asyncio.run(
+    uvloop.run(
         handlers.run(
             settings,
             database,

@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 STATUS_SECONDS: Final = 2.0
 """Between two writes of one status, as long as few experiments run."""
-STATUS_SECONDS_EACH: Final = 0.2
+STATUS_SECONDS_EACH: Final = 0.3
 """What each further running experiment adds, so that all statuses together stay a light load."""
 
 PASSES: Final = 3

@@ -21,7 +21,7 @@ MESSAGE_LIMIT: Final = 1024
 BURST: Final = 40
 """Normal events of an experiment that are written at once, at most: it has two for each trial."""
 
-TRICKLE_SECONDS: Final = 10.0
+TRICKLE_SECONDS: Final = 30.0
 """After a burst, time to the next normal event; the others are in the log alone. A search of a
 hundred pods would otherwise be most of what the API server stores. client-go does likewise."""
 

@@ -1,7 +1,7 @@
 """PURE: how a training may end, judged by those that did. :mod:`distillery_operator.stopping` asks.
 
 A ridge regression: few trials, smooth dependence, and its error on a trial left out is known in
-closed form.
+closed form (predicted residuals, PRESS).
 """
 
 import math
@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 RIDGE: Final = 0.1
 """Penalty on weights, the columns being scaled to a spread of 1."""
 
+PENALTIES: Final = (1.0, 10.0, 100.0, 1000.0)
+"""From which the penalty of a curved forecast is chosen: its columns may outnumber the examples."""
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -29,30 +32,52 @@ class Expected:
 class Forecast:
     """Predicts a number from others, with the error to expect."""
 
-    def __init__(self, rows: Sequence[Sequence[float]], ends: Sequence[float]) -> None:
+    def __init__(
+        self, rows: Sequence[Sequence[float]], ends: Sequence[float], *, curved: bool = False
+    ) -> None:
         """Learn from examples.
 
         Args:
             rows: what was known of each, (n, d).
             ends: what came of each, (n,).
+            curved: whether squares and products of the d numbers count as well. The penalty on
+                their weights is then the one that predicts left-out examples best.
         """
-        known, came = np.array(rows, np.float64), np.array(ends, np.float64)
+        self._curved = curved
+        known, came = self._numbers(rows), np.array(ends, np.float64)
         self._centre, spread = known.mean(axis=0), known.std(axis=0)
         self._scale = np.where(spread > 1e-12, spread, np.inf)  # what never varies tells nothing
         x = self._columns(known)
-        penalty = np.diag([0.0] + [RIDGE] * known.shape[1])
-        self._inverse = np.linalg.inv(x.T @ x + penalty)
-        self._weights = self._inverse @ x.T @ came
-        leverage = np.einsum("nd,de,ne->n", x, self._inverse, x)
-        left_out = (came - x @ self._weights) / np.maximum(1 - leverage, 1e-6)
-        self._error = math.sqrt(float(np.mean(left_out**2)))
+        fits = (_fit(x, came, penalty) for penalty in (PENALTIES if curved else (RIDGE,)))
+        self._error, self._inverse, self._weights = min(fits, key=lambda fit: fit[0])
 
     def of(self, row: Sequence[float]) -> Expected:
         """Predict from what is known; the further from the examples, the less certain."""
-        x = self._columns(np.array([row], np.float64))[0]
-        return Expected(
-            float(x @ self._weights), self._error * math.sqrt(1 + float(x @ self._inverse @ x))
-        )
+        means, deviations = self.each([row])
+        return Expected(float(means[0]), float(deviations[0]))
 
-    def _columns(self, rows: Array) -> Array:
-        return np.column_stack([np.ones(len(rows)), (rows - self._centre) / self._scale])
+    def each(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array]:
+        """Predict from several rows, (n, d): the means and the deviations, (n,) each."""
+        x = self._columns(self._numbers(rows))
+        doubt = np.einsum("nd,nd->n", x @ self._inverse, x)
+        return x @ self._weights, self._error * np.sqrt(1 + doubt)
+
+    def _numbers(self, rows: Sequence[Sequence[float]]) -> Array:
+        known = np.array(rows, np.float64)
+        if not self._curved:
+            return known
+        first, second = np.triu_indices(known.shape[1])
+        return np.hstack([known, known[:, first] * known[:, second]])
+
+    def _columns(self, numbers: Array) -> Array:
+        return np.column_stack([np.ones(len(numbers)), (numbers - self._centre) / self._scale])
+
+
+def _fit(x: Array, came: Array, penalty: float) -> tuple[float, Array, Array]:
+    """Return the error on left-out examples, the inverse of the normal matrix, and the weights."""
+    shrunk = np.diag([0.0] + [penalty] * (x.shape[1] - 1))
+    inverse: Array = np.linalg.inv(x.T @ x + shrunk).astype(np.float64)
+    weights: Array = inverse @ x.T @ came
+    leverage = np.einsum("nd,nd->n", x @ inverse, x)
+    left_out = (came - x @ weights) / np.maximum(1 - leverage, 1e-6)
+    return math.sqrt(float(np.mean(left_out**2))), inverse, weights

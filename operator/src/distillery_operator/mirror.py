@@ -175,11 +175,10 @@ class Mirror:
         labels = metadata.get("labels") or {}
         if labels.get(manifests.STAGE) not in (Stage.PREPARE, Stage.TRAIN):
             return None
-        if not {manifests.EXPERIMENT, manifests.EXPERIMENT_UID} <= labels.keys():
+        if manifests.EXPERIMENT not in labels or manifests.EXPERIMENT_UID not in labels:
             return None
-        if not all(
-            NUMBER.fullmatch(labels.get(n, "")) for n in (manifests.TRIAL, manifests.ATTEMPT)
-        ):
+        number, attempt = labels.get(manifests.TRIAL, ""), labels.get(manifests.ATTEMPT, "")
+        if not NUMBER.fullmatch(number) or not NUMBER.fullmatch(attempt):
             return None
         return Key(metadata["namespace"], labels[manifests.EXPERIMENT])
 

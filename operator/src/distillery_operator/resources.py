@@ -171,6 +171,14 @@ class Sampler(Model):
     startup_trials: Integer = Field(
         10, ge=1, le=1000, description="Random trials before TPE or GP models the results."
     )
+    candidates: Integer = Field(
+        16,
+        ge=1,
+        le=256,
+        description="Suggestions of TPE of which one is trained: that with the largest expected"
+        " gain of hypervolume per second of training, by what the ended trials show. 1 takes the"
+        " first.",
+    )
 
 
 class WarmStart(Model):

@@ -5,8 +5,9 @@ Called by :mod:`distillery_operator.study`, and by the report for the importance
 
 import hashlib
 import importlib.util
+import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from optuna.trial import TrialState, create_trial
 
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind, Value
-from distillery_operator import designs, judge, sentences, space
+from distillery_operator import designs, judge, screening, sentences, space, stopping
 from distillery_operator.errors import Fault
 from distillery_operator.resources import Parameter, SamplerType, Spec
 from distillery_operator.trials import State, Trial
@@ -50,10 +51,24 @@ NEEDS: Final = {SamplerType.GP: ("torch", "scipy")}
 SMALLEST_POPULATION, LARGEST_POPULATION = 20, 50
 """Trials of a generation: with few, results count early; with many, more of the space is kept."""
 
+Size = Callable[[Mapping[str, Value]], int | None]
+"""Returns the weights of the student that hyperparameters describe; None if there is none."""
+
 GENERATION: Final = NSGAIISampler._get_generation_key()
 """Attribute by which Optuna knows a trial's generation."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def told(trial: Trial) -> TrialState:
+    """Return a trial's state as Optuna is told it.
+
+    A suggestion that was never trained teaches nothing: with many of them TPE would count more and
+    more of the others as good ones.
+    """
+    if trial.state is State.STOPPED and not trial.curve and trial.reason == stopping.CANNOT_IMPROVE:
+        return TrialState.FAIL
+    return OPTUNA_STATE[trial.state]
 
 
 def directions(spec: Spec) -> list[StudyDirection]:
@@ -91,15 +106,15 @@ def generations(spec: Spec, trials: Sequence[Trial]) -> dict[int, int]:
     Optuna numbers a trial when it is suggested and forgets that with the process. Here a
     generation is as many trials as ended one after the other, which the trials alone tell.
     """
-    told = [
+    ended = [
         position
         for position, t in enumerate(trials)
-        if OPTUNA_STATE[t.state] is TrialState.COMPLETE
+        if told(t) is TrialState.COMPLETE
         and (t.baseline is None or space.filled(spec, t.parameters))
     ]
-    told.sort(key=lambda position: (trials[position].ended or 0.0, position))
+    ended.sort(key=lambda position: (trials[position].ended or 0.0, position))
     size = population(spec)
-    return {position: place // size for place, position in enumerate(told)}
+    return {position: place // size for place, position in enumerate(ended)}
 
 
 def lacking(spec: Spec) -> list[Fault]:
@@ -131,11 +146,21 @@ class Suggester:
         self._bred: Mapping[int, int] = {}
 
     def suggest(
-        self, spec: Spec, own: Sequence[Trial], warm: Sequence[Trial] = ()
+        self,
+        spec: Spec,
+        own: Sequence[Trial],
+        warm: Sequence[Trial] = (),
+        size: Size = lambda _: None,
     ) -> Mapping[str, Value] | None:
         """Return the searched parameters of the trial that comes after an experiment's own.
 
-        None if there is nothing left to suggest. ``warm`` are trials of other experiments.
+        None if there is nothing left to suggest.
+
+        Args:
+            spec: of the experiment.
+            own: its trials, in their order.
+            warm: trials of other experiments.
+            size: of the student that a suggestion describes.
         """
         if spec.sampler.type in designs.DESIGNS:
             return designs.suggest(spec, own)
@@ -155,7 +180,11 @@ class Suggester:
         for parameter in spec.parameters:
             if space.active(parameter, trial.params):
                 _suggest(trial, parameter.name, _distribution(parameter))
-        return trial.params
+        chosen = _chosen(spec, own, warm, size, trial.params)
+        for name, value in chosen.items():  # the study goes on with what is trained
+            kind = trial.distributions[name]
+            self._storage.set_trial_param(trial.number, name, kind.to_internal_repr(value), kind)
+        return chosen
 
     def _breed(self, spec: Spec, told: int) -> None:
         """Choose the parents of every generation once: later they are found in another order."""
@@ -256,7 +285,7 @@ def frozen(
     ``params`` are those of the trial that belong to the search space, unless given.
     """
     inside = space.reduced(spec, trial.parameters) if params is None else params
-    known, state = distributions(spec), OPTUNA_STATE[trial.state]
+    known, state = distributions(spec), told(trial)
     complete = state is TrialState.COMPLETE
     return create_trial(
         state=state,
@@ -290,3 +319,45 @@ def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> 
             trial.suggest_int(name, low, high, log=log, step=step)
         case CategoricalDistribution(choices=choices):
             trial.suggest_categorical(name, choices)
+
+
+def _chosen(
+    spec: Spec, own: Sequence[Trial], warm: Sequence[Trial], size: Size, drawn: Mapping[str, Value]
+) -> Mapping[str, Value]:
+    """Return what TPE drew, or a better point that mixes it with one of the front.
+
+    TPE draws each parameter by itself, and so misses which values belong together.
+    """
+    if spec.sampler.candidates == 1:
+        return drawn
+    screen = screening.Screen(spec, own, warm)
+    if not screen.tells:
+        return drawn
+    dice = random.Random(f"{spec.sampler.seed}/{len(own)}")
+    parents = [space.reduced(spec, trial.parameters) for trial in screen.front]
+    pairs = [(drawn, dice.choice(parents)) for _ in range(spec.sampler.candidates - 1)]
+    found = [drawn, *filter(None, (_mixed(spec, pair, dice) for pair in pairs))]
+    described = [{**spec.training, **values} for values in found]
+    counts = [size(values) for values in described]
+    possible = [n for n, count in enumerate(counts) if count is not None]
+    if not possible:
+        return drawn
+    trials = [Trial(len(own), described[n], parameter_count=counts[n]) for n in possible]
+    return found[possible[screen.best(trials)]]
+
+
+def _mixed(
+    spec: Spec, points: Sequence[Mapping[str, Value]], dice: random.Random
+) -> Mapping[str, Value] | None:
+    """Return a point with each value from one of these; None where none has a value of it.
+
+    Only what TPE has drawn is active here, so that its trial can become this point.
+    """
+    values: dict[str, Value] = {}
+    for parameter in spec.parameters:
+        if space.active(parameter, values):
+            known = [point[parameter.name] for point in points if parameter.name in point]
+            if not known:
+                return None
+            values[parameter.name] = dice.choice(known)
+    return values if values.keys() == points[0].keys() else None

@@ -6,14 +6,15 @@ word and one sentence. Nothing else is remembered: whoever asks again gets the s
 """
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 from distillery_contract import metrics, parameters, rungs
 from distillery_contract.metrics import Direction
-from distillery_operator import judge, pareto
+from distillery_operator import judge, pareto, space
 from distillery_operator.forecast import Forecast
 from distillery_operator.resources import Objective, Spec, StoppingType
 from distillery_operator.trials import Point, State, Trial
@@ -28,8 +29,7 @@ RESUMABLE: Final = (CANNOT_IMPROVE, OUTRANKED, PAUSED)
 UNTRAINED: Final = -1
 """The rung of a suggestion of which only the hyperparameters are known."""
 UNTRAINED_CONFIDENCE: Final = 3.0
-"""Standard deviations that a suggestion is given the benefit of: before it is trained, of so many
-hopeless ones as good as none is lost."""
+"""Standard deviations that a suggestion is given the benefit of, before it is trained."""
 UNTRAINED_TRIALS: Final = 20
 """Completed trials from which is learnt what hyperparameters alone can lead to."""
 
@@ -96,15 +96,32 @@ def reading(trial: Trial, rung: float) -> Point | None:
     return None
 
 
-class Rule:
-    """Early stopping by one spec, with what is known of all trials at one moment."""
+def hyperparameters(spec: Spec, trial: Trial) -> list[float]:
+    """Return what is known of a suggestion: its place in the search space, and its size."""
+    return [*space.coordinates(spec, trial.parameters), _log_size(trial)]
 
-    def __init__(self, spec: Spec, trials: Sequence[Trial]) -> None:
+
+class Rule:
+    """Early stopping by one spec, with what is known of all trials at one moment.
+
+    Attributes:
+        rivals: the front.
+    """
+
+    def __init__(self, spec: Spec, trials: Sequence[Trial], others: Sequence[Trial] = ()) -> None:
+        """Look at one moment.
+
+        Args:
+            spec: of the experiment.
+            trials: all of its own, in their order.
+            others: of other experiments, from which is learnt as well.
+        """
         self._spec, self._trials = spec, trials
         self._wanted = spec.early_stopping
         measured = [trial for trial in trials if trial.state is State.COMPLETED]
-        self._rivals = pareto.front(spec, measured)  # who is beaten at all is beaten by one of them
-        self._examples = [trial for trial in measured if not judge.collapsed(trial.metrics)]
+        self.rivals = pareto.front(spec, measured)  # who is beaten at all is beaten by one of them
+        told = [*(trial for trial in others if trial.state is State.COMPLETED), *measured]
+        self._examples = [trial for trial in told if not judge.collapsed(trial.metrics)]
         self._halves = [b for b in judge.bounds(spec) if b.metric in metrics.COLLAPSE]
         self._forecasts: dict[tuple[int, str], Forecast | None] = {}
 
@@ -116,6 +133,13 @@ class Rule:
         if trial.baseline or self._wanted.type is not StoppingType.FRONT_AWARE:
             return None
         return None if trial.curve else self._hopeless(trial, UNTRAINED)
+
+    def outlook(self, metric: str) -> Forecast | None:
+        """Return what tells by :func:`hyperparameters` how a metric ends; None with few examples.
+
+        Of a collapse it knows nothing.
+        """
+        return self._forecast(metric, UNTRAINED)
 
     def stop(self, trial: Trial) -> Stop | None:
         """Return why a trial that trains should end now; None if it goes on.
@@ -219,7 +243,7 @@ class Rule:
                 return Stop(CANNOT_IMPROVE, f"{hope.sentence}, but the threshold is {limit:.6g}")
         if not known or len(known) < len(hopes):
             return None
-        for rival in self._rivals:
+        for rival in self.rivals:
             beaten = all(h.misses(judge.measured(rival, h.objective.metric)) for h in known)
             if beaten and self._as_good_unseen(rival, trial):
                 reached = judge.measured(rival, known[0].objective.metric)
@@ -240,9 +264,7 @@ class Rule:
     ) -> Hope | None:
         """Estimate the best end of a training; None where too few have ended to tell."""
         metric = objective.metric
-        if (rung, metric) not in self._forecasts:
-            self._forecasts[rung, metric] = self._learn(metric, rung)
-        forecast, row = self._forecasts[rung, metric], self._row(trial, metric, rung)
+        forecast, row = self._forecast(metric, rung), self._row(trial, metric, rung)
         if forecast is None or row is None:
             return None
         expected = forecast.of(row)
@@ -263,11 +285,17 @@ class Rule:
         assert now is not None
         return f"from {now.metrics[metric]:.4g} after {share:.0%} of the training"
 
+    def _forecast(self, metric: str, rung: int) -> Forecast | None:
+        if (rung, metric) not in self._forecasts:
+            self._forecasts[rung, metric] = self._learn(metric, rung)
+        return self._forecasts[rung, metric]
+
     def _learn(self, metric: str, rung: int) -> Forecast | None:
         """Learn from the trials that trained to their end how this metric ends.
 
         Without those that collapsed: what has not left the collapse yet is compared with those that
-        did.
+        did. Of hyperparameters alone trials that were stopped tell too: for each stands the end
+        that was expected of it.
         """
         pairs = [
             (row, trial.metrics[metric])
@@ -277,19 +305,37 @@ class Rule:
         least = UNTRAINED_TRIALS if rung == UNTRAINED else 0
         if len(pairs) < max(least, self._wanted.min_trials):
             return None
-        return Forecast([row for row, _ in pairs], [end for _, end in pairs])
+        if rung == UNTRAINED:
+            pairs += self._expected(metric)
+        rows, ends = zip(*pairs, strict=True)
+        return Forecast(rows, ends, curved=rung == UNTRAINED)
+
+    def _expected(self, metric: str) -> Iterator[tuple[list[float], float]]:
+        """Yield the hyperparameters of trials that were stopped, and what was expected of each."""
+        at_rung = defaultdict[int, list[tuple[Trial, list[float]]]](list)
+        for trial in self._trials:
+            rung = self.rung(trial) if trial.reason == CANNOT_IMPROVE else None
+            row = None if rung is None else self._row(trial, metric, rung)
+            if rung is not None and row is not None:
+                at_rung[rung].append((trial, row))
+        for rung, found in at_rung.items():
+            if forecast := self._forecast(metric, rung):
+                means, _ = forecast.each([row for _, row in found])
+                for (trial, _), mean in zip(found, means, strict=True):
+                    yield hyperparameters(self._spec, trial), float(mean)
 
     def _row(self, trial: Trial, metric: str, rung: int) -> list[float] | None:
         """Return what is known of a training at a rung; None where a measurement is missing."""
-        size = math.log(max(1, trial.parameter_count or 1))
-        rate = trial.parameters.get("learning_rate", parameters.PARAMETERS["learning_rate"].default)
-        pace = math.log(max(1e-12, float(rate or 0.0)))
         if rung == UNTRAINED:
-            return [size, size * size, pace, pace * pace, size * pace]
+            return hyperparameters(self._spec, trial)
         points = [reading(trial, share) for share in self._wanted.rungs[: rung + 1]]
         values = [point.metrics.get(metric, math.nan) if point else math.nan for point in points]
         if not all(map(math.isfinite, values)) or points[-1] is None:
             return None
+        size, rate = _log_size(trial), trial.parameters.get("learning_rate")
+        if rate is None:
+            rate = parameters.PARAMETERS["learning_rate"].default
+        pace = math.log(max(1e-12, float(rate or 0.0)))
         now, before = values[-1], values[-2] if rung else values[-1]
         halves = [points[-1].metrics.get(name, now) for name in metrics.COLLAPSE]
         return [now, now * now, now - before, min(halves), size, pace, now * size]
@@ -347,6 +393,12 @@ class Rule:
             -_sign(o) * seen.get(o.metric, metrics.EVALUATIONS[o.metric].worst)
             for o in self._spec.objectives
         ]
+
+
+def _log_size(trial: Trial) -> float:
+    """Return the logarithm of the number of weights; another experiment's trial has it measured."""
+    count = trial.parameter_count or trial.metrics.get("parameter_count") or 1
+    return math.log(max(1.0, count))
 
 
 def _after(trial: Trial, share: float) -> bool:

@@ -1,0 +1,101 @@
+"""PURE: which of several suggestions to train. ``sampling`` asks, for samplers that leave a choice.
+
+The one whose training promises the largest gain of hypervolume per second: the expected
+improvement per second of Snoek et al. (2012, section 3.2), by the front's hypervolume and the
+forecasts of :mod:`distillery_operator.stopping`. A model's size needs no forecast.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distillery_contract.metrics import Direction
+from distillery_operator import judge, pareto, stopping
+from distillery_operator.forecast import Forecast
+from distillery_operator.resources import Objective, Spec
+from distillery_operator.trials import State, Trial
+
+NODES: Final = np.polynomial.hermite_e.hermegauss(5)
+"""Deviations from a forecast's mean, and their weights: the expectation over a normal error."""
+
+MOST_OBJECTIVES: Final = 3
+"""With more, the many hypervolumes of a choice take longer than a choice may."""
+
+
+class Screen:
+    """Tells suggestions apart, with what is known of all trials at one moment.
+
+    Attributes:
+        front: of the experiment's own trials.
+    """
+
+    def __init__(self, spec: Spec, trials: Sequence[Trial], others: Sequence[Trial] = ()) -> None:
+        """Look at one moment.
+
+        Args:
+            spec: of the experiment.
+            trials: all of its own, in their order.
+            others: of other experiments, from which is learnt as well.
+        """
+        self._spec = spec
+        rule = stopping.Rule(spec, trials, others)
+        self.front, self._corner = rule.rivals, pareto.reference(spec, trials)
+        self._largest = max((float(t.parameter_count or 0) for t in trials), default=0.0)
+        trained = [o for o in spec.objectives if o.metric not in stopping.KNOWN]
+        few = len(spec.objectives) > MOST_OBJECTIVES or self._corner is None or not self.front
+        self._outlooks = {} if few else {o.metric: rule.outlook(o.metric) for o in trained}
+        self._cost = self._learn_cost(trials) if self.tells else None
+
+    @property
+    def tells(self) -> bool:
+        """Whether enough is known to choose by."""
+        return bool(self._outlooks) and all(self._outlooks.values())
+
+    def best(self, suggestions: Sequence[Trial]) -> int:
+        """Return the place of the most promising suggestion, which are of known size each.
+
+        The first one's if none promises anything.
+        """
+        assert self._corner is not None
+        rows = [stopping.hyperparameters(self._spec, trial) for trial in suggestions]
+        columns = [self._costs(o, suggestions, rows) for o in self._spec.objectives]
+        costs = np.stack(columns, axis=2)  # (nodes, suggestions, objectives)
+        corner = self._corner.copy()
+        for column, objective in enumerate(self._spec.objectives):
+            # Larger than every model before is no loss by itself.
+            if objective.metric in stopping.KNOWN and objective.threshold is None:
+                corner[column] = max(corner[column], self._largest, 1.01 * costs[..., column].max())
+        points = costs.reshape(-1, costs.shape[2])
+        volumes = pareto.gains(self._spec, self.front, corner, points)
+        gain = NODES[1] @ volumes.reshape(costs.shape[:2])
+        if self._cost:
+            gain = gain / np.exp(self._cost.each(rows)[0])
+        return int(gain.argmax())
+
+    def _costs(
+        self, objective: Objective, suggestions: Sequence[Trial], rows: Sequence[Sequence[float]]
+    ) -> NDArray[np.float64]:
+        """Return an objective at each node of each suggestion, to be minimised."""
+        outlook = self._outlooks.get(objective.metric)
+        if outlook is None:
+            sizes = [float(trial.parameter_count or 0) for trial in suggestions]
+            found = np.tile(sizes, (len(NODES[0]), 1))
+        else:
+            means, deviations = outlook.each(rows)
+            found = means + NODES[0][:, None] * deviations
+        return -found if objective.direction is Direction.MAXIMIZE else found
+
+    def _learn_cost(self, trials: Sequence[Trial]) -> Forecast | None:
+        """Learn how long a training takes: its logarithm, so that a forecast is never negative."""
+        whole = [
+            trial
+            for trial in trials
+            if trial.state is State.COMPLETED
+            if trial.reason != judge.DUPLICATE and trial.continues is None and trial.seconds > 0
+        ]
+        if len(whole) < stopping.UNTRAINED_TRIALS:
+            return None
+        rows = [stopping.hyperparameters(self._spec, trial) for trial in whole]
+        return Forecast(rows, [float(np.log(trial.seconds)) for trial in whole])
