@@ -89,10 +89,11 @@ def test_of_two_that_gain_alike_the_quicker_one_is_chosen() -> None:
     assert best(history(), slow, quick) is slow
 
 
-def test_the_first_is_chosen_where_none_promises_anything() -> None:
-    hopeless = [suggestion(6, 0.8), suggestion(5, 0.8), suggestion(4, 0.8)]
-    trials = [*history(), *(trained(40 + n, n, 0.1) for n in range(1, 4))]
-    assert best(trials, *hopeless) is hopeless[0]
+def test_where_none_promises_anything_the_least_hopeless_is_chosen() -> None:
+    trials = [*history(), *(trained(40 + n, n, 0.1) for n in range(1, 7))]
+    hopeless, hardly = suggestion(4, 0.8), suggestion(4, 0.16)
+    assert best(trials, hopeless, hardly) is hardly
+    assert best(trials, hopeless, suggestion(4, 0.79)) is hopeless
 
 
 def test_with_few_trials_or_many_objectives_nothing_is_told() -> None:

@@ -20,6 +20,9 @@ from distillery_operator.trials import State, Trial
 NODES: Final = np.polynomial.hermite_e.hermegauss(5)
 """Deviations from a forecast's mean, and their weights: the expectation over a normal error."""
 
+LUCK: Final = (1.0, 2.0, 4.0)
+"""Factors on the deviations, tried in turn until some suggestion promises something."""
+
 MOST_OBJECTIVES: Final = 3
 """With more, the many hypervolumes of a choice take longer than a choice may."""
 
@@ -54,13 +57,27 @@ class Screen:
         return bool(self._outlooks) and all(self._outlooks.values())
 
     def best(self, suggestions: Sequence[Trial]) -> int:
-        """Return the place of the most promising suggestion, which are of known size each.
+        """Return the place of the most promising of suggestions whose sizes are known.
 
-        The first one's if none promises anything.
+        Where none promises anything it is the one that would with the least luck.
         """
-        assert self._corner is not None
         rows = [stopping.hyperparameters(self._spec, trial) for trial in suggestions]
-        columns = [self._costs(o, suggestions, rows) for o in self._spec.objectives]
+        seconds = np.exp(self._cost.each(rows)[0]) if self._cost else np.ones(len(rows))
+        for luck in LUCK:
+            gains = self._expected_gains(suggestions, rows, luck)
+            if gains.any():
+                return int((gains / seconds).argmax())
+        return 0
+
+    def _expected_gains(
+        self, suggestions: Sequence[Trial], rows: Sequence[Sequence[float]], luck: float
+    ) -> NDArray[np.float64]:
+        """Return by how much each suggestion is expected to let the hypervolume grow."""
+        assert self._corner is not None
+        deviations, weights = NODES
+        columns = [
+            self._costs(o, suggestions, rows, luck * deviations) for o in self._spec.objectives
+        ]
         costs = np.stack(columns, axis=2)  # (nodes, suggestions, objectives)
         corner = self._corner.copy()
         for column, objective in enumerate(self._spec.objectives):
@@ -69,22 +86,24 @@ class Screen:
                 corner[column] = max(corner[column], self._largest, 1.01 * costs[..., column].max())
         points = costs.reshape(-1, costs.shape[2])
         volumes = pareto.gains(self._spec, self.front, corner, points)
-        gain = NODES[1] @ volumes.reshape(costs.shape[:2])
-        if self._cost:
-            gain = gain / np.exp(self._cost.each(rows)[0])
-        return int(gain.argmax())
+        expected: NDArray[np.float64] = weights @ volumes.reshape(costs.shape[:2])
+        return expected
 
     def _costs(
-        self, objective: Objective, suggestions: Sequence[Trial], rows: Sequence[Sequence[float]]
+        self,
+        objective: Objective,
+        suggestions: Sequence[Trial],
+        rows: Sequence[Sequence[float]],
+        deviations: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Return an objective at each node of each suggestion, to be minimised."""
         outlook = self._outlooks.get(objective.metric)
         if outlook is None:
             sizes = [float(trial.parameter_count or 0) for trial in suggestions]
-            found = np.tile(sizes, (len(NODES[0]), 1))
+            found = np.tile(sizes, (len(deviations), 1))
         else:
-            means, deviations = outlook.each(rows)
-            found = means + NODES[0][:, None] * deviations
+            means, errors = outlook.each(rows)
+            found = means + deviations[:, None] * errors
         return -found if objective.direction is Direction.MAXIMIZE else found
 
     def _learn_cost(self, trials: Sequence[Trial]) -> Forecast | None:
