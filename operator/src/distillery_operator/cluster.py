@@ -137,6 +137,8 @@ class Api:
         settings.connection_pool_maxsize = CONNECTIONS
         settings.retries = None  # False would count as 0 attempts, and never end on errors
         self._client = client.ApiClient(settings)
+        # In managed fields and audit logs: who wrote it.
+        self._client.user_agent = MANAGER if access is None else "distillery"
 
     async def close(self) -> None:
         """Close the connections."""
