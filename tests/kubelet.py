@@ -25,11 +25,9 @@ from ruamel.yaml import YAML
 import quick_trainer
 from distillery_contract import metrics, size, wire
 from distillery_contract.request import Request, Stage
+from distillery_operator.cluster import BRIEF
 
 Object = dict[str, Any]
-
-BRIEF = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""Answer of a write: nobody reads it."""
 
 CONNECTIONS = 40
 """To the API server at once; what waits for one is late."""
