@@ -111,11 +111,21 @@ class RunnerSuite:
         assert report.final
         assert report.metrics["exact"] > 80
 
-    def test_metrics_are_read_while_it_runs(self, make: MakeRunner) -> None:
+    def test_metrics_are_read_while_it_runs(
+        self, make: MakeRunner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("QUICK_TRAINER_LINGER_SECONDS", "60")  # until it is stopped
         runner = make()
         start(runner)
-        until(lambda: (found := read(listed(runner)[0])) is not None and found.source == "Scrape")
-        ended(runner)
+
+        def measured() -> bool:
+            # without its message, which would stand before a scrape that got no farther
+            report = read(replace(listed(runner)[0], termination_message=None))
+            return report is not None and report.source == "Scrape" and "exact" in report.metrics
+
+        until(measured)
+        asyncio.run(runner.stop(listed(runner)[0]))
+        assert ended(runner).exit_code in (Exit.OK, Exit.INTERRUPTED)
 
     def test_starting_twice_starts_one_process(self, make: MakeRunner, ledger: Ledger) -> None:
         first, second = make(), make()
