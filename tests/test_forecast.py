@@ -2,7 +2,9 @@
 
 import random
 
-from distillery_operator.forecast import Forecast
+import numpy as np
+
+from distillery_operator.forecast import Forecast, LocalForecast
 
 
 def examples(noise: float, count: int = 60, seed: int = 1) -> tuple[list[list[float]], list[float]]:
@@ -30,3 +32,26 @@ def test_what_lies_far_from_the_examples_is_less_certain() -> None:
     forecast = Forecast(*examples(1.0))
     near, far = forecast.of([25.0, 15.0, 3.0]), forecast.of([500.0, 15.0, 3.0])
     assert far.deviation > 3 * near.deviation
+
+
+def test_a_local_forecast_follows_a_bend() -> None:
+    rows = [[n / 10, 3.0] for n in range(100)]
+    ends = [max(0.0, row[0] - 7) * 10 for row in rows]
+    straight, local = (
+        np.abs(kind(rows, ends).each(rows)[0] - ends).mean() for kind in (Forecast, LocalForecast)
+    )
+    assert local < 0.75 * straight
+
+
+def test_a_local_forecast_of_examples_on_a_line_is_that_line() -> None:
+    expected = LocalForecast(*examples(0.0)).of([20.0, 12.0, 3.0])
+    assert abs(expected.mean - 33) < 0.2
+
+
+def test_many_rows_are_predicted_as_one_by_one() -> None:
+    forecast = LocalForecast(*examples(2.0))
+    rows, _ = examples(2.0, 600, seed=2)
+    means, deviations = forecast.each(rows)
+    single = [forecast.of(row) for row in rows]
+    assert np.allclose(means, [one.mean for one in single])
+    assert np.allclose(deviations, [one.deviation for one in single])

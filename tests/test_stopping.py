@@ -76,6 +76,14 @@ def test_without_enough_ended_trials_nothing_stops() -> None:
     assert stop(shyer, trial(24, 20.0, 4, done=0.34), history(9)) is None
 
 
+def test_before_some_are_feasible_nothing_stops() -> None:
+    few = tuple(trial(n, 40.0 + 12 * (n % 8 == 7), 1 + n % 4) for n in range(24))
+    more = tuple(trial(n, 40.0 + 12 * (n % 6 == 5), 1 + n % 4) for n in range(24))
+    hopeless = trial(24, 20.0, 4, done=0.34)
+    assert stop(FRONT, hopeless, few) is None  # three of them reach 50
+    assert stop(FRONT, hopeless, more) is not None  # four
+
+
 def test_a_lower_threshold_lets_a_training_go_on() -> None:
     lower = worlds.experiment(
         objectives=[

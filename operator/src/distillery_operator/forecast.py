@@ -1,6 +1,6 @@
 """PURE: how a training may end, judged by those that did. :mod:`distillery_operator.stopping` asks.
 
-A ridge regression: few trials, smooth dependence, and its error on a trial left out is known in
+Ridge regressions: few trials, smooth dependence, and their error on a trial left out is known in
 closed form (predicted residuals, PRESS).
 """
 
@@ -16,6 +16,15 @@ Array = NDArray[np.float64]
 
 RIDGE: Final = 0.1
 """Penalty on weights, the columns being scaled to a spread of 1."""
+
+NEAR: Final = 1.0
+"""Width of a local forecast's bell, in standard deviations of the expected ends."""
+
+FAR: Final = 0.05
+"""Weight that the farthest examples of a local forecast still have."""
+
+ROWS: Final = 256
+"""Predicted at once by a local forecast, which takes memory for each pair of row and example."""
 
 PENALTIES: Final = (1.0, 10.0, 100.0, 1000.0)
 """From which the penalty of a curved forecast is chosen: its columns may outnumber the examples."""
@@ -47,8 +56,9 @@ class Forecast:
         known, came = self._numbers(rows), np.array(ends, np.float64)
         self._centre, spread = known.mean(axis=0), known.std(axis=0)
         self._scale = np.where(spread > 1e-12, spread, np.inf)  # what never varies tells nothing
-        x = self._columns(known)
-        fits = (_fit(x, came, penalty) for penalty in (PENALTIES if curved else (RIDGE,)))
+        self._examples, self._came = self._columns(known), came
+        penalties = PENALTIES if curved else (RIDGE,)
+        fits = (_fit(self._examples, came, penalty) for penalty in penalties)
         self._error, self._inverse, self._weights = min(fits, key=lambda fit: fit[0])
 
     def of(self, row: Sequence[float]) -> Expected:
@@ -71,6 +81,50 @@ class Forecast:
 
     def _columns(self, numbers: Array) -> Array:
         return np.column_stack([np.ones(len(numbers)), (numbers - self._centre) / self._scale])
+
+
+class LocalForecast(Forecast):
+    """Predicts each row by a regression of its own (locally weighted: Cleveland 1979).
+
+    The examples count by how near their ends are expected to the row's, by the one regression over
+    all of them: what sets the best apart differs from what sets them apart from the rest.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[float]], ends: Sequence[float]) -> None:
+        """Learn from examples, as :class:`Forecast` does."""
+        super().__init__(rows, ends)
+        self._ends = self._examples @ self._weights
+        count, columns = self._examples.shape
+        products = self._examples[:, :, None] * self._examples[:, None, :]
+        self._products = products.reshape(count, columns * columns)
+
+    def each(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array]:
+        """Predict from several rows, (n, d): the means and the deviations, (n,) each."""
+        starts = range(0, len(rows), ROWS)
+        blocks = [self._block(rows[start : start + ROWS]) for start in starts]
+        means, deviations = zip(*blocks, strict=True)
+        return np.concatenate(means), np.concatenate(deviations)
+
+    def _block(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array]:
+        x, came = self._columns(self._numbers(rows)), self._came
+        width = NEAR * max(float(self._ends.std()), 1e-9)
+        apart = ((x @ self._weights)[:, None] - self._ends) / width
+        weights = np.exp(-0.5 * apart**2) + FAR
+        weights /= weights.mean(axis=1, keepdims=True)  # (rows, examples)
+        columns, count = x.shape[1], len(came)
+        centres = weights @ self._examples / count
+        spreads = weights @ self._examples**2 / count - centres**2
+        penalties = RIDGE * np.where(spreads > 1e-12, spreads, 1.0)
+        penalties[:, 0] = 0.0
+        normal = (weights @ self._products).reshape(-1, columns, columns)
+        normal[:, range(columns), range(columns)] += penalties
+        inverses = np.linalg.inv(normal)
+        fitted = np.einsum("rij,rj->ri", inverses, (weights * came) @ self._examples)
+        leverages = weights * (inverses.reshape(len(x), -1) @ self._products.T)
+        left_out = (came - fitted @ self._examples.T) / np.maximum(1 - leverages, 1e-6)
+        errors = np.sqrt((weights * left_out**2).mean(axis=1))
+        doubts = np.einsum("ri,rij,rj->r", x, inverses, x)
+        return np.einsum("ri,ri->r", x, fitted), errors * np.sqrt(1 + doubts)
 
 
 def _fit(x: Array, came: Array, penalty: float) -> tuple[float, Array, Array]:

@@ -274,7 +274,7 @@ class EarlyStopping(Model):
         " be stopped.",
     )
     confidence: Annotated[Number, Field(ge=0, le=10)] = Field(
-        1.2,
+        1.4,
         description="Standard deviations above the expected end that a training is given the"
         " benefit of. FrontAware only; lower is bolder.",
     )
@@ -283,7 +283,7 @@ class EarlyStopping(Model):
         ge=3,
         le=1000,
         description="Completed trials from which FrontAware learns how trainings end, before which"
-        " it stops none.",
+        " it stops none; at least four of them must be feasible.",
     )
     reduction_factor: Integer = Field(
         3,

@@ -5,9 +5,8 @@ Called by :mod:`distillery_operator.study`, and by the report for the importance
 
 import hashlib
 import importlib.util
-import random
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -50,9 +49,6 @@ NEEDS: Final = {SamplerType.GP: ("torch", "scipy")}
 
 SMALLEST_POPULATION, LARGEST_POPULATION = 20, 50
 """Trials of a generation: with few, results count early; with many, more of the space is kept."""
-
-Size = Callable[[Mapping[str, Value]], int | None]
-"""Returns the weights of the student that hyperparameters describe; None if there is none."""
 
 GENERATION: Final = NSGAIISampler._get_generation_key()
 """Attribute by which Optuna knows a trial's generation."""
@@ -150,7 +146,7 @@ class Suggester:
         spec: Spec,
         own: Sequence[Trial],
         warm: Sequence[Trial] = (),
-        size: Size = lambda _: None,
+        size: screening.Size = lambda _: None,
     ) -> Mapping[str, Value] | None:
         """Return the searched parameters of the trial that comes after an experiment's own.
 
@@ -180,16 +176,16 @@ class Suggester:
         for parameter in spec.parameters:
             if space.active(parameter, trial.params):
                 _suggest(trial, parameter.name, _distribution(parameter))
-        chosen = _chosen(spec, own, warm, size, trial.params)
+        chosen = screening.chosen(spec, own, warm, size, trial.params)
         for name, value in chosen.items():  # the study goes on with what is trained
             kind = trial.distributions[name]
             self._storage.set_trial_param(trial.number, name, kind.to_internal_repr(value), kind)
         return chosen
 
-    def _breed(self, spec: Spec, told: int) -> None:
+    def _breed(self, spec: Spec, ended: int) -> None:
         """Choose the parents of every generation once: later they are found in another order."""
         breeder = self._study.sampler
-        while isinstance(breeder, NSGAIISampler) and self._parents < told // population(spec):
+        while isinstance(breeder, NSGAIISampler) and self._parents < ended // population(spec):
             self._parents += 1
             # A study that was asked still has the trials of then.
             fresh = optuna.load_study(study_name=self._study.study_name, storage=self._storage)
@@ -319,45 +315,3 @@ def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> 
             trial.suggest_int(name, low, high, log=log, step=step)
         case CategoricalDistribution(choices=choices):
             trial.suggest_categorical(name, choices)
-
-
-def _chosen(
-    spec: Spec, own: Sequence[Trial], warm: Sequence[Trial], size: Size, drawn: Mapping[str, Value]
-) -> Mapping[str, Value]:
-    """Return what TPE drew, or a better point that mixes it with one of the front.
-
-    TPE draws each parameter by itself, and so misses which values belong together.
-    """
-    if spec.sampler.candidates == 1:
-        return drawn
-    screen = screening.Screen(spec, own, warm)
-    if not screen.tells:
-        return drawn
-    dice = random.Random(f"{spec.sampler.seed}/{len(own)}")
-    parents = [space.reduced(spec, trial.parameters) for trial in screen.front]
-    pairs = [(drawn, dice.choice(parents)) for _ in range(spec.sampler.candidates - 1)]
-    found = [drawn, *filter(None, (_mixed(spec, pair, dice) for pair in pairs))]
-    described = [{**spec.training, **values} for values in found]
-    counts = [size(values) for values in described]
-    possible = [n for n, count in enumerate(counts) if count is not None]
-    if not possible:
-        return drawn
-    trials = [Trial(len(own), described[n], parameter_count=counts[n]) for n in possible]
-    return found[possible[screen.best(trials)]]
-
-
-def _mixed(
-    spec: Spec, points: Sequence[Mapping[str, Value]], dice: random.Random
-) -> Mapping[str, Value] | None:
-    """Return a point with each value from one of these; None where none has a value of it.
-
-    Only what TPE has drawn is active here, so that its trial can become this point.
-    """
-    values: dict[str, Value] = {}
-    for parameter in spec.parameters:
-        if space.active(parameter, values):
-            known = [point[parameter.name] for point in points if parameter.name in point]
-            if not known:
-                return None
-            values[parameter.name] = dice.choice(known)
-    return values if values.keys() == points[0].keys() else None

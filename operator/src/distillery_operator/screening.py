@@ -5,14 +5,16 @@ improvement per second of Snoek et al. (2012, section 3.2), by the front's hyper
 forecasts of :mod:`distillery_operator.stopping`. A model's size needs no forecast.
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distillery_contract.metrics import Direction
-from distillery_operator import judge, pareto, stopping
+from distillery_contract.parameters import Value
+from distillery_operator import judge, pareto, space, stopping
 from distillery_operator.forecast import Forecast
 from distillery_operator.resources import Objective, Spec
 from distillery_operator.trials import State, Trial
@@ -25,6 +27,58 @@ LUCK: Final = (1.0, 2.0, 4.0)
 
 MOST_OBJECTIVES: Final = 3
 """With more, the many hypervolumes of a choice take longer than a choice may."""
+
+Size = Callable[[Mapping[str, Value]], int | None]
+"""Returns the weights of the student that hyperparameters describe; None if there is none."""
+
+
+def chosen(
+    spec: Spec, own: Sequence[Trial], warm: Sequence[Trial], size: Size, drawn: Mapping[str, Value]
+) -> Mapping[str, Value]:
+    """Return what TPE drew, or a better point that mixes it with one of the front.
+
+    TPE draws each parameter by itself, and so misses which values belong together.
+
+    Args:
+        spec: of the experiment.
+        own: its trials, in their order.
+        warm: trials of other experiments.
+        size: of the student that hyperparameters describe.
+        drawn: the searched parameters that TPE drew.
+    """
+    if spec.sampler.candidates == 1:
+        return drawn
+    screen = Screen(spec, own, warm)
+    if not screen.tells:
+        return drawn
+    dice = random.Random(f"{spec.sampler.seed}/{len(own)}")
+    parents = [space.reduced(spec, trial.parameters) for trial in screen.front]
+    pairs = [(drawn, dice.choice(parents)) for _ in range(spec.sampler.candidates - 1)]
+    found = [drawn, *filter(None, (_mixed(spec, pair, dice) for pair in pairs))]
+    described = [{**spec.training, **values} for values in found]
+    counts = [size(values) for values in described]
+    possible = [n for n, count in enumerate(counts) if count is not None]
+    if not possible:
+        return drawn
+    trials = [Trial(len(own), described[n], parameter_count=counts[n]) for n in possible]
+    return found[possible[screen.best(trials)]]
+
+
+def _mixed(
+    spec: Spec, points: Sequence[Mapping[str, Value]], dice: random.Random
+) -> Mapping[str, Value] | None:
+    """Return a point with each value from one of these; None where none has a value of it.
+
+    Only what TPE has drawn is active here, so that its trial can become this point.
+    """
+    values: dict[str, Value] = {}
+    for parameter in spec.parameters:
+        if space.active(parameter, values):
+            known = [point[parameter.name] for point in points if parameter.name in point]
+            if not known:
+                return None
+            values[parameter.name] = dice.choice(known)
+    return values if values.keys() == points[0].keys() else None
 
 
 class Screen:
