@@ -55,3 +55,4 @@ def test_many_rows_are_predicted_as_one_by_one() -> None:
     single = [forecast.of(row) for row in rows]
     assert np.allclose(means, [one.mean for one in single])
     assert np.allclose(deviations, [one.deviation for one in single])
+    assert np.allclose(means, forecast.means(rows))

@@ -23,9 +23,6 @@ NEAR: Final = 1.0
 FAR: Final = 0.05
 """Weight that the farthest examples of a local forecast still have."""
 
-ROWS: Final = 256
-"""Predicted at once by a local forecast, which takes memory for each pair of row and example."""
-
 PENALTIES: Final = (1.0, 10.0, 100.0, 1000.0)
 """From which the penalty of a curved forecast is chosen: its columns may outnumber the examples."""
 
@@ -94,37 +91,46 @@ class LocalForecast(Forecast):
         """Learn from examples, as :class:`Forecast` does."""
         super().__init__(rows, ends)
         self._ends = self._examples @ self._weights
-        count, columns = self._examples.shape
         products = self._examples[:, :, None] * self._examples[:, None, :]
-        self._products = products.reshape(count, columns * columns)
+        self._products = products.reshape(len(products), -1)
+        self._terms = np.hstack([self._products, self._examples * self._came[:, None]])
 
     def each(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array]:
         """Predict from several rows, (n, d): the means and the deviations, (n,) each."""
-        starts = range(0, len(rows), ROWS)
-        blocks = [self._block(rows[start : start + ROWS]) for start in starts]
-        means, deviations = zip(*blocks, strict=True)
-        return np.concatenate(means), np.concatenate(deviations)
-
-    def _block(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array]:
-        x, came = self._columns(self._numbers(rows)), self._came
-        width = NEAR * max(float(self._ends.std()), 1e-9)
-        apart = ((x @ self._weights)[:, None] - self._ends) / width
-        weights = np.exp(-0.5 * apart**2) + FAR
-        weights /= weights.mean(axis=1, keepdims=True)  # (rows, examples)
-        columns, count = x.shape[1], len(came)
-        centres = weights @ self._examples / count
-        spreads = weights @ self._examples**2 / count - centres**2
-        penalties = RIDGE * np.where(spreads > 1e-12, spreads, 1.0)
-        penalties[:, 0] = 0.0
-        normal = (weights @ self._products).reshape(-1, columns, columns)
-        normal[:, range(columns), range(columns)] += penalties
-        inverses = np.linalg.inv(normal)
-        fitted = np.einsum("rij,rj->ri", inverses, (weights * came) @ self._examples)
-        leverages = weights * (inverses.reshape(len(x), -1) @ self._products.T)
-        left_out = (came - fitted @ self._examples.T) / np.maximum(1 - leverages, 1e-6)
-        errors = np.sqrt((weights * left_out**2).mean(axis=1))
+        x, near, inverses, fitted = self._fitted(rows)
+        leverages = near * (inverses.reshape(len(x), -1) @ self._products.T)
+        left_out = (self._came - fitted @ self._examples.T) / np.maximum(1 - leverages, 1e-6)
+        errors = np.sqrt((near * left_out**2).mean(axis=1))
         doubts = np.einsum("ri,rij,rj->r", x, inverses, x)
         return np.einsum("ri,ri->r", x, fitted), errors * np.sqrt(1 + doubts)
+
+    def means(self, rows: Sequence[Sequence[float]]) -> Array:
+        """Predict from many rows, (n, d): the means alone, (n,), in a third of the time."""
+        x, _, _, fitted = self._fitted(rows)
+        expected: Array = np.einsum("ri,ri->r", x, fitted)
+        return expected
+
+    def _fitted(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array, Array, Array]:
+        """Fit a regression for each row, of n, to the m examples.
+
+        Returns the rows' columns, (n, d), the examples' weights, (n, m), the inverses of the normal
+        matrices, (n, d, d), and the regressions' weights, (n, d).
+        """
+        x = self._columns(self._numbers(rows))
+        width = NEAR * max(float(self._ends.std()), 1e-9)
+        apart = ((x @ self._weights)[:, None] - self._ends) / width
+        near: Array = np.exp(-0.5 * apart**2) + FAR
+        near /= near.mean(axis=1, keepdims=True)
+        sums, columns = near @ self._terms, x.shape[1]
+        normal = sums[:, : columns**2].reshape(-1, columns, columns)
+        diagonal = np.arange(columns)
+        centres, squares = normal[:, 0] / len(self._came), normal[:, diagonal, diagonal]
+        spreads = squares / len(self._came) - centres**2
+        penalties = RIDGE * np.where(spreads > 1e-12, spreads, 1.0)
+        normal[:, diagonal[1:], diagonal[1:]] += penalties[:, 1:]
+        inverses: Array = np.linalg.inv(normal).astype(np.float64)
+        fitted: Array = np.einsum("rij,rj->ri", inverses, sums[:, columns**2 :])
+        return x, near, inverses, fitted
 
 
 def _fit(x: Array, came: Array, penalty: float) -> tuple[float, Array, Array]:

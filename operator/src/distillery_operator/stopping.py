@@ -15,7 +15,7 @@ from typing import Final
 from distillery_contract import metrics, parameters, rungs
 from distillery_contract.metrics import Direction
 from distillery_operator import judge, pareto, space
-from distillery_operator.forecast import Expected, Forecast, LocalForecast
+from distillery_operator.forecast import Forecast, LocalForecast
 from distillery_operator.resources import Objective, Spec, StoppingType
 from distillery_operator.trials import Point, State, Trial
 
@@ -71,7 +71,7 @@ class Hope:
 
     objective: Objective
     value: float
-    sentence: str
+    sentence: str = ""
 
     def misses(self, value: float) -> bool:
         """Tell whether a value is out of reach."""
@@ -128,9 +128,8 @@ class Rule:
         told = [*(trial for trial in others if trial.state is State.COMPLETED), *measured]
         self._examples = [trial for trial in told if not judge.collapsed(trial.metrics)]
         self._halves = [b for b in judge.bounds(spec) if b.metric in metrics.COLLAPSE]
-        self._judged = {o.metric: o for o in spec.objectives if o.metric not in KNOWN}
+        self._judged = [o for o in spec.objectives if o.metric not in KNOWN]
         self._forecasts: dict[tuple[int, str], Forecast | None] = {}
-        self._foreseen: dict[tuple[int, int, str], Expected] = {}
 
     def start(self, trial: Trial) -> Stop | None:
         """Return why a suggestion should not be trained at all; None if it may.
@@ -173,28 +172,33 @@ class Rule:
         """Return the stopped trials that should go on, the one that got farthest first."""
         begun = {trial.continues for trial in self._trials}
         waiting = [self._trials[n] for n in resumable(self._trials) - begun]
-        if self._wanted.type is StoppingType.FRONT_AWARE:
-            for metric in self._judged:
-                self._foresee(waiting, metric)
-        chosen = [trial for trial in waiting if self._promising(trial)]
+        chosen = self._promising(waiting)
         return [t.number for t in sorted(chosen, key=lambda t: (-(self.rung(t) or 0), t.number))]
 
-    def _promising(self, trial: Trial) -> bool:
-        """Tell whether a stopped trial would be let go on by what is known now.
+    def _promising(self, waiting: Sequence[Trial]) -> list[Trial]:
+        """Return the stopped trials that would be let go on by what is known now.
 
         The expected end counts, not the best that can be hoped for: a trial does not stop and go on
         with every change of the estimate.
         """
+        if self._wanted.type is StoppingType.FRONT_AWARE:
+            hopes = defaultdict[int, list[Hope]](list)
+            for objective in self._judged:
+                for trial, mean in self._means(waiting, objective.metric):
+                    hopes[trial.number].append(Hope(objective, mean))
+            known = [t for t in waiting if len(hopes[t.number]) == len(self._judged) > 0]
+            return [trial for trial in known if self._beaten(trial, hopes[trial.number]) is None]
+        if self._wanted.type is StoppingType.ASHA:
+            return [trial for trial in waiting if self._leads(trial)]
+        return []
+
+    def _leads(self, trial: Trial) -> bool:
+        """Tell whether a trial is among the best at its rung by now (MO-ASHA)."""
         rung = self.rung(trial)
         if rung is None:
             return False
-        if self._wanted.type is StoppingType.FRONT_AWARE:
-            hopes = self._hopes(trial, rung, confidence=0.0)
-            return bool(hopes) and all(hopes) and self._beaten(trial, hopes) is None
-        if self._wanted.type is StoppingType.ASHA:
-            place, count = self._place(trial, rung)
-            return place * self._wanted.reduction_factor < count
-        return False
+        place, count = self._place(trial, rung)
+        return place * self._wanted.reduction_factor < count
 
     def rung(self, trial: Trial) -> int | None:
         """Return which rung a trial was measured at last, counted from 0; None before the first."""
@@ -266,17 +270,17 @@ class Rule:
 
     def _hopes(self, trial: Trial, rung: int, confidence: float) -> list[Hope | None]:
         """Estimate the best end in each objective that only the training decides."""
-        judged = self._judged.values()
-        return [self._hope(objective, trial, rung, confidence) for objective in judged]
+        return [self._hope(objective, trial, rung, confidence) for objective in self._judged]
 
     def _hope(
         self, objective: Objective, trial: Trial, rung: int, confidence: float
     ) -> Hope | None:
         """Estimate the best end of a training; None where too few have ended to tell."""
         metric = objective.metric
-        expected = self._expect(trial, metric, rung)
-        if expected is None:
+        forecast, row = self._forecast(metric, rung), self._row(trial, metric, rung)
+        if forecast is None or row is None:
             return None
+        expected = forecast.of(row)
         margin = confidence * expected.deviation
         return Hope(
             objective,
@@ -285,30 +289,22 @@ class Rule:
             f" {self._ground(trial, metric, rung)}",
         )
 
-    def _expect(self, trial: Trial, metric: str, rung: int) -> Expected | None:
-        """Return how a metric of a trial may end, by what is known of it at a rung."""
-        if (trial.number, rung, metric) not in self._foreseen:
-            forecast, row = self._forecast(metric, rung), self._row(trial, metric, rung)
-            return None if forecast is None or row is None else forecast.of(row)
-        return self._foreseen[trial.number, rung, metric]
+    def _means(self, trials: Sequence[Trial], metric: str) -> Iterator[tuple[Trial, float]]:
+        """Yield trials with the end to expect of each, by the last rung that it was measured at.
 
-    def _foresee(self, trials: Sequence[Trial], metric: str) -> None:
-        """Learn how a metric of many trials may end, at the rung that each was measured at last.
-
-        All of a rung at once, for one by one they take longer.
+        All of a rung are foreseen at once: one by one they take longer.
         """
-        at_rung = defaultdict[int, dict[int, list[float]]](dict)
+        at_rung = defaultdict[int, list[tuple[Trial, list[float]]]](list)
         for trial in trials:
             rung = self.rung(trial)
             row = None if rung is None else self._row(trial, metric, rung)
             if rung is not None and row is not None:
-                at_rung[rung][trial.number] = row
-        for rung, rows in at_rung.items():
-            if forecast := self._forecast(metric, rung):
-                found = zip(*forecast.each([*rows.values()]), strict=True)
-                for number, (mean, deviation) in zip(rows, found, strict=True):
-                    expected = Expected(float(mean), float(deviation))
-                    self._foreseen[number, rung, metric] = expected
+                at_rung[rung].append((trial, row))
+        for rung, found in at_rung.items():
+            forecast = self._forecast(metric, rung)
+            if isinstance(forecast, LocalForecast):
+                means = forecast.means([row for _, row in found])
+                yield from zip((trial for trial, _ in found), map(float, means), strict=True)
 
     def _ground(self, trial: Trial, metric: str, rung: int) -> str:
         """Say what an estimate rests on."""
@@ -352,12 +348,8 @@ class Rule:
     def _expected(self, metric: str) -> Iterator[tuple[list[float], float]]:
         """Yield the hyperparameters of trials that were stopped, and what was expected of each."""
         stopped = [trial for trial in self._trials if trial.reason == CANNOT_IMPROVE]
-        self._foresee(stopped, metric)
-        for trial in stopped:
-            rung = self.rung(trial)
-            expected = None if rung is None else self._foreseen.get((trial.number, rung, metric))
-            if expected:
-                yield hyperparameters(self._spec, trial), expected.mean
+        for trial, mean in self._means(stopped, metric):
+            yield hyperparameters(self._spec, trial), mean
 
     def _row(self, trial: Trial, metric: str, rung: int) -> list[float] | None:
         """Return what is known of a training at a rung; None where a measurement is missing."""
