@@ -69,6 +69,10 @@ class Forecast:
         doubt = np.einsum("nd,nd->n", x @ self._inverse, x)
         return x @ self._weights, self._error * np.sqrt(1 + doubt)
 
+    def means(self, rows: Sequence[Sequence[float]]) -> Array:
+        """Predict from several rows, (n, d): the means alone, (n,)."""
+        return self._columns(self._numbers(rows)) @ self._weights
+
     def _numbers(self, rows: Sequence[Sequence[float]]) -> Array:
         known = np.array(rows, np.float64)
         if not self._curved:
@@ -105,7 +109,7 @@ class LocalForecast(Forecast):
         return np.einsum("ri,ri->r", x, fitted), errors * np.sqrt(1 + doubts)
 
     def means(self, rows: Sequence[Sequence[float]]) -> Array:
-        """Predict from many rows, (n, d): the means alone, (n,), in a third of the time."""
+        """Predict from several rows, (n, d): the means alone, (n,), which is much quicker."""
         x, _, _, fitted = self._fitted(rows)
         expected: Array = np.einsum("ri,ri->r", x, fitted)
         return expected

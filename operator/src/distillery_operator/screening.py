@@ -116,7 +116,7 @@ class Screen:
         Where none promises anything it is the one that would with the least luck.
         """
         rows = [stopping.hyperparameters(self._spec, trial) for trial in suggestions]
-        seconds = np.exp(self._cost.each(rows)[0]) if self._cost else np.ones(len(rows))
+        seconds = np.exp(self._cost.means(rows)) if self._cost else np.ones(len(rows))
         for luck in LUCK:
             gains = self._expected_gains(suggestions, rows, luck)
             if gains.any():

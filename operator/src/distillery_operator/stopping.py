@@ -301,8 +301,7 @@ class Rule:
             if rung is not None and row is not None:
                 at_rung[rung].append((trial, row))
         for rung, found in at_rung.items():
-            forecast = self._forecast(metric, rung)
-            if isinstance(forecast, LocalForecast):
+            if forecast := self._forecast(metric, rung):
                 means = forecast.means([row for _, row in found])
                 yield from zip((trial for trial, _ in found), map(float, means), strict=True)
 
