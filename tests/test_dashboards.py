@@ -195,7 +195,7 @@ def run(node: Node, workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
         until(scraped)
         space, begun = Space(node.plane), time.time()
         pods = template(workspace, 0.2)
-        linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "3"}
+        linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "8"}  # rates need two scrapes
         pods["spec"]["containers"][0]["env"].append(linger)
         baselines = [{"name": "deep", "parameters": {"n_layers": 6}}]
         limits: Object = {"maxTrials": 6, "parallelism": 6, "maxDurationSeconds": 3600}

@@ -187,7 +187,10 @@ def test_the_operator_may_do_what_it_does_and_nothing_else(
     installed: Installed, quickstart: Object, paused: Object
 ) -> None:
     """A run in which trials end, pods wait, and a search is paused asks for everything."""
-    refused = [r for r in installed.requests() if r["responseStatus"]["code"] in (401, 403)]
+    answers = [r["responseStatus"] for r in installed.requests()]
+    # Until an API server has discovered a new resource definition, it forbids owners of that kind.
+    early = "cannot find RESTMapping for APIVersion distillery.dev/"
+    refused = [a for a in answers if a["code"] in (401, 403) and early not in a.get("message", "")]
     assert refused == []
     used = {right for request in installed.requests() for right in asked(request)}
     granted = set(rights(installed.node))
