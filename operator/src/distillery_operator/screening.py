@@ -100,9 +100,8 @@ class Screen:
         rule = stopping.Rule(spec, trials, others)
         self.front, self._corner = rule.rivals, pareto.reference(spec, trials)
         self._largest = max((float(t.parameter_count or 0) for t in trials), default=0.0)
-        trained = [o for o in spec.objectives if o.metric not in stopping.KNOWN]
         few = len(spec.objectives) > MOST_OBJECTIVES or self._corner is None or not self.front
-        self._outlooks = {} if few else {o.metric: rule.outlook(o.metric) for o in trained}
+        self._outlooks = {} if few else {o.metric: rule.outlook(o.metric) for o in rule.trained}
         self._cost = self._learn_cost(trials) if self.tells else None
 
     @property

@@ -33,7 +33,7 @@ UNTRAINED_CONFIDENCE: Final = 3.0
 UNTRAINED_TRIALS: Final = 20
 """Completed trials from which is learnt what hyperparameters alone can lead to."""
 
-ACCEPTABLE: Final = 4
+FEASIBLE_TRIALS: Final = 4
 """Completed trials that must be feasible before anything is foreseen. The first to end are small
 and end alike, so they say little of others: of the stops that rested on fewer, one in six was
 wrong (the recorded trainings of bench/search.py)."""
@@ -111,6 +111,7 @@ class Rule:
 
     Attributes:
         rivals: the front.
+        trained: the objectives that only a training decides.
     """
 
     def __init__(self, spec: Spec, trials: Sequence[Trial], others: Sequence[Trial] = ()) -> None:
@@ -128,7 +129,7 @@ class Rule:
         told = [*(trial for trial in others if trial.state is State.COMPLETED), *measured]
         self._examples = [trial for trial in told if not judge.collapsed(trial.metrics)]
         self._halves = [b for b in judge.bounds(spec) if b.metric in metrics.COLLAPSE]
-        self._judged = [o for o in spec.objectives if o.metric not in KNOWN]
+        self.trained = [o for o in spec.objectives if o.metric not in KNOWN]
         self._forecasts: dict[tuple[int, str], Forecast | None] = {}
 
     def start(self, trial: Trial) -> Stop | None:
@@ -183,10 +184,10 @@ class Rule:
         """
         if self._wanted.type is StoppingType.FRONT_AWARE:
             hopes = defaultdict[int, list[Hope]](list)
-            for objective in self._judged:
+            for objective in self.trained:
                 for trial, mean in self._means(waiting, objective.metric):
                     hopes[trial.number].append(Hope(objective, mean))
-            known = [t for t in waiting if len(hopes[t.number]) == len(self._judged) > 0]
+            known = [t for t in waiting if len(hopes[t.number]) == len(self.trained) > 0]
             return [trial for trial in known if self._beaten(trial, hopes[trial.number]) is None]
         if self._wanted.type is StoppingType.ASHA:
             return [trial for trial in waiting if self._leads(trial)]
@@ -270,7 +271,7 @@ class Rule:
 
     def _hopes(self, trial: Trial, rung: int, confidence: float) -> list[Hope | None]:
         """Estimate the best end in each objective that only the training decides."""
-        return [self._hope(objective, trial, rung, confidence) for objective in self._judged]
+        return [self._hope(objective, trial, rung, confidence) for objective in self.trained]
 
     def _hope(
         self, objective: Objective, trial: Trial, rung: int, confidence: float
@@ -332,7 +333,7 @@ class Rule:
             if (row := self._row(trial, metric, rung)) is not None
         ]
         least = UNTRAINED_TRIALS if rung == UNTRAINED else 0
-        if len(pairs) < max(least, self._wanted.min_trials) or self._acceptable < ACCEPTABLE:
+        if len(pairs) < max(least, self._wanted.min_trials) or self._feasible < FEASIBLE_TRIALS:
             return None
         if rung == UNTRAINED:
             pairs += self._expected(metric)
@@ -340,7 +341,7 @@ class Rule:
         return Forecast(rows, ends, curved=True) if rung == UNTRAINED else LocalForecast(rows, ends)
 
     @cached_property
-    def _acceptable(self) -> int:
+    def _feasible(self) -> int:
         """How many of the examples hold to all limits."""
         return len(judge.feasible(self._spec, self._examples))
 
