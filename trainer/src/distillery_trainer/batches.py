@@ -18,7 +18,7 @@ that a window meets others in each epoch."""
 
 @dataclass(frozen=True)
 class Batch:
-    """B windows padded to the longest, T tokens.
+    """B windows padded to T tokens.
 
     Attributes:
         input_ids: (B, T) int64.
@@ -27,7 +27,6 @@ class Batch:
         mask: (B, T) bool; true on tokens, false on padding.
         start: (B,) int64; the answer's first token, 0 if the window has none.
         end: (B,) int64; its last.
-        rows: the windows.
     """
 
     input_ids: Tensor
@@ -36,7 +35,6 @@ class Batch:
     mask: Tensor
     start: Tensor
     end: Tensor
-    rows: list[int]
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
@@ -47,7 +45,6 @@ class Batch:
             mask=self.mask.to(device, non_blocking=True),
             start=self.start.to(device, non_blocking=True),
             end=self.end.to(device, non_blocking=True),
-            rows=self.rows,
         )
 
     def inputs(self, model: Any) -> dict[str, Tensor]:
@@ -79,9 +76,16 @@ def order(lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int) ->
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def collate(features: Features, rows: Sequence[int], pad: int) -> Batch:
-    """Return a batch of windows; ``pad`` is the id of the padding token."""
-    input_ids = torch.from_numpy(features.padded(features.input_ids, rows, pad)).long()
+def collate(features: Features, rows: Sequence[int], pad: int, width: int = 0) -> Batch:
+    """Return a batch of windows.
+
+    Args:
+        features: all windows.
+        rows: which of them.
+        pad: id of the padding token.
+        width: T, where the longest is shorter.
+    """
+    input_ids = torch.from_numpy(features.padded(features.input_ids, rows, pad, width)).long()
     position = torch.arange(input_ids.shape[1])
     length = torch.from_numpy(features.rows[np.add(rows, 1)] - features.rows[rows])[:, None]
     begin = torch.from_numpy(features.context[rows, 0])[:, None]
@@ -94,5 +98,4 @@ def collate(features: Features, rows: Sequence[int], pad: int) -> Batch:
         mask=mask,
         start=span[:, 0],
         end=span[:, 1],
-        rows=list(rows),
     )

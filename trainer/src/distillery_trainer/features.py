@@ -63,10 +63,15 @@ class Features:
         rows = np.argsort(-self.lengths(), kind="stable")
         return [rows[i : i + batch_size].tolist() for i in range(0, len(rows), batch_size)]
 
-    def padded(self, flat: NDArray[T], rows: Sequence[int], fill: float) -> NDArray[T]:
-        """Return the windows' values of a flat (t,) array as (B, T), filled up to the right."""
+    def padded(
+        self, flat: NDArray[T], rows: Sequence[int], fill: float, width: int = 0
+    ) -> NDArray[T]:
+        """Return the windows' values of a flat (t,) array as (B, T), filled up to the right.
+
+        T is the length of the longest, or a given width above it.
+        """
         parts = [flat[self.rows[row] : self.rows[row + 1]] for row in rows]
-        values = np.full((len(parts), max(map(len, parts))), fill, flat.dtype)
+        values = np.full((len(parts), max(width, *map(len, parts))), fill, flat.dtype)
         for line, part in zip(values, parts, strict=True):
             line[: len(part)] = part
         return values
