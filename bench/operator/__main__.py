@@ -141,7 +141,7 @@ async def bench() -> AsyncIterator[Bench]:
     with (
         tempfile.TemporaryDirectory() as folder,
         postgres.running() as server,
-        ControlPlane(Path(folder) / "plane") as plane,
+        ControlPlane(Path(folder) / "plane", lean=True) as plane,
     ):
         plane.kubectl("apply", f"--filename={ROOT / 'manifests' / 'crd.yaml'}")
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all")

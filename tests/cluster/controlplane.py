@@ -39,10 +39,14 @@ def provide() -> None:
 
 
 class ControlPlane:
-    """A control plane in a folder of its own, which ends with the block that it is used in."""
+    """A control plane in a folder of its own, which ends with the block that it is used in.
 
-    def __init__(self, folder: Path, *, address: str = "127.0.0.1") -> None:
+    A lean one has no scheduler and no audit log, which leaves the processor to what is measured.
+    """
+
+    def __init__(self, folder: Path, *, address: str = "127.0.0.1", lean: bool = False) -> None:
         self.folder = folder
+        self.lean = lean
         self.address = address
         self.port = _free_port(address)
         self.kubeconfig = folder / "kubeconfig"
@@ -106,10 +110,13 @@ class ControlPlane:
             f"--service-cluster-ip-range={SERVICES}",
             "--allow-privileged=true",
             "--shutdown-watch-termination-grace-period=1s",  # else a stop waits a minute for them
-            "--audit-policy-file=audit.json",
-            f"--audit-log-path={self.audit_log}",
-            "--audit-log-maxsize=10000",
         ]
+        if not self.lean:
+            command += [
+                "--audit-policy-file=audit.json",
+                f"--audit-log-path={self.audit_log}",
+                "--audit-log-maxsize=10000",
+            ]
         self._apiserver = processes.start(command, log)
         processes.until(lambda: self._answers("/readyz"), "kube-apiserver", self._apiserver, log)
 
@@ -168,9 +175,11 @@ class ControlPlane:
             "--service-account-private-key-file=accounts.key",
             f"--root-ca-file={self._authority}",
         ]
-        scheduler = [self._binaries["kube-scheduler"], *common]
         log = self.folder / "controllers.log"
-        stack.callback(processes.stop, processes.start(scheduler, self.folder / "scheduler.log"))
+        if not self.lean:
+            scheduler = [self._binaries["kube-scheduler"], *common]
+            watching = processes.start(scheduler, self.folder / "scheduler.log")
+            stack.callback(processes.stop, watching)
         process = processes.start(manager, log)
         stack.callback(processes.stop, process)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
