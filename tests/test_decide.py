@@ -380,6 +380,7 @@ def test_a_training_that_ended_for_it_is_told_stopped_with_what_it_reached() -> 
     (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
     assert (told.trial, told.state, told.reason) == (12, State.STOPPED, "CannotImprove")
     assert told.report.metrics == HOPELESS.curve[-1].metrics
+    assert told.expected.keys() >= {"exact", "HasAns_exact", "NoAns_exact"}
     assert told.seconds == 9.0
 
 

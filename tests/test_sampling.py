@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import worlds
 from distillery_contract.parameters import Value
-from distillery_operator import decide, designs, sampling
+from distillery_operator import decide, designs, sampling, space, stopping
 from distillery_operator.resources import Spec
 from distillery_operator.sampling import Suggester
 from distillery_operator.trials import Point, State, Trial
@@ -46,7 +46,16 @@ TIED_ONE = worlds.experiment(sampler=SAMPLER, parameters=TIED, objectives=OBJECT
 def outcome(trial: Trial, state: State, exact: float) -> Trial:
     metrics = {"exact": exact, "HasAns_exact": exact, "NoAns_exact": 80.0, "parameter_count": 1e6}
     measured = metrics if state is State.COMPLETED else {}
-    return replace(trial, state=state, metrics=measured, curve=(Point(1, metrics),))
+    made = replace(trial, state=state, metrics=measured, curve=(Point(1, metrics),))
+    if state is State.STOPPED:
+        made = replace(made, reason=stopping.CANNOT_IMPROVE, metrics=metrics, expected=better(made))
+    return made
+
+
+def better(trial: Trial) -> dict[str, float]:
+    """Return an end that could be expected of a training."""
+    found = trial.curve[-1].metrics
+    return {name: found[name] + 5 for name in ("exact", "HasAns_exact", "NoAns_exact")}
 
 
 def anew(spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Value] | None:
@@ -93,7 +102,7 @@ class History:
 ENDS = st.tuples(
     st.just(History.end),
     st.integers(0, 9),
-    st.sampled_from([State.COMPLETED, State.COMPLETED, State.INFEASIBLE, State.FAILED]),
+    st.sampled_from([State.COMPLETED, State.STOPPED, State.INFEASIBLE, State.FAILED]),
     st.floats(40, 90),
 )
 STEPS = st.one_of(
@@ -150,6 +159,37 @@ def searched(spec: Spec, count: int, seen_from: int = 0) -> list[Trial]:
 
 def rates(trials: Sequence[Trial]) -> list[float]:
     return [abs(math.log(float(t.parameters["learning_rate"]) / 0.1)) for t in trials]
+
+
+@pytest.mark.parametrize("kind", ["TPE", "NSGAII", "GP"])
+def test_a_stopped_trial_teaches_the_end_that_was_expected_of_it(kind: str) -> None:
+    spec = sampled(kind, startupTrials=3)
+    trials = searched(spec, 14 if kind == "GP" else 45, seen_from=99)
+    foreseen, ended, reached = list(trials), list(trials), list(trials)
+    told = [t for t in trials if t.state is State.COMPLETED]
+    for t in sorted(told, key=lambda t: t.metrics["exact"])[len(told) // 2 :]:
+        stopped = replace(outcome(t, State.STOPPED, t.metrics["exact"]), ended=t.ended)
+        foreseen[t.number] = stopped
+        ended[t.number] = replace(t, metrics={**t.metrics, **better(stopped)})
+        reached[t.number] = replace(stopped, expected={})
+    seeds = range(1 if kind == "GP" else 4)  # GP takes its time
+    samplers = [spec.sampler.model_copy(update={"seed": seed}) for seed in seeds]
+    specs = [spec.model_copy(update={"sampler": sampler}) for sampler in samplers]
+    found = [[anew(s, made) for s in specs] for made in (foreseen, ended, reached)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_until_some_have_ended_suggestions_are_spread_evenly() -> None:
+    spec = sampled("TPE", startupTrials=6)
+    trials = searched(spec, 20, seen_from=99)
+    begun = next(n for n in range(20) if sum(t.ended is not None for t in trials[:n]) >= 6)
+    even = [
+        designs.even(spec, trials[:n]) == space.reduced(spec, trials[n].parameters)
+        for n in range(1, 20)
+    ]
+    assert begun > 6
+    assert all(even[:6])
+    assert not any(even[12:])
 
 
 def test_nsga_breeds_the_same_generations_after_a_restart() -> None:

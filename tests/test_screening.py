@@ -12,7 +12,7 @@ import pytest
 import worlds
 from distillery_contract import size
 from distillery_contract.parameters import Value
-from distillery_operator import pareto, screening, space
+from distillery_operator import pareto, screening, space, stopping
 from distillery_operator.resources import Spec
 from distillery_operator.sampling import Suggester
 from distillery_operator.trials import State, Trial
@@ -97,8 +97,8 @@ def test_where_none_promises_anything_the_least_hopeless_is_chosen() -> None:
 
 
 def test_with_few_trials_or_many_objectives_nothing_is_told() -> None:
-    assert not screening.Screen(SPEC, history(19)).tells
-    assert screening.Screen(SPEC, history(20)).tells
+    assert not screening.Screen(SPEC, history(stopping.UNTRAINED_TRIALS - 1)).tells
+    assert screening.Screen(SPEC, history(stopping.UNTRAINED_TRIALS)).tells
     metrics = ("exact", "f1", "HasAns_exact", "parameter_count")
     kinds = {"parameter_count": "Minimize"}
     many = worlds.experiment(
@@ -109,7 +109,7 @@ def test_with_few_trials_or_many_objectives_nothing_is_told() -> None:
 
 
 def test_trials_of_other_experiments_teach_and_do_not_stand_on_the_front() -> None:
-    own, others = history(10), [replace(t, parameter_count=None) for t in history(40, seed=2)]
+    own, others = history(9), [replace(t, parameter_count=None) for t in history(40, seed=2)]
     assert not screening.Screen(SPEC, own).tells
     screen = screening.Screen(SPEC, own, others)
     assert screen.tells

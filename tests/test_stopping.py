@@ -56,6 +56,22 @@ def test_a_training_that_will_be_beaten_by_a_smaller_model_stops() -> None:
     assert "after 33% of the training" in found.message
 
 
+def test_a_stop_says_which_end_was_expected_in_all_that_is_judged() -> None:
+    spec = worlds.experiment(constraints=[{"metric": "NoAns_exact", "minimum": 40}]).spec
+    found = stop(spec, trial(24, 57.0, 4, done=0.34), history())
+    assert found is not None
+    assert found.expected.keys() == {"exact", "HasAns_exact", "NoAns_exact"}
+    assert found.expected["exact"] == pytest.approx(57.0, abs=3.0)
+
+
+def test_a_suggestion_that_does_not_start_has_no_expected_end() -> None:
+    ended = tuple(trial(n, 80.0 - 2 * (n % 4), 1 + n % 4) for n in range(40))
+    hopeless = replace(trial(40, 50.0, 4, done=0.0), curve=())
+    found = stopping.Rule(FRONT, ended).start(hopeless)
+    assert found is not None
+    assert found.expected == {}
+
+
 def test_a_training_that_will_miss_the_threshold_stops() -> None:
     found = stop(FRONT, trial(24, 40.0, 1, done=0.34), history())
     assert found is not None
@@ -184,6 +200,16 @@ def test_one_evaluation_that_falls_back_into_the_collapse_is_forgiven() -> None:
     made = trial(0, 60.0, 2, done=0.6)
     fallen = replace(made, curve=(*made.curve[:-1], collapsed(made).curve[-1]))
     assert stop(FRONT, fallen, ()) is None
+
+
+def test_a_collapse_that_is_the_best_so_far_is_not_forgiven() -> None:
+    made = trial(0, 30.0, 2, done=0.34)
+    fallen = replace(made, curve=(*made.curve[:-1], collapsed(made).curve[-1]))
+    found = stop(FRONT, fallen, ())
+    assert found is not None
+    assert found.reason == "Collapsed"
+    assert found.expected == {}
+    assert stop(FRONT, replace(fallen, curve=fallen.curve[1:]), ()) == found
 
 
 def test_the_collapse_rule_can_be_switched_off() -> None:

@@ -1,5 +1,6 @@
 """What a decision asks for. ``decide`` returns these, ``reconcile`` carries them out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from distillery_contract.request import Stage
@@ -41,7 +42,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Tell:
-    """Store how a trial ended, for good, with the evaluation that its report has."""
+    """Store how a trial ended, for good, with the evaluation that its report has.
+
+    Of one that is stopped, the metrics that it was expected to end with, too.
+    """
 
     trial: int
     state: State
@@ -50,6 +54,7 @@ class Tell:
     seconds: float
     report: Report = field(default_factory=lambda: Report(source=""))
     gpus: float = 0.0
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

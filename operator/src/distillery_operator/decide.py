@@ -7,7 +7,7 @@ Applying the actions and deciding again asks for nothing twice.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Final
 
@@ -142,6 +142,7 @@ class _End:
     state: State
     reason: str
     message: str
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _Again | _End:
@@ -210,13 +211,12 @@ def _tell(spec: Spec, seen: Observation, rule: stopping.Rule) -> Iterator[Tell]:
         report = _report(seen, attempts[-1]) or Report("")
         step = _follow(spec, attempts, report)
         if isinstance(step, _Again) and (stop := rule.stop(trial)):
-            step = _End(State.STOPPED, stop.reason, stop.message)
+            step = _End(State.STOPPED, stop.reason, stop.message, stop.expected)
             report = replace(report, metrics=trial.curve[-1].metrics)
         if isinstance(step, _End):
             seconds = sum(attempt.seconds for attempt in attempts)
-            yield Tell(
-                trial.number, step.state, step.reason, step.message, seconds, report, seen.gpus
-            )
+            said = (step.state, step.reason, step.message)
+            yield Tell(trial.number, *said, seconds, report, seen.gpus, step.expected)
 
 
 def _tell_untrained(

@@ -40,7 +40,7 @@ def _random(spec: Spec, trials: Sequence[Trial]) -> Suggestion:
     return _at(spec, [dice.random() for _ in spec.parameters])
 
 
-def _even(spec: Spec, trials: Sequence[Trial]) -> Suggestion:
+def even(spec: Spec, trials: Sequence[Trial]) -> Suggestion:
     """Return the next point of a Halton sequence, which fills a space more evenly than chance does.
 
     scipy has one, and would make the operator's image a third larger.
@@ -112,6 +112,6 @@ def _at(spec: Spec, shares: Sequence[float]) -> dict[str, Value]:
 
 DESIGNS: Final[Mapping[SamplerType, Callable[[Spec, Sequence[Trial]], Suggestion | None]]] = {
     SamplerType.RANDOM: _random,
-    SamplerType.QMC: _even,
+    SamplerType.QMC: even,
     SamplerType.GRID: _grid,
 }

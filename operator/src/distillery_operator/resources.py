@@ -169,7 +169,11 @@ class Sampler(Model):
     )
     seed: Integer = Field(42, ge=0, le=2**31 - 1, description="Seed of all suggestions.")
     startup_trials: Integer = Field(
-        10, ge=1, le=1000, description="Random trials before TPE or GP models the results."
+        10,
+        ge=1,
+        le=1000,
+        description="Trials that must have ended before TPE or GP models them; until then"
+        " suggestions are spread evenly.",
     )
     candidates: Integer = Field(
         16,
@@ -274,7 +278,7 @@ class EarlyStopping(Model):
         " be stopped.",
     )
     confidence: Annotated[Number, Field(ge=0, le=10)] = Field(
-        1.4,
+        2.0,
         description="Standard deviations above the expected end that a training is given the"
         " benefit of. FrontAware only; lower is bolder.",
     )

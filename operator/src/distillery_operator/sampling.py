@@ -45,6 +45,9 @@ TOGETHER: Final = (SamplerType.NSGAII, SamplerType.GP)
 """Samplers that model all parameters together. One that is not active has its middle value there,
 and what they suggest for it is dropped."""
 
+MODELS: Final = (SamplerType.TPE, SamplerType.GP)
+"""Samplers that learn where to look, for which the first trials are spread evenly."""
+
 NEEDS: Final = {SamplerType.GP: ("torch", "scipy")}
 
 SMALLEST_POPULATION, LARGEST_POPULATION = 20, 50
@@ -81,14 +84,13 @@ def sampler(spec: Spec, number: int) -> BaseSampler:
     """Return the sampler of one suggestion, seeded by its number: a restart suggests the same."""
     digest = hashlib.sha256(f"{spec.sampler.seed}/{number}".encode()).digest()
     seed = int.from_bytes(digest[:4], "big")
-    startup = spec.sampler.startup_trials
     if spec.sampler.type is SamplerType.NSGAII:
         return NSGAIISampler(seed=seed, population_size=population(spec))
     if spec.sampler.type is SamplerType.GP:
-        return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+        return GPSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False)
     # Several parameters are modelled together only where all trials have all of them.
     multivariate = False if space.conditional(spec) else None
-    return TPESampler(seed=seed, n_startup_trials=startup, multivariate=multivariate)
+    return TPESampler(seed=seed, n_startup_trials=1, multivariate=multivariate)
 
 
 def population(spec: Spec) -> int:
@@ -161,6 +163,9 @@ class Suggester:
         if spec.sampler.type in designs.DESIGNS:
             return designs.suggest(spec, own)
         trials = [*warm, *own]
+        ended = sum(told(trial) is TrialState.COMPLETE for trial in trials)
+        if spec.sampler.type in MODELS and ended < spec.sampler.startup_trials:
+            return designs.even(spec, own)
         bred = generations(spec, trials) if spec.sampler.type is SamplerType.NSGAII else {}
         if not self._follow(spec, trials, bred):
             self._storage = optuna.storages.InMemoryStorage()
@@ -294,11 +299,15 @@ def frozen(
 
 
 def _seen(spec: Spec, trial: Trial) -> optuna.trial.FrozenTrial:
-    """Return a trial as the sampler sees it.
+    """Return a trial as the sampler sees it: one that was stopped has the end expected of it.
 
+    With what it had reached, one that nearly led would teach no other than the worst.
     Those that model all parameters together need a value of each; a baseline without one in the
     space would hide that parameter from them, so it is hidden itself.
     """
+    if trial.expected:
+        known = {n: v for n, v in trial.metrics.items() if n in stopping.KNOWN}
+        trial = replace(trial, state=State.COMPLETED, metrics={**known, **trial.expected})
     if spec.sampler.type not in TOGETHER:
         return frozen(spec, trial)
     whole = space.filled(spec, trial.parameters)

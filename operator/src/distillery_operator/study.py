@@ -27,7 +27,7 @@ P = ParamSpec("P")
 
 WARM: Final = "warm:"
 """Begins the names of the study's attributes that hold trials of other experiments."""
-TAKEN_FIELDS: Final = ("number", "parameters", "state", "metrics", "ended")
+TAKEN_FIELDS: Final = ("number", "parameters", "state", "expected", "metrics", "ended")
 """Of another experiment's trial: what samplers look at."""
 
 CURVE_LIMIT: Final = 200
@@ -259,6 +259,7 @@ ENDING_FIELDS: Final = (
     "state",
     "reason",
     "message",
+    "expected",
     "metrics",
     "source",
     "seconds",
@@ -340,6 +341,7 @@ def _ending(before: Trial, ending: Tell, model: str | None, now: float) -> dict[
         "state": ending.state,
         "reason": str(ending.reason),
         "message": ending.message,
+        "expected": dict(ending.expected),
         "metrics": {**measured, **known},
         "source": report.source,
         "seconds": ending.seconds,

@@ -57,6 +57,8 @@ class Trial:
             before there is one.
         reason: why it ended, one word; empty while it runs.
         message: the same as a sentence.
+        expected: the metrics that it was expected to end with when it was stopped, where that was
+            foreseen.
         curve: evaluations along the training, at most 200.
         source: which channel the final metrics came by.
         seconds: run time of all its attempts.
@@ -77,6 +79,7 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
+    expected: Mapping[str, float] = field(default_factory=dict)
     curve: tuple[Point, ...] = ()
     source: str = ""
     seconds: float = 0.0

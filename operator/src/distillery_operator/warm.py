@@ -100,6 +100,7 @@ def _taken(spec: Spec, trial: Trial) -> Trial:
         number=trial.number,
         parameters=space.reduced(spec, given),
         state=trial.state,
+        expected=trial.expected,
         metrics=trial.metrics,
         ended=trial.ended,
     )

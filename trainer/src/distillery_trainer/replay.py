@@ -62,7 +62,8 @@ class Replay:
 
     def _record(self, inputs: Tensors) -> tuple[torch.cuda.CUDAGraph, Tensors, Tensor]:
         on_device = {name: values.to(self._device) for name, values in inputs.items()}
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        here = torch.cuda.current_stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
             for _ in range(WARM_UP):
