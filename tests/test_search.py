@@ -166,6 +166,7 @@ def test_a_search_killed_with_its_trainings_ends_like_one_that_never_was(
 ) -> None:
     alone: dict[str, Any] = {"parallelism": 1, "maxTrials": 3, "baselines": SEARCH["baselines"][:1]}
     alone["training"] = {**SEARCH["training"], "epochs": 60, "evaluations": 6}
+    alone["parameters"] = [*SEARCH["parameters"][:2], {**SEARCH["parameters"][2], "high": 4}]
     for name in ("whole", "killed"):
         copy_inputs(tmp_path / name, tiny_squad_files, tiny_teacher, **alone)
     code, said = distillery(tmp_path / "whole", "run", "experiment.yaml")

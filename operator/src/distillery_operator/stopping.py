@@ -34,7 +34,7 @@ UNTRAINED_TRIALS: Final = 10
 """Completed trials from which is learnt what hyperparameters alone can lead to."""
 
 FEASIBLE_TRIALS: Final = 4
-"""Completed trials that must be feasible before anything is foreseen. The first to end are small
+"""Completed trials that must be feasible before anything stops. The first to end are small
 and end alike, so they say little of others: of the stops that rested on fewer, one in six was
 wrong (the recorded trainings of bench/search.py)."""
 
@@ -245,8 +245,15 @@ class Rule:
             judge.collapsed(trial.curve[-1].metrics) for trial in begun
         )
 
+    @cached_property
+    def _feasible(self) -> int:
+        """How many of the examples hold to all limits."""
+        return len(judge.feasible(self._spec, self._examples))
+
     def _hopeless(self, trial: Trial, rung: int) -> Stop | None:
         """Stop what would, at its best, miss a threshold or be beaten in everything."""
+        if self._feasible < FEASIBLE_TRIALS:
+            return None
         confidence = UNTRAINED_CONFIDENCE if rung == UNTRAINED else self._wanted.confidence
         return self._beaten(trial, self._hopes(trial, rung, confidence))
 
@@ -348,18 +355,13 @@ class Rule:
             if (row := self._row(trial, metric, rung)) is not None
         ]
         least = UNTRAINED_TRIALS if rung == UNTRAINED else 0
-        if len(pairs) < max(least, self._wanted.min_trials) or self._feasible < FEASIBLE_TRIALS:
+        if len(pairs) < max(least, self._wanted.min_trials):
             return None
         if rung == UNTRAINED:
             stopped = (trial for trial in self._trials if metric in trial.expected)
             pairs += [(hyperparameters(self._spec, t), t.expected[metric]) for t in stopped]
         rows, ends = zip(*pairs, strict=True)
         return Forecast(rows, ends, curved=True) if rung == UNTRAINED else LocalForecast(rows, ends)
-
-    @cached_property
-    def _feasible(self) -> int:
-        """How many of the examples hold to all limits."""
-        return len(judge.feasible(self._spec, self._examples))
 
     def _row(self, trial: Trial, metric: str, rung: int) -> list[float] | None:
         """Return what is known of a training at a rung; None where a measurement is missing."""
