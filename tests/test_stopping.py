@@ -64,6 +64,17 @@ def test_a_stop_says_which_end_was_expected_in_all_that_is_judged() -> None:
     assert found.expected["exact"] == pytest.approx(57.0, abs=3.0)
 
 
+def test_where_a_new_constraint_was_never_measured_no_end_is_expected() -> None:
+    spec = worlds.experiment(constraints=[{"metric": "f1", "minimum": 40}]).spec
+    found = stop(spec, trial(24, 57.0, 4, done=0.34), history())
+    assert found is None  # nothing is feasible
+    lower = worlds.experiment(constraints=[{"metric": "inference_seconds", "maximum": 1}]).spec
+    timed = tuple(replace(t, metrics={**t.metrics, "inference_seconds": 0.1}) for t in history())
+    found = stop(lower, trial(24, 57.0, 4, done=0.34), timed)
+    assert found is not None
+    assert found.expected == {}  # the curves do not have it
+
+
 def test_a_suggestion_that_does_not_start_has_no_expected_end() -> None:
     ended = tuple(trial(n, 80.0 - 2 * (n % 4), 1 + n % 4) for n in range(40))
     hopeless = replace(trial(40, 50.0, 4, done=0.0), curve=())

@@ -352,7 +352,7 @@ class Rule:
         pairs = [
             (row, trial.metrics[metric])
             for trial in self._examples
-            if (row := self._row(trial, metric, rung)) is not None
+            if metric in trial.metrics and (row := self._row(trial, metric, rung)) is not None
         ]
         least = UNTRAINED_TRIALS if rung == UNTRAINED else 0
         if len(pairs) < max(least, self._wanted.min_trials):
