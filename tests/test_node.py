@@ -57,6 +57,10 @@ def servers(
             assert "fault of the program" not in operator.log.read_text()
 
 
+GOOD = [{"name": "good", "parameters": {"learning_rate": 0.2, "n_layers": 3}}]
+"""A trial that is as good as its experiment asks for, whatever would be suggested."""
+
+
 @pytest.fixture
 def space(node: Node, servers: tuple[Operator, Prometheus]) -> Iterator[Space]:
     """A namespace, whose experiments end with the test."""
@@ -88,7 +92,7 @@ def test_a_search_of_real_pods_reaches_its_front(space: Space, workspace: Path) 
 
 
 def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, workspace: Path) -> None:
-    space.apply(template=template(workspace, 0.5), maxTrials=1, parallelism=1)
+    space.apply(template=template(workspace, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
     (pod,) = until(lambda: running(space))
     name = pod["metadata"]["name"]
     ledger = workspace / results(space) / "trials/00000/ledger"
@@ -108,7 +112,7 @@ def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, workspace: 
 
 
 def test_suspending_lets_trials_write_a_checkpoint(space: Space, workspace: Path) -> None:
-    space.apply(template=template(workspace, 0.5), maxTrials=1, parallelism=1)
+    space.apply(template=template(workspace, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
     ledger = workspace / results(space) / "trials/00000/ledger"
     until(lambda: ledger.exists())
     space.patch(suspend=True)
@@ -149,7 +153,7 @@ def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, workspace: Path) 
 
 
 def test_progress_and_metrics_are_read_while_a_trial_runs(space: Space, workspace: Path) -> None:
-    space.apply(template=template(workspace, 0.4), maxTrials=1, parallelism=1)
+    space.apply(template=template(workspace, 0.4), baselines=GOOD, maxTrials=1, parallelism=1)
     seen = until(lambda: [t for t in space.status().get("recentTrials", []) if t.get("progress")])
     assert 0 < seen[0]["progress"] < 1
     assert "exact" in seen[0]["values"]
@@ -266,7 +270,11 @@ def test_a_held_pod_keeps_its_metrics_though_it_and_its_job_are_deleted(
 ) -> None:
     operator, _ = servers
     space.apply(
-        template=template(workspace, 0.05), maxTrials=1, parallelism=1, metricsDurability="Strict"
+        template=template(workspace, 0.05),
+        baselines=GOOD,
+        maxTrials=1,
+        parallelism=1,
+        metricsDurability="Strict",
     )
     until(lambda: running(space))
     operator.stop()
@@ -289,7 +297,11 @@ def test_a_held_pod_keeps_its_metrics_though_it_and_its_job_are_deleted(
 
 def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, workspace: Path) -> None:
     space.apply(
-        template=template(workspace, 0.5), maxTrials=1, parallelism=1, metricsDurability="Strict"
+        template=template(workspace, 0.5),
+        baselines=GOOD,
+        maxTrials=1,
+        parallelism=1,
+        metricsDurability="Strict",
     )
     ledger = workspace / results(space) / "trials/00000/ledger"
     until(lambda: ledger.exists())
@@ -311,7 +323,11 @@ def test_held_pods_of_a_deleted_experiment_are_free_to_go(
 ) -> None:
     operator, _ = servers
     space.apply(
-        template=template(workspace, 0.5), maxTrials=1, parallelism=1, metricsDurability="Strict"
+        template=template(workspace, 0.5),
+        baselines=GOOD,
+        maxTrials=1,
+        parallelism=1,
+        metricsDurability="Strict",
     )
     until(lambda: running(space))
     space.kubectl("delete", "dexp", "tiny", "--cascade=foreground", "--wait=false")
