@@ -38,14 +38,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
-        return Batch(
-            input_ids=self.input_ids.to(device, non_blocking=True),
-            attention_mask=self.attention_mask.to(device, non_blocking=True),
-            token_type_ids=self.token_type_ids.to(device, non_blocking=True),
-            mask=self.mask.to(device, non_blocking=True),
-            start=self.start.to(device, non_blocking=True),
-            end=self.end.to(device, non_blocking=True),
-        )
+        return Batch(**{n: t.to(device, non_blocking=True) for n, t in vars(self).items()})
 
     def inputs(self, model: Any) -> dict[str, Tensor]:
         """Return the arguments of a model's forward pass; only models with segments get them."""
