@@ -47,9 +47,11 @@ def connect(kubeconfig: Path) -> aiohttp.ClientSession:
     )
 
 
-async def events(session: aiohttp.ClientSession, path: str, selector: str) -> AsyncIterator[Object]:
+async def events(
+    session: aiohttp.ClientSession, path: str, labels: str, fields: str = ""
+) -> AsyncIterator[Object]:
     """Yield what a watch shows, for ever; one that breaks begins again with all that there is."""
-    query = {"watch": "1", "labelSelector": selector}
+    query = {"watch": "1", "labelSelector": labels, "fieldSelector": fields}
     while True:
         try:
             async with session.get(path, params=query) as answer:
@@ -144,14 +146,14 @@ class Kubelet:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self) -> None:
-        selector = "app.kubernetes.io/managed-by=distillery"
-        async for event in events(self._session, "/api/v1/pods", selector):
+        labels, fields = "app.kubernetes.io/managed-by=distillery", "status.phase=Pending"
+        async for event in events(self._session, "/api/v1/pods", labels, fields):
             if event["type"] in ("ADDED", "MODIFIED"):
                 self._take(event["object"])
 
     def _take(self, pod: Object) -> None:
-        uid, phase = pod["metadata"]["uid"], pod["status"].get("phase")
-        if uid not in self._begun and phase == "Pending":
+        uid = pod["metadata"]["uid"]
+        if uid not in self._begun:
             self._begun.add(uid)
             (container,) = [c for c in pod["spec"]["containers"] if c["name"] == "trainer"]
             metadata = pod["metadata"]

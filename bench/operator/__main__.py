@@ -82,8 +82,14 @@ class Bench:
 
     def operator(self) -> Operator:
         """Return an operator, to be started."""
-        log = self.plane.folder / "operator.log"
-        return Operator(self.plane.kubeconfig, self.database, log, "--workspace-claim=workspace")
+        return Operator(
+            self.plane.kubeconfig,
+            self.database,
+            self.plane.folder / "operator.log",
+            "--workspace-claim=workspace",
+            command=(process.interpreter(), "-m", "distillery_operator"),
+            environment=process.environment(),
+        )
 
     async def create(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
         """Create an object."""
@@ -255,7 +261,9 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
             await made.create(EXPERIMENTS, document(f"search-{number}", MAX_TRIALS, each))
         await until(lambda: len(made.jobs.trials) >= slots)
         ramp = time.monotonic() - begun
-        await asyncio.sleep(arguments.trial_seconds)  # until trials end as steadily as they begin
+        # The ramp began at once, and ends between half and one and a half of a run time later:
+        # only then do trials end as steadily as they begin.
+        await asyncio.sleep(2 * arguments.trial_seconds)
         with Probe(operator) as probe:
             start = time.monotonic()
             await asyncio.sleep(arguments.seconds)

@@ -2,6 +2,9 @@
 
 import os
 import re
+import shutil
+import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Mapping
@@ -12,6 +15,25 @@ from typing import Self
 from operators import Operator
 
 SAMPLE_SECONDS = 10.0
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("operator/src", "trainer/contract/src")
+
+
+def interpreter() -> str:
+    """Return the Python that runs the operator: the system's, as in the image, if it is as new.
+
+    Debian compiles its own with a profile; one that was compiled without is slower.
+    """
+    version = ".".join(map(str, sys.version_info[:2]))
+    found = shutil.which(f"python{version}", path="/usr/bin")
+    return found or sys.executable
+
+
+def environment() -> dict[str, str]:
+    """Return the image's settings, and where that Python finds what is installed here."""
+    places = [sysconfig.get_path("purelib"), *(str(ROOT / source) for source in SOURCES)]
+    return {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"}
 
 
 class Probe:

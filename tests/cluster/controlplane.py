@@ -38,10 +38,21 @@ def provide() -> None:
     _etcd()
 
 
+CONTROLLERS = (
+    "garbage-collector-controller",
+    "job-controller",
+    "namespace-controller",
+    "root-ca-certificate-publisher-controller",
+    "serviceaccount-controller",
+)
+"""Of a lean control plane: what makes, ends and removes Jobs and pods, in namespaces."""
+
+
 class ControlPlane:
     """A control plane in a folder of its own, which ends with the block that it is used in.
 
-    A lean one has no scheduler and no audit log, which leaves the processor to what is measured.
+    A lean one has no scheduler, no audit log, and of the controllers those that Jobs and their pods
+    need, which leaves the processor to what is measured.
     """
 
     def __init__(self, folder: Path, *, address: str = "127.0.0.1", lean: bool = False) -> None:
@@ -176,7 +187,9 @@ class ControlPlane:
             f"--root-ca-file={self._authority}",
         ]
         log = self.folder / "controllers.log"
-        if not self.lean:
+        if self.lean:
+            manager += [f"--controllers={','.join(CONTROLLERS)}"]
+        else:
             scheduler = [self._binaries["kube-scheduler"], *common]
             watching = processes.start(scheduler, self.folder / "scheduler.log")
             stack.callback(processes.stop, watching)

@@ -35,9 +35,10 @@ IDLE_SECONDS: Final = 0.5
 SWITCH_SECONDS: Final = 0.001
 """For how long a thread with a study may hold the interpreter while the event loop waits for it."""
 
-GARBAGE: Final = (20_000, 20, 50)
-"""Allocations, and smaller collections, after which garbage is collected: watches allocate much and
-leave few cycles, and a collection of everything stops the event loop."""
+GARBAGE: Final = (5_000, 10, 400)
+"""Allocations, and smaller collections, after which garbage is collected. kopf leaves each event of
+a watch in a cycle: short collections, and often, for each stops the event loop, and seldom one of
+everything."""
 
 RESYNC_SECONDS: Final = 300.0
 """Between two lists of everything that is watched."""

@@ -8,7 +8,7 @@ import importlib.util
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import optuna
 from optuna.distributions import (
@@ -170,20 +170,20 @@ class Suggester:
         if not self._follow(spec, trials, bred):
             self._storage = optuna.storages.InMemoryStorage()
             self._study = optuna.create_study(storage=self._storage, directions=directions(spec))
-            self._spec, self._seen, self._bred = spec, [], {}
+            self._spec, self._space, self._seen, self._bred = spec, distributions(spec), [], {}
             self._parents = 0
             self._follow(spec, trials, bred)
         self._study.sampler = sampler(spec, len(own))
         if spec.sampler.type in TOGETHER:
             self._breed(spec, len(bred))
-            return space.reduced(spec, self._study.ask(distributions(spec)).params)
-        trial = self._study.ask()
+            return space.reduced(spec, self._study.ask(self._space).params)
+        trial, drawn = self._study.ask(), dict[str, Value]()
         for parameter in spec.parameters:
-            if space.active(parameter, trial.params):
-                _suggest(trial, parameter.name, _distribution(parameter))
-        chosen = screening.chosen(spec, own, warm, size, trial.params)
+            if space.active(parameter, drawn):
+                drawn[parameter.name] = _suggest(trial, parameter.name, self._space[parameter.name])
+        chosen = screening.chosen(spec, own, warm, size, drawn)
         for name, value in chosen.items():  # the study goes on with what is trained
-            kind = trial.distributions[name]
+            kind = self._space[name]  # one object for all trials: each would keep its own
             self._storage.set_trial_param(trial.number, name, kind.to_internal_repr(value), kind)
         return chosen
 
@@ -316,11 +316,12 @@ def _seen(spec: Spec, trial: Trial) -> optuna.trial.FrozenTrial:
     return frozen(spec, trial, params=whole)
 
 
-def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Value:
     match distribution:
         case FloatDistribution(low=low, high=high, log=log, step=step):
-            trial.suggest_float(name, low, high, log=log, step=step)
+            return trial.suggest_float(name, low, high, log=log, step=step)
         case IntDistribution(low=low, high=high, log=log, step=step):
-            trial.suggest_int(name, low, high, log=log, step=step)
+            return trial.suggest_int(name, low, high, log=log, step=step)
         case CategoricalDistribution(choices=choices):
-            trial.suggest_categorical(name, choices)
+            return cast(Value, trial.suggest_categorical(name, choices))
+    raise TypeError(f"no such distribution: {distribution}")
