@@ -35,7 +35,7 @@ IDLE_SECONDS: Final = 0.5
 SWITCH_SECONDS: Final = 0.001
 """For how long a thread with a study may hold the interpreter while the event loop waits for it."""
 
-GARBAGE: Final = (5_000, 10, 400)
+GARBAGE: Final = (20_000, 5, 200)
 """Allocations, and smaller collections, after which garbage is collected. kopf leaves each event of
 a watch in a cycle: short collections, and often, for each stops the event loop, and seldom one of
 everything."""
