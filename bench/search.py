@@ -12,6 +12,7 @@ Prints a table, draws hypervolume over GPU time, and ends with one JSON object:
 
 * ``gpu_time_ratio``: GPU time at which the mean hypervolume of Distillery's searches reaches the
   final one of TPE without constraints, as a share of that at which TPE's reaches it;
+* ``gpu_time_ratio_of_shorter``: the same for searches with 25 %, 50 % and 75 % of the GPU time;
 * ``final_ratio``: hypervolume at the end, of the same two;
 * ``wrongly_stopped_ratio``: of the trainings that were stopped or refused, the share that would
   have improved the front of that moment;
@@ -79,6 +80,13 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, default=150, help="GPU time of a search")
     parser.add_argument("--workers", type=int, nargs="*", default=[20, 1])
     parser.add_argument("--problems", nargs="*", choices=[*PROBLEMS], default=[*PROBLEMS])
+    parser.add_argument(
+        "--contestants",
+        nargs="*",
+        choices=CONTESTANTS,
+        default=CONTESTANTS,
+        help="besides TPE and Distillery, which are compared",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="searches that run at the same time")
     parser.add_argument("--quick", action="store_true", help="see that it works, in half a minute")
     parser.add_argument("--plot", type=Path, default=PLOT)
@@ -88,10 +96,11 @@ def main() -> None:
     elif "recorded" in arguments.problems and (missing := recorded.missing()):
         print(f"without the recorded problem: {missing} trainings are missing, see bench/record.py")
         arguments.problems.remove("recorded")
+    wanted = [c for c in CONTESTANTS if c in {"TPE", OURS, *arguments.contestants}]
     tasks = [
         Task(problem, workers, contestant, seed, arguments.trainings)
         for problem, workers, contestant, seed in itertools.product(
-            arguments.problems, arguments.workers, CONTESTANTS, range(arguments.repeats)
+            arguments.problems, arguments.workers, wanted, range(arguments.repeats)
         )
     ]
     found: dict[tuple[str, int], dict[str, list[Search]]] = {}
@@ -167,17 +176,24 @@ def table(searches: Mapping[str, Sequence[Search]]) -> str:
     return "\n".join(lines)
 
 
-def compared(searches: Mapping[str, Sequence[Search]]) -> dict[str, float | None]:
+def compared(searches: Mapping[str, Sequence[Search]]) -> dict[str, object]:
     """Return how Distillery compares with TPE without constraints; None where it never arrives."""
     tpe, own = searches["TPE"], searches[OURS]
-    goal = float(np.mean([one.final for one in tpe]))
-    ours_after, tpe_after = (figures.time_to_reach(many, goal) for many in (own, tpe))
+    goal, end = (float(np.mean([one.final for one in many])) for many in (tpe, own))
+    earlier = np.mean([one.at(QUARTERS[:-1]) for one in tpe], axis=0)
     stopped = sum(one.stopped for one in own)
     return {
-        "gpu_time_ratio": ours_after / tpe_after if ours_after and tpe_after else None,
-        "final_ratio": float(np.mean([one.final for one in own])) / goal if goal else None,
+        "gpu_time_ratio": time_ratio(own, tpe, goal),
+        "gpu_time_ratio_of_shorter": [time_ratio(own, tpe, volume) for volume in earlier],
+        "final_ratio": end / goal if goal else None,
         "wrongly_stopped_ratio": sum(one.wrong for one in own) / stopped if stopped else 0.0,
     }
+
+
+def time_ratio(own: Sequence[Search], tpe: Sequence[Search], volume: float) -> float | None:
+    """Return Distillery's GPU time to a hypervolume over TPE's; None if it never gets there."""
+    ours_after, tpe_after = (figures.time_to_reach(many, volume) for many in (own, tpe))
+    return ours_after / tpe_after if ours_after and tpe_after else None
 
 
 if __name__ == "__main__":

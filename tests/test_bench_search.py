@@ -111,7 +111,13 @@ def test_the_command_compares_all_contestants(tmp_path: Path) -> None:
     told = json.loads(last)
     for problem in ("recorded", "synthetic"):
         figures_of = told[f"{problem}, 4 workers"]
-        assert set(figures_of) == {"gpu_time_ratio", "final_ratio", "wrongly_stopped_ratio"}
+        assert set(figures_of) == {
+            "gpu_time_ratio",
+            "gpu_time_ratio_of_shorter",
+            "final_ratio",
+            "wrongly_stopped_ratio",
+        }
+        assert len(figures_of["gpu_time_ratio_of_shorter"]) == 3
     assert told["decide_and_suggest_seconds"] > 0
     for name in ("random", "NSGA-II", "TPE", "TPE, constrained", "MO-ASHA", "Distillery"):
         assert sum(line.startswith(f"{name} ") for line in table) == 2

@@ -24,7 +24,7 @@ def draw(arenas: Mapping[tuple[str, int], Mapping[str, Sequence[Search]]], path:
     )
     for panel, ((problem, workers), searches) in zip(panels[0], arenas.items(), strict=True):
         best = max(one.final for many in searches.values() for one in many)
-        for colour, (name, many) in zip(COLOURS, searches.items(), strict=True):
+        for colour, (name, many) in zip(COLOURS[-len(searches) :], searches.items(), strict=True):
             volumes = np.array([one.at(TIMES) for one in many]) / best
             mean, error = volumes.mean(axis=0), volumes.std(axis=0) / len(many) ** 0.5
             panel.plot(TIMES, mean, color=colour, label=name, linewidth=2)
