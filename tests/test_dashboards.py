@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 import charts
 import clusters
 import discovery
+import worlds
 from cluster import Node, images
 from dashboards import boards
 from dashboards.panels import BOARDS
@@ -167,8 +168,7 @@ class Run(NamedTuple):
 
 SOUND = [
     {"name": "learning_rate", "type": "Float", "low": 0.1, "high": 0.3, "log": True},
-    {"name": "n_layers", "type": "Int", "low": 1, "high": 6},
-    {"name": "layer_selection", "type": "Categorical", "choices": ["First", "EvenlySpaced"]},
+    *worlds.DOCUMENT["spec"]["parameters"][1:],
 ]
 """A space without what diverges or learns too slowly: every trial of it trains to its end."""
 
