@@ -232,7 +232,17 @@ def test_a_whole_search_tells_each_condition_once() -> None:
     assert told == ["MaxTrialsReached"]
 
 
-def test_normal_events_are_a_burst_and_then_a_trickle() -> None:
+def test_only_what_is_said_of_each_trial_is_routine() -> None:
+    said = [event for action, _ in TOLD if (event := events.of_action(action, SEEN))]
+    once = {event.reason for event in said if not event.routine}
+    assert once == {"Prepared", "MetricsUnavailable"}
+    spec = worlds.experiment(maxTrials=1)
+    seen = worlds.observation((worlds.completed(0, 80.0, 1),))
+    (over,) = events.of_change(None, status.derive(spec, seen, None))
+    assert (over.reason, over.routine) == ("MaxTrialsReached", False)
+
+
+def test_routine_events_are_a_burst_and_then_a_trickle() -> None:
     allowance = events.Allowance()
     assert sum(allowance.take(0.0) for _ in range(100)) == events.BURST
     assert [allowance.take(t) for t in (29.0, 30.0, 31.0, 60.0)] == [False, True, False, True]

@@ -373,8 +373,7 @@ class Controller:
         key = Key(involved["namespace"], involved["name"])
         name = "/".join(key)
         log.log(level, "%s: %s: %s", name, event.reason, event.message)
-        routine = event.type == events.NORMAL
-        if routine and not self._allowances[key].take(time.monotonic()):
+        if event.routine and not self._allowances[key].take(time.monotonic()):
             return
         try:
             self._events.put_nowait((involved, event))

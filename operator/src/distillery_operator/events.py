@@ -19,10 +19,10 @@ MESSAGE_LIMIT: Final = 1024
 """Characters that the API server takes as an event's message."""
 
 BURST: Final = 40
-"""Normal events of an experiment that are written at once, at most: it has two for each trial."""
+"""Routine events of an experiment that are written at once, at most: it has two for each trial."""
 
 TRICKLE_SECONDS: Final = 30.0
-"""After a burst, time to the next normal event; the others are in the log alone. A search of a
+"""After a burst, time to the next routine event; the others are in the log alone. A search of a
 hundred pods would otherwise be most of what the API server stores. client-go does likewise."""
 
 WRONG: Final = {
@@ -39,15 +39,20 @@ WRONG: Final = {
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a user would ask about."""
+    """Something that a user would ask about.
+
+    Attributes:
+        routine: whether it is one of so many alike that some of them may be in the log alone.
+    """
 
     type: str
     reason: str
     message: str
+    routine: bool = False
 
 
 class Allowance:
-    """How many normal events an experiment may still write: a burst, then a trickle."""
+    """How many routine events an experiment may still write: a burst, then a trickle."""
 
     def __init__(self) -> None:
         self._left, self._counted = float(BURST), 0.0
@@ -68,26 +73,26 @@ def of_action(action: Action, seen: Observation) -> Event | None:
         case Launch(stage, trial, number):
             what = f"trial {trial}" if stage is Stage.TRAIN else "the preparation"
             if number == 1:
-                return Event(NORMAL, "Started", f"{what} starts")
-            return Event(
-                NORMAL, "Restarted", f"{what} goes on as attempt {number}{_why(action, seen)}"
-            )
+                return _routine("Started", f"{what} starts")
+            return _routine("Restarted", f"{what} goes on as attempt {number}{_why(action, seen)}")
         case Halt(attempt, reason, message):
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
             said = f"{what} is asked to write a checkpoint and end" + (message and f": {message}")
-            return Event(NORMAL, reason, said[:MESSAGE_LIMIT])
+            return _routine(reason, said)
         case Promote(trial):
-            return Event(NORMAL, "Promoted", f"trial {trial}, which was stopped, goes on")
+            return _routine("Promoted", f"trial {trial}, which was stopped, goes on")
         case Keep(preparation):
             return Event(
                 NORMAL, "Prepared", f"data and teacher are prepared as {preparation.key[:12]}"
             )
         case Tell(trial, state, reason, message):
-            kind = WARNING if state is State.FAILED else NORMAL
-            return Event(kind, str(reason), f"trial {trial} is {state}: {message}"[:MESSAGE_LIMIT])
+            said = f"trial {trial} is {state}: {message}"
+            if state is State.FAILED:
+                return Event(WARNING, str(reason), said[:MESSAGE_LIMIT])
+            return _routine(str(reason), said)
         case Collect(trials):
             shown = ", ".join(map(str, trials[:20])) + (", …" if len(trials) > 20 else "")
-            return Event(NORMAL, "Collected", f"the files of trials off the front go: {shown}")
+            return _routine("Collected", f"the files of trials off the front go: {shown}")
     return None
 
 
@@ -103,6 +108,10 @@ def of_change(before: Status | None, after: Status) -> Iterator[Event]:
         if wrong or over:
             kind = WARNING if wrong else NORMAL
             yield Event(kind, condition.reason, condition.message[:MESSAGE_LIMIT])
+
+
+def _routine(reason: str, message: str) -> Event:
+    return Event(NORMAL, reason, message[:MESSAGE_LIMIT], routine=True)
 
 
 def _why(launch: Launch, seen: Observation) -> str:
