@@ -236,7 +236,7 @@ def test_only_what_is_said_of_each_trial_is_routine() -> None:
     said = [event for action, _ in TOLD if (event := events.of_action(action, SEEN))]
     once = {event.reason for event in said if not event.routine}
     assert once == {"Prepared", "MetricsUnavailable"}
-    spec = worlds.experiment(maxTrials=1)
+    spec = worlds.experiment(maxTrials=1, parallelism=1)
     seen = worlds.observation((worlds.completed(0, 80.0, 1),))
     (over,) = events.of_change(None, status.derive(spec, seen, None))
     assert (over.reason, over.routine) == ("MaxTrialsReached", False)
