@@ -1,6 +1,6 @@
 """Does Distillery's search waste less GPU time than others? Simulated searches, real decisions.
 
-    python bench/search.py [--repeats 20] [--trainings 150] [--jobs 1] [--quick]
+    python bench/search.py [--repeats 20] [--trainings 300] [--jobs 1] [--quick]
 
 Two problems: one made from real learning curves of the quickstart's trainer (bench/record.py), one
 made up, with noise, whose curves cross. Each contestant gets the GPU time of so many mean
@@ -77,7 +77,7 @@ def main() -> None:
     """Search, compare, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=20, help="seeds per contestant")
-    parser.add_argument("--trainings", type=int, default=150, help="GPU time of a search")
+    parser.add_argument("--trainings", type=int, default=300, help="GPU time of a search")
     parser.add_argument("--workers", type=int, nargs="*", default=[20, 1])
     parser.add_argument("--problems", nargs="*", choices=[*PROBLEMS], default=[*PROBLEMS])
     parser.add_argument(

@@ -133,12 +133,13 @@ class Kubelet:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        tasks = list(self._tasks)
         # First, for it aborts connections; a request that is cancelled would take leave of its
         # server, and nobody would wait for that.
         await self._session.close()
-        for task in self._tasks:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
