@@ -29,6 +29,9 @@ from distillery_operator.cluster import BRIEF
 
 Object = dict[str, Any]
 
+SELECTOR = "app.kubernetes.io/managed-by=distillery"
+"""Of all Jobs and pods of an operator."""
+
 CONNECTIONS = 40
 """To the API server at once; what waits for one is late."""
 
@@ -147,8 +150,8 @@ class Kubelet:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self) -> None:
-        labels, fields = "app.kubernetes.io/managed-by=distillery", "status.phase=Pending"
-        async for event in events(self._session, "/api/v1/pods", labels, fields):
+        fields = "status.phase=Pending"
+        async for event in events(self._session, "/api/v1/pods", SELECTOR, fields):
             if event["type"] in ("ADDED", "MODIFIED"):
                 self._take(event["object"])
 

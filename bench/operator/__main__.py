@@ -35,7 +35,7 @@ import aiohttp
 import process
 import uvloop
 from process import Probe
-from seen import SELECTOR, Jobs
+from seen import Jobs
 
 import kubelet
 import postgres
@@ -104,7 +104,7 @@ class Bench:
             query = {"propagationPolicy": "Background"}
             async with self.session.delete(path, params=query) as answer:
                 assert answer.status == 200, await answer.text()
-        while await self.count("/api/v1/pods", SELECTOR):
+        while await self.count("/api/v1/pods", kubelet.SELECTOR):
             await asyncio.sleep(0.5)
         self.jobs.trials.clear()
         self.jobs.preparations.clear()

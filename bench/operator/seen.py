@@ -9,8 +9,6 @@ import aiohttp
 import kubelet
 from distillery_operator import attempts, manifests
 
-SELECTOR = "app.kubernetes.io/managed-by=distillery"
-
 
 @dataclass
 class Moments:
@@ -32,7 +30,7 @@ class Jobs:
     async def follow(self, session: aiohttp.ClientSession) -> None:
         """Note what the watch shows, for ever."""
         now = asyncio.get_running_loop().time
-        async for event in kubelet.events(session, "/apis/batch/v1/jobs", SELECTOR):
+        async for event in kubelet.events(session, "/apis/batch/v1/jobs", kubelet.SELECTOR):
             job = event["object"]
             if event["type"] not in ("ADDED", "MODIFIED"):
                 continue
