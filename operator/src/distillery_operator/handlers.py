@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -49,8 +50,12 @@ LATE_SECONDS: Final = 60.0
 VISITORS: Final = 16
 """Experiments that are looked at at the same time."""
 
-THREADS: Final = 4
-"""Threads of the studies, and so connections to the database."""
+THREADS: Final = 2
+"""Threads of the studies, and so connections to the database. Few, here and below: for the
+interpreter the event loop stands in line with all that compute, and each has its turn first."""
+
+DECIDERS: Final = 2
+"""Threads that decide and derive statuses."""
 
 STUCK_SECONDS: Final = 600.0
 """Age of the oldest key in the queue at which the operator counts as stuck."""
@@ -83,6 +88,7 @@ async def run(
         trials_port: of the trials, which are served if the settings name a Service for it.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(DECIDERS))
     gc.set_threshold(*GARBAGE)
     gc.freeze()  # what is loaded by now stays, and need not be looked at again
     stop = asyncio.Event()
