@@ -36,7 +36,7 @@ def attempt(**more: Any) -> Attempt:
     return Attempt(Stage.TRAIN, 3, 1, **{"phase": Phase.RUNNING, **more})
 
 
-TOLD = [
+TOLD: list[tuple[Action, tuple[str, str, str] | None]] = [
     (Launch(Stage.TRAIN, 3, 1), (NORMAL, "Started", "trial 3 starts")),
     (Launch(Stage.PREPARE, 0, 1), (NORMAL, "Started", "the preparation starts")),
     (
