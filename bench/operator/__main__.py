@@ -87,7 +87,7 @@ class Bench:
             self.database,
             self.plane.folder / "operator.log",
             "--workspace-claim=workspace",
-            command=(process.interpreter(), "-m", "distillery_operator"),
+            command=process.command(),
             environment=process.environment(),
         )
 

@@ -20,14 +20,16 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("operator/src", "trainer/contract/src")
 
 
-def interpreter() -> str:
-    """Return the Python that runs the operator: the system's, as in the image, if it is as new.
+def command() -> tuple[str, ...]:
+    """Return what runs the operator: before others, in the system's Python if that is as new.
 
-    Debian compiles its own with a profile; one that was compiled without is slower.
+    A cluster's control plane has machines of its own, so that the operator does not wait for it; a
+    user who may not go before others is told so, and waits. Debian compiles its Python, which is
+    that of the image, with a profile; one that was compiled without is slower.
     """
     version = ".".join(map(str, sys.version_info[:2]))
     found = shutil.which(f"python{version}", path="/usr/bin")
-    return found or sys.executable
+    return "nice", "--adjustment=-10", found or sys.executable, "-m", "distillery_operator"
 
 
 def environment() -> dict[str, str]:
