@@ -1,6 +1,6 @@
 """One experiment on a real cluster while everything breaks: is anything lost or done twice?
 
-    python bench/faults.py [--kills 60] [--trials 120]
+    python bench/faults.py [--kills 60] [--trials 200]
 
 The operator is killed by SIGKILL before and after every kind of action, over and over. Meanwhile
 the API server, PostgreSQL and Prometheus are restarted, Jobs and pods deleted by hand, a pod is
@@ -173,7 +173,7 @@ def main() -> int:
     """Run the experiment to its end; print what the witness saw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=60, help="SIGKILLs of the operator")
-    parser.add_argument("--trials", type=int, default=120, help="trials of the experiment")
+    parser.add_argument("--trials", type=int, default=200, help="trials of the experiment")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         return run(Path(folder), arguments.kills, arguments.trials)
