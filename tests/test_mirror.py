@@ -167,6 +167,9 @@ def test_told_pods_disappear_though_their_job_is_there() -> None:
     labels = {"labels": {**ended["metadata"]["labels"], manifests.TOLD: "true"}}
     assert mirror.put(Kind.POD, edited(ended, metadata=labels)) == KEY
     assert mirror.pods(KEY, shapes.UID) == []
+    # A watch of what lacks the label shows this as a deletion, of the pod as it was before.
+    assert mirror.drop(Kind.POD, ended) is None
+    assert mirror.pods(KEY, shapes.UID) == []
 
 
 @pytest.mark.parametrize(
@@ -186,14 +189,29 @@ def test_told_pods_disappear_though_their_job_is_there() -> None:
 def test_what_may_free_a_slot_presses(kind: Kind, found: Object, presses: bool) -> None:
     mirror = Mirror()
     mirror.put(Kind.JOB, job())
-    assert mirror.presses(kind, found) is presses
+    assert mirror.presses(kind, found, gone=False) is presses
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "presses"),
+    [
+        (Kind.EXPERIMENT, document(), True),
+        (Kind.JOB, job(), True),
+        (Kind.JOB, job(complete()), False),
+        (Kind.POD, pod(job(), "Running", running()), True),
+    ],
+)
+def test_what_vanishes_before_its_end_presses(kind: Kind, found: Object, presses: bool) -> None:
+    mirror = Mirror()
+    mirror.put(Kind.JOB, job())
+    assert mirror.presses(kind, found, gone=True) is presses
 
 
 def test_the_end_of_a_pod_presses_if_its_job_ended_before() -> None:
     mirror = Mirror()
     mirror.put(Kind.JOB, job(complete()))
-    assert mirror.presses(Kind.POD, pod(job(), "Succeeded", terminated(0)))
-    assert not mirror.presses(Kind.POD, pod(job(), "Running", running()))
+    assert mirror.presses(Kind.POD, pod(job(), "Succeeded", terminated(0)), gone=False)
+    assert not mirror.presses(Kind.POD, pod(job(), "Running", running()), gone=False)
 
 
 def test_a_job_counts_from_its_creation_though_no_watch_has_shown_it() -> None:

@@ -219,7 +219,7 @@ def _handle(
         seen.set(time.time())
         found, gone = event["object"], event["type"] == "DELETED"
         if key := (mirror.drop if gone else mirror.put)(kind, found):
-            presses = gone or mirror.presses(kind, found)
+            presses = mirror.presses(kind, found, gone=gone)
             queue.add(key, 0.0 if presses else controller.status_seconds)
 
 

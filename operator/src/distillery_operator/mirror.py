@@ -65,7 +65,9 @@ class Mirror:
         """Forget an object; return the experiment to look at.
 
         A pod that has ended is kept until its Job goes: it alone says when and how it ended, and
-        the Job controller lets go of deleted pods before it calls their Job finished.
+        the Job controller lets go of deleted pods before it calls their Job finished. One that was
+        forgotten here, for its ending is stored, does not come back: watches show it as deleted
+        when it gets the label.
         """
         metadata = found["metadata"]
         if kind is Kind.EXPERIMENT:
@@ -77,16 +79,22 @@ class Mirror:
         owner = self._owner(found)
         if owner is None:
             return None
-        if kind is Kind.POD and attempts.terminal(found) and self._job_of(owner, found):
+        known = _same(self._table(kind).get(owner, {}).get(metadata["name"]), found)
+        if kind is Kind.POD and known and attempts.terminal(found) and self._job_of(owner, found):
             return self.put(kind, found)
         return self._forget(kind, owner, found)
 
-    def presses(self, kind: Kind, found: Object) -> bool:
-        """Tell whether an object may free a slot; most changes only alter what a status shows."""
-        if kind is Kind.EXPERIMENT or "deletionTimestamp" in found["metadata"]:
+    def presses(self, kind: Kind, found: Object, *, gone: bool) -> bool:
+        """Tell whether an object may free a slot; most changes only alter what a status shows.
+
+        A Job that has finished frees its slot then, not when it is gone as well.
+        """
+        if kind is Kind.JOB and attempts.finished(found):
+            return not gone
+        if kind is Kind.EXPERIMENT or gone or "deletionTimestamp" in found["metadata"]:
             return True
         if kind is Kind.JOB:
-            return attempts.finished(found) is not None
+            return False
         owner = self._owner(found)
         job = owner and self._job_of(owner, found)
         return bool(job and attempts.finished(job) and attempts.terminal(found))
