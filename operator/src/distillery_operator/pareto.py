@@ -73,28 +73,6 @@ def hypervolume(
     return float(moocore.hypervolume(costs, ref=corner))
 
 
-def gains(
-    spec: Spec, points: Sequence[Trial], corner: NDArray[np.float64], costs: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return by how much the hypervolume would grow with each of some further points, (n,).
-
-    Args:
-        spec: at most :data:`EXACT_OBJECTIVES` objectives.
-        points: of the front.
-        corner: the reference.
-        costs: the further points' objectives, to be minimised: (n, objectives).
-    """
-    front_costs = _costs(spec, points)
-    before = float(moocore.hypervolume(front_costs, ref=corner))
-    beaten = np.any(np.all(front_costs[None, :, :] <= costs[:, None, :], axis=2), axis=1)
-    outside = np.any(costs >= corner, axis=1)
-    found = np.zeros(len(costs))
-    for number in np.flatnonzero(~beaten & ~outside):
-        joined = np.vstack([front_costs, costs[number]])
-        found[number] = float(moocore.hypervolume(joined, ref=corner)) - before
-    return found
-
-
 def knee(spec: Spec, points: Sequence[Trial]) -> Trial | None:
     """Return the front's bend: its point of least summed cost, with axes scaled to [0, 1].
 

@@ -175,13 +175,13 @@ class Sampler(Model):
         description="Trials that must have ended before TPE or GP models them; until then"
         " suggestions are spread evenly.",
     )
-    candidates: Integer = Field(
-        16,
-        ge=1,
-        le=256,
-        description="Suggestions of TPE of which one is trained: that with the largest expected"
-        " gain of hypervolume per second of training, by what the ended trials show. 1 takes the"
-        " first.",
+    crossover: Number = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of TPE's suggestions that are crossed with a point of the front, once"
+        " it has four: each value is from either. TPE draws each parameter by itself, and misses"
+        " what belongs together.",
     )
 
 

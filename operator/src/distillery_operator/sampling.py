@@ -23,7 +23,7 @@ from optuna.trial import TrialState, create_trial
 
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind, Value
-from distillery_operator import designs, judge, screening, sentences, space, stopping
+from distillery_operator import crossing, designs, judge, sentences, space, stopping
 from distillery_operator.errors import Fault
 from distillery_operator.resources import Parameter, SamplerType, Spec
 from distillery_operator.trials import State, Trial
@@ -148,7 +148,6 @@ class Suggester:
         spec: Spec,
         own: Sequence[Trial],
         warm: Sequence[Trial] = (),
-        size: screening.Size = lambda _: None,
     ) -> Mapping[str, Value] | None:
         """Return the searched parameters of the trial that comes after an experiment's own.
 
@@ -158,7 +157,6 @@ class Suggester:
             spec: of the experiment.
             own: its trials, in their order.
             warm: trials of other experiments.
-            size: of the student that a suggestion describes.
         """
         if spec.sampler.type in designs.DESIGNS:
             return designs.suggest(spec, own)
@@ -181,7 +179,7 @@ class Suggester:
         for parameter in spec.parameters:
             if space.active(parameter, drawn):
                 drawn[parameter.name] = _suggest(trial, parameter.name, self._space[parameter.name])
-        chosen = screening.chosen(spec, own, warm, size, drawn)
+        chosen = crossing.crossed(spec, own, drawn)
         for name, value in chosen.items():  # the study goes on with what is trained
             kind = self._space[name]  # one object for all trials: each would keep its own
             self._storage.set_trial_param(trial.number, name, kind.to_internal_repr(value), kind)

@@ -28,8 +28,9 @@ RESUMABLE: Final = (CANNOT_IMPROVE, OUTRANKED, PAUSED)
 
 UNTRAINED: Final = -1
 """The rung of a suggestion of which only the hyperparameters are known."""
-UNTRAINED_CONFIDENCE: Final = 3.0
-"""Standard deviations that a suggestion is given the benefit of, before it is trained."""
+UNTRAINED_CONFIDENCE: Final = 4.0
+"""Standard deviations that a suggestion is given the benefit of, before it is trained. With three a
+sampler that has settled somewhere can suggest without end what is never started."""
 UNTRAINED_TRIALS: Final = 10
 """Completed trials from which is learnt what hyperparameters alone can lead to."""
 
@@ -103,37 +104,25 @@ def reading(trial: Trial, rung: float) -> Point | None:
     return None
 
 
-def hyperparameters(spec: Spec, trial: Trial) -> list[float]:
-    """Return what is known of a suggestion: its place in the search space, and its size."""
-    return [*space.coordinates(spec, trial.parameters), _log_size(trial)]
-
-
 class Rule:
-    """Early stopping by one spec, with what is known of all trials at one moment.
+    """Early stopping by one spec, with what is known of all trials at one moment."""
 
-    Attributes:
-        rivals: the front.
-        trained: the objectives that only a training decides.
-    """
-
-    def __init__(self, spec: Spec, trials: Sequence[Trial], others: Sequence[Trial] = ()) -> None:
+    def __init__(self, spec: Spec, trials: Sequence[Trial]) -> None:
         """Look at one moment.
 
         Args:
             spec: of the experiment.
             trials: all of its own, in their order.
-            others: of other experiments, from which is learnt as well.
         """
         self._spec, self._trials = spec, trials
         self._wanted = spec.early_stopping
         measured = [trial for trial in trials if trial.state is State.COMPLETED]
-        self.rivals = pareto.front(spec, measured)  # who is beaten at all is beaten by one of them
-        told = [*(trial for trial in others if trial.state is State.COMPLETED), *measured]
-        self._examples = [trial for trial in told if not judge.collapsed(trial.metrics)]
+        self._rivals = pareto.front(spec, measured)  # who is beaten is beaten by one of them
+        self._examples = [trial for trial in measured if not judge.collapsed(trial.metrics)]
         self._halves = [b for b in judge.bounds(spec) if b.metric in metrics.COLLAPSE]
         limited = {bound.metric for bound in judge.bounds(spec)}
         self._judged = sorted({*limited, *(o.metric for o in spec.objectives)} - {*KNOWN})
-        self.trained = [o for o in spec.objectives if o.metric not in KNOWN]
+        self._trained = [o for o in spec.objectives if o.metric not in KNOWN]
         self._forecasts: dict[tuple[int, str], Forecast | None] = {}
 
     def start(self, trial: Trial) -> Stop | None:
@@ -144,13 +133,6 @@ class Rule:
         if trial.baseline or self._wanted.type is not StoppingType.FRONT_AWARE:
             return None
         return None if trial.curve else self._hopeless(trial, UNTRAINED)
-
-    def outlook(self, metric: str) -> Forecast | None:
-        """Return what tells by :func:`hyperparameters` how a metric ends; None with few examples.
-
-        Of a collapse it knows nothing.
-        """
-        return self._forecast(metric, UNTRAINED)
 
     def stop(self, trial: Trial) -> Stop | None:
         """Return why a trial that trains should end now; None if it goes on.
@@ -189,10 +171,10 @@ class Rule:
         """
         if self._wanted.type is StoppingType.FRONT_AWARE:
             hopes = defaultdict[int, list[Hope]](list)
-            for objective in self.trained:
+            for objective in self._trained:
                 for trial, mean in self._means(waiting, objective.metric):
                     hopes[trial.number].append(Hope(objective, mean))
-            known = [t for t in waiting if len(hopes[t.number]) == len(self.trained) > 0]
+            known = [t for t in waiting if len(hopes[t.number]) == len(self._trained) > 0]
             return [trial for trial in known if self._beaten(trial, hopes[trial.number]) is None]
         if self._wanted.type is StoppingType.ASHA:
             return [trial for trial in waiting if self._leads(trial)]
@@ -270,7 +252,7 @@ class Rule:
                 return Stop(CANNOT_IMPROVE, f"{hope.sentence}, but the threshold is {limit:.6g}")
         if not known or len(known) < len(hopes):
             return None
-        for rival in self.rivals:
+        for rival in self._rivals:
             beaten = all(h.misses(judge.measured(rival, h.objective.metric)) for h in known)
             if beaten and self._as_good_unseen(rival, trial):
                 reached = judge.measured(rival, known[0].objective.metric)
@@ -283,7 +265,7 @@ class Rule:
 
     def _hopes(self, trial: Trial, rung: int, confidence: float) -> list[Hope | None]:
         """Estimate the best end in each objective that only the training decides."""
-        return [self._hope(objective, trial, rung, confidence) for objective in self.trained]
+        return [self._hope(objective, trial, rung, confidence) for objective in self._trained]
 
     def _hope(
         self, objective: Objective, trial: Trial, rung: int, confidence: float
@@ -359,14 +341,14 @@ class Rule:
             return None
         if rung == UNTRAINED:
             stopped = (trial for trial in self._trials if metric in trial.expected)
-            pairs += [(hyperparameters(self._spec, t), t.expected[metric]) for t in stopped]
+            pairs += [(_hyperparameters(self._spec, t), t.expected[metric]) for t in stopped]
         rows, ends = zip(*pairs, strict=True)
         return Forecast(rows, ends, curved=True) if rung == UNTRAINED else LocalForecast(rows, ends)
 
     def _row(self, trial: Trial, metric: str, rung: int) -> list[float] | None:
         """Return what is known of a training at a rung; None where a measurement is missing."""
         if rung == UNTRAINED:
-            return hyperparameters(self._spec, trial)
+            return _hyperparameters(self._spec, trial)
         points = [reading(trial, share) for share in self._wanted.rungs[: rung + 1]]
         values = [point.metrics.get(metric, math.nan) if point else math.nan for point in points]
         if not all(map(math.isfinite, values)) or points[-1] is None:
@@ -432,6 +414,11 @@ class Rule:
             -_sign(o) * seen.get(o.metric, metrics.EVALUATIONS[o.metric].worst)
             for o in self._spec.objectives
         ]
+
+
+def _hyperparameters(spec: Spec, trial: Trial) -> list[float]:
+    """Return what is known of a suggestion: its place in the search space, and its size."""
+    return [*space.coordinates(spec, trial.parameters), _log_size(trial)]
 
 
 def _log_size(trial: Trial) -> float:

@@ -188,7 +188,7 @@ class Study:
         sources = (self._warm.get(w.experiment, ()) for w in spec.warm_start_from)
         others = [trial for source in sources for trial in source]
         for _ in range(count - len(baselines)):
-            suggestion = self._suggester.suggest(spec, self._trials, others, self._size)
+            suggestion = self._suggester.suggest(spec, self._trials, others)
             if suggestion is not None:
                 self._add(spec, suggestion, None, now)
 

@@ -1,0 +1,110 @@
+"""What TPE draws is crossed with points of the front, as often as the spec says."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import worlds
+from distillery_contract.parameters import Value
+from distillery_operator import crossing, pareto, space
+from distillery_operator.resources import Spec
+from distillery_operator.sampling import Suggester
+from distillery_operator.trials import Trial
+
+DRAWN: dict[str, Value] = {"learning_rate": 0.3, "n_layers": 6, "layer_selection": "First"}
+
+
+def crossing_with(share: float, **changes: Any) -> Spec:
+    return worlds.experiment(maxTrials=200, sampler={"crossover": share}, **changes).spec
+
+
+def trained(number: int, exact: float, layers: int) -> Trial:
+    parameters: dict[str, Value] = {
+        "learning_rate": 0.01 + number / 1000,
+        "n_layers": layers,
+        "layer_selection": "EvenlySpaced",
+    }
+    return replace(worlds.completed(number, exact, layers), parameters=parameters)
+
+
+def history(count: int, most: int = 5) -> list[Trial]:
+    """Return trials of which the larger ones are better, so that the front has one of each size."""
+    chance = random.Random(count)
+    sizes = [1 + number % most for number in range(count)]
+    return [trained(n, chance.uniform(56, 60) + 4 * size, size) for n, size in enumerate(sizes)]
+
+
+def test_each_value_is_from_the_draw_or_from_one_point_of_the_front() -> None:
+    spec, kinds = crossing_with(1.0), Counter[str]()
+    for count in range(30, 60):
+        trials = history(count)
+        parents = [space.reduced(spec, trial.parameters) for trial in pareto.front(spec, trials)]
+        found = crossing.crossed(spec, trials, DRAWN)
+        assert any(
+            all(found[name] in (DRAWN[name], parent[name]) for name in DRAWN) for parent in parents
+        )
+        kinds.update(name for name in DRAWN if found[name] != DRAWN[name])
+    assert all(5 <= kinds[name] <= 25 for name in DRAWN)  # about one in two
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 60, 90), (1.0, 120, 150)])
+def test_as_many_are_crossed_as_the_spec_says(share: float, least: int, most: int) -> None:
+    spec = crossing_with(share)
+    # Three values from either of two: one crossing in eight is the draw itself.
+    changed = [crossing.crossed(spec, history(n), DRAWN) != DRAWN for n in range(20, 170)]
+    assert least <= sum(changed) <= most
+
+
+@pytest.mark.parametrize(("points", "crossed"), [(3, False), (4, True)])
+def test_nothing_is_crossed_before_the_front_has_four_points(points: int, crossed: bool) -> None:
+    spec = crossing_with(1.0)
+    found = [crossing.crossed(spec, history(n, points), DRAWN) is not DRAWN for n in range(20, 40)]
+    assert any(found) is crossed
+
+
+def test_a_trial_without_one_of_the_values_passes_on_the_others() -> None:
+    """A baseline may have a value beyond the bounds, which nothing is suggested with."""
+    spec = crossing_with(1.0)
+    for count in range(20, 40):
+        trials = [
+            replace(trial, parameters={**trial.parameters, "learning_rate": 5.0})
+            for trial in history(count)
+        ]
+        found = crossing.crossed(spec, trials, DRAWN)
+        assert found.keys() == DRAWN.keys()
+        assert found["learning_rate"] == DRAWN["learning_rate"]
+
+
+def test_where_other_parameters_are_active_the_draw_stands() -> None:
+    parameters = [
+        {"name": "initialization", "type": "Categorical", "choices": ["Teacher", "Scratch"]},
+        {
+            "name": "hidden_size",
+            "type": "Int",
+            "low": 96,
+            "high": 384,
+            "step": 96,
+            "when": {"parameter": "initialization", "values": ["Scratch"]},
+        },
+    ]
+    spec = crossing_with(1.0, parameters=parameters, baselines=[])
+    drawn: dict[str, Value] = {"initialization": "Scratch", "hidden_size": 192}
+    for count in range(20, 40):
+        teachers = [
+            replace(trial, parameters={"initialization": "Teacher"}) for trial in history(count)
+        ]
+        assert crossing.crossed(spec, teachers, drawn) == drawn
+
+
+def test_a_sampler_built_anew_suggests_the_same() -> None:
+    spec, trials, suggester = crossing_with(0.5), history(30), Suggester()
+    for number in range(30, 45):
+        found = suggester.suggest(spec, trials)
+        assert found == Suggester().suggest(spec, trials)
+        assert found is not None
+        running = Trial(number, {**spec.training, **found})
+        ended = replace(trained(number, 70.0, 3), parameters=running.parameters)
+        trials.append(ended if number % 2 else running)
