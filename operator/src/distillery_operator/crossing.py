@@ -33,21 +33,21 @@ def crossed(spec: Spec, trials: Sequence[Trial], drawn: Mapping[str, Value]) -> 
     if len(front) < LEAST:
         return drawn
     parent = space.reduced(spec, dice.choice(front).parameters)
-    return _mixed(spec, (drawn, parent), dice) or drawn
+    return _mixed(spec, drawn, parent, dice) or drawn
 
 
 def _mixed(
-    spec: Spec, points: Sequence[Mapping[str, Value]], dice: random.Random
+    spec: Spec, drawn: Mapping[str, Value], parent: Mapping[str, Value], dice: random.Random
 ) -> Mapping[str, Value] | None:
-    """Return a point with each value from one of these; None where none has a value of it.
+    """Return a point with each value from either of two; None where neither has a value of it.
 
     Only what was drawn is active here, so that its trial can become this point.
     """
     values: dict[str, Value] = {}
     for parameter in spec.parameters:
         if space.active(parameter, values):
-            known = [point[parameter.name] for point in points if parameter.name in point]
+            known = [point[parameter.name] for point in (drawn, parent) if parameter.name in point]
             if not known:
                 return None
             values[parameter.name] = dice.choice(known)
-    return values if values.keys() == points[0].keys() else None
+    return values if values.keys() == drawn.keys() else None

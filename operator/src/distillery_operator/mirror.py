@@ -77,10 +77,9 @@ class Mirror:
             del self.experiments[key]
             return key
         owner = self._owner(found)
-        if owner is None:
+        if owner is None or not self._holds(kind, owner, found):
             return None
-        known = _same(self._table(kind).get(owner, {}).get(metadata["name"]), found)
-        if kind is Kind.POD and known and attempts.terminal(found) and self._job_of(owner, found):
+        if kind is Kind.POD and attempts.terminal(found) and self._job_of(owner, found):
             return self.put(kind, found)
         return self._forget(kind, owner, found)
 
@@ -135,7 +134,7 @@ class Mirror:
         ended = kind is Kind.POD and attempts.terminal(found)
         if owner is None or ended or manifests.TOLD in metadata["labels"]:
             return False
-        return not _same(self._table(kind).get(owner, {}).get(metadata["name"]), found)
+        return not self._holds(kind, owner, found)
 
     def lose(self, kind: Kind, key: Key, found: Object) -> None:
         """Forget an object that is gone although no watch has shown its end."""
@@ -160,10 +159,14 @@ class Mirror:
     def _table(self, kind: Kind) -> dict[Key, dict[str, Object]]:
         return self._jobs if kind is Kind.JOB else self._pods
 
+    def _holds(self, kind: Kind, owner: Key, found: Object) -> bool:
+        """Tell whether this very Job or pod is known."""
+        return _same(self._table(kind).get(owner, {}).get(found["metadata"]["name"]), found)
+
     def _forget(self, kind: Kind, owner: Key, found: Object) -> Key | None:
-        table, name = self._table(kind), found["metadata"]["name"]
-        if not _same(table.get(owner, {}).get(name), found):
+        if not self._holds(kind, owner, found):
             return None
+        table, name = self._table(kind), found["metadata"]["name"]
         _remove(table, owner, [name])
         if kind is Kind.JOB:
             pods = self._pods.get(owner, {}).items()

@@ -422,9 +422,8 @@ def _hyperparameters(spec: Spec, trial: Trial) -> list[float]:
 
 
 def _log_size(trial: Trial) -> float:
-    """Return the logarithm of the number of weights; another experiment's trial has it measured."""
-    count = trial.parameter_count or trial.metrics.get("parameter_count") or 1
-    return math.log(max(1.0, count))
+    """Return the logarithm of the number of weights."""
+    return math.log(trial.parameter_count or 1)
 
 
 def _after(trial: Trial, share: float) -> bool:
