@@ -20,9 +20,10 @@ from distillery_contract import size
 from distillery_contract.parameters import Value
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture, Family
-from distillery_operator import decide, documents, stopping
+from distillery_operator import decide, documents, stops
 from distillery_operator.resources import Spec
 from distillery_operator.sampling import Suggester
+from distillery_operator.stopping import Rule
 from distillery_operator.trials import (
     Attempt,
     Observation,
@@ -76,7 +77,7 @@ def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
 
 def judge_all(spec: Spec, trials: list[Trial]) -> None:
     """Judge every trial that trains."""
-    rule = stopping.Rule(spec, trials)
+    rule = Rule(spec, trials)
     for trial in trials:
         if trial.state is State.RUNNING:
             rule.stop(trial)
@@ -110,7 +111,7 @@ def ended(number: int, spec: Spec) -> Trial:
     """Return a trial that trained to its end, or was stopped at its first rung."""
     if number % 3:
         made = curve_of(number, spec, 1)
-        outcome = {"state": State.STOPPED, "reason": stopping.CANNOT_IMPROVE}
+        outcome = {"state": State.STOPPED, "reason": stops.CANNOT_IMPROVE}
     else:
         made = curve_of(number, spec, EVALUATIONS)
         outcome = {"state": State.COMPLETED, "reason": "Completed"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import worlds
 from distillery_contract.parameters import Value
-from distillery_operator import decide, designs, sampling, space, stopping
+from distillery_operator import decide, designs, sampling, space, stops
 from distillery_operator.resources import Spec
 from distillery_operator.sampling import Suggester
 from distillery_operator.trials import Point, State, Trial
@@ -48,7 +48,7 @@ def outcome(trial: Trial, state: State, exact: float) -> Trial:
     measured = metrics if state is State.COMPLETED else {}
     made = replace(trial, state=state, metrics=measured, curve=(Point(1, metrics),))
     if state is State.STOPPED:
-        made = replace(made, reason=stopping.CANNOT_IMPROVE, metrics=metrics, expected=better(made))
+        made = replace(made, reason=stops.CANNOT_IMPROVE, metrics=metrics, expected=better(made))
     return made
 
 

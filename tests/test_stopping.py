@@ -9,8 +9,9 @@ import pytest
 
 import worlds
 from distillery_contract import rungs
-from distillery_operator import stopping
+from distillery_operator import collapse, curves, stops
 from distillery_operator.resources import Spec
+from distillery_operator.stopping import Rule
 from distillery_operator.trials import Point, State, Trial
 
 STEPS = 90
@@ -39,8 +40,8 @@ def history(count: int = 24) -> tuple[Trial, ...]:
     return tuple(trial(n, 50.0 + 5 * (n % 4) + 6 * (n % 2), 1 + n % 4) for n in range(count))
 
 
-def stop(spec: Spec, candidate: Trial, others: tuple[Trial, ...]) -> stopping.Stop | None:
-    return stopping.Rule(spec, (*others, candidate)).stop(candidate)
+def stop(spec: Spec, candidate: Trial, others: tuple[Trial, ...]) -> stops.Stop | None:
+    return Rule(spec, (*others, candidate)).stop(candidate)
 
 
 def test_nothing_stops_before_its_first_rung() -> None:
@@ -51,7 +52,7 @@ def test_nothing_stops_before_its_first_rung() -> None:
 def test_a_training_that_will_be_beaten_by_a_smaller_model_stops() -> None:
     found = stop(FRONT, trial(24, 57.0, 4, done=0.34), history())
     assert found is not None
-    assert found.reason == stopping.CANNOT_IMPROVE
+    assert found.reason == stops.CANNOT_IMPROVE
     assert "which is not larger" in found.message
     assert "after 33% of the training" in found.message
 
@@ -78,7 +79,7 @@ def test_where_a_new_constraint_was_never_measured_no_end_is_expected() -> None:
 def test_a_suggestion_that_does_not_start_has_no_expected_end() -> None:
     ended = tuple(trial(n, 80.0 - 2 * (n % 4), 1 + n % 4) for n in range(40))
     hopeless = replace(trial(40, 50.0, 4, done=0.0), curve=())
-    found = stopping.Rule(FRONT, ended).start(hopeless)
+    found = Rule(FRONT, ended).start(hopeless)
     assert found is not None
     assert found.expected == {}
 
@@ -184,7 +185,7 @@ def test_a_model_that_answers_nothing_yet_goes_on() -> None:
 
 def test_where_none_has_left_the_collapse_the_next_stops_at_its_first_rung() -> None:
     candidate = collapsed(trial(24, 60.0, 2, done=0.12))
-    stayed = tuple(collapsed(trial(n, 60.0, 2, done=0.34)) for n in range(stopping.WITNESSES))
+    stayed = tuple(collapsed(trial(n, 60.0, 2, done=0.34)) for n in range(collapse.WITNESSES))
     found = stop(FRONT, candidate, stayed)
     assert found is not None
     assert found.reason == "Collapsed"
@@ -243,25 +244,25 @@ def test_where_every_question_has_an_answer_no_model_collapses() -> None:
 def test_asha_lets_one_in_three_go_on() -> None:
     found = stop(ASHA, trial(24, 40.0, 4, done=0.2), history())
     assert found is not None
-    assert found.reason == stopping.OUTRANKED
+    assert found.reason == stops.OUTRANKED
     assert "after 11% of the training" in found.message
     assert stop(ASHA, trial(24, 90.0, 1, done=0.2), history()) is None
 
 
 def test_asha_does_not_judge_by_what_came_later() -> None:
     first = trial(0, 40.0, 4, done=0.2)
-    assert stopping.Rule(ASHA, (first, *history()[1:])).stop(first) is None
+    assert Rule(ASHA, (first, *history()[1:])).stop(first) is None
 
 
 def test_a_rung_is_the_first_evaluation_at_or_after_it() -> None:
     made = trial(0, 80.0, 2)
-    point = stopping.reading(made, 0.33)
+    point = curves.reading(made, 0.33)
     assert point is not None
     assert point.step == rungs.step(0.33, STEPS) == 30
-    assert stopping.reading(replace(made, curve=made.curve[:2]), 0.33) is None
+    assert curves.reading(replace(made, curve=made.curve[:2]), 0.33) is None
     soon = replace(made.curve[3], step=38)
-    assert stopping.reading(replace(made, curve=(soon, *made.curve[4:])), 0.33) == soon
-    assert stopping.reading(replace(made, curve=made.curve[4:]), 0.33) is None  # it was missed
+    assert curves.reading(replace(made, curve=(soon, *made.curve[4:])), 0.33) == soon
+    assert curves.reading(replace(made, curve=made.curve[4:]), 0.33) is None  # it was missed
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 1000])

@@ -13,7 +13,7 @@ from typing import Final
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
-from distillery_operator import budgets, judge, pareto, stopping, twins
+from distillery_operator import budgets, judge, pareto, stops, twins
 from distillery_operator.actions import (
     Action,
     Ask,
@@ -29,6 +29,7 @@ from distillery_operator.actions import (
 )
 from distillery_operator.budgets import Closing
 from distillery_operator.resources import CheckpointRetention, Spec
+from distillery_operator.stopping import Rule
 from distillery_operator.trials import (
     Attempt,
     Observation,
@@ -65,18 +66,25 @@ def decide(spec: Spec, seen: Observation) -> list[Action]:
     """
     records = list(_record(seen))
     seen = _recorded(seen, records)
-    rule = stopping.Rule(spec, seen.trials)
+    rule = Rule(spec, seen.trials)
     told = list(_tell(spec, seen, rule))
     over = {tell.trial for tell in told}
     lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
     actions: list[Action] = [*_prepared(seen), *lasting, *told, *_halt(spec, seen, rule)]
     actions += _fill(spec, seen, rule, over)
     # Last, for a freed slot waits for what stands before.
-    return [*actions, *_release(seen), *_free(seen), *_collect(spec, seen)]
+    return [*actions, *_release(seen), *_free(seen), *_collect(spec, seen, rule)]
 
 
-def closing(spec: Spec, seen: Observation) -> Closing | None:
-    """Return why no further trial is asked for, or None if the search goes on."""
+def closing(spec: Spec, seen: Observation, rule: Rule | None = None) -> Closing | None:
+    """Return why no further trial is asked for, or None if the search goes on.
+
+    Args:
+        spec: of the experiment.
+        seen: what is known of it.
+        rule: of early stopping, where the caller has asked it already.
+    """
+    rule = rule or Rule(spec, seen.trials)
     preparing = _attempts(seen, Stage.PREPARE)
     if seen.preparation is None and preparing and not preparing[-1].live:
         step = _follow(spec, preparing, _report(seen, preparing[-1]))
@@ -90,25 +98,29 @@ def closing(spec: Spec, seen: Observation) -> Closing | None:
             f"failed trials <= {spec.max_failed_trials} must hold, but {len(failed)} failed; "
             f"the last, trial {last.number}: {last.reason}: {last.message}",
         )
-    return budgets.closing(spec, seen, lambda: bool(stopping.Rule(spec, seen.trials).promotions()))
+    return budgets.closing(spec, seen, lambda: bool(rule.promotions))
 
 
-def done(spec: Spec, seen: Observation) -> Closing | None:
-    """Return why an experiment is over, or None while it has something left to do."""
-    end = closing(spec, seen)
+def done(spec: Spec, seen: Observation, rule: Rule | None = None) -> Closing | None:
+    """Return why an experiment is over, or None while it has something left to do.
+
+    The arguments are those of :func:`closing`.
+    """
+    rule = rule or Rule(spec, seen.trials)
+    end = closing(spec, seen, rule)
     if end is None or any(attempt.live for attempt in seen.attempts):
         return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
-    if end.finishes and (open_trials or stopping.Rule(spec, seen.trials).promotions()):
+    if end.finishes and (open_trials or rule.promotions):
         return None
     return end
 
 
 def _fill(
-    spec: Spec, seen: Observation, rule: stopping.Rule, told: Set[int]
+    spec: Spec, seen: Observation, rule: Rule, told: Set[int]
 ) -> Iterator[Launch | Promote | Ask]:
     """Yield what the free slots get: trials that lack a process, then further suggestions."""
-    end = closing(spec, seen)
+    end = closing(spec, seen, rule)
     over = end is not None and not end.finishes
     if spec.suspend or seen.obstacle or over:
         return
@@ -121,7 +133,7 @@ def _fill(
     waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
     yield from waiting[:free]
     free = max(0, free - len(waiting))
-    promoted = [Promote(number) for number in rule.promotions()[:free]] if free else []
+    promoted = [Promote(number) for number in rule.promotions[:free]] if free else []
     yield from promoted
     missing = min(free - len(promoted), budgets.missing(spec, seen))
     if end is None and missing > 0:
@@ -200,7 +212,7 @@ def _usable(spec: Spec, stage: Stage, report: Report) -> bool:
     )
 
 
-def _tell(spec: Spec, seen: Observation, rule: stopping.Rule) -> Iterator[Tell]:
+def _tell(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Tell]:
     for trial in seen.trials:
         attempts = _attempts(seen, Stage.TRAIN, trial.number)
         if trial.state is not State.RUNNING or any(a.live for a in attempts):
@@ -219,9 +231,7 @@ def _tell(spec: Spec, seen: Observation, rule: stopping.Rule) -> Iterator[Tell]:
             yield Tell(trial.number, *said, seconds, report, seen.gpus, step.expected)
 
 
-def _tell_untrained(
-    spec: Spec, seen: Observation, rule: stopping.Rule, trial: Trial
-) -> Iterator[Tell]:
+def _tell_untrained(spec: Spec, seen: Observation, rule: Rule, trial: Trial) -> Iterator[Tell]:
     """Yield the ending of a suggestion that needs no training."""
     if seen.preparation is None:
         return
@@ -316,7 +326,7 @@ def _repeated(seen: Observation) -> Mapping[int, Trial]:
     return {number: twin for number, twin in found.items() if number in fresh}
 
 
-def _halt(spec: Spec, seen: Observation, rule: stopping.Rule) -> Iterator[Halt]:
+def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt]:
     running = {trial.number for trial in seen.trials if trial.state is State.RUNNING}
     for attempt in seen.attempts:
         if not attempt.live or attempt.halted:
@@ -357,14 +367,14 @@ def _free(seen: Observation) -> Iterator[Free]:
             yield Free(attempt)
 
 
-def _collect(spec: Spec, seen: Observation) -> Iterator[Collect]:
+def _collect(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Collect]:
     """Yield the trials whose files nobody needs; those of a failed trial may explain it."""
     if spec.checkpoint_retention is CheckpointRetention.ALL:
         return
     kept = {trial.number for trial in pareto.front(spec, seen.trials)}
-    end = done(spec, seen)
+    end = done(spec, seen, rule)
     if not end:
-        kept |= stopping.resumable(seen.trials)
+        kept |= stops.resumable(seen.trials)
     useless = tuple(
         trial.number
         for trial in seen.trials

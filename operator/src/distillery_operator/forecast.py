@@ -1,4 +1,4 @@
-"""PURE: how a training may end, judged by those that did. :mod:`distillery_operator.stopping` asks.
+"""PURE: how a training may end, judged by those that did. :mod:`distillery_operator.outlook` asks.
 
 Ridge regressions: few trials, smooth dependence, and their error on a trial left out is known in
 closed form (predicted residuals, PRESS).

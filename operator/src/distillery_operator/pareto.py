@@ -7,7 +7,6 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from distillery_contract.metrics import Direction
 from distillery_operator import judge
 from distillery_operator.resources import Spec
 from distillery_operator.trials import Trial
@@ -46,7 +45,7 @@ def reference(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64] | None
     )
     for column, objective in enumerate(spec.objectives):
         if objective.threshold is not None:
-            corner[column] = _sign(objective.direction) * objective.threshold
+            corner[column] = objective.direction.sign * objective.threshold
         else:  # a little beyond the worst point, which would otherwise span no volume
             corner[column] += 0.01 * abs(corner[column])
     return corner
@@ -115,11 +114,7 @@ def place(costs: Sequence[Sequence[float]], index: int) -> int:
 def _costs(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64]:
     """Return objectives to be minimised: (trials, objectives)."""
     rows = [
-        [_sign(o.direction) * judge.measured(trial, o.metric) for o in spec.objectives]
+        [o.direction.sign * judge.measured(trial, o.metric) for o in spec.objectives]
         for trial in trials
     ]
     return np.array(rows, dtype=np.float64)
-
-
-def _sign(direction: Direction) -> int:
-    return -1 if direction is Direction.MAXIMIZE else 1

@@ -23,7 +23,7 @@ from optuna.trial import TrialState, create_trial
 
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind, Value
-from distillery_operator import crossing, designs, judge, sentences, space, stopping
+from distillery_operator import crossing, designs, judge, sentences, space, stops
 from distillery_operator.errors import Fault
 from distillery_operator.resources import Parameter, SamplerType, Spec
 from distillery_operator.trials import State, Trial
@@ -65,7 +65,7 @@ def told(trial: Trial) -> TrialState:
     A suggestion that was never trained teaches nothing: with many of them TPE would count more and
     more of the others as good ones.
     """
-    if trial.state is State.STOPPED and not trial.curve and trial.reason == stopping.CANNOT_IMPROVE:
+    if stops.refused(trial):
         return TrialState.FAIL
     return OPTUNA_STATE[trial.state]
 
@@ -245,11 +245,9 @@ def importances(spec: Spec, trials: Sequence[Trial]) -> dict[str, dict[str, floa
         return {}
     study, found = in_memory(spec, told), {}
     for column, objective in enumerate(spec.objectives):
-        sign = (
-            -1.0 if objective.direction is Direction.MAXIMIZE else 1.0
-        )  # PED-ANOVA takes low for good
+        sign = objective.direction.sign  # PED-ANOVA takes low for good
 
-        def target(frozen: optuna.trial.FrozenTrial, c: int = column, s: float = sign) -> float:
+        def target(frozen: optuna.trial.FrozenTrial, c: int = column, s: int = sign) -> float:
             return s * float(frozen.values[c])
 
         if len({target(t) for t in study.get_trials(deepcopy=False)}) > 1:
@@ -304,7 +302,7 @@ def _seen(spec: Spec, trial: Trial) -> optuna.trial.FrozenTrial:
     space would hide that parameter from them, so it is hidden itself.
     """
     if trial.expected:
-        known = {n: v for n, v in trial.metrics.items() if n in stopping.KNOWN}
+        known = {n: v for n, v in trial.metrics.items() if n in judge.KNOWN}
         trial = replace(trial, state=State.COMPLETED, metrics={**known, **trial.expected})
     if spec.sampler.type not in TOGETHER:
         return frozen(spec, trial)

@@ -7,9 +7,8 @@ from math import isfinite
 from typing import Any, Final, Literal
 
 from distillery_contract import metrics
-from distillery_contract.metrics import Direction
 from distillery_contract.request import Stage
-from distillery_operator import budgets, decide, jobs, judge, manifests, pareto, resources, stopping
+from distillery_operator import budgets, decide, jobs, judge, manifests, pareto, resources, stops
 from distillery_operator.budgets import Closing, Use
 from distillery_operator.errors import DistilleryError, Unfit
 from distillery_operator.resources import (
@@ -257,8 +256,8 @@ def _best(spec: Spec, trials: Sequence[Trial]) -> list[resources.Best]:
 
 
 def _best_at(objective: Objective, candidates: Sequence[Trial]) -> resources.Best:
-    choose = max if objective.direction is Direction.MAXIMIZE else min
-    best = choose(candidates, key=lambda trial: trial.metrics[objective.metric])
+    sign = objective.direction.sign
+    best = min(candidates, key=lambda trial: sign * trial.metrics[objective.metric])
     value = _plain(best.metrics)[objective.metric]
     return resources.Best(objective=objective.metric, trial=best.number, value=value)
 
@@ -390,7 +389,7 @@ def _degraded(spec: Spec, seen: Observation) -> Finding:
     ended = [
         trial
         for trial in seen.trials
-        if trial.state is not State.RUNNING and trial.reason not in stopping.RESUMABLE
+        if trial.state is not State.RUNNING and trial.reason not in stops.RESUMABLE
     ]
     verdicts = [judge.verdict(spec, trial) for trial in ended]
     end = decide.closing(spec, seen)

@@ -15,6 +15,11 @@ class Direction(StrEnum):
     MAXIMIZE = "Maximize"
     MINIMIZE = "Minimize"
 
+    @property
+    def sign(self) -> int:
+        """What a value is multiplied by to be a cost: something to be minimised."""
+        return -1 if self is Direction.MAXIMIZE else 1
+
 
 @dataclass(frozen=True)
 class Evaluation:
