@@ -5,11 +5,8 @@ whether the API server takes the pod template.
 """
 
 import asyncio
-import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +25,7 @@ from distillery_operator import (
     telemetry,
 )
 from distillery_operator.actions import Ask, Keep, Launch, Promote, Tell
+from distillery_operator.announcer import Announcer
 from distillery_operator.cluster import Api
 from distillery_operator.decide import METRICS_UNAVAILABLE, done
 from distillery_operator.errors import (
@@ -38,19 +36,17 @@ from distillery_operator.errors import (
     StudyMismatch,
     Unfit,
 )
-from distillery_operator.events import Event
 from distillery_operator.measurements import Measurements, Scraper
 from distillery_operator.mirror import Key, Mirror
+from distillery_operator.observed import ObservedStudy, timed
 from distillery_operator.reconcile import Pass, Ports, reconcile
-from distillery_operator.resources import ConditionType, Experiment, Spec, Status
+from distillery_operator.resources import ConditionType, Experiment, Status
 from distillery_operator.status import Finding
 from distillery_operator.storage import Database, Storage
 from distillery_operator.study import Study
-from distillery_operator.trials import Point, Preparation, State, Trial
+from distillery_operator.trials import State, Trial
 from distillery_operator.workers import Workers
 from distillery_operator.workqueue import WorkQueue
-
-log = logging.getLogger(__name__)
 
 STATUS_SECONDS: Final = 2.0
 """Between two writes of one status, as long as few experiments run."""
@@ -65,11 +61,6 @@ RESYNC_SECONDS: Final = 300.0
 
 TEMPLATE_SECONDS: Final = 60.0
 """Between two questions whether a refused template is taken now."""
-
-EVENT_WRITERS: Final = 4
-
-EVENTS_WAITING: Final = 10_000
-"""Events that wait to be written; more are dropped, for they must not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,7 @@ class _Session:
 
     experiment: Experiment
     runner: cluster.Runner
-    study: "ObservedStudy"
+    study: ObservedStudy
     measurements: Measurements
     status: Status | None
     written: float = 0.0
@@ -131,6 +122,7 @@ class Controller:
         database: Database,
         workers: Workers,
         scraper: Scraper,
+        announcer: Announcer,
         settings: Settings,
     ) -> None:
         """Work with these.
@@ -142,6 +134,7 @@ class Controller:
             database: of the studies.
             workers: threads of the studies.
             scraper: reads the trials' metrics.
+            announcer: tells what happens.
             settings: how the operator was started.
         """
         self._api = api
@@ -150,11 +143,10 @@ class Controller:
         self._database = database
         self._workers = workers
         self._scraper = scraper
+        self._announcer = announcer
         self._settings = settings
         self._sessions: dict[Key, _Session] = {}
         self._shown = telemetry.Experiments()
-        self._events: asyncio.Queue[tuple[Mapping[str, Any], Event]] = asyncio.Queue(EVENTS_WAITING)
-        self._allowances: dict[Key, events.Allowance] = defaultdict(events.Allowance)
 
     @property
     def status_seconds(self) -> float:
@@ -177,12 +169,6 @@ class Controller:
         finally:
             telemetry.RECONCILES.labels(result).inc()
             telemetry.RECONCILE_SECONDS.observe(time.monotonic() - begun)
-
-    async def write_events(self) -> None:
-        """Write events for ever, apart from the visits, which do not wait for them."""
-        while True:
-            involved, event = await self._events.get()
-            await self._api.event(_event(involved, event, time.time()))
 
     async def close(self) -> None:
         """Give the studies' connections back."""
@@ -230,7 +216,7 @@ class Controller:
             session = None
         if session is None:
             now = time.time()
-            with _timed("open"):
+            with timed("open"):
                 place = self._database.storage(experiment.metadata.uid)
                 study = await Study.open(place, experiment, now, self._workers)
             session = _Session(
@@ -258,7 +244,7 @@ class Controller:
             self._count(key, result)
             for action in result.actions:
                 if event := events.of_action(action, result.seen):
-                    self._tell(experiment, event)
+                    self._announcer.tell(vars(experiment.metadata), event)
             if not _goes_on(result):
                 break
         rest = await self._write_status(key, session, result)
@@ -315,7 +301,7 @@ class Controller:
         self._shown.show(key, session.experiment, found, figured)
         if found != session.status:
             for event in events.of_change(session.status, found):
-                self._tell(session.experiment, event)
+                self._announcer.tell(vars(session.experiment.metadata), event)
             await self._api.apply_status(key, documents.to_document(found))
             session.status, session.written = found, time.monotonic()
         return None
@@ -330,7 +316,7 @@ class Controller:
         if after == before:
             return
         for event in events.of_change(before, after):
-            self._tell_of(_reference(metadata), event)
+            self._announcer.tell(metadata, event)
         await self._api.apply_status(key, documents.to_document(after))
         if session:
             session.status = after
@@ -348,7 +334,7 @@ class Controller:
         await self._leave(key)
         self._shown.forget(key)
         self._queue.forget(key)
-        self._allowances.pop(key, None)
+        self._announcer.forget(key)
         await cluster.let_go(self._api, self._mirror, key)
 
     def _count(self, key: Key, result: Pass) -> None:
@@ -362,82 +348,6 @@ class Controller:
                     telemetry.METRICS_MISSING.inc()
                 elif action.state is State.COMPLETED:
                     telemetry.METRICS_SOURCE.labels(action.report.source).inc()
-
-    def _tell(self, experiment: Experiment, event: Event) -> None:
-        named = experiment.metadata
-        metadata = {"name": named.name, "namespace": named.namespace, "uid": named.uid}
-        self._tell_of(_reference(metadata), event)
-
-    def _tell_of(self, involved: Mapping[str, Any], event: Event) -> None:
-        level = logging.WARNING if event.type == events.WARNING else logging.INFO
-        key = Key(involved["namespace"], involved["name"])
-        name = "/".join(key)
-        log.log(level, "%s: %s: %s", name, event.reason, event.message)
-        if event.routine and not self._allowances[key].take(time.monotonic()):
-            return
-        try:
-            self._events.put_nowait((involved, event))
-        except asyncio.QueueFull:
-            log.warning("%s: the event %s is dropped: too many wait", name, event.reason)
-
-
-class ObservedStudy:
-    """A study whose operations are timed."""
-
-    def __init__(self, study: Study) -> None:
-        self._study = study
-
-    async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
-        """Return when the study began, what was prepared, and all trials in their order."""
-        with _timed("load"):
-            return await self._study.load()
-
-    async def keep(self, preparation: Preparation) -> None:
-        """Store what the preparation found."""
-        with _timed("keep"):
-            await self._study.keep(preparation)
-
-    async def ask(self, spec: Spec, count: int, now: float) -> None:
-        """Store further suggestions."""
-        with _timed("ask"), telemetry.SUGGEST_SECONDS.labels(str(spec.sampler.type)).time():
-            await self._study.ask(spec, count, now)
-
-    async def promote(self, spec: Spec, number: int, now: float) -> None:
-        """Store a trial that continues a stopped one."""
-        with _timed("promote"):
-            await self._study.promote(spec, number, now)
-
-    async def warm_up(
-        self, experiment: Experiment, find: Callable[[str], Storage | None]
-    ) -> Mapping[str, Sequence[Trial]]:
-        """Take the trials of other experiments; return all that inform the sampler."""
-        with _timed("warm_up"):
-            return await self._study.warm_up(experiment, find)
-
-    async def record(self, number: int, point: Point) -> None:
-        """Add an evaluation to a learning curve."""
-        with _timed("record"):
-            await self._study.record(number, point)
-
-    async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
-        """Store how a trial ended."""
-        with _timed("tell"):
-            await self._study.tell(spec, ending, model, now)
-
-    async def collect(self, numbers: Sequence[int]) -> None:
-        """Store that the files of trials are gone."""
-        with _timed("collect"):
-            await self._study.collect(numbers)
-
-    async def close(self) -> None:
-        """Give the database's connections back."""
-        await self._study.close()
-
-
-@contextmanager
-def _timed(operation: str) -> Iterator[None]:
-    with telemetry.STORAGE_SECONDS.labels(operation).time():
-        yield
 
 
 def _goes_on(result: Pass) -> bool:
@@ -468,31 +378,3 @@ def _status(found: Mapping[str, Any]) -> Status | None:
         return Status.model_validate(found["status"])
     except (KeyError, pydantic.ValidationError):
         return None
-
-
-def _reference(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": "distillery.dev/v1alpha1",
-        "kind": "DistillationExperiment",
-        "name": metadata["name"],
-        "namespace": metadata["namespace"],
-        "uid": metadata["uid"],
-    }
-
-
-def _event(involved: Mapping[str, Any], event: Event, now: float) -> dict[str, Any]:
-    moment = status.timestamp(now)
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{involved['name']}-", "namespace": involved["namespace"]},
-        "involvedObject": dict(involved),
-        "type": event.type,
-        "reason": event.reason,
-        "message": event.message,
-        "source": {"component": cluster.MANAGER},
-        "reportingComponent": cluster.MANAGER,
-        "firstTimestamp": moment,
-        "lastTimestamp": moment,
-        "count": 1,
-    }

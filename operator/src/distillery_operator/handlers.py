@@ -18,9 +18,10 @@ from typing import Any, Final
 
 import kopf
 
-from distillery_operator import cluster, serving, telemetry
+from distillery_operator import announcer, cluster, serving, telemetry
+from distillery_operator.announcer import Announcer
 from distillery_operator.cluster import Api
-from distillery_operator.controller import EVENT_WRITERS, Controller, Settings
+from distillery_operator.controller import Controller, Settings
 from distillery_operator.errors import ApiUnavailable, Refused
 from distillery_operator.measurements import Scraper
 from distillery_operator.mirror import Key, Kind, Mirror
@@ -105,7 +106,10 @@ async def run(
     telemetry.QUEUE_AGE.set_function(lambda: queue.oldest_seconds)
     log.info("serving /metrics on port %d", port)
     with Workers(THREADS) as workers:
-        controller = Controller(api, mirror, queue, database, workers, scraper, settings)
+        announcing = Announcer(api)
+        controller = Controller(
+            api, mirror, queue, database, workers, scraper, announcing, settings
+        )
         trials, tasks = serving.Server(mirror, database, workers, settings.defaults), []
         try:
             # Before the first decision everything that runs must be known.
@@ -120,7 +124,7 @@ async def run(
             tasks = [
                 asyncio.create_task(telemetry.watch_lag()),
                 asyncio.create_task(_resync(api, mirror, queue, namespaces)),
-                *(asyncio.create_task(controller.write_events()) for _ in range(EVENT_WRITERS)),
+                *(asyncio.create_task(announcing.write()) for _ in range(announcer.WRITERS)),
                 *(asyncio.create_task(queue.work(controller.visit)) for _ in range(VISITORS)),
             ]
             await _watch(mirror, queue, controller, namespaces, health_port, stop)
