@@ -11,7 +11,8 @@ import shapes
 from distillery_contract.request import Stage
 from distillery_operator import cluster, jobs, manifests
 from distillery_operator.actions import Launch
-from distillery_operator.cluster import Api, Runner
+from distillery_operator.api import Api
+from distillery_operator.cluster import Runner
 from distillery_operator.mirror import Key, Kind, Mirror
 from distillery_operator.trials import Attempt
 from shapes import Object, complete, condition, job, pod, running, terminated, waiting

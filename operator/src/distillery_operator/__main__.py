@@ -450,7 +450,7 @@ def _results(arguments: argparse.Namespace) -> Results:
             raise NotFound(f"{here}. {ON_A_CLUSTER}")
         print(f"{here}; looking on the cluster", file=sys.stderr)
     from distillery_operator import remote  # needs kubernetes, which takes a second to load
-    from distillery_operator.cluster import Access
+    from distillery_operator.api import Access
 
     return remote.Results(Access(*options), name)
 

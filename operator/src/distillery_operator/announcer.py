@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
-from distillery_operator import cluster, events, status
-from distillery_operator.cluster import Api
+from distillery_operator import events, status
+from distillery_operator.api import MANAGER, Api
 from distillery_operator.events import Event
 from distillery_operator.mirror import Key
 
@@ -76,8 +76,8 @@ def _event(involved: Mapping[str, Any], event: Event, now: float) -> dict[str, A
         "type": event.type,
         "reason": event.reason,
         "message": event.message,
-        "source": {"component": cluster.MANAGER},
-        "reportingComponent": cluster.MANAGER,
+        "source": {"component": MANAGER},
+        "reportingComponent": MANAGER,
         "firstTimestamp": moment,
         "lastTimestamp": moment,
         "count": 1,

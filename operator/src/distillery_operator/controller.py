@@ -26,7 +26,7 @@ from distillery_operator import (
 )
 from distillery_operator.actions import Ask, Keep, Launch, Promote, Tell
 from distillery_operator.announcer import Announcer
-from distillery_operator.cluster import Api
+from distillery_operator.api import Api
 from distillery_operator.decide import METRICS_UNAVAILABLE, done
 from distillery_operator.errors import (
     DatabaseUnavailable,

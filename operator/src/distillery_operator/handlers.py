@@ -20,7 +20,7 @@ import kopf
 
 from distillery_operator import announcer, cluster, serving, telemetry
 from distillery_operator.announcer import Announcer
-from distillery_operator.cluster import Api
+from distillery_operator.api import CHUNK, Api
 from distillery_operator.controller import Controller, Settings
 from distillery_operator.errors import ApiUnavailable, Refused
 from distillery_operator.measurements import Scraper
@@ -235,7 +235,7 @@ def _settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
     settings.persistence.progress_storage = _NoProgress()
     settings.queueing.idle_timeout = IDLE_SECONDS
     settings.scanning.disabled = bool(namespaces)
-    settings.watching.chunk_size = cluster.CHUNK
+    settings.watching.chunk_size = CHUNK
     for kind in (Kind.JOB, Kind.POD):
         settings.watching.label_selectors[RESOURCES[kind]] = cluster.SELECTOR
     return settings

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pydantic
 
 from distillery_operator import archive, manifests, rules, transcript
-from distillery_operator.cluster import Access, Api
+from distillery_operator.api import Access, Api
 from distillery_operator.errors import (
     ApiUnavailable,
     DistilleryError,

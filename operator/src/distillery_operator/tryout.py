@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from distillery_operator.cluster import Api
+from distillery_operator.api import Api
 from distillery_operator.errors import ApiUnavailable
 from distillery_operator.mirror import Key, Kind
 from distillery_operator.resources import ConditionType, Experiment
