@@ -13,7 +13,7 @@ from distillery_operator import pareto, space
 from distillery_operator.resources import Spec
 from distillery_operator.trials import Trial
 
-LEAST: Final = 4
+LEAST: Final = 2
 """Points that a front must have. Fewer are alike, and say little of what belongs together: crossed
 with any front, searches of recorded trainings (bench/search.py, one worker) ended 1.5 % lower."""
 

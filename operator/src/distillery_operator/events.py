@@ -82,14 +82,13 @@ def of_action(action: Action, seen: Observation) -> Event | None:
         case Promote(trial):
             return _routine("Promoted", f"trial {trial}, which was stopped, goes on")
         case Keep(preparation):
-            return Event(
-                NORMAL, "Prepared", f"data and teacher are prepared as {preparation.key[:12]}"
-            )
+            said = f"data and teacher are prepared as {preparation.key[:12]}"
+            return _event(NORMAL, "Prepared", said)
         case Tell(trial, state, reason, message):
             said = f"trial {trial} is {state}: {message}"
             if state is State.FAILED:
-                return Event(WARNING, str(reason), said[:MESSAGE_LIMIT])
-            return _routine(str(reason), said)
+                return _event(WARNING, reason, said)
+            return _routine(reason, said)
         case Collect(trials):
             shown = ", ".join(map(str, trials[:20])) + (", …" if len(trials) > 20 else "")
             return _routine("Collected", f"the files of trials off the front go: {shown}")
@@ -106,12 +105,15 @@ def of_change(before: Status | None, after: Status) -> Iterator[Event]:
         wrong = (condition.type, condition.status) in WRONG
         over = condition.type is ConditionType.SUCCEEDED and condition.status == "True"
         if wrong or over:
-            kind = WARNING if wrong else NORMAL
-            yield Event(kind, condition.reason, condition.message[:MESSAGE_LIMIT])
+            yield _event(WARNING if wrong else NORMAL, condition.reason, condition.message)
 
 
 def _routine(reason: str, message: str) -> Event:
-    return Event(NORMAL, reason, message[:MESSAGE_LIMIT], routine=True)
+    return _event(NORMAL, reason, message, routine=True)
+
+
+def _event(kind: str, reason: str, message: str, routine: bool = False) -> Event:
+    return Event(kind, str(reason), message[:MESSAGE_LIMIT], routine)
 
 
 def _why(launch: Launch, seen: Observation) -> str:

@@ -180,7 +180,7 @@ class Sampler(Model):
         ge=0,
         le=1,
         description="Share of TPE's suggestions that are crossed with a point of the front, once"
-        " it has four: each value is from either. TPE draws each parameter by itself, and misses"
+        " it has two: each value is from either. TPE draws each parameter by itself, and misses"
         " what belongs together.",
     )
 
