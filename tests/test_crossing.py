@@ -58,11 +58,11 @@ def test_as_many_are_crossed_as_the_spec_says(share: float, least: int, most: in
     assert least <= sum(changed) <= most
 
 
-@pytest.mark.parametrize(("points", "crossed"), [(1, False), (2, True)])
-def test_nothing_is_crossed_with_a_front_of_one_point(points: int, crossed: bool) -> None:
+def test_without_a_front_the_draw_stands() -> None:
     spec = crossing_with(1.0)
-    found = [crossing.crossed(spec, history(n, points), DRAWN) is not DRAWN for n in range(20, 40)]
-    assert any(found) is crossed
+    missed = [trained(n, 10.0, 1 + n % 5) for n in range(20)]  # below the threshold
+    assert crossing.crossed(spec, missed, DRAWN) is DRAWN
+    assert crossing.crossed(spec, [*missed, trained(20, 80.0, 3)], DRAWN) is not DRAWN
 
 
 def test_a_trial_without_one_of_the_values_passes_on_the_others() -> None:

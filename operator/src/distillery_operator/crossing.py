@@ -6,16 +6,11 @@ each value from either its draw or a point of the front (uniform crossover: Sysw
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from distillery_contract.parameters import Value
 from distillery_operator import pareto, space
 from distillery_operator.resources import Spec
 from distillery_operator.trials import Trial
-
-LEAST: Final = 2
-"""Points that a front must have. Fewer are alike, and say little of what belongs together: crossed
-with any front, searches of recorded trainings (bench/search.py, one worker) ended 1.5 % lower."""
 
 
 def crossed(spec: Spec, trials: Sequence[Trial], drawn: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -30,7 +25,7 @@ def crossed(spec: Spec, trials: Sequence[Trial], drawn: Mapping[str, Value]) -> 
     if dice.random() >= spec.sampler.crossover:
         return drawn
     front = pareto.front(spec, trials)
-    if len(front) < LEAST:
+    if not front:
         return drawn
     parent = space.reduced(spec, dice.choice(front).parameters)
     return _mixed(spec, drawn, parent, dice) or drawn

@@ -179,9 +179,9 @@ class Sampler(Model):
         0.5,
         ge=0,
         le=1,
-        description="Share of TPE's suggestions that are crossed with a point of the front, once"
-        " it has two: each value is from either. TPE draws each parameter by itself, and misses"
-        " what belongs together.",
+        description="Share of TPE's suggestions that are crossed with a point of the front: each"
+        " value is from either. TPE draws each parameter by itself, and misses what belongs"
+        " together.",
     )
 
 
