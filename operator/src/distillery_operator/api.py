@@ -134,7 +134,7 @@ class Api:
         Raises:
             Refused: with reason NotFound, where there is none.
         """
-        return await self._request("get", kind, f"{_path(kind, key.namespace)}/{key.name}", {})
+        return await self._request("get", kind, _place(kind, key), {})
 
     async def read(self, path: str, seconds: float) -> bytes:
         """Return what a path answers, as it is, within some seconds."""
@@ -152,7 +152,7 @@ class Api:
             Refused: by the API server, or because the command failed, with its own words.
         """
         assert self._client is not None
-        path = f"{_path(Kind.POD, pod.namespace)}/{pod.name}/exec"
+        path = f"{_place(Kind.POD, pod)}/exec"
         query = [("container", container), ("stdout", "true"), ("stderr", "true")]
         query += [("command", word) for word in command]
         _, url, headers, *_ = await self._client.param_serialize(
@@ -204,13 +204,12 @@ class Api:
         self, kind: Kind, key: Key, body: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
         """Merge into an object and return its metadata; one that is gone needs nothing."""
-        path = f"{_path(kind, key.namespace)}/{key.name}"
-        return await self._gone_is_fine("patch", kind, path, {}, body)
+        return await self._gone_is_fine("patch", kind, _place(kind, key), {}, body)
 
     async def delete(self, kind: Kind, key: Key) -> None:
         """Delete an object and, in the background, what it owns."""
-        path = f"{_path(kind, key.namespace)}/{key.name}"
-        await self._gone_is_fine("delete", kind, path, {"propagationPolicy": "Background"}, None)
+        query = {"propagationPolicy": "Background"}
+        await self._gone_is_fine("delete", kind, _place(kind, key), query, None)
 
     async def apply_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """Write an experiment's status by server-side apply."""
@@ -220,7 +219,7 @@ class Api:
             "metadata": {"name": key.name, "namespace": key.namespace},
             "status": status,
         }
-        path = f"{_path(Kind.EXPERIMENT, key.namespace)}/{key.name}/status"
+        path = f"{_place(Kind.EXPERIMENT, key)}/status"
         query = {"fieldManager": MANAGER, "force": "true"}
         await self._gone_is_fine("apply", Kind.EXPERIMENT, path, query, body)
 
@@ -228,7 +227,7 @@ class Api:
         """Create an event; the loss of one is only logged."""
         path = f"/api/v1/namespaces/{body['metadata']['namespace']}/events"
         try:
-            await self._call("create", "events", "POST", path, {}, body)
+            _answer(*await self._send("create", "events", "POST", path, {}, body))
         except (Refused, ApiUnavailable) as error:
             log.warning("the event %s could not be written: %s", body["reason"], error)
 
@@ -277,18 +276,8 @@ class Api:
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         methods = {"create": "POST", "delete": "DELETE", "list": "GET", "get": "GET"}
-        return await self._call(verb, PLURALS[kind], methods.get(verb, "PATCH"), path, query, body)
-
-    async def _call(
-        self,
-        verb: str,
-        resource: str,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: Mapping[str, Any] | None,
-    ) -> dict[str, Any]:
-        return _answer(*await self._send(verb, resource, method, path, query, body))
+        method = methods.get(verb, "PATCH")
+        return _answer(*await self._send(verb, PLURALS[kind], method, path, query, body))
 
     async def _send(
         self,
@@ -328,6 +317,11 @@ class Api:
 def _path(kind: Kind, namespace: str) -> str:
     scope = f"/namespaces/{namespace}" if namespace else ""
     return f"{PATHS[kind]}{scope}/{PLURALS[kind]}"
+
+
+def _place(kind: Kind, key: Key) -> str:
+    """Return the path of one object."""
+    return f"{_path(kind, key.namespace)}/{key.name}"
 
 
 def _answer(code: int, text: bytes) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Comparison(Protocol):
 class Rule:
     """Early stopping by one spec, with what is known of all trials at one moment.
 
-    Nothing is computed before it is asked for.
+    Neither a front nor a forecast is computed before it is asked for.
     """
 
     def __init__(self, spec: Spec, trials: Sequence[Trial]) -> None:
