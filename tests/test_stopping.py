@@ -179,6 +179,14 @@ def test_a_model_that_still_answers_nothing_after_a_third_of_its_steps_stops(typ
     assert "HasAns_exact 0.1, NoAns_exact 99.8" in found.message
 
 
+def test_a_training_that_has_done_all_its_steps_has_nothing_left_to_stop() -> None:
+    done = replace(trial(0, 60.0, 2), state=State.RUNNING, metrics={}, reason="")
+    nearly = replace(done, curve=done.curve[:-1])
+    for spec in (FRONT, ASHA):
+        assert stop(spec, collapsed(nearly), ()) is not None
+        assert stop(spec, collapsed(done), ()) is None
+
+
 def test_a_model_that_answers_nothing_yet_goes_on() -> None:
     assert stop(FRONT, collapsed(trial(0, 60.0, 2, done=0.2)), ()) is None
 

@@ -114,6 +114,47 @@ def _parser() -> argparse.ArgumentParser:
     )
     planned.set_defaults(command=_plan)
     operator = commands.add_parser("operator", help="watch a cluster's experiments and run them")
+    _add_cluster(operator)
+    operator.set_defaults(command=_operate)
+    tried = commands.add_parser(
+        "try", help="run an experiment on a cluster, see it end, and remove it"
+    )
+    tried.add_argument("file", type=Path)
+    tried.add_argument("--namespace", default="default", help="(default: default)")
+    tried.add_argument(
+        "--timeout-seconds", type=float, default=1200.0, help="for the experiment (default: 1200)"
+    )
+    tried.set_defaults(command=_try)
+    dashboard = commands.add_parser(
+        "dashboard", help="serve optuna-dashboard over the experiments of a database, read-only"
+    )
+    dashboard.add_argument("--port", type=int, default=8082, help="(default: 8082)")
+    dashboard.set_defaults(command=_dashboard)
+    for name, command, text in (
+        ("status", _status, "print the status of an experiment"),
+        ("report", _report, "write an experiment's report as one HTML file"),
+        ("export", _export, "copy a trial's model into a folder that transformers loads"),
+    ):
+        sub = commands.add_parser(name, help=text, description=f"{text}: {LOOKING}")
+        sub.set_defaults(command=command)
+        _add_places(sub)
+        if name == "export":
+            sub.add_argument("trial", type=int)
+            sub.add_argument("folder", type=Path)
+            continue
+        sub.add_argument("experiment", nargs="?", default=argparse.SUPPRESS, help="its name")
+        if name == "report":
+            sub.add_argument(
+                "-o",
+                "--output",
+                type=Path,
+                help="file to write (default: report.html in the results; of a cluster, NAME.html)",
+            )
+    return parser
+
+
+def _add_cluster(operator: argparse.ArgumentParser) -> None:
+    """Add the options that say what an operator finds and gives in a cluster."""
     operator.add_argument(
         "--namespace",
         action="append",
@@ -167,42 +208,6 @@ def _parser() -> argparse.ArgumentParser:
     operator.add_argument("--trials-port", type=int, default=8001, help="(default: 8001)")
     operator.add_argument("--metrics-port", type=int, default=8000, help="(default: 8000)")
     operator.add_argument("--health-port", type=int, default=8080, help="(default: 8080)")
-    operator.set_defaults(command=_operate)
-    tried = commands.add_parser(
-        "try", help="run an experiment on a cluster, see it end, and remove it"
-    )
-    tried.add_argument("file", type=Path)
-    tried.add_argument("--namespace", default="default", help="(default: default)")
-    tried.add_argument(
-        "--timeout-seconds", type=float, default=1200.0, help="for the experiment (default: 1200)"
-    )
-    tried.set_defaults(command=_try)
-    dashboard = commands.add_parser(
-        "dashboard", help="serve optuna-dashboard over the experiments of a database, read-only"
-    )
-    dashboard.add_argument("--port", type=int, default=8082, help="(default: 8082)")
-    dashboard.set_defaults(command=_dashboard)
-    for name, command, text in (
-        ("status", _status, "print the status of an experiment"),
-        ("report", _report, "write an experiment's report as one HTML file"),
-        ("export", _export, "copy a trial's model into a folder that transformers loads"),
-    ):
-        sub = commands.add_parser(name, help=text, description=f"{text}: {LOOKING}")
-        sub.set_defaults(command=command)
-        _add_places(sub)
-        if name == "export":
-            sub.add_argument("trial", type=int)
-            sub.add_argument("folder", type=Path)
-            continue
-        sub.add_argument("experiment", nargs="?", default=argparse.SUPPRESS, help="its name")
-        if name == "report":
-            sub.add_argument(
-                "-o",
-                "--output",
-                type=Path,
-                help="file to write (default: report.html in the results; of a cluster, NAME.html)",
-            )
-    return parser
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:

@@ -30,5 +30,7 @@ def rung(trial: Trial, shares: Sequence[float]) -> int | None:
 
 def after(trial: Trial, share: float) -> bool:
     """Tell whether a trial's last evaluation is at a share of its training or later."""
+    if not trial.curve:
+        return False
     last = trial.curve[-1]
     return last.steps is not None and last.step >= rungs.step(share, last.steps)

@@ -19,6 +19,7 @@ from distillery_operator.resources import (
     Spec,
     Status,
 )
+from distillery_operator.stopping import Rule
 from distillery_operator.trials import STUCK, Attempt, Observation, Phase, State, Trial
 
 Truth = Literal["True", "False", "Unknown"]
@@ -67,15 +68,16 @@ def derive(
     spec, ended = experiment.spec, [t for t in seen.trials if t.state is not State.RUNNING]
     points = pareto.front(spec, seen.trials)
     knee = pareto.knee(spec, points)
-    end = decide.done(spec, seen)
+    rule = Rule(spec, seen.trials)
+    closing, end = decide.closing(spec, seen, rule), decide.done(spec, seen, rule)
     finished = max((t.ended or 0.0 for t in ended), default=seen.now)
     counts = _counts(spec, seen)
     found = [
         *findings,
-        _prepared(spec, seen),
-        _progressing(spec, seen),
-        _succeeded(spec, seen, points),
-        _degraded(spec, seen),
+        _prepared(seen, closing),
+        _progressing(spec, seen, end),
+        _succeeded(points, end),
+        _degraded(spec, seen, closing),
     ]
     shown = _spread([_point(spec, trial) for trial in points])
     return Status(
@@ -340,24 +342,23 @@ def _word(findings: Iterable[Finding]) -> str:
     return said[ConditionType.PROGRESSING].reason
 
 
-def _prepared(spec: Spec, seen: Observation) -> Finding:
+def _prepared(seen: Observation, closing: Closing | None) -> Finding:
     kind = ConditionType.PREPARED
     if seen.preparation:
         teacher = seen.preparation.teacher
         floor = ", ".join(f"{k} {v:.2f}" for k, v in teacher.items() if k in metrics.COLLAPSE)
         message = f"data and teacher are checked and cached; the teacher has {floor}"
         return Finding(kind, "True", "Prepared", message)
-    end = decide.closing(spec, seen)
-    if end and end.reason == decide.PREPARATION_FAILED:
-        return Finding(kind, "False", end.reason, end.message)
+    if closing and closing.reason == decide.PREPARATION_FAILED:
+        return Finding(kind, "False", closing.reason, closing.message)
     message = "data and teacher are being read and checked"
     return Finding(kind, "Unknown", "Preparing", message)
 
 
-def _progressing(spec: Spec, seen: Observation) -> Finding:
+def _progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
     kind = ConditionType.PROGRESSING
     live = [attempt for attempt in seen.attempts if attempt.live]
-    if end := decide.done(spec, seen):
+    if end:
         return Finding(kind, "False", end.reason, end.message)
     if spec.suspend:
         message = f"nothing starts; {len(live)} processes still run to their next checkpoint"
@@ -372,9 +373,8 @@ def _progressing(spec: Spec, seen: Observation) -> Finding:
     return Finding(kind, "True", "Running", message)
 
 
-def _succeeded(spec: Spec, seen: Observation, points: Sequence[Trial]) -> Finding:
+def _succeeded(points: Sequence[Trial], end: Closing | None) -> Finding:
     kind = ConditionType.SUCCEEDED
-    end = decide.done(spec, seen)
     if end is None:
         message = f"the front has {len(points)} points so far"
         return Finding(kind, "Unknown", "Running", message)
@@ -384,7 +384,7 @@ def _succeeded(spec: Spec, seen: Observation, points: Sequence[Trial]) -> Findin
     return Finding(kind, "True", end.reason, f"the front has {len(points)} points; {end.message}")
 
 
-def _degraded(spec: Spec, seen: Observation) -> Finding:
+def _degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
     kind = ConditionType.DEGRADED
     ended = [
         trial
@@ -392,9 +392,8 @@ def _degraded(spec: Spec, seen: Observation) -> Finding:
         if trial.state is not State.RUNNING and trial.reason not in stops.RESUMABLE
     ]
     verdicts = [judge.verdict(spec, trial) for trial in ended]
-    end = decide.closing(spec, seen)
-    if end and end.reason in (decide.PREPARATION_FAILED, decide.TOO_MANY_FAILURES):
-        return Finding(kind, "True", end.reason, end.message)
+    if closing and closing.reason in (decide.PREPARATION_FAILED, decide.TOO_MANY_FAILURES):
+        return Finding(kind, "True", closing.reason, closing.message)
     for attempt in seen.attempts:
         if attempt.live and attempt.reason in STUCK:
             message = f"{attempt.message}; mend spec.template, and what waits starts anew"

@@ -58,10 +58,10 @@ class Rule:
     def stop(self, trial: Trial) -> Stop | None:
         """Return why a trial that trains should end now; None if it goes on.
 
-        Baselines are there to be compared, so they train to their end. What continues a stopped
-        trial is judged anew at the next rung.
+        Baselines are there to be compared, so they train to their end. What has only its end to
+        tell saves nothing. What continues a stopped trial is judged anew at the next rung.
         """
-        if trial.baseline:
+        if trial.baseline or curves.after(trial, 1.0):
             return None
         if found := self._collapse.stop(trial):
             return found
