@@ -6,7 +6,7 @@ Two problems: one made from real learning curves of the quickstart's trainer (be
 made up, with noise, whose curves cross. Each contestant gets the GPU time of so many mean
 trainings, on 1 and on 20 workers, asynchronously, once per seed: Optuna's random search, NSGA-II,
 TPE without and with the thresholds as constraints, Syne Tune's MO-ASHA, and Distillery: the
-operator's own loop, study and stopping rule in simulated time.
+operator's own loop, study and stopping rule in simulated time, and the same without that rule.
 
 Prints a table, draws hypervolume over GPU time, and ends with one JSON object:
 
@@ -14,6 +14,7 @@ Prints a table, draws hypervolume over GPU time, and ends with one JSON object:
   final one of TPE without constraints, as a share of that at which TPE's reaches it;
 * ``gpu_time_ratio_of_shorter``: the same for searches with 25 %, 50 % and 75 % of the GPU time;
 * ``final_ratio``: hypervolume at the end, of the same two;
+* ``stopping_gpu_time_ratio``: as ``gpu_time_ratio``, against Distillery without early stopping;
 * ``wrongly_stopped_ratio``: of the trainings that were stopped or refused, the share that would
   have improved the front of that moment;
 * ``decide_and_suggest_seconds``: CPU time of one decision and one suggestion after 2,000 trials.
@@ -58,8 +59,10 @@ SAMPLERS: Final[Mapping[str, tuple[type[BaseSampler], bool]]] = {
     "TPE, constrained": (TPESampler, True),
 }
 MO_ASHA: Final = "MO-ASHA"
+WHOLE: Final = "Distillery, whole"
+"""Without early stopping: each training takes all its steps, as most searches do."""
 OURS: Final = "Distillery"
-CONTESTANTS: Final = (*SAMPLERS, MO_ASHA, OURS)
+CONTESTANTS: Final = (*SAMPLERS, MO_ASHA, WHOLE, OURS)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def main() -> None:
         nargs="*",
         choices=CONTESTANTS,
         default=CONTESTANTS,
-        help="besides TPE and Distillery, which are compared",
+        help="besides TPE and Distillery, stopping or not, which are compared",
     )
     parser.add_argument("--jobs", type=int, default=1, help="searches that run at the same time")
     parser.add_argument("--quick", action="store_true", help="see that it works, in half a minute")
@@ -96,7 +99,7 @@ def main() -> None:
     elif "recorded" in arguments.problems and (missing := recorded.missing()):
         print(f"without the recorded problem: {missing} trainings are missing, see bench/record.py")
         arguments.problems.remove("recorded")
-    wanted = [c for c in CONTESTANTS if c in {"TPE", OURS, *arguments.contestants}]
+    wanted = [c for c in CONTESTANTS if c in {"TPE", WHOLE, OURS, *arguments.contestants}]
     tasks = [
         Task(problem, workers, contestant, seed, arguments.trainings)
         for problem, workers, contestant, seed in itertools.product(
@@ -142,8 +145,8 @@ def search(task: Task) -> Search:
 
 def history(problem: Problem, task: Task, given: Mapping[str, Any]) -> History:
     """Return what happened in one search."""
-    if task.contestant == OURS:
-        return ours.search(problem, **given)
+    if task.contestant in (OURS, WHOLE):
+        return ours.search(problem, **given, stopping=task.contestant == OURS)
     if task.contestant == MO_ASHA:
         with peer.MoAsha(problem, task.seed) as scheduler:
             return clock.search(problem, scheduler, **given)
@@ -177,23 +180,28 @@ def table(searches: Mapping[str, Sequence[Search]]) -> str:
 
 
 def compared(searches: Mapping[str, Sequence[Search]]) -> dict[str, object]:
-    """Return how Distillery compares with TPE without constraints; None where it never arrives."""
-    tpe, own = searches["TPE"], searches[OURS]
-    goal, end = (float(np.mean([one.final for one in many])) for many in (tpe, own))
+    """Return how Distillery compares with TPE and with itself, not stopping; None: never there."""
+    tpe, whole, own = searches["TPE"], searches[WHOLE], searches[OURS]
     earlier = np.mean([one.at(QUARTERS[:-1]) for one in tpe], axis=0)
     stopped = sum(one.stopped for one in own)
     return {
-        "gpu_time_ratio": time_ratio(own, tpe, goal),
+        "gpu_time_ratio": time_ratio(own, tpe, final(tpe)),
         "gpu_time_ratio_of_shorter": [time_ratio(own, tpe, volume) for volume in earlier],
-        "final_ratio": end / goal if goal else None,
+        "final_ratio": final(own) / final(tpe) if final(tpe) else None,
+        "stopping_gpu_time_ratio": time_ratio(own, whole, final(whole)),
         "wrongly_stopped_ratio": sum(one.wrong for one in own) / stopped if stopped else 0.0,
     }
 
 
-def time_ratio(own: Sequence[Search], tpe: Sequence[Search], volume: float) -> float | None:
-    """Return Distillery's GPU time to a hypervolume over TPE's; None if it never gets there."""
-    ours_after, tpe_after = (figures.time_to_reach(many, volume) for many in (own, tpe))
-    return ours_after / tpe_after if ours_after and tpe_after else None
+def final(searches: Sequence[Search]) -> float:
+    """Return the mean hypervolume at the end."""
+    return float(np.mean([one.final for one in searches]))
+
+
+def time_ratio(own: Sequence[Search], other: Sequence[Search], volume: float) -> float | None:
+    """Return Distillery's GPU time to a hypervolume over another's; None if it never gets there."""
+    ours_after, other_after = (figures.time_to_reach(many, volume) for many in (own, other))
+    return ours_after / other_after if ours_after and other_after else None
 
 
 if __name__ == "__main__":

@@ -115,10 +115,14 @@ def test_the_command_compares_all_contestants(tmp_path: Path) -> None:
             "gpu_time_ratio",
             "gpu_time_ratio_of_shorter",
             "final_ratio",
+            "stopping_gpu_time_ratio",
             "wrongly_stopped_ratio",
         }
         assert len(figures_of["gpu_time_ratio_of_shorter"]) == 3
     assert told["decide_and_suggest_seconds"] > 0
-    for name in ("random", "NSGA-II", "TPE", "TPE, constrained", "MO-ASHA", "Distillery"):
-        assert sum(line.startswith(f"{name} ") for line in table) == 2
+    for name in (
+        "random", "NSGA-II", "TPE", "TPE, constrained", "MO-ASHA",
+        "Distillery, whole", "Distillery",
+    ):  # fmt: skip
+        assert sum(line.startswith(f"{name}  ") for line in table) == 2
     assert plot.read_bytes().startswith(b"\x89PNG")

@@ -15,7 +15,7 @@ from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
 from distillery_operator import reconcile, space
 from distillery_operator.actions import Launch, Tell
-from distillery_operator.resources import Experiment
+from distillery_operator.resources import EarlyStopping, Experiment, StoppingType
 from distillery_operator.storage import Storage
 from distillery_operator.study import Study
 from distillery_operator.trials import Attempt, Phase, Report, State
@@ -28,7 +28,9 @@ ENDLESS: Final = 100_000
 """Trials, more than any GPU time allows."""
 
 
-def search(problem: Problem, *, workers: int, gpu_seconds: float, seed: int) -> History:
+def search(
+    problem: Problem, *, workers: int, gpu_seconds: float, seed: int, stopping: bool = True
+) -> History:
     """Search until the GPU time is spent; what still trains then is lost.
 
     Args:
@@ -36,10 +38,13 @@ def search(problem: Problem, *, workers: int, gpu_seconds: float, seed: int) -> 
         workers: GPUs, each for one trial.
         gpu_seconds: to spend in all.
         seed: of suggestions and of trainings.
+        stopping: whether trainings are stopped early, by the defaults.
     """
     spec = problem.experiment.spec
     sampler = spec.sampler.model_copy(update={"seed": seed})
     own = {"sampler": sampler, "parallelism": workers, "max_trials": ENDLESS}
+    if not stopping:
+        own["early_stopping"] = EarlyStopping(type=StoppingType.NONE, collapse=False)
     experiment = problem.experiment.model_copy(update={"spec": spec.model_copy(update=own)})
     return asyncio.run(_search(problem, experiment, gpu_seconds, seed))
 
