@@ -276,7 +276,7 @@ def test_an_experiment_without_a_feasible_trial_says_so(tmp_path: Path) -> None:
     assert "Succeeded=False NoFeasibleTrial" in out
 
 
-def test_a_search_starts_from_another_one_of_the_workspace(tmp_path: Path) -> None:
+def test_a_search_starts_from_results_that_are_linked_into_the_workspace(tmp_path: Path) -> None:
     document = worlds.document(maxTrials=2, warmStartFrom=[{"experiment": "tiny"}])
     document["metadata"]["name"] = "later"
     later = tmp_path / "later.yaml"
@@ -285,6 +285,8 @@ def test_a_search_starts_from_another_one_of_the_workspace(tmp_path: Path) -> No
     code, out, err = run(tmp_path, "run", str(later))
     assert (code, err) == (2, "there is no experiment tiny with trials to start from\n"), out + err
     assert run(tmp_path, "run", str(first))[0] == 0
+    results = tmp_path / "experiments" / "tiny"
+    results.symlink_to(results.rename(tmp_path / "elsewhere"))
     code, out, err = run(tmp_path, "run", str(later))
     assert "WarmStarted=True Taken: these inform the sampler: 3 trials of tiny" in out, out + err
     found = documents.read_status(tmp_path / "experiments" / "later" / "status.yaml")
