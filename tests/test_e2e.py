@@ -152,7 +152,8 @@ def paused(installed: Installed) -> Object:
 
 def test_the_quickstart_reaches_its_front(installed: Installed, quickstart: Object) -> None:
     assert quickstart["state"] == "Succeeded"
-    assert quickstart["trials"]["completed"] + quickstart["trials"]["infeasible"] == TRIALS
+    trials = quickstart["trials"]  # the suggestion collapses: stopped, if it is seen to in time
+    assert trials["completed"] + trials["infeasible"] + trials["stopped"] == TRIALS
     for point in quickstart["front"]:
         assert point["metrics"]["exact"] >= 55
         folder = installed.folder / "workspace" / point["model"]
