@@ -1,5 +1,6 @@
 """The benchmark of searches: its command in a tiny configuration, and how it counts."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from contest import clock, figures, ours
 from contest.clock import History
 from contest.problems import Metrics, Parameters, Training, sample
 from contest.synthetic import Synthetic, collapses
+from distillery_contract.request import Data, Request, Stage, Student
+from distillery_operator.actions import Launch
 
 SEARCH = Path(__file__).parent.parent / "bench" / "search.py"
 PROBLEM = Synthetic()
@@ -100,6 +103,26 @@ def test_the_operator_searches_in_simulated_time_and_repeats_itself() -> None:
         if end.stopped and collapses(end.trial.parameters):
             assert end.trial.metrics["HasAns_exact"] < 1
     assert all(end.gpu_seconds <= given["gpu_seconds"] for end in first.ended[:-1])
+
+
+def test_a_stopped_attempt_tells_what_it_had_reached_and_the_next_goes_on_from_there() -> None:
+    request = Request(
+        "simulated", Stage.TRAIN, Data(), None, Student(), "", "0", parameters=training().parameters
+    )
+    whole = ours.training(PROBLEM, request.parameters, 1).seconds
+
+    async def stop_twice() -> None:
+        world = ours.World(PROBLEM, seed=1)
+        for number, share, rung in ((1, 0.6, 300), (2, 0.9, 300), (3, 1.0, 900)):
+            await world.start(Launch(Stage.TRAIN, 0, number), request)
+            world.now = share * whole
+            if share < 1.0:
+                await world.stop((await world.list())[-1])
+            *_, report = await world.read(await world.list())
+            assert report is not None
+            assert (report.step, report.metric_step) == (round(share * ours.STEPS), rung)
+
+    asyncio.run(stop_twice())
 
 
 def test_the_command_compares_all_contestants(tmp_path: Path) -> None:
