@@ -180,7 +180,7 @@ def table(searches: Mapping[str, Sequence[Search]]) -> str:
 
 
 def compared(searches: Mapping[str, Sequence[Search]]) -> dict[str, object]:
-    """Return how Distillery compares with TPE and with itself, not stopping; None: never there."""
+    """Return how Distillery compares with TPE and its whole self; None where it never arrives."""
     tpe, whole, own = searches["TPE"], searches[WHOLE], searches[OURS]
     earlier = np.mean([one.at(QUARTERS[:-1]) for one in tpe], axis=0)
     stopped = sum(one.stopped for one in own)

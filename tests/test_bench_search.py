@@ -147,5 +147,5 @@ def test_the_command_compares_all_contestants(tmp_path: Path) -> None:
         "random", "NSGA-II", "TPE", "TPE, constrained", "MO-ASHA",
         "Distillery, whole", "Distillery",
     ):  # fmt: skip
-        assert sum(line.startswith(f"{name}  ") for line in table) == 2
+        assert sum(line.startswith(f"{name} ") for line in table) == 2
     assert plot.read_bytes().startswith(b"\x89PNG")

@@ -18,14 +18,11 @@ from distillery_operator.actions import Launch, Tell
 from distillery_operator.resources import EarlyStopping, Experiment, StoppingType
 from distillery_operator.storage import Storage
 from distillery_operator.study import Study
-from distillery_operator.trials import Attempt, Phase, Report, State
+from distillery_operator.trials import Attempt, AttemptKey, Phase, Report, State
 from distillery_operator.workers import Workers
 
 STEPS: Final = 900
 """Steps of the optimiser in a simulated training."""
-
-Key = tuple[Stage, int, int]
-"""Stage, trial and number of an attempt."""
 
 ENDLESS: Final = 100_000
 """Trials, more than any GPU time allows."""
@@ -95,11 +92,11 @@ class World:
         self.now = 0.0
         self.gpus = 1.0
         self._problem, self._seed = problem, seed
-        self._attempts: dict[Key, Attempt] = {}
+        self._attempts: dict[AttemptKey, Attempt] = {}
         self._trainings: dict[int, Training] = {}
         self._folders: dict[str, int] = {}
         self._done: dict[int, float] = {}  # the share that a trial's stopped attempts have trained
-        self._begun: dict[Key, float] = {}  # the share an attempt goes on from
+        self._begun: dict[AttemptKey, float] = {}  # the share an attempt goes on from
 
     def advance(self) -> None:
         """Go on to the next evaluation or end."""
@@ -120,28 +117,28 @@ class World:
 
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; a training goes on from where the trial's last attempt ended."""
-        key = (launch.stage, launch.trial, launch.number)
-        attempt = Attempt(*key, Phase.RUNNING, started=self.now)
+        attempt = Attempt(
+            launch.stage, launch.trial, launch.number, Phase.RUNNING, started=self.now
+        )
         if launch.stage is Stage.TRAIN:
             made = training(self._problem, request.parameters, self._seed)
             self._trainings[launch.trial] = made
             self._folders[request.output] = launch.trial
             if request.continues:
                 self._done.setdefault(launch.trial, self._done[self._folders[request.continues]])
-            self._begun[key] = self._done.get(launch.trial, 0.0)
+            self._begun[attempt.key] = self._done.get(launch.trial, 0.0)
         else:
             attempt = self._ended(attempt, Exit.OK)
-        self._attempts.setdefault(key, attempt)
+        self._attempts.setdefault(attempt.key, attempt)
 
     async def stop(self, attempt: Attempt) -> None:
         """End an attempt at once, with a checkpoint."""
-        key = _key(attempt)
-        self._done[attempt.trial] = self._share(self._attempts[key])
-        self._attempts[key] = self._ended(replace(attempt, halted=True), Exit.INTERRUPTED)
+        self._done[attempt.trial] = self._share(self._attempts[attempt.key])
+        self._attempts[attempt.key] = self._ended(replace(attempt, halted=True), Exit.INTERRUPTED)
 
     async def release(self, attempt: Attempt) -> None:
         """Stop listing an attempt."""
-        del self._attempts[_key(attempt)]
+        del self._attempts[attempt.key]
 
     async def free(self, attempt: Attempt) -> None:
         """Let go of nothing: nothing is held."""
@@ -177,22 +174,18 @@ class World:
         assert attempt.started is not None
         until = self.now if attempt.ended is None else attempt.ended
         trained = (until - attempt.started) / self._trainings[attempt.trial].seconds
-        return min(1.0, self._begun[_key(attempt)] + trained)
+        return min(1.0, self._begun[attempt.key] + trained)
 
     def _marks(self, attempt: Attempt) -> Sequence[float]:
         """Return when an attempt is measured."""
         assert attempt.started is not None
-        done, whole = self._begun[_key(attempt)], self._trainings[attempt.trial].seconds
+        done, whole = self._begun[attempt.key], self._trainings[attempt.trial].seconds
         return [
             attempt.started + (mark - done) * whole for mark in (*RUNGS, 1.0) if mark > done
         ] or [attempt.started]
 
     def _ended(self, attempt: Attempt, code: Exit) -> Attempt:
         return replace(attempt, phase=Phase.ENDED, exit_code=code, ended=self.now)
-
-
-def _key(attempt: Attempt) -> Key:
-    return attempt.stage, attempt.trial, attempt.number
 
 
 class Lists(Storage):

@@ -392,4 +392,4 @@ def _attempts(seen: Observation, stage: Stage, trial: int = 0) -> list[Attempt]:
 
 
 def _report(seen: Observation, attempt: Attempt) -> Report | None:
-    return seen.reports.get((attempt.stage, attempt.trial, attempt.number))
+    return seen.reports.get(attempt.key)

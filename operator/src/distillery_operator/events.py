@@ -120,7 +120,7 @@ def _why(launch: Launch, seen: Observation) -> str:
     """Return how the attempt before ended."""
     before = (launch.stage, launch.trial, launch.number - 1)
     for attempt in seen.attempts:
-        if (attempt.stage, attempt.trial, attempt.number) == before:
+        if attempt.key == before:
             said = attempt.message or f"exit code {attempt.exit_code}"
             return f", after {attempt.reason or 'its end'}: {said}"[:500]
     return ""

@@ -22,10 +22,9 @@ import pydantic
 from prometheus_client.samples import Sample
 
 from distillery_contract import metrics
-from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
 from distillery_operator import exposition
-from distillery_operator.trials import Attempt, Report
+from distillery_operator.trials import Attempt, AttemptKey, Report
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +178,7 @@ class Measurements:
         self._namespace = namespace
         self._interval = interval
         self._wake = wake
-        self._known: dict[tuple[Stage, int, int], _Known] = {}
+        self._known: dict[AttemptKey, _Known] = {}
 
     async def read(self, attempts: Sequence[Attempt]) -> list[Report | None]:
         """Return what each attempt exposes, or exposed at its end; None if it tells nothing (yet).
@@ -187,14 +186,14 @@ class Measurements:
         With an interval only an attempt that ended well and left no result is waited for, once:
         without its result it would run again.
         """
-        known = [self._known.setdefault(_key(attempt), _Known()) for attempt in attempts]
+        known = [self._known.setdefault(attempt.key, _Known()) for attempt in attempts]
         looks = [self._look(a, k) for a, k in zip(attempts, known, strict=True)]
         await asyncio.gather(*(look for look in looks if look is not None))
         return [each.newest for each in known]
 
     def forget(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""
-        known = self._known.pop(_key(attempt), None)
+        known = self._known.pop(attempt.key, None)
         if known and known.scraping:
             known.scraping.cancel()
 
@@ -317,10 +316,6 @@ class _Answer(pydantic.BaseModel):
     """What `/api/v1/query` of Prometheus answers."""
 
     data: _Data
-
-
-def _key(attempt: Attempt) -> tuple[Stage, int, int]:
-    return attempt.stage, attempt.trial, attempt.number
 
 
 def _result(report: Report) -> bool:

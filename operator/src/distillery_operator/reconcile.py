@@ -146,7 +146,7 @@ async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:
         trials=trials,
         attempts=tuple(attempts),
         reports={
-            (attempt.stage, attempt.trial, attempt.number): report
+            attempt.key: report
             for attempt, report in zip(asked, reports, strict=True)
             if report is not None
         },

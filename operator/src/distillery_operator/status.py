@@ -291,7 +291,7 @@ def _unfinished(
     spec: Spec, seen: Observation, trial: Trial, attempt: Attempt | None
 ) -> resources.RecentTrial:
     runs = attempt is not None and attempt.phase is Phase.RUNNING
-    report = attempt and seen.reports.get((attempt.stage, attempt.trial, attempt.number))
+    report = attempt and seen.reports.get(attempt.key)
     said = attempt.message if attempt else "no process works on it yet"
     return resources.RecentTrial(
         trial=trial.number,

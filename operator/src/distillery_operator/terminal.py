@@ -173,7 +173,7 @@ def _picture(experiment: Experiment, seen: Observation, found: Status) -> Group:
     )
     for attempt in seen.attempts:
         if attempt.live:
-            report = seen.reports.get((attempt.stage, attempt.trial, attempt.number))
+            report = seen.reports.get(attempt.key)
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else str(attempt.stage)
             shown = report.metrics if report else {}
             metrics = {o.metric: shown[o.metric] for o in spec.objectives if o.metric in shown}

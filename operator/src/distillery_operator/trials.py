@@ -103,6 +103,10 @@ STUCK: Final = ("ImagePullFailed", "PodConfigInvalid")
 """Reasons of a waiting attempt that only a person can end."""
 
 
+AttemptKey = tuple[Stage, int, int]
+"""Stage, trial and number: what tells the attempts of an experiment apart."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One process (a Job on a cluster) that worked or works on a stage.
@@ -144,6 +148,11 @@ class Attempt:
     pod: str = ""
     metrics_url: str | None = None
     termination_message: str | None = None
+
+    @property
+    def key(self) -> AttemptKey:
+        """What tells it from others."""
+        return self.stage, self.trial, self.number
 
     @property
     def live(self) -> bool:
@@ -238,7 +247,7 @@ class Observation:
     preparation: Preparation | None
     trials: tuple[Trial, ...]
     attempts: tuple[Attempt, ...]
-    reports: Mapping[tuple[Stage, int, int], Report]
+    reports: Mapping[AttemptKey, Report]
     obstacle: str = ""
     gpus: float = 0.0
 
