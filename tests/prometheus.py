@@ -66,8 +66,8 @@ class Prometheus:
             processes.stop(self._process, sign)
             self._process = None
 
-    def restart(self, sign: signal.Signals = signal.SIGTERM) -> None:
-        self.stop(sign)
+    def restart(self) -> None:
+        self.stop()
         self.start()
 
     def query(self, query: str) -> list[Any]:

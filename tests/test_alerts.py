@@ -124,7 +124,7 @@ CASES: dict[str, dict[str, Case]] = {
     },
     "DistilleryQueueStuck": {
         "an experiment waits": Case(
-            {f"distillery_workqueue_oldest_age_seconds{{{OPERATOR}}}": "0+60x60"}, 30, [BY_OPERATOR]
+            {f"distillery_workqueue_oldest_age_seconds{{{OPERATOR}}}": "0+60x10"}, 6, [BY_OPERATOR]
         ),
         "it is looked at in time": Case(
             {f"distillery_workqueue_oldest_age_seconds{{{OPERATOR}}}": "290x60"}, 30

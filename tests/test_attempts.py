@@ -65,7 +65,6 @@ def one(found: Object, *arguments: Any, **more: Any) -> tuple[Object, Object]:
     return found, pod(found, *arguments, **more)
 
 
-SIDECAR = container("shipper", running())
 SIDECAR_KILLED = container("shipper", terminated(137))
 
 LIVE: dict[str, tuple[tuple[Object, ...], Attempt]] = {

@@ -18,7 +18,7 @@ import worlds
 from cluster import Refused
 from cluster.access import Cluster
 from distillery_contract import metrics, parameters
-from distillery_operator import crd, documents, rules, status
+from distillery_operator import crd, documents, resources, rules, status
 from distillery_operator.errors import Fault, InvalidExperiment
 from distillery_operator.resources import Experiment, Status
 from spaces import MANIFESTS, Space
@@ -530,7 +530,7 @@ def sent(document: Document) -> Document:
 
 def refusal(api: client.CustomObjectsApi, space: Space, document: Document) -> str | None:
     """Try to create an experiment without keeping it; return what was said against it."""
-    where = (crd.GROUP, crd.VERSION, space.name, crd.PLURAL)
+    where = (resources.GROUP, resources.VERSION, space.name, resources.PLURAL)
     try:
         api.create_namespaced_custom_object(
             *where, sent(document), dry_run="All", field_validation="Strict"

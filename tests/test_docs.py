@@ -55,6 +55,24 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path) -> P
     return folder
 
 
+def test_the_readme_says_of_every_module_what_it_is() -> None:
+    told: dict[Path, str] = {}
+    folder = Path()
+    for line in (ROOT / "README.md").read_text().splitlines():
+        if found := re.fullmatch(r"([a-z_/]+/src/[a-z_]+)/", line):
+            folder = ROOT / found[1]
+        elif found := re.match(r"  ((?:\w+\.py(?:, )?)+) +(PURE|EDGE|)", line):
+            told |= {folder / name: found[2] for name in found[1].split(", ")}
+    packages = {module.parent for module in told}
+    modules = {m for p in packages for m in p.glob("*.py") if m.name != "__init__.py"}
+    assert len(packages) == 3
+    assert told.keys() == modules
+    for module, tag in told.items():
+        said = re.match('"""(PURE|EDGE|)', module.read_text())
+        assert said, module
+        assert tag == said[1], module
+
+
 def test_every_command_is_one_that_something_runs() -> None:
     known = {"make", "distillery", *IN_A_CLUSTER, *ELSEWHERE}
     assert [str(c) for c in documentation.commands() if c.program not in known] == []

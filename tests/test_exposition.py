@@ -66,7 +66,6 @@ def test_all_that_a_trainer_tells_is_read() -> None:
         metric_step=40,
         metrics={"exact": 61.25, "parameter_count": 7.0},
         losses={"total": 1.5, "hard": 2.0},
-        speed=12.5,
         teacher={"exact": 97.0},
         sources=worlds.SOURCES,
         key="abc",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import shapes
 from distillery_contract.request import Stage
-from distillery_operator import cluster, jobs, manifests
+from distillery_operator import cluster, jobs, manifests, resources
 from distillery_operator.actions import Launch
 from distillery_operator.api import Api
 from distillery_operator.cluster import Runner
@@ -48,7 +48,7 @@ def labelled(**labels: str | None) -> Object:
     made = job()
     known = made["metadata"]["labels"]
     for name, value in labels.items():
-        label = f"{manifests.DOMAIN}/{name.replace('_', '-')}"
+        label = f"{resources.GROUP}/{name.replace('_', '-')}"
         known.pop(label)
         if value is not None:
             known[label] = value

@@ -12,7 +12,6 @@ import sys
 import venv
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from contest.problems import Metrics, Parameters, Problem
@@ -42,12 +41,7 @@ class MoAsha:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
     def suggest(self) -> Parameters:

@@ -193,9 +193,9 @@ def _rate() -> Panel:
 def _speed() -> Panel:
     return lines(
         "Throughput",
-        "Training features per second since the last report.",
+        "Training windows per second since the last report.",
         "ops",
-        Query(f"max(distillery_trial_examples_per_second{{{OWN}}})", "features"),
+        Query(f"max(distillery_trial_examples_per_second{{{OWN}}})", "windows"),
     )
 
 
@@ -205,7 +205,7 @@ def _tokens() -> Panel:
         "Training tokens per second, padding not counted, evaluations and pauses included.",
         "ops",
         Query(f"sum(rate(distillery_trial_tokens_total{{{OWN}}}[$__rate_interval]))", "tokens"),
-        Query(f"sum(rate(distillery_trial_examples_total{{{OWN}}}[$__rate_interval]))", "features"),
+        Query(f"sum(rate(distillery_trial_examples_total{{{OWN}}}[$__rate_interval]))", "windows"),
     )
 
 

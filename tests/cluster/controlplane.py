@@ -17,7 +17,6 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
-from types import TracebackType
 
 from cluster import access, binaries, packages, processes
 
@@ -87,12 +86,7 @@ class ControlPlane:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:

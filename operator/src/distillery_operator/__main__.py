@@ -334,12 +334,12 @@ def _operate(arguments: argparse.Namespace, console: Console) -> int:
     uvloop.run(
         handlers.run(
             settings,
-            database,
-            arguments.prometheus_url,
-            arguments.namespace,
-            arguments.metrics_port,
-            arguments.health_port,
-            arguments.trials_port,
+            database_url=database,
+            prometheus_url=arguments.prometheus_url,
+            namespaces=arguments.namespace,
+            metrics_port=arguments.metrics_port,
+            health_port=arguments.health_port,
+            trials_port=arguments.trials_port,
         )
     )
     return 0

@@ -61,7 +61,7 @@ OBJECTIVES: Final = [
             sentences.SAME.format(first=first, second=second),
             when=f"self.exists(o, o.metric == {text(first)})",
         )
-        for first, second in values.TWINS
+        for first, second in values.SAME
     ),
     rule(
         "self.map(o, [o.metric, o.direction]) == oldSelf.map(o, [o.metric, o.direction])",

@@ -14,6 +14,7 @@ from distillery_operator import events, status
 from distillery_operator.api import MANAGER, Api
 from distillery_operator.events import Event
 from distillery_operator.mirror import Key
+from distillery_operator.resources import API_VERSION, KIND
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,8 @@ class Announcer:
 
 def _reference(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "apiVersion": "distillery.dev/v1alpha1",
-        "kind": "DistillationExperiment",
+        "apiVersion": API_VERSION,
+        "kind": KIND,
         "name": metadata["name"],
         "namespace": metadata["namespace"],
         "uid": metadata["uid"],

@@ -16,20 +16,13 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from distillery_operator.errors import ApiUnavailable, NotFound, Refused
-from distillery_operator.mirror import Key, Kind
+from distillery_operator.mirror import RESOURCES, Key, Kind
+from distillery_operator.resources import API_VERSION
 
 log = logging.getLogger(__name__)
 
 MANAGER: Final = "distillery-operator"
 """Field manager of statuses, and the component that events come from."""
-
-GROUP: Final = "/apis/distillery.dev/v1alpha1"
-PATHS: Final = {Kind.JOB: "/apis/batch/v1", Kind.POD: "/api/v1", Kind.EXPERIMENT: GROUP}
-PLURALS: Final = {
-    Kind.JOB: "jobs",
-    Kind.POD: "pods",
-    Kind.EXPERIMENT: "distillationexperiments",
-}
 
 CHUNK: Final = 500
 """Objects in one answer to a list."""
@@ -214,7 +207,7 @@ class Api:
     async def apply_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """Write an experiment's status by server-side apply."""
         body = {
-            "apiVersion": "distillery.dev/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": str(Kind.EXPERIMENT),
             "metadata": {"name": key.name, "namespace": key.namespace},
             "status": status,
@@ -277,7 +270,7 @@ class Api:
     ) -> dict[str, Any]:
         methods = {"create": "POST", "delete": "DELETE", "list": "GET", "get": "GET"}
         method = methods.get(verb, "PATCH")
-        return _answer(*await self._send(verb, PLURALS[kind], method, path, query, body))
+        return _answer(*await self._send(verb, RESOURCES[kind].plural, method, path, query, body))
 
     async def _send(
         self,
@@ -315,8 +308,10 @@ class Api:
 
 
 def _path(kind: Kind, namespace: str) -> str:
+    resource = RESOURCES[kind]
+    api = f"/apis/{resource.group}" if resource.group else "/api"
     scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"{PATHS[kind]}{scope}/{PLURALS[kind]}"
+    return f"{api}/{resource.version}{scope}/{resource.plural}"
 
 
 def _place(kind: Kind, key: Key) -> str:

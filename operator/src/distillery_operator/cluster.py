@@ -110,8 +110,7 @@ class Runner:
         The pod is deleted, not the Job, which then says how the attempt ended. A pod that never ran
         has nothing to say: its Job goes, and the attempt may start anew.
         """
-        name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
-        job = Key(self._key.namespace, name)
+        job = Key(self._key.namespace, self._name(attempt))
         if attempt.started is None:
             await self._api.delete(Kind.JOB, job)
         elif not attempt.halted:
@@ -125,7 +124,7 @@ class Runner:
         Its pod gets the label too, for otherwise every list of pods would grow with the trials that
         have ended.
         """
-        name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
+        name = self._name(attempt)
         told: dict[str, Any] = {"metadata": {"labels": {manifests.TOLD: "true"}}}
         await self.free(attempt)
         life = {"spec": {"ttlSecondsAfterFinished": self._defaults.retention_seconds}}
@@ -136,7 +135,7 @@ class Runner:
 
     async def free(self, attempt: Attempt) -> None:
         """Let go of the pods of an ended attempt: more than one where a queue has suspended it."""
-        name = manifests.name(self.experiment, Launch(attempt.stage, attempt.trial, attempt.number))
+        name = self._name(attempt)
         for pod in self._mirror.held(self._key):
             if pod["metadata"]["labels"].get(JOB_NAME) == name and attempts.terminal(pod):
                 await self._mark(Kind.POD, pod, {"metadata": UNHELD})
@@ -166,6 +165,9 @@ class Runner:
         key = Key(self._key.namespace, known["metadata"]["name"])
         if marked := await self._api.patch(kind, key, body):
             self._mirror.put(kind, {**known, "metadata": marked["metadata"]})
+
+    def _name(self, attempt: Attempt) -> str:
+        return manifests.name(self.experiment, Launch(*attempt.key))
 
     @property
     def _key(self) -> Key:

@@ -56,7 +56,7 @@ STATUS_SECONDS_EACH: Final = 0.3
 PASSES: Final = 3
 """In one visit at most: one tells what has ended and asks, the next one starts what was asked."""
 
-RESYNC_SECONDS: Final = 300.0
+VISIT_SECONDS: Final = 300.0
 """Between two visits of an experiment that nothing happens to."""
 
 TEMPLATE_SECONDS: Final = 60.0
@@ -119,6 +119,7 @@ class Controller:
         api: Api,
         mirror: Mirror,
         queue: WorkQueue[Key],
+        *,
         database: Database,
         workers: Workers,
         scraper: Scraper,
@@ -171,7 +172,7 @@ class Controller:
             telemetry.RECONCILE_SECONDS.observe(time.monotonic() - begun)
 
     async def close(self) -> None:
-        """Give the studies' connections back."""
+        """Close the studies and end the scrapes."""
         for key in list(self._sessions):
             await self._leave(key)
 
@@ -254,7 +255,7 @@ class Controller:
         if done(experiment.spec, result.seen) and not live and rest is None:
             await self._leave(key)
             return None
-        wait = TEMPLATE_SECONDS if session.obstacle else RESYNC_SECONDS
+        wait = TEMPLATE_SECONDS if session.obstacle else VISIT_SECONDS
         wait = self._settings.scrape_seconds if live else wait
         return wait if rest is None else min(rest, wait)
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from distillery_operator import admission, schema
-from distillery_operator.resources import Spec, Status
+from distillery_operator.resources import API_VERSION, GROUP, KIND, PLURAL, VERSION, Spec, Status
 
-GROUP, VERSION = "distillery.dev", "v1alpha1"
-KIND, PLURAL, SHORT = "DistillationExperiment", "distillationexperiments", "dexp"
+SHORT: Final = "dexp"
 NAME: Final = f"{PLURAL}.{GROUP}"
 
 Tree = dict[str, Any]
@@ -61,7 +60,7 @@ def _resource() -> Tree:
         "description": DESCRIPTION,
         "required": ["spec"],
         "properties": {
-            "apiVersion": text | {"description": f"{GROUP}/{VERSION}"},
+            "apiVersion": text | {"description": API_VERSION},
             "kind": text | {"description": KIND},
             "metadata": {"type": "object"},
             "spec": schema.structural(Spec, "spec", MORE),

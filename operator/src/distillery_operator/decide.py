@@ -161,8 +161,7 @@ def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _
     """Say what follows the last of a trial's attempts, which has ended.
 
     Only what the suggestion caused becomes an observation. Interruptions by the infrastructure
-    resume from the checkpoint, crashes
-    are tried again: each within a limit of its own.
+    resume from the checkpoint, crashes are tried again: each within a limit of its own.
     """
     last = attempts[-1]
     reason, message = _cause(last, report)

@@ -1,6 +1,6 @@
 """PURE: what is told of an action and of a condition, in logs and as Kubernetes events.
 
-One word for one thing: the reasons are those of conditions, trials and metrics.
+One word for one thing: what has ended or is wrong has the reason of its trial or condition.
 """
 
 from collections.abc import Iterator

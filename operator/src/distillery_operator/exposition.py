@@ -48,7 +48,6 @@ def report(samples: Iterable[Sample], source: str) -> Report:
         metric_step=_integer(reading.one(metrics.METRIC_STEP)),
         metrics=_evaluation(reading.by(metrics.METRIC)),
         losses=reading.by(metrics.LOSS),
-        speed=reading.one(metrics.SPEED),
         teacher=_evaluation(reading.by(metrics.TEACHER_METRIC)),
         sources=reading.architectures(),
         key=reading.info(metrics.PREPARED).get("key"),

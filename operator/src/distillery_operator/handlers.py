@@ -24,7 +24,8 @@ from distillery_operator.api import CHUNK, Api
 from distillery_operator.controller import Controller, Settings
 from distillery_operator.errors import ApiUnavailable, Refused
 from distillery_operator.measurements import Scraper
-from distillery_operator.mirror import Key, Kind, Mirror
+from distillery_operator.mirror import RESOURCES, Key, Kind, Mirror, Resource
+from distillery_operator.resources import GROUP
 from distillery_operator.storage import Database
 from distillery_operator.workers import Workers
 from distillery_operator.workqueue import WorkQueue
@@ -61,15 +62,10 @@ DECIDERS: Final = 2
 STUCK_SECONDS: Final = 600.0
 """Age of the oldest key in the queue at which the operator counts as stuck."""
 
-RESOURCES: Final = {
-    Kind.EXPERIMENT: ("distillery.dev", "v1alpha1", "distillationexperiments"),
-    Kind.JOB: ("batch", "v1", "jobs"),
-    Kind.POD: ("", "v1", "pods"),
-}
-
 
 async def run(
     settings: Settings,
+    *,
     database_url: str,
     prometheus_url: str,
     namespaces: Sequence[str],
@@ -108,7 +104,14 @@ async def run(
     with Workers(THREADS) as workers:
         announcing = Announcer(api)
         controller = Controller(
-            api, mirror, queue, database, workers, scraper, announcing, settings
+            api,
+            mirror,
+            queue,
+            database=database,
+            workers=workers,
+            scraper=scraper,
+            announcer=announcing,
+            settings=settings,
         )
         trials, tasks = serving.Server(mirror, database, workers, settings.defaults), []
         try:
@@ -148,7 +151,7 @@ async def _resync(
         try:
             for kind in RESOURCES:
                 missed = await _find_missed(kind, api, mirror, queue, namespaces)
-                telemetry.WATCH_MISSED.labels(RESOURCES[kind][2]).inc(missed)
+                telemetry.WATCH_MISSED.labels(RESOURCES[kind].plural).inc(missed)
         except (ApiUnavailable, Refused) as error:
             log.warning("the cluster could not be listed: %s", error)
 
@@ -210,13 +213,13 @@ async def _watch(
 def _handle(
     registry: kopf.OperatorRegistry,
     kind: Kind,
-    resource: tuple[str, str, str],
+    resource: Resource,
     mirror: Mirror,
     queue: WorkQueue[Key],
     controller: Controller,
 ) -> None:
-    seen = telemetry.WATCH_EVENT.labels(resource[2])
-    telemetry.WATCH_MISSED.labels(resource[2])  # an increase shows only from 0 on
+    seen = telemetry.WATCH_EVENT.labels(resource.plural)
+    telemetry.WATCH_MISSED.labels(resource.plural)  # an increase shows only from 0 on
 
     @kopf.on.event(*resource, id=str(kind), registry=registry)
     async def changed(event: Any, **_: Any) -> None:
@@ -230,7 +233,7 @@ def _handle(
 def _settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
-    settings.persistence.finalizer = "distillery.dev/unused"
+    settings.persistence.finalizer = f"{GROUP}/unused"
     settings.persistence.diffbase_storage = _NoStates()
     settings.persistence.progress_storage = _NoProgress()
     settings.queueing.idle_timeout = IDLE_SECONDS

@@ -19,24 +19,23 @@ from distillery_contract import wire
 from distillery_contract.request import Request, Stage
 from distillery_operator import jobs, sentences
 from distillery_operator.actions import Launch
-from distillery_operator.resources import Experiment, MetricsDurability
+from distillery_operator.resources import GROUP, Experiment, MetricsDurability
 
-DOMAIN: Final = "distillery.dev"
-EXPERIMENT: Final = f"{DOMAIN}/experiment"
-EXPERIMENT_UID: Final = f"{DOMAIN}/experiment-uid"
-STAGE: Final = f"{DOMAIN}/stage"
-TRIAL: Final = f"{DOMAIN}/trial"
-ATTEMPT: Final = f"{DOMAIN}/attempt"
-TOLD: Final = f"{DOMAIN}/told"
+EXPERIMENT: Final = f"{GROUP}/experiment"
+EXPERIMENT_UID: Final = f"{GROUP}/experiment-uid"
+STAGE: Final = f"{GROUP}/stage"
+TRIAL: Final = f"{GROUP}/trial"
+ATTEMPT: Final = f"{GROUP}/attempt"
+TOLD: Final = f"{GROUP}/told"
 """Label of a Job whose trial's ending is stored: no longer listed, kept for its log."""
-TEMPLATE: Final = f"{DOMAIN}/template"
+TEMPLATE: Final = f"{GROUP}/template"
 """Annotation of a Job: digest of the pod template that it was rendered from."""
-HALTED: Final = f"{DOMAIN}/halted"
+HALTED: Final = f"{GROUP}/halted"
 """Annotation of a Job: why its pod was asked to end."""
 
 QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """Label of a Job: the queue of Kueue that it waits in."""
-METRICS: Final = f"{DOMAIN}/metrics"
+METRICS: Final = f"{GROUP}/metrics"
 """Finalizer of a pod that must not go before its metrics are stored. The Job controller copies the
 finalizers of a template to its pods."""
 
@@ -142,10 +141,10 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
     found += _misshapen("spec.template", template, OF_TEMPLATE)
     found += _misshapen(f"spec.template.spec.containers[{TRAINER}]", _trainer(spec), OF_TRAINER)
     found += [
-        f"spec.template.metadata.{part}.{key}: must not begin with {DOMAIN}/"
+        f"spec.template.metadata.{part}.{key}: must not begin with {GROUP}/"
         for part in ("labels", "annotations")
         for key in _part(metadata, part)
-        if key.startswith(f"{DOMAIN}/")
+        if key.startswith(f"{GROUP}/")
     ]
     if WORKSPACE not in _names(spec, "volumes") and not defaults.claim:
         found.append(

@@ -1,4 +1,4 @@
-"""EDGE: what attempts expose, from wherever it can be had. Only importer of aiohttp.
+"""EDGE: what attempts expose, from wherever it can be had.
 
 One registry in the trainer, one reader here, three transports. The first of them that has an
 attempt's result counts:
@@ -332,5 +332,5 @@ def _reached(report: Report) -> tuple[bool, int, int]:
 
 
 def _substance(report: Report) -> tuple[object, ...]:
-    """Return what decisions rest on; steps and speed change with every scrape."""
+    """Return what decisions rest on; the steps change with every scrape."""
     return report.final, report.reason, report.metric_step, report.key

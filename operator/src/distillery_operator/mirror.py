@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from distillery_contract.request import Stage
 from distillery_operator import attempts, manifests
+from distillery_operator.resources import GROUP, KIND, PLURAL, VERSION
 
 Object = Mapping[str, Any]
 
@@ -31,9 +32,24 @@ class Key(NamedTuple):
 class Kind(StrEnum):
     """What is watched."""
 
-    EXPERIMENT = "DistillationExperiment"
+    EXPERIMENT = KIND
     JOB = "Job"
     POD = "Pod"
+
+
+class Resource(NamedTuple):
+    """How the API server calls a kind."""
+
+    group: str
+    version: str
+    plural: str
+
+
+RESOURCES: Final = {
+    Kind.EXPERIMENT: Resource(GROUP, VERSION, PLURAL),
+    Kind.JOB: Resource("batch", "v1", "jobs"),
+    Kind.POD: Resource("", "v1", "pods"),
+}
 
 
 class Mirror:

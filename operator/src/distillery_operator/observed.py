@@ -67,5 +67,5 @@ class ObservedStudy:
             await self._study.collect(numbers)
 
     async def close(self) -> None:
-        """Give the database's connections back."""
+        """Give back the connections of a study that has its own."""
         await self._study.close()

@@ -27,14 +27,12 @@ class Plan:
     """What would happen.
 
     Attributes:
-        sources: architectures of the teacher and, if named, of the pretrained student.
         smallest, largest: parameter counts at the ends of the search space; None if it describes no
             student at all.
         impossible: one sentence per kind of shape in the space that describes no student.
         suggestions: the first trials: baselines, then the sampler's.
     """
 
-    sources: Mapping[str, Architecture]
     smallest: int | None
     largest: int | None
     impossible: tuple[str, ...]
@@ -56,7 +54,7 @@ async def plan(
             await kept.keep(Preparation("planned", {}, sources))
             await kept.ask(experiment.spec, min(count, experiment.spec.max_trials), now)
             _, _, trials = await kept.load()
-    return Plan(sources, min(sizes, default=None), max(sizes, default=None), impossible, trials)
+    return Plan(min(sizes, default=None), max(sizes, default=None), impossible, trials)
 
 
 def describe(

@@ -31,6 +31,10 @@ from distillery_operator.values import (
     given,
 )
 
+GROUP, VERSION = "distillery.dev", "v1alpha1"
+KIND, PLURAL = "DistillationExperiment", "distillationexperiments"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
 FRONT_LIMIT: Final = 200
 FRONT_BYTES: Final = 160_000
 """Points of the front that a status lists, and their size as JSON: with hundreds of writers, a
@@ -468,8 +472,8 @@ class Metadata(BaseModel):
 class Experiment(Model):
     """A DistillationExperiment as applied to a cluster."""
 
-    api_version: Literal["distillery.dev/v1alpha1"] = Field(description="distillery.dev/v1alpha1")
-    kind: Literal["DistillationExperiment"] = Field(description="DistillationExperiment")
+    api_version: Literal["distillery.dev/v1alpha1"] = Field(description=API_VERSION)
+    kind: Literal["DistillationExperiment"] = Field(description=KIND)
     metadata: Metadata
     spec: Spec
     status: dict[str, Any] | None = Field(

@@ -88,7 +88,7 @@ def _objectives(spec: Spec) -> Found:
 
 def _same(spec: Spec) -> Found:
     chosen = {objective.metric for _, objective in _each(spec, "objectives")}
-    for first, second in values.TWINS:
+    for first, second in values.SAME:
         if {first, second} <= chosen:
             yield "objectives", sentences.SAME.format(first=first, second=second)
 

@@ -1,4 +1,4 @@
-"""EDGE: what a person sees of a run in a terminal. Only importer of rich."""
+"""EDGE: what a person sees of a run in a terminal."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -105,7 +105,7 @@ def remaining_seconds(spec: Spec, seen: Observation) -> float | None:
     ended = [trial.seconds for trial in seen.trials if trial.seconds > 0]
     if not ended:
         return None
-    begun = {(a.trial): seen.now - (a.started or seen.now) for a in seen.attempts if a.live}
+    begun = {a.trial: seen.now - (a.started or seen.now) for a in seen.attempts if a.live}
     mean = sum(ended) / len(ended)
     work = mean * (spec.max_trials - seen.settled) - sum(min(age, mean) for age in begun.values())
     return max(0.0, work / spec.parallelism)

@@ -92,7 +92,7 @@ def _plain(text: str) -> str:
 def _without_gaps(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a trial without the values of its curve that were no numbers."""
     curve = [
-        {"step": point["step"], **{part: _numbers(point[part]) for part in ("metrics", "losses")}}
+        {**point, **{part: _numbers(point[part]) for part in ("metrics", "losses")}}
         for point in attributes.get("curve", [])
     ]
     return {**attributes, "curve": curve}

@@ -180,7 +180,6 @@ class Report:
         step, steps: optimiser steps done and planned.
         metric_step: step of the latest evaluation.
         metrics, losses: latest evaluation and mean losses.
-        speed: training features per second.
         teacher: evaluation of the teacher (stage prepare).
         sources: architectures of the models (stages describe and prepare).
         key: key of the prepared data (stage prepare).
@@ -195,7 +194,6 @@ class Report:
     metric_step: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
-    speed: float | None = None
     teacher: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, Architecture] = field(default_factory=dict)
     key: str | None = None

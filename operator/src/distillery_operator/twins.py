@@ -43,9 +43,7 @@ def key(trial: Trial, sources: Mapping[str, Architecture]) -> Key:
         shape = size.shape(sources, trial.parameters)
     except ValueError:  # no such student
         return tuple(sorted(values.items()))
-    source = sources.get("student", sources["teacher"])
-    if values["initialization"] == parameters.Initialization.TEACHER:
-        source = sources["teacher"]
+    source = size.source_of(sources, trial.parameters)
     values |= {"n_layers": shape.n_layers, "n_heads": shape.n_heads, "hidden_size": None}
     if values["initialization"] == parameters.Initialization.SCRATCH:
         values["hidden_size"] = shape.hidden_size

@@ -127,7 +127,7 @@ def _hyperparameter(known: parameters.Parameter) -> Any:
     return Annotated[str, OneOf(tuple(map(str, known.choices))), about]
 
 
-TWINS: Final = (("exact", "best_exact"), ("f1", "best_f1"))
+SAME: Final = (("exact", "best_exact"), ("f1", "best_f1"))
 """Metrics that always move together."""
 METRICS: Final = tuple(metrics.EVALUATIONS)
 OBJECTIVES: Final = tuple(n for n, e in metrics.EVALUATIONS.items() if e.direction is not None)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distillery_trainer import dropout
 from distillery_trainer.features import Features
 
 POOL: Final = 64
@@ -43,7 +44,7 @@ class Batch:
     def inputs(self, model: Any) -> dict[str, Tensor]:
         """Return the arguments of a model's forward pass; only models with segments get them."""
         inputs = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
-        if model.config._attn_implementation == "sdpa":
+        if model.config._attn_implementation in ("sdpa", dropout.ATTENTION):
             # transformers looks into a mask of two dimensions to see whether it hides anything,
             # which makes the host wait for the GPU at every step; it takes four as they are.
             inputs["attention_mask"] = self.mask[:, None, None, :]

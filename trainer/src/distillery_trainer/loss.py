@@ -1,6 +1,6 @@
-"""What a student is taught by: labels, the teacher's logits, the teacher's attention relations.
+"""PURE: what a student is taught by: labels, the teacher's logits and its attention relations.
 
-Pure functions of tensors; ``train`` calls them. B windows, T tokens, W channels of a projection.
+``train`` calls it. B windows, T tokens, W channels of a projection.
 All of them ignore padding, so a padded batch has the mean loss of its windows taken one by one
 (transformers' own span loss includes the padding, and differs with its width).
 """

@@ -118,7 +118,7 @@ class Stepper:
     def _losses(self, batch: Batch, taught: Tensor | None) -> dict[str, Tensor]:
         settings = self._settings
         with self._precision():
-            output = self._forward(**_arguments(self.student, batch))
+            output = self._forward(**batch.inputs(self.student))
         start, end = output.start_logits, output.end_logits
         found = {"hard": loss.hard(start, end, batch.mask, batch.start, batch.end)}
         found["total"] = (1 - settings.alpha_ce) * found["hard"]
@@ -134,7 +134,7 @@ class Stepper:
     def _relation(self, batch: Batch) -> Tensor:
         """Return the mean loss of the last layer's query, key and value relations."""
         with torch.no_grad(), self._precision():
-            self._teacher.base_model(**_arguments(self._teacher, batch))
+            self._teacher.base_model(**batch.inputs(self._teacher))
         pairs = list(zip(*(recorder.latest() for recorder in self._relations), strict=True))
         student, teacher = (x.shape[-1] for x in pairs[0])
         count = loss.relation_heads(student, teacher, self._teacher.config.num_attention_heads)
@@ -175,12 +175,6 @@ def _parts(settings: Settings) -> Iterator[str]:
         yield "soft"
     if settings.alpha_relation:
         yield "relation"
-
-
-def _arguments(model: Any, batch: Batch) -> dict[str, Tensor]:
-    # With four dimensions the mask is taken as it is; transformers would look into one of two at
-    # every pass, for which the host waits for the GPU.
-    return {**batch.inputs(model), "attention_mask": batch.mask[:, None, None, :]}
 
 
 def _optimizer(student: Any, settings: Settings) -> torch.optim.Optimizer:

@@ -32,7 +32,6 @@ def payload(
         "name": experiment.metadata.name,
         "namespace": _namespace(experiment),
         "state": asdict(summary.state(status)),
-        "conditions": [c.model_dump(mode="json") for c in status.conditions],
         "started": status.start_time,
         "ended": status.completion_time,
         "counts": {**status.trials.model_dump(), "planned": spec.max_trials},
@@ -41,7 +40,7 @@ def payload(
         "units": {name: asdict(units.of(name)) for name in metrics.EVALUATIONS},
         "objectives": [o.model_dump(mode="json") for o in spec.objectives],
         "bounds": [asdict(bound) for bound in judge.bounds(spec)],
-        "parameters": [_parameter(p.model_dump(mode="json")) for p in spec.parameters],
+        "parameters": [p.model_dump(mode="json") for p in spec.parameters],
         "teacher": _numbers(status.teacher),
         "front": front,
         "knee": status.knee,
@@ -141,11 +140,6 @@ def _history(
         numbers.append(trial.number)
         volumes.append(_rounded(volume * scale) or 0.0)
     return {"trials": numbers, "volumes": volumes}
-
-
-def _parameter(document: dict[str, Any]) -> dict[str, Any]:
-    known = parameters.PARAMETERS.get(document["name"])
-    return {**document, "help": known.help if known else ""}
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:

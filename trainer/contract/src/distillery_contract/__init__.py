@@ -8,5 +8,6 @@ as the specification:
 * :mod:`distillery_contract.request`: the one JSON document that tells a trainer what to do;
 * :mod:`distillery_contract.metrics`: every metric that a trainer exposes, and which may be
   objectives;
+* :mod:`distillery_contract.rungs`: where in a training its trials are compared;
 * :mod:`distillery_contract.size`: the parameter count of a student, before it exists.
 """

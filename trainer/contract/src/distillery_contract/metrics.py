@@ -110,10 +110,10 @@ LEARNING_RATE: Final = Family(
 SPEED: Final = Family(
     "distillery_trial_examples_per_second",
     "gauge",
-    "Training features per second since the last report",
+    "Training windows per second since the last report",
 )
 EXAMPLES: Final = Family(
-    "distillery_trial_examples", "counter", "Training features seen", final=False
+    "distillery_trial_examples", "counter", "Training windows seen", final=False
 )
 TOKENS: Final = Family(
     "distillery_trial_tokens", "counter", "Training tokens seen, padding not counted", final=False

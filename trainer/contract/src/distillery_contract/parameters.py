@@ -135,13 +135,11 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     ),
     # The loop.
     "epochs": _float(
-        3.0, 1e-3, 1000.0, "passes over the training features; a fraction ends within a pass"
+        3.0, 1e-3, 1000.0, "passes over the training windows; a fraction ends within a pass"
     ),
-    "per_device_train_batch_size": _int(8, 1, 4096, "features in a training batch on one device"),
+    "per_device_train_batch_size": _int(8, 1, 4096, "windows in a training batch on one device"),
     "gradient_accumulation_steps": _int(1, 1, 4096, "batches that make one step of the optimiser"),
-    "per_device_eval_batch_size": _int(
-        32, 1, 4096, "features in an evaluation batch on one device"
-    ),
+    "per_device_eval_batch_size": _int(32, 1, 4096, "windows in an evaluation batch on one device"),
     "evaluations": _int(
         8, 1, 200, "evaluations on the validation set, evenly spread, the last at the end"
     ),

@@ -26,7 +26,7 @@ class Stage(StrEnum):
 
     DESCRIBE = "describe"  # read the model configurations, report the dimensions
     PREPARE = "prepare"  # check and featurise the data, run the teacher once
-    TRAIN = "train"  # train one student, never loading the teacher
+    TRAIN = "train"  # train one student, by the teacher's stored logits
     COLLECT = "collect"  # remove folders of trials that nobody needs
 
 

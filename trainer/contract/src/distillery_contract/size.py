@@ -46,6 +46,19 @@ class Architecture:
         return cls(family, **{k: int(v) for k, v in dimensions.items() if k != "family"})
 
 
+def source_of(
+    sources: Mapping[str, Architecture], parameters: Mapping[str, object]
+) -> Architecture:
+    """Return the architecture that a student starts from; the arguments are those of shape."""
+    teacher = sources["teacher"]
+    return teacher if _from_teacher(parameters) else sources.get("student", teacher)
+
+
+def _from_teacher(parameters: Mapping[str, object]) -> bool:
+    initialization = parameters.get("initialization") or Initialization.TEACHER
+    return initialization == Initialization.TEACHER
+
+
 def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object]) -> Architecture:
     """Return the architecture of the student that hyperparameters describe.
 
@@ -57,10 +70,7 @@ def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object])
     Raises:
         ValueError: no such student exists; the message names the rule and the values.
     """
-    initialization = parameters.get("initialization") or Initialization.TEACHER
-    source = sources.get("student", sources["teacher"])
-    if initialization == Initialization.TEACHER:
-        source = sources["teacher"]
+    source = source_of(sources, parameters)
     width = parameters.get("hidden_size") or source.hidden_size
     layers, heads = (
         parameters.get("n_layers") or source.n_layers,
@@ -78,7 +88,7 @@ def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object])
             f"hidden_size must be a multiple of {source.n_heads}, the heads of the source model,"
             f" but got {width}"
         )
-    if initialization == Initialization.TEACHER and layers > source.n_layers:
+    if _from_teacher(parameters) and layers > source.n_layers:
         raise ValueError(
             f"n_layers <= {source.n_layers} must hold, the layers of the teacher, but got {layers}"
         )
@@ -119,11 +129,5 @@ def student_size(sources: Mapping[str, Architecture], parameters: Mapping[str, o
     Raises:
         ValueError: as :func:`shape` does.
     """
-    student = shape(sources, parameters)
-    initialization = parameters.get("initialization") or Initialization.TEACHER
-    source = (
-        sources["teacher"]
-        if initialization == Initialization.TEACHER
-        else sources.get("student", sources["teacher"])
-    )
+    student, source = shape(sources, parameters), source_of(sources, parameters)
     return parameter_count(student, student.hidden_size // source.n_heads)
