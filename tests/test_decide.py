@@ -1,5 +1,6 @@
 """The decisions: a table for each situation, and a state machine that kills between actions."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -189,11 +190,34 @@ def test_a_success_without_a_sound_final_report_is_no_result(report: Report | No
     ]
 
 
+def test_what_is_no_number_stays_out_of_the_curve() -> None:
+    report = Report("Scrape", step=8, steps=24, metric_step=8, metrics={"exact": math.nan, "f1": 3})
+    point = report.continuing((), 1.0)
+    assert point is not None
+    assert (point.step, point.metrics) == (8, {"f1": 3})
+
+
 def test_a_trial_beyond_its_time_is_stopped_and_told_infeasible() -> None:
     live = attempt(live=True, started=899.0)
     assert Halt(live, "TimedOut") in decide.decide(SPEC, worlds.observation((RUNNING,), (live,)))
     stopped = attempt(code=75, started=890.0)
     assert tells(worlds.observation((RUNNING,), (stopped,))) == [(State.INFEASIBLE, "TimedOut")]
+
+
+def test_the_time_of_a_trial_counts_with_that_of_what_it_continues() -> None:
+    paused = replace(RUNNING, state=State.STOPPED, reason="Paused", seconds=60.0)
+    further = replace(RUNNING, number=1, continues=0)
+    for began, late in ((961.0, False), (959.0, True)):
+        live = replace(attempt(live=True, started=began), trial=1)
+        actions = decide.decide(SPEC, worlds.observation((paused, further), (live,)))
+        assert (Halt(live, "TimedOut") in actions) is late
+    ended = replace(attempt(code=75, started=950.0), trial=1, ended=995.0)
+    (told,) = (
+        a
+        for a in decide.decide(SPEC, worlds.observation((paused, further), (ended,)))
+        if isinstance(a, Tell)
+    )
+    assert (told.state, told.reason) == (State.INFEASIBLE, "TimedOut")
 
 
 def test_prepared_data_that_are_gone_are_made_again_before_the_trial_goes_on() -> None:
@@ -469,6 +493,16 @@ def test_a_suggestion_that_was_tried_before_is_answered_from_the_record() -> Non
     assert told.report.metrics == learnt()[3].metrics
     assert "those of trial 3, which is Completed" in told.message
     assert launches(seen, MANY) == []
+
+
+def test_who_repeats_a_stopped_trial_is_expected_to_end_like_it() -> None:
+    stopped = replace(
+        learnt()[3], state=State.STOPPED, reason="CannotImprove", expected={"exact": 57.0}
+    )
+    seen = worlds.observation((*learnt()[:3], stopped, *learnt()[4:], TWIN))
+    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    assert (told.state, told.reason) == (State.STOPPED, "Duplicate")
+    assert told.expected == {"exact": 57.0}
 
 
 def test_a_suggestion_that_is_being_tried_waits_for_its_result() -> None:

@@ -208,9 +208,9 @@ def test_trials_are_counted_by_what_people_call_their_state() -> None:
     )
     found = derive(worlds.observation(trials, attempts))
     assert found.trials == TrialCounts(
-        total=10, pending=3, running=1, completed=1, infeasible=2, stopped=2, failed=1
+        total=9, pending=3, running=1, completed=1, infeasible=2, stopped=1, failed=1
     )
-    assert found.progress == "5/8"  # one of the stopped ones goes on
+    assert found.progress == "5/8"  # one of the stopped ones goes on: it is pending
     assert found.active == 3
 
 
@@ -291,6 +291,14 @@ def test_gpu_hours_are_those_of_all_attempts() -> None:
     assert (found.front[0].gpu_hours, found.front[0].cost) == (2.0, 6.0)
     used = {budget.name: (budget.used, budget.limit) for budget in found.budgets}
     assert used == {"maxTrials": (2, 8), "maxGpuHours": (4.0, 8), "maxCost": (12.0, 100)}
+
+
+def test_a_point_of_the_front_cost_what_its_whole_training_did() -> None:
+    paused = Trial(0, {}, state=State.STOPPED, reason="Paused", seconds=3600.0, gpus=1.0)
+    further = worlds.completed(1, 80.0, 1, seconds=7200.0, gpus=1.0, continues=0)
+    seen = worlds.observation((paused, further))
+    (point,) = status.derive(worlds.experiment(costPerGpuHour=2), seen, None).front
+    assert (point.trial, point.gpu_hours, point.cost) == (1, 3.0, 6.0)
 
 
 def test_without_gpus_hours_of_run_time_count_against_budgets_and_cost() -> None:

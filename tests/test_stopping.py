@@ -84,6 +84,29 @@ def test_a_suggestion_that_does_not_start_has_no_expected_end() -> None:
     assert found.expected == {}
 
 
+def copies(first: int, count: int, of: Trial) -> tuple[Trial, ...]:
+    """Return repetitions of a trial, answered from its record."""
+    again = replace(of, reason="Duplicate", curve=(), seconds=0.0)
+    return tuple(replace(again, number=first + n) for n in range(count))
+
+
+def test_who_repeats_a_trial_teaches_nothing_of_others() -> None:
+    ended = tuple(trial(n, 80.0 - 2 * (n % 4), 1 + n % 4) for n in range(9))
+    hopeless = replace(trial(40, 50.0, 4, done=0.0), curve=())
+    assert Rule(FRONT, (*ended, *copies(9, 20, ended[3]))).start(hopeless) is None
+    assert Rule(FRONT, (*ended, trial(9, 78.0, 2))).start(hopeless) is not None
+    one = (*(trial(n, 30.0, 1 + n) for n in range(5)), trial(5, 60.0, 2))
+    training = trial(40, 20.0, 4, done=0.34)
+    assert stop(FRONT, training, (*one, *copies(6, 20, one[5]))) is None
+
+
+def test_where_size_is_no_objective_nothing_is_said_of_it() -> None:
+    spec = worlds.experiment(objectives=worlds.DOCUMENT["spec"]["objectives"][:1]).spec
+    found = stop(spec, trial(24, 57.0, 1, done=0.34), history())
+    assert found is not None
+    assert "larger" not in found.message
+
+
 def test_a_training_that_will_miss_the_threshold_stops() -> None:
     found = stop(FRONT, trial(24, 40.0, 1, done=0.34), history())
     assert found is not None
@@ -185,6 +208,13 @@ def test_a_training_that_has_done_all_its_steps_has_nothing_left_to_stop() -> No
     for spec in (FRONT, ASHA):
         assert stop(spec, collapsed(nearly), ()) is not None
         assert stop(spec, collapsed(done), ()) is None
+
+
+def test_a_training_of_few_steps_has_three_tenths_of_them_to_leave_the_collapse() -> None:
+    made = collapsed(trial(0, 60.0, 2, done=0.12))
+    for steps, judged in ((3, True), (4, False)):
+        short = replace(made, curve=(replace(made.curve[0], step=1, steps=steps),))
+        assert (stop(FRONT, short, ()) is not None) is judged
 
 
 def test_a_model_that_answers_nothing_yet_goes_on() -> None:

@@ -70,6 +70,10 @@ def test_an_event_is_told_once() -> None:
     ("trial", "text"),
     [
         (worlds.completed(0, 50.0, 1, has=0.0, no=100.0), "is Infeasible (Collapsed): the model"),
+        (
+            replace(worlds.completed(0, 80.0, 3), reason="Duplicate", message="as trial 3"),
+            "is Completed (Duplicate): as trial 3; all thresholds and constraints hold; exact 80",
+        ),
         (replace(RUNNING, state=State.FAILED, reason="Crashed", message="[bold]no"), "[bold]no"),
     ],
 )

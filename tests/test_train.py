@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -514,6 +514,32 @@ def test_a_trial_goes_on_from_the_checkpoint_of_the_one_that_it_continues(make: 
     assert measured(run(replace(further, attempt=2))) == measured(run(unbroken))
     expected = weights(unbroken)
     assert all(torch.equal(weight, expected[name]) for name, weight in weights(further).items())
+
+
+def test_a_trial_stopped_within_an_evaluation_tells_its_steps_with_that_evaluation(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise StoppedError("a signal came")
+
+    request = replace(make("broken-off"), rungs=(0.25,))
+    with monkeypatch.context() as patch:
+        patch.setattr("distillery_trainer.evaluate.measure", cut_off)
+        with pytest.raises(StoppedError):
+            run(request)
+    told: list[tuple[Any, ...]] = []
+
+    class Noting(Telemetry):
+        def evaluation(self, values: Mapping[str, float], step: int) -> None:
+            super().evaluation(values, step)
+            report = exposition.parse(self.exposition(), "Scrape")
+            assert report is not None
+            told.append((report.metric_step, report.step, report.steps))
+
+    train.train(replace(request, attempt=2), Noting(), Stop())
+    steps = told[-1][2]
+    assert told[0] == (told[0][0], told[0][0], steps)
+    assert told[0][0] < told[-1][0] == steps
 
 
 def test_a_trial_does_not_continue_another_training(make: Make) -> None:

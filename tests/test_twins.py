@@ -7,7 +7,7 @@ import pytest
 import worlds
 from distillery_contract.parameters import Value
 from distillery_operator import twins
-from distillery_operator.trials import State, Trial
+from distillery_operator.trials import Point, State, Trial
 
 FIRST: dict[str, Value] = {"n_layers": 3, "learning_rate": 1e-4}
 
@@ -60,6 +60,13 @@ def test_a_failed_trial_is_no_ones_twin() -> None:
     assert found(failed, trial(1, **FIRST), trial(2, **FIRST)) == {2: 1}
 
 
+def test_what_was_refused_untrained_is_judged_anew() -> None:
+    refused = replace(trial(0, **FIRST), state=State.STOPPED, reason="CannotImprove")
+    assert found(refused, trial(1, **FIRST)) == {}
+    trained = replace(refused, curve=(Point(1, {"exact": 50.0}),))
+    assert found(trained, trial(1, **FIRST)) == {1: 0}
+
+
 def test_a_baseline_runs_in_any_case_and_its_twin_does_not() -> None:
     known = replace(trial(1, **FIRST), baseline="known")
     assert found(trial(0, **FIRST), known) == {}
@@ -67,6 +74,6 @@ def test_a_baseline_runs_in_any_case_and_its_twin_does_not() -> None:
 
 
 def test_the_result_is_that_of_what_continues_the_first() -> None:
-    stopped = replace(trial(0, **FIRST), state=State.STOPPED)
+    stopped = replace(trial(0, **FIRST), state=State.STOPPED, reason="Outranked")
     further = replace(trial(1, **FIRST), continues=0)
     assert found(stopped, further, trial(2, **FIRST)) == {2: 1}

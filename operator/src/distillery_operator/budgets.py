@@ -5,7 +5,7 @@ has ended goes on when the budget is raised.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -105,9 +105,14 @@ def hours(seen: Observation) -> float:
     return sum(seconds * (gpus or 1.0) for seconds, gpus in _spans(seen)) / 3600
 
 
-def hours_of(trial: Trial) -> float:
-    """Return the hours of an ended trial that budgets and cost count."""
-    return trial.seconds * (trial.gpus or 1.0) / 3600
+def gpu_hours_of(trials: Iterable[Trial]) -> float:
+    """Return the hours of GPUs that ended trials had; 0 without GPUs."""
+    return sum(trial.seconds * trial.gpus for trial in trials) / 3600
+
+
+def hours_of(trials: Iterable[Trial]) -> float:
+    """Return the hours of ended trials that budgets and cost count."""
+    return sum(trial.seconds * (trial.gpus or 1.0) for trial in trials) / 3600
 
 
 def cost(spec: Spec, spent: float) -> float | None:
@@ -151,7 +156,7 @@ def _hours_of(seen: Observation, attempts: Sequence[Attempt]) -> float:
 
 def _hours_each(seen: Observation) -> float:
     """Return the mean hours of the trials that have ended; 0 before the first."""
-    known = [hours_of(trial) for trial in seen.trials if trial.seconds > 0]
+    known = [hours_of([trial]) for trial in seen.trials if trial.seconds > 0]
     return sum(known) / len(known) if known else 0.0
 
 

@@ -33,4 +33,4 @@ def after(trial: Trial, share: float) -> bool:
     if not trial.curve:
         return False
     last = trial.curve[-1]
-    return last.steps is not None and last.step >= rungs.step(share, last.steps)
+    return last.steps is not None and last.step >= share * last.steps

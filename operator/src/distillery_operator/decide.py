@@ -37,6 +37,7 @@ from distillery_operator.trials import (
     Report,
     State,
     Trial,
+    lineage,
 )
 
 METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
@@ -87,7 +88,7 @@ def closing(spec: Spec, seen: Observation, rule: Rule | None = None) -> Closing 
     rule = rule or Rule(spec, seen.trials)
     preparing = _attempts(seen, Stage.PREPARE)
     if seen.preparation is None and preparing and not preparing[-1].live:
-        step = _follow(spec, preparing, _report(seen, preparing[-1]))
+        step = _follow(spec, seen, preparing)
         if isinstance(step, _End) and step.state is not State.COMPLETED:
             return Closing(PREPARATION_FAILED, step.message)
     failed = [trial for trial in seen.trials if trial.state is State.FAILED]
@@ -157,15 +158,16 @@ class _End:
     expected: Mapping[str, float] = field(default_factory=dict)
 
 
-def _follow(spec: Spec, attempts: Sequence[Attempt], report: Report | None) -> _Again | _End:
+def _follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> _Again | _End:
     """Say what follows the last of a trial's attempts, which has ended.
 
     Only what the suggestion caused becomes an observation. Interruptions by the infrastructure
     resume from the checkpoint, crashes are tried again: each within a limit of its own.
     """
     last = attempts[-1]
+    report = _report(seen, last)
     reason, message = _cause(last, report)
-    if reason is Reason.INTERRUPTED and _overtime(spec, sum(a.seconds for a in attempts)):
+    if reason is Reason.INTERRUPTED and _overtime(spec, _seconds(seen, last)):
         limit = f"the run time of a trial <= {spec.trial_timeout_seconds} s must hold"
         return _End(State.INFEASIBLE, TIMED_OUT, limit)
     if reason in (Reason.DIVERGED, Reason.OUT_OF_MEMORY, Reason.INFEASIBLE):
@@ -220,7 +222,7 @@ def _tell(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Tell]:
             yield from _tell_untrained(spec, seen, rule, trial)
             continue
         report = _report(seen, attempts[-1]) or Report("")
-        step = _follow(spec, attempts, report)
+        step = _follow(spec, seen, attempts)
         if isinstance(step, _Again) and (stop := rule.stop(trial)):
             step = _End(State.STOPPED, stop.reason, stop.message, stop.expected)
             report = replace(report, metrics=trial.curve[-1].metrics)
@@ -240,7 +242,7 @@ def _tell_untrained(spec: Spec, seen: Observation, rule: Rule, trial: Trial) -> 
     elif twin and twin.state is not State.RUNNING:
         said = f"its hyperparameters are those of trial {twin.number}, which is {twin.state}"
         record = Report(twin.source, metrics=twin.metrics)
-        yield Tell(number, twin.state, judge.DUPLICATE, said, 0.0, record)
+        yield Tell(number, twin.state, judge.DUPLICATE, said, 0.0, record, expected=twin.expected)
     elif twin is None and (stop := rule.start(trial)):
         yield Tell(number, State.STOPPED, stop.reason, stop.message, 0.0)
 
@@ -254,7 +256,7 @@ def _waiting(spec: Spec, seen: Observation) -> Iterator[Launch]:
         if not attempts:
             yield Launch(Stage.TRAIN, trial.number, 1)
         elif not attempts[-1].live:
-            step = _follow(spec, attempts, _report(seen, attempts[-1]))
+            step = _follow(spec, seen, attempts)
             if isinstance(step, _Again):
                 yield Launch(Stage.TRAIN, trial.number, step.number)
 
@@ -264,7 +266,7 @@ def _prepare(spec: Spec, seen: Observation) -> Iterator[Launch]:
     if not attempts:
         yield Launch(Stage.PREPARE, 0, 1)
     elif not attempts[-1].live:
-        step = _follow(spec, attempts, _report(seen, attempts[-1]))
+        step = _follow(spec, seen, attempts)
         if isinstance(step, _Again) or seen.preparation is not None:
             yield Launch(Stage.PREPARE, 0, attempts[-1].number + 1)
 
@@ -335,12 +337,20 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt]:
         elif attempt.outdated:
             yield Halt(attempt, TEMPLATE_CHANGED)
         elif attempt.stage is Stage.TRAIN:
-            earlier = sum(a.seconds for a in _attempts(seen, attempt.stage, attempt.trial))
             now = seen.now - attempt.started if attempt.started is not None else 0.0
-            if _overtime(spec, earlier + now):
+            if _overtime(spec, _seconds(seen, attempt) + now):
                 yield Halt(attempt, TIMED_OUT)
             elif attempt.trial in running and (stop := rule.stop(seen.trials[attempt.trial])):
                 yield Halt(attempt, stop.reason, stop.message)
+
+
+def _seconds(seen: Observation, attempt: Attempt) -> float:
+    """Return the run time so far of what an attempt works on, with that of what it continues."""
+    own = sum(a.seconds for a in _attempts(seen, attempt.stage, attempt.trial))
+    if attempt.stage is Stage.PREPARE:
+        return own
+    _, *earlier = lineage(seen.trials, seen.trials[attempt.trial])
+    return own + sum(trial.seconds for trial in earlier)
 
 
 def _overtime(spec: Spec, seconds: float) -> bool:

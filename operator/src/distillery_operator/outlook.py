@@ -53,11 +53,21 @@ class Outlook:
         self._spec, self._trials = spec, trials
         self._wanted = spec.early_stopping
         self._trained = [o for o in spec.objectives if o.metric not in judge.KNOWN]
+        self._sized = len(self._trained) < len(spec.objectives)
         self._forecasts: dict[tuple[int, str], Forecast | None] = {}
 
     @cached_property
     def _measured(self) -> list[Trial]:
-        return [trial for trial in self._trials if trial.state is State.COMPLETED]
+        """The trainings that went to their end; who repeats one adds nothing."""
+        ended = (trial for trial in self._trials if trial.state is State.COMPLETED)
+        return [trial for trial in ended if trial.reason != judge.DUPLICATE]
+
+    @cached_property
+    def _foreseen(self) -> list[Trial]:
+        """The stopped trainings whose end was foreseen and that did not go on."""
+        begun = {trial.continues for trial in self._trials}
+        known = (trial for trial in self._trials if trial.expected and trial.number not in begun)
+        return [trial for trial in known if trial.reason != judge.DUPLICATE]
 
     @cached_property
     def _rivals(self) -> list[Trial]:
@@ -130,11 +140,8 @@ class Outlook:
             beaten = all(h.misses(judge.measured(rival, h.objective.metric)) for h in known)
             if beaten and self._as_good_unseen(rival, trial):
                 reached = judge.measured(rival, known[0].objective.metric)
-                return Stop(
-                    CANNOT_IMPROVE,
-                    f"{known[0].sentence}, but trial {rival.number}, which is not larger,"
-                    f" has {reached:.6g}",
-                )
+                who = f"trial {rival.number}{', which is not larger,' if self._sized else ''}"
+                return Stop(CANNOT_IMPROVE, f"{known[0].sentence}, but {who} has {reached:.6g}")
         return None
 
     def _as_good_unseen(self, rival: Trial, trial: Trial) -> bool:
@@ -217,7 +224,7 @@ class Outlook:
         if len(pairs) < max(least, self._wanted.min_trials):
             return None
         if rung == UNTRAINED:
-            stopped = (trial for trial in self._trials if metric in trial.expected)
+            stopped = (trial for trial in self._foreseen if metric in trial.expected)
             pairs += [(self._hyperparameters(trial), trial.expected[metric]) for trial in stopped]
         rows, ends = zip(*pairs, strict=True)
         return Forecast(rows, ends, curved=True) if rung == UNTRAINED else LocalForecast(rows, ends)

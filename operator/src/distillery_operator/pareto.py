@@ -86,29 +86,36 @@ def knee(spec: Spec, points: Sequence[Trial]) -> Trial | None:
     return points[int(scaled.sum(axis=1).argmin())]
 
 
-def place(costs: Sequence[Sequence[float]], index: int) -> int:
-    """Return how many points come before one of them, in the order of MO-ASHA.
+def places(costs: Sequence[Sequence[float]]) -> list[int]:
+    """Return how many points come before each of them, in the order of MO-ASHA.
 
     Layer by layer of the non-dominated sort; within a layer first its best at the first objective,
     then always the point that is farthest from those before it (an epsilon-net).
 
     Args:
         costs: objectives to be minimised, (points, objectives).
-        index: of the point.
     """
     points = np.array(costs, dtype=np.float64)
     layers = moocore.pareto_rank(points)
-    layer = np.flatnonzero(layers == layers[index])
-    inside = points[layer]
-    span = np.ptp(inside, axis=0)
-    scaled = (inside - inside.min(axis=0)) / np.where(span > 0, span, 1.0)
-    wanted, first = int(np.flatnonzero(layer == index)[0]), int(scaled[:, 0].argmin())
-    gap, before = np.full(len(layer), np.inf), 0
-    while first != wanted:
-        gap = np.minimum(gap, np.linalg.norm(scaled - scaled[first], axis=1))
-        gap[first] = -np.inf
-        first, before = int(gap.argmax()), before + 1
-    return int((layers < layers[index]).sum()) + before
+    found, before = np.empty(len(points), dtype=np.int64), 0
+    for number in np.unique(layers):
+        layer = np.flatnonzero(layers == number)
+        found[layer[_net(points[layer])]] = before + np.arange(len(layer))
+        before += len(layer)
+    return [int(place) for place in found]
+
+
+def _net(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the order in which points become part of an epsilon-net."""
+    span = np.ptp(points, axis=0)
+    scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1.0)
+    order = [int(scaled[:, 0].argmin())]
+    gap = np.full(len(points), np.inf)
+    while len(order) < len(points):
+        gap = np.minimum(gap, np.linalg.norm(scaled - scaled[order[-1]], axis=1))
+        gap[order[-1]] = -np.inf
+        order.append(int(gap.argmax()))
+    return np.array(order)
 
 
 def _costs(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64]:

@@ -5,13 +5,14 @@ front, by how far they lie from others, as in Syne Tune (Schmucker et al. 2021).
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 from distillery_contract import metrics
 from distillery_operator import curves, pareto
 from distillery_operator.resources import Spec
 from distillery_operator.stops import OUTRANKED, PAUSED, Stop
-from distillery_operator.trials import Point, Trial
+from distillery_operator.trials import Point, Trial, lineage
 
 
 class Ranking:
@@ -34,7 +35,8 @@ class Ranking:
             return Stop(PAUSED, f"{said}, of which one in {factor} goes on")
         own = curves.reading(trial, share)
         assert own is not None
-        place, count = self._place(trial, rung, own.at)
+        places = self._places(rung, own.at)
+        place, count = places[self._origin(trial)], len(places)
         if place * factor <= count:
             return None
         return Stop(
@@ -45,30 +47,32 @@ class Ranking:
 
     def promising(self, waiting: Sequence[Trial]) -> list[Trial]:
         """Return the stopped trials that are among the best at their rung by now."""
-        return [trial for trial in waiting if self._leads(trial)]
+        at_rung = defaultdict[int, list[Trial]](list)
+        for trial in waiting:
+            if (rung := curves.rung(trial, self._wanted.rungs)) is not None:
+                at_rung[rung].append(trial)
+        return [trial for rung, found in at_rung.items() for trial in self._leading(rung, found)]
 
-    def _leads(self, trial: Trial) -> bool:
-        rung = curves.rung(trial, self._wanted.rungs)
-        if rung is None:
-            return False
-        place, count = self._place(trial, rung)
-        return place * self._wanted.reduction_factor < count
+    def _leading(self, rung: int, waiting: Sequence[Trial]) -> list[Trial]:
+        places, factor = self._places(rung), self._wanted.reduction_factor
+        return [t for t in waiting if places[self._origin(t)] * factor < len(places)]
 
-    def _place(self, trial: Trial, rung: int, until: float = math.inf) -> tuple[int, int]:
-        """Return how many trials were better at a rung, and how many were there by some time."""
-        share, points = self._wanted.rungs[rung], dict[int, tuple[Trial, Point]]()
-        for other in (trial, *self._trials):
-            point = curves.reading(other, share)
-            if point and (other is trial or point.at <= until):
-                points.setdefault(self._origin(other), (other, point))
-        costs = [self._cost(other, point) for other, point in points.values()]
-        return pareto.place(costs, 0), len(costs)
+    def _places(self, rung: int, until: float = math.inf) -> dict[int, int]:
+        """Return how many were better, of the trainings that were at a rung by some time.
+
+        A training goes by the number of its suggestion.
+        """
+        share, costs = self._wanted.rungs[rung], dict[int, list[float]]()
+        for trial in self._trials:
+            point = curves.reading(trial, share)
+            if point and point.at <= until:
+                costs.setdefault(self._origin(trial), self._cost(trial, point))
+        return dict(zip(costs, pareto.places([*costs.values()]), strict=True))
 
     def _origin(self, trial: Trial) -> int:
         """Return the number of the trial whose training this one continues, or its own."""
-        while trial.continues is not None:
-            trial = self._trials[trial.continues]
-        return trial.number
+        *_, first = lineage(self._trials, trial)
+        return first.number
 
     def _cost(self, trial: Trial, point: Point) -> list[float]:
         """Return the objectives as far as they are known at a rung, to be minimised."""

@@ -522,7 +522,7 @@ class Condition(Model):
 class TrialCounts(Model):
     """Trials by state; ``total`` is their sum."""
 
-    total: int = Field(0, description="All suggestions so far.")
+    total: int = Field(0, description="All suggestions so far; one that is continued counts once.")
     pending: int = Field(0, description="Suggested, but no process runs.")
     running: int = Field(0, description="A process trains.")
     completed: int = Field(0, description="Measured, and all thresholds and constraints hold.")
@@ -544,7 +544,9 @@ class FrontPoint(Model):
     model: str | None = Field(
         None, description="Folder of the trained student, relative to the workspace."
     )
-    gpu_hours: float = Field(0.0, description="Hours of GPUs that it had; 0 without GPUs.")
+    gpu_hours: float = Field(
+        0.0, description="Hours of GPUs that its training had; 0 without GPUs."
+    )
     cost: float | None = Field(None, description="What it cost, by costPerGpuHour.")
 
 

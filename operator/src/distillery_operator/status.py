@@ -20,7 +20,7 @@ from distillery_operator.resources import (
     Status,
 )
 from distillery_operator.stopping import Rule
-from distillery_operator.trials import STUCK, Attempt, Observation, Phase, State, Trial
+from distillery_operator.trials import STUCK, Attempt, Observation, Phase, State, Trial, lineage
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -79,7 +79,7 @@ def derive(
         _succeeded(points, end),
         _degraded(spec, seen, closing),
     ]
-    shown = _spread([_point(spec, trial) for trial in points])
+    shown = _spread([_point(spec, [*lineage(seen.trials, trial)]) for trial in points])
     return Status(
         observed_generation=experiment.metadata.generation,
         state=_word(found),
@@ -170,7 +170,9 @@ def timestamp(seconds: float) -> str:
 
 
 def _counts(spec: Spec, seen: Observation) -> resources.TrialCounts:
-    states = [state(spec, trial) for trial in seen.trials]
+    """Count suggestions: one that goes on is where its last trial is."""
+    continued = {trial.continues for trial in seen.trials}
+    states = [state(spec, trial) for trial in seen.trials if trial.number not in continued]
     running = {a.trial for a in seen.attempts if _trains(a) and a.phase is Phase.RUNNING}
     open_trials = {t.number for t in seen.trials if t.state is State.RUNNING}
     return resources.TrialCounts(
@@ -239,7 +241,9 @@ def _spread(points: list[resources.FrontPoint]) -> list[resources.FrontPoint]:
     return [points[round(i * (len(points) - 1) / (room - 1))] for i in range(room)]
 
 
-def _point(spec: Spec, trial: Trial) -> resources.FrontPoint:
+def _point(spec: Spec, pieces: Sequence[Trial]) -> resources.FrontPoint:
+    """Show a trial on the front, given with the stopped ones that it continues."""
+    trial = pieces[0]
     return resources.FrontPoint(
         trial=trial.number,
         baseline=trial.baseline,
@@ -247,8 +251,8 @@ def _point(spec: Spec, trial: Trial) -> resources.FrontPoint:
         metrics=_plain(trial.metrics),
         parameters=dict(trial.parameters),
         model=trial.model,
-        gpu_hours=round(trial.seconds * trial.gpus / 3600, 3),
-        cost=_rounded(budgets.cost(spec, budgets.hours_of(trial))),
+        gpu_hours=round(budgets.gpu_hours_of(pieces), 3),
+        cost=_rounded(budgets.cost(spec, budgets.hours_of(pieces))),
     )
 
 

@@ -94,9 +94,9 @@ def outcome(spec: Spec, trial: Trial) -> str:
     values = _numbers(
         {o.metric: trial.metrics[o.metric] for o in spec.objectives if o.metric in trial.metrics}
     )
-    if status.state(spec, trial) is State.COMPLETED:
-        return f"ended after {trial.seconds:.0f} s: {values}"
     verdict = judge.verdict(spec, trial)
+    if verdict.feasible and verdict.reason != judge.DUPLICATE:
+        return f"ended after {trial.seconds:.0f} s: {values}"
     return f"is {status.state(spec, trial)} ({verdict.reason}): {verdict.message[:200]}; {values}"
 
 

@@ -4,7 +4,8 @@ Gathered by :mod:`distillery_operator.reconcile` from its ports, read by ``decid
 ``pareto``, ``status`` and the report.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -89,6 +90,14 @@ class Trial:
     started: float = 0.0
     ended: float | None = None
     continues: int | None = None
+
+
+def lineage(trials: Sequence[Trial], trial: Trial) -> Iterator[Trial]:
+    """Yield a trial, then what it continues, back to the suggestion: one training in all."""
+    yield trial
+    while trial.continues is not None:
+        trial = trials[trial.continues]
+        yield trial
 
 
 class Phase(StrEnum):
@@ -210,7 +219,8 @@ class Report:
         """
         if self.metric_step is None or (curve and self.metric_step <= curve[-1].step):
             return None
-        metrics, losses = dict(self.metrics), dict(self.losses)
+        metrics = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
+        losses = dict(self.losses)
         return Point(self.metric_step, metrics, losses, steps=self.steps, at=now)
 
 

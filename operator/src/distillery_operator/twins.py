@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from distillery_contract import parameters, size
 from distillery_contract.size import Architecture
+from distillery_operator import stops
 from distillery_operator.trials import State, Trial
 
 Key = tuple[tuple[str, object], ...]
@@ -15,10 +16,10 @@ Key = tuple[tuple[str, object], ...]
 def earlier(trials: Sequence[Trial], sources: Mapping[str, Architecture]) -> dict[int, Trial]:
     """Return for each suggestion that repeats an earlier one the trial that tells its result.
 
-    That is the first such trial, or what continues it. Failed trials say nothing that could be
-    repeated; baselines always run.
+    That is the first such trial, or what continues it. Failed trials, and those that were refused
+    before they were trained, say nothing that could be repeated; baselines always run.
     """
-    sound = [trial for trial in trials if trial.state is not State.FAILED]
+    sound = [t for t in trials if t.state is not State.FAILED and not stops.refused(t)]
     goes_on = {t.continues: t for t in sound if t.continues is not None}
     first: dict[Key, Trial] = {}
     found = {}

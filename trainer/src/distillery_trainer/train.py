@@ -79,6 +79,8 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
         before = Checkpoints(Path(request.continues) / "checkpoints", identity)
         progress = before.restore(student, stepper.optimizer)
     progress = progress or Progress()
+    if progress.step:  # what follows may be an evaluation, without a step before it
+        telemetry.progress(progress.step, plan.steps)
     log.info("training from step %d to %d on %s", progress.step, plan.steps, device)
 
     run = _Run(stepper, prepared, settings, plan, checkpoints, progress, telemetry)

@@ -10,7 +10,7 @@ from distillery_operator import budgets, judge, pareto, space
 from distillery_operator.judge import Verdict
 from distillery_operator.report import correlations, summary, units
 from distillery_operator.resources import Experiment, Spec, Status
-from distillery_operator.trials import Point, State, Trial
+from distillery_operator.trials import Point, State, Trial, lineage
 
 CURVES: Final = ("exact", "f1", *metrics.COLLAPSE)
 """Metrics whose course along the training is shown."""
@@ -50,6 +50,7 @@ def payload(
         "trials": [
             {
                 **_trial(spec, trial, verdicts[trial.number]),
+                **_effort(spec, [*lineage(trials, trial)]),
                 "kind": _kind(trial, verdicts[trial.number], front),
                 "progress": progress.get(trial.number),
                 "export": _export(experiment, trial.number),
@@ -86,7 +87,6 @@ def _export(experiment: Experiment, trial: int) -> str:
 
 
 def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
-    cost = budgets.cost(spec, budgets.hours_of(trial))
     size = {} if trial.parameter_count is None else {"parameter_count": trial.parameter_count}
     return {
         "number": trial.number,
@@ -107,9 +107,16 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
         "ended": trial.ended,
         "seconds": round(trial.seconds, 1),
         "source": trial.source,
-        "gpuHours": _rounded(trial.seconds * trial.gpus / 3600),
-        "cost": cost if cost is None else _rounded(cost),
         "model": trial.model,
+    }
+
+
+def _effort(spec: Spec, pieces: Sequence[Trial]) -> dict[str, float | None]:
+    """Return what a training used, given with the stopped trials that it continues."""
+    cost = budgets.cost(spec, budgets.hours_of(pieces))
+    return {
+        "gpuHours": _rounded(budgets.gpu_hours_of(pieces)),
+        "cost": cost if cost is None else _rounded(cost),
     }
 
 
