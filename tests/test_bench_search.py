@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import statistics
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from contest import clock, figures, ours
+import pytest
+
+from contest import clock, figures, ours, problems
 from contest.clock import History
-from contest.problems import Metrics, Parameters, Training, sample
+from contest.problems import RUNGS, Metrics, Parameters, Problem, Training, sample
+from contest.recorded import Recorded
 from contest.synthetic import Synthetic, collapses
 from distillery_contract.request import Data, Request, Stage, Student
+from distillery_contract.wire import Exit
 from distillery_operator.actions import Launch
 
 SEARCH = Path(__file__).parent.parent / "bench" / "search.py"
@@ -25,10 +31,21 @@ def training(**changes: float) -> Training:
     return Training(PROBLEM, {**GOOD, **changes}, seed=0)
 
 
+class Timed(Synthetic):
+    """A training's steps take 90 s, each of its evaluations 5 s."""
+
+    def seconds(self, parameters: Parameters, seed: int) -> float:
+        return 90.0
+
+    def evaluation_seconds(self, parameters: Parameters) -> float:
+        return 5.0
+
+
 class Halting:
     """Suggests a fixed sample, and stops every second training at its first rung."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Sequence[float] = (*RUNGS, 1.0)) -> None:
+        self.marks = marks
         self._left = [found.parameters for found in sample(PROBLEM, 100, 3)]
         self.seen: list[tuple[int, float]] = []
 
@@ -45,26 +62,45 @@ class Halting:
 
 def test_a_worker_that_is_free_gets_the_next_training_until_the_gpu_time_is_spent() -> None:
     contestant = Halting()
-    whole = [found.seconds for found in sample(PROBLEM, 100, 3)]
-    history = clock.search(PROBLEM, contestant, workers=1, gpu_seconds=3 * max(whole), seed=3)
-    spent, begun = 0.0, 0
-    for number, end in enumerate(history.ended):
-        spent += whole[number] * (clock.MARKS[0] if number % 2 == 0 else 1.0)
-        assert abs(end.gpu_seconds - spent) < 1e-6
-        assert end.stopped == (number % 2 == 0)
-        assert end.trial.parameters == sample(PROBLEM, 100, 3)[number].parameters
-        begun = number + 1
-    assert spent + whole[begun] * (clock.MARKS[0] if begun % 2 == 0 else 1.0) > 3 * max(whole)
+    history = clock.search(Timed(), contestant, workers=1, gpu_seconds=259.0, seed=3)
+    # Stopped after 10 + 5 s, or at its end after 90 + 3 * 5 s.
+    assert [(round(end.gpu_seconds, 9), end.stopped) for end in history.ended] == [
+        (15.0, True), (120.0, False), (135.0, True), (240.0, False), (255.0, True),
+    ]  # fmt: skip
+    for end, training in zip(history.ended, sample(PROBLEM, 5, 3), strict=True):
+        assert end.trial.parameters == training.parameters
     assert contestant.seen[:4] == [(0, 1 / 9), (1, 1 / 9), (1, 1 / 3), (1, 1.0)]
 
 
+def test_who_never_looks_on_pays_for_the_evaluation_at_the_end_alone() -> None:
+    contestant = Halting(marks=(1.0,))
+    history = clock.search(Timed(), contestant, workers=1, gpu_seconds=190.0, seed=3)
+    assert [(end.gpu_seconds, end.stopped) for end in history.ended] == [
+        (95.0, False), (190.0, False),
+    ]  # fmt: skip
+    assert contestant.seen == [(0, 1.0), (1, 1.0)]
+
+
 def test_two_workers_spend_twice_the_time_that_passes() -> None:
-    history = clock.search(PROBLEM, Halting(), workers=2, gpu_seconds=20_000, seed=3)
-    first = min(
-        found.seconds * (clock.MARKS[0] if number % 2 == 0 else 1.0)
-        for number, found in enumerate(sample(PROBLEM, 2, 3))
-    )
-    assert abs(history.ended[0].gpu_seconds - 2 * first) < 1e-6
+    history = clock.search(Timed(), Halting(), workers=2, gpu_seconds=100.0, seed=3)
+    assert round(history.ended[0].gpu_seconds, 9) == 2 * 15.0
+
+
+def test_the_budget_is_in_trainings_that_are_evaluated_at_their_end() -> None:
+    assert problems.mean_seconds(Timed()) == 95.0
+
+
+@pytest.mark.parametrize(
+    ("problem", "least", "most"), [(Recorded, 0.06, 0.1), (Synthetic, 0.01, 0.01)]
+)
+def test_an_evaluation_takes_a_part_of_the_mean_training(
+    problem: Callable[[], Problem], least: float, most: float
+) -> None:
+    found = sample(problem(), 300, seed=0)
+    stepping = statistics.fmean(training.seconds for training in found)
+    evaluating = statistics.fmean(training.evaluation_seconds for training in found)
+    assert least * stepping <= evaluating * (1 + 1e-9)
+    assert evaluating <= most * stepping * (1 + 1e-9)
 
 
 def test_a_stop_is_wrong_if_the_whole_training_would_have_improved_the_front() -> None:
@@ -105,22 +141,72 @@ def test_the_operator_searches_in_simulated_time_and_repeats_itself() -> None:
     assert all(end.gpu_seconds <= given["gpu_seconds"] for end in first.ended[:-1])
 
 
-def test_a_stopped_attempt_tells_what_it_had_reached_and_the_next_goes_on_from_there() -> None:
-    request = Request(
-        "simulated", Stage.TRAIN, Data(), None, Student(), "", "0", parameters=training().parameters
-    )
-    whole = ours.training(PROBLEM, request.parameters, 1).seconds
+def ordered(rungs: Sequence[float]) -> Request:
+    return Request(
+        "simulated", Stage.TRAIN, Data(), None, Student(), "", "0",
+        parameters=training().parameters, rungs=rungs,
+    )  # fmt: skip
 
+
+async def told(world: ours.World) -> tuple[float, int | None, int | None, bool]:
+    """Return the time, and what the latest attempt tells then: steps, steps measured, the end."""
+    *_, report = await world.read(await world.list())
+    assert report is not None
+    return round(world.now, 9), report.step, report.metric_step, report.final
+
+
+@pytest.mark.parametrize(
+    ("rungs", "expected"),
+    [
+        ((0.11, 0.33), [(15, 100, 100, False), (40, 300, 300, False), (105, 900, 900, True)]),
+        ((), [(95, 900, 900, True)]),
+    ],
+)
+def test_an_attempt_takes_an_evaluation_more_at_each_rung_and_at_its_end(
+    rungs: Sequence[float], expected: Sequence[tuple[float, int, int, bool]]
+) -> None:
+    async def train() -> None:
+        world = ours.World(Timed(), seed=1)
+        await world.start(Launch(Stage.TRAIN, 0, 1), ordered(rungs))
+        for point in expected:
+            assert [attempt.live for attempt in await world.list()] == [True]
+            world.advance()
+            assert await told(world) == point
+        assert [attempt.exit_code for attempt in await world.list()] == [Exit.OK]
+
+    asyncio.run(train())
+
+
+def test_what_is_measured_is_known_when_its_evaluation_has_ended() -> None:
+    async def look() -> None:
+        world = ours.World(Timed(), seed=1)
+        await world.start(Launch(Stage.TRAIN, 0, 1), ordered((0.11, 0.33)))
+        for point in (
+            (9, 90, None, False), (14, 100, None, False), (15, 100, 100, False),
+            (25, 200, 100, False), (39, 300, 100, False), (103, 900, 300, False),
+        ):  # fmt: skip
+            world.now = point[0]
+            assert await told(world) == point
+
+    asyncio.run(look())
+
+
+def test_a_stopped_attempt_goes_on_from_the_share_that_it_had_reached() -> None:
     async def stop_twice() -> None:
-        world = ours.World(PROBLEM, seed=1)
-        for number, share, rung in ((1, 0.6, 300), (2, 0.9, 300), (3, 1.0, 900)):
-            await world.start(Launch(Stage.TRAIN, 0, number), request)
-            world.now = share * whole
-            if share < 1.0:
+        world = ours.World(Timed(), seed=1)
+        for number, now, *reached in (
+            (1, 12, 100, None, False),  # while it is evaluated, which is done again
+            (2, 52, 400, 300, False),  # 12 + 5 s, 20 + 5 s to the next rung, then 10 s
+            (3, 107, 900, 900, True),  # 50 + 5 s
+        ):
+            await world.start(Launch(Stage.TRAIN, 0, number), ordered((0.11, 0.33)))
+            if number < 3:
+                world.now = now
                 await world.stop((await world.list())[-1])
-            *_, report = await world.read(await world.list())
-            assert report is not None
-            assert (report.step, report.metric_step) == (round(share * ours.STEPS), rung)
+            else:
+                world.advance()
+            assert await told(world) == (now, *reached)
+        assert (await world.list())[-1].exit_code is Exit.OK
 
     asyncio.run(stop_twice())
 

@@ -2,6 +2,7 @@
 
 Here compete those that suggest, and stop trainings at most; the operator brings a loop of its own
 (:mod:`contest.ours`). GPU time is workers times wall time: a GPU that waits is paid for as well.
+So is every evaluation: who looks on pays at each mark, who does not only for the one at the end.
 """
 
 import heapq
@@ -9,12 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from contest.problems import RUNGS, Metrics, Parameters, Problem, Training
+from contest.problems import Metrics, Parameters, Problem, Training
 from distillery_operator.trials import Trial
 
 
 class Contestant(Protocol):
-    """Suggests trainings and looks on."""
+    """Suggests trainings, and looks on if it likes.
+
+    Attributes:
+        marks: shares of a training after which it is evaluated, the last of them 1.
+    """
+
+    marks: Sequence[float]
 
     def suggest(self) -> Parameters:
         """Return the hyperparameters of the next training; their numbers are 0, 1, 2 and so on."""
@@ -56,29 +63,26 @@ def search(
     problem: Problem, contestant: Contestant, *, workers: int, gpu_seconds: float, seed: int
 ) -> History:
     """Let a contestant search until its GPU time is spent; what still trains then is lost."""
-    history, trainings = History(), list[Training]()
+    history, trainings, marks = History(), list[Training](), contestant.marks
     waiting: list[tuple[float, int, int]] = []  # when, which training, its next mark
 
     def start(now: float) -> None:
         trainings.append(Training(problem, contestant.suggest(), seed))
-        heapq.heappush(waiting, (now + MARKS[0] * trainings[-1].seconds, len(trainings) - 1, 0))
+        measured = now + trainings[-1].until_measured(marks[0])
+        heapq.heappush(waiting, (measured, len(trainings) - 1, 0))
 
     for _ in range(workers):
         start(0.0)
     while waiting[0][0] * workers <= gpu_seconds:
         now, number, mark = heapq.heappop(waiting)
         training = trainings[number]
-        metrics = training.at(MARKS[mark])
-        if mark + 1 == len(MARKS):
+        metrics = training.at(marks[mark])
+        if mark + 1 == len(marks):
             contestant.end(number, metrics)
-        elif contestant.goes_on(number, MARKS[mark], metrics):
-            later = now + (MARKS[mark + 1] - MARKS[mark]) * training.seconds
+        elif contestant.goes_on(number, marks[mark], metrics):
+            later = now + training.until_measured(marks[mark + 1] - marks[mark])
             heapq.heappush(waiting, (later, number, mark + 1))
             continue
-        history.add(now * workers, training.whole(number), stopped=mark + 1 < len(MARKS))
+        history.add(now * workers, training.whole(number), stopped=mark + 1 < len(marks))
         start(now)
     return history
-
-
-MARKS: Sequence[float] = (*RUNGS, 1.0)
-"""When a training is measured."""

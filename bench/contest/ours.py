@@ -1,16 +1,19 @@
 """Distillery as a contestant: its own reconcile loop and study, on ports that keep simulated time.
 
 Nothing of the operator is imitated. A pass gathers, decides and applies as it does on a cluster;
-only the attempts that it starts are simulated trainings, and the study's tables are lists.
+only the attempts that it starts are simulated trainings, and the study's tables are lists. As the
+trainer does, they evaluate where the operator's request says, at their end, and where they were
+interrupted at it once more; each evaluation takes its time.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contest.clock import History
-from contest.problems import RUNGS, Parameters, Problem, Training
+from contest.problems import Parameters, Problem, Training
+from distillery_contract import rungs
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
 from distillery_operator import reconcile, space
@@ -23,6 +26,9 @@ from distillery_operator.workers import Workers
 
 STEPS: Final = 900
 """Steps of the optimiser in a simulated training."""
+
+NINTHS: Final = 9
+"""Rungs are rounded to ninths of a training, those that the problems know: 0.11 is 1/9."""
 
 ENDLESS: Final = 100_000
 """Trials, more than any GPU time allows."""
@@ -80,6 +86,19 @@ def training(problem: Problem, parameters: Parameters, seed: int) -> Training:
     return Training(problem, space.reduced(spec, parameters), seed)
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        share: of its steps that is done.
+        measured: the share after which it was evaluated last; 0 before the first time.
+    """
+
+    share: float = 0.0
+    measured: float = 0.0
+
+
 class World:
     """Runner and measurements of simulated trainings.
 
@@ -95,20 +114,21 @@ class World:
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._trainings: dict[int, Training] = {}
         self._folders: dict[str, int] = {}
-        self._done: dict[int, float] = {}  # the share that a trial's stopped attempts have trained
-        self._begun: dict[AttemptKey, float] = {}  # the share an attempt goes on from
+        self._done: dict[int, Progress] = {}  # how far a trial's stopped attempts have come
+        self._begun: dict[AttemptKey, Progress] = {}  # where an attempt goes on from
+        self._marks: dict[AttemptKey, Sequence[float]] = {}  # the shares it is evaluated after
 
     def advance(self) -> None:
-        """Go on to the next evaluation or end."""
+        """Go on to the end of the next evaluation; who has made its last one ends."""
         self.now = min(
             when
             for attempt in self._attempts.values()
             if attempt.live
-            for when in self._marks(attempt)
+            for _, when in self._evaluations(attempt)
             if when > self.now
         )
         for key, attempt in self._attempts.items():
-            if attempt.live and self._marks(attempt)[-1] <= self.now:
+            if attempt.live and self._progress(attempt).measured == 1.0:
                 self._attempts[key] = self._ended(attempt, Exit.OK)
 
     async def list(self) -> Sequence[Attempt]:
@@ -126,14 +146,16 @@ class World:
             self._folders[request.output] = launch.trial
             if request.continues:
                 self._done.setdefault(launch.trial, self._done[self._folders[request.continues]])
-            self._begun[attempt.key] = self._done.get(launch.trial, 0.0)
+            self._begun[attempt.key] = self._done.get(launch.trial, Progress())
+            shares = (rungs.step(rung, NINTHS) / NINTHS for rung in request.rungs)
+            self._marks[attempt.key] = (*shares, 1.0)
         else:
             attempt = self._ended(attempt, Exit.OK)
         self._attempts.setdefault(attempt.key, attempt)
 
     async def stop(self, attempt: Attempt) -> None:
-        """End an attempt at once, with a checkpoint."""
-        self._done[attempt.trial] = self._share(self._attempts[attempt.key])
+        """End an attempt at once, with a checkpoint; an evaluation that was being made is lost."""
+        self._done[attempt.trial] = self._progress(self._attempts[attempt.key])
         self._attempts[attempt.key] = self._ended(replace(attempt, halted=True), Exit.INTERRUPTED)
 
     async def release(self, attempt: Attempt) -> None:
@@ -155,34 +177,41 @@ class World:
             teacher = {"exact": 100.0, "HasAns_exact": 100.0, "NoAns_exact": 100.0}
             sources = self._problem.sources
             return Report("Simulated", key="simulated", teacher=teacher, sources=sources)
-        training, share = self._trainings[attempt.trial], self._share(attempt)
-        reached = [mark for mark in (*RUNGS, 1.0) if mark <= share + 1e-9]
+        training, progress = self._trainings[attempt.trial], self._progress(attempt)
+        measured = progress.measured
         return Report(
             "Simulated",
-            final=bool(reached) and reached[-1] == 1.0,
-            step=round(share * STEPS),
+            final=measured == 1.0,
+            step=round(progress.share * STEPS),
             steps=STEPS,
-            metric_step=round(reached[-1] * STEPS) if reached else None,
-            metrics=training.at(reached[-1]) if reached else {},
+            metric_step=round(measured * STEPS) if measured else None,
+            metrics=training.at(measured) if measured else {},
         )
 
     def forget(self, attempt: Attempt) -> None:
         """Keep nothing that could be dropped."""
 
-    def _share(self, attempt: Attempt) -> float:
-        """Return the share of its training that an attempt has done by now."""
-        assert attempt.started is not None
+    def _progress(self, attempt: Attempt) -> Progress:
+        """Return how far the training of an attempt has come by now."""
+        training, measured = self._trainings[attempt.trial], self._begun[attempt.key].measured
         until = self.now if attempt.ended is None else attempt.ended
-        trained = (until - attempt.started) / self._trainings[attempt.trial].seconds
-        return min(1.0, self._begun[attempt.key] + trained)
+        for mark, when in self._evaluations(attempt):
+            if when > until:  # on the way there, or there and being evaluated
+                missing = when - training.evaluation_seconds - until
+                return Progress(mark - max(0.0, missing) / training.seconds, measured)
+            measured = mark
+        return Progress(1.0, measured)
 
-    def _marks(self, attempt: Attempt) -> Sequence[float]:
-        """Return when an attempt is measured."""
+    def _evaluations(self, attempt: Attempt) -> Iterator[tuple[float, float]]:
+        """Yield the shares after which an attempt is evaluated, and when each evaluation ends."""
         assert attempt.started is not None
-        done, whole = self._begun[attempt.key], self._trainings[attempt.trial].seconds
-        return [
-            attempt.started + (mark - done) * whole for mark in (*RUNGS, 1.0) if mark > done
-        ] or [attempt.started]
+        training, begun = self._trainings[attempt.trial], self._begun[attempt.key]
+        share, when = begun.share, attempt.started
+        for mark in self._marks[attempt.key]:
+            if mark > begun.measured:
+                when += training.until_measured(mark - share)
+                share = mark
+                yield mark, when
 
     def _ended(self, attempt: Attempt, code: Exit) -> Attempt:
         return replace(attempt, phase=Phase.ENDED, exit_code=code, ended=self.now)

@@ -10,11 +10,11 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from contest.problems import Metrics, Parameters, Problem
+from contest.problems import RUNGS, Metrics, Parameters, Problem
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
 from distillery_operator.resources import Parameter
@@ -25,6 +25,8 @@ REQUIREMENTS: Final = HERE / "syne-tune.txt"
 
 class MoAsha:
     """The scheduler behind a pipe; see :class:`contest.clock.Contestant`. Use it in a ``with``."""
+
+    marks: Sequence[float] = (*RUNGS, 1.0)
 
     def __init__(self, problem: Problem, seed: int) -> None:
         spec = problem.experiment.spec

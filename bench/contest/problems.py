@@ -25,7 +25,7 @@ Parameters = Mapping[str, Value]
 Metrics = dict[str, float]
 
 RUNGS: Final = (1 / 9, 1 / 3)
-"""Shares of a training after which every contestant sees what it has reached."""
+"""Shares of a training after which contestants that stop trainings see what it has reached."""
 
 
 class Problem(Protocol):
@@ -45,7 +45,10 @@ class Problem(Protocol):
         """Return what a training has reached after a share of its steps, in percent."""
 
     def seconds(self, parameters: Parameters, seed: int) -> float:
-        """Return how long a whole training holds its GPU."""
+        """Return how long the steps of a whole training hold its GPU."""
+
+    def evaluation_seconds(self, parameters: Parameters) -> float:
+        """Return how long each evaluation of a training holds its GPU besides."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,17 @@ class Training:
 
     @cached_property
     def seconds(self) -> float:
-        """How long it takes as a whole."""
+        """How long its steps take as a whole."""
         return self.problem.seconds(self.parameters, self.draw)
+
+    @cached_property
+    def evaluation_seconds(self) -> float:
+        """How long each of its evaluations takes."""
+        return self.problem.evaluation_seconds(self.parameters)
+
+    def until_measured(self, share: float) -> float:
+        """Return the seconds that a share of its steps and an evaluation after them take."""
+        return share * self.seconds + self.evaluation_seconds
 
     def at(self, share: float) -> Metrics:
         """Return its metrics after a share of its steps, the size included."""
@@ -95,5 +107,7 @@ def sample(problem: Problem, count: int, seed: int) -> list[Training]:
 
 
 def mean_seconds(problem: Problem) -> float:
-    """Return how long the training of a random suggestion holds its GPU, in the mean."""
-    return statistics.fmean(training.seconds for training in sample(problem, 300, seed=0))
+    """Return how long a random suggestion holds its GPU in the mean: trained, evaluated once."""
+    return statistics.fmean(
+        training.until_measured(1.0) for training in sample(problem, 300, seed=0)
+    )

@@ -61,8 +61,12 @@ class Recorded:
         return {"exact": exact, **dict(zip(HALVES, map(float, halves), strict=True))}
 
     def seconds(self, parameters: Parameters, seed: int) -> float:
-        """Return how long a whole training holds its processor."""
+        """Return how long the steps of a whole training hold its processor."""
         return float(fitted().seconds.predict([shape(parameters)])[0])
+
+    def evaluation_seconds(self, parameters: Parameters) -> float:
+        """Return how long an evaluation holds its processor: 8 % of the steps in the mean."""
+        return float(fitted().evaluation_seconds.predict([shape(parameters)])[0])
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,15 @@ class Fitted:
         ends: the expected end of each pair of twins, (pairs, 2).
         differences: how their curves differ, over the square root of 2, (pairs, 2, marks).
         seconds: gives the CPU seconds of a whole training's steps, of its shape.
+        evaluation_seconds: the same of one evaluation. What a recorded training took besides its
+            steps, making the student included, is shared among its evaluations.
     """
 
     forest: ExtraTreesRegressor
     ends: Array
     differences: Array
     seconds: LinearRegression
+    evaluation_seconds: LinearRegression
 
 
 @functools.cache
@@ -122,12 +129,18 @@ def fitted() -> Fitted:
     forest = _forest().fit(known.rows, flat)
     firsts, seconds = _twins(known.configurations)
     expected = forest.predict(known.rows[firsts]).reshape(-1, *known.curves.shape[1:])
-    cost = LinearRegression().fit(
-        [shape(line["parameters"]) for line in known.lines],
-        [line["training_cpu_seconds"] for line in known.lines],
-    )
     differences = (known.curves[firsts] - known.curves[seconds]) / 2**0.5
-    return Fitted(forest, expected[:, :, -1], differences, cost)
+    shapes = [shape(line["parameters"]) for line in known.lines]
+    stepping = np.array([line["training_cpu_seconds"] for line in known.lines])
+    in_all = np.array([line["cpu_seconds"] for line in known.lines])
+    evaluations = np.array([len(line["curve"]) for line in known.lines])
+    return Fitted(
+        forest,
+        expected[:, :, -1],
+        differences,
+        LinearRegression().fit(shapes, stepping),
+        LinearRegression().fit(shapes, (in_all - stepping) / evaluations),
+    )
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -186,7 +199,7 @@ def features(parameters: Parameters) -> list[float]:
 
 
 def shape(parameters: Parameters) -> list[float]:
-    """Return what decides how long a training takes: layers, and heads in all."""
+    """Return what decides how long steps and evaluations take: layers, and heads in all."""
     layers, heads = (float(cast(float, parameters[name])) for name in ("n_layers", "n_heads"))
     return [layers, layers * heads]
 

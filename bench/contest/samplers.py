@@ -1,5 +1,7 @@
 """Optuna as a contestant: a sampler, told whole trainings, with or without the thresholds."""
 
+from collections.abc import Sequence
+
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
@@ -11,11 +13,15 @@ from distillery_operator import judge, sampling
 class Optuna:
     """A study in memory; see :class:`contest.clock.Contestant`.
 
+    It looks at nothing on its way, for Optuna does not prune where there are several objectives.
+
     Args:
         problem: what to search.
         sampler: how to suggest.
         constrained: whether thresholds and the guard against the collapse are told as constraints.
     """
+
+    marks: Sequence[float] = (1.0,)
 
     def __init__(self, problem: Problem, sampler: BaseSampler, *, constrained: bool) -> None:
         self._spec = problem.experiment.spec
@@ -31,7 +37,7 @@ class Optuna:
         return self._trials[-1].params
 
     def goes_on(self, number: int, share: float, metrics: Metrics) -> bool:
-        """Let it go on: Optuna does not prune where there are several objectives."""
+        """Let it go on; nobody asks."""
         return True
 
     def end(self, number: int, metrics: Metrics) -> None:
