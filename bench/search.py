@@ -15,8 +15,9 @@ Prints a table, draws hypervolume over GPU time, and ends with one JSON object:
 * ``gpu_time_ratio_of_shorter``: the same for searches with 25 %, 50 % and 75 % of the GPU time;
 * ``final_ratio``: hypervolume at the end, of the same two;
 * ``stopping_gpu_time_ratio``: as ``gpu_time_ratio``, against Distillery without early stopping;
-* ``wrongly_stopped_ratio``: of the trainings that were stopped or refused, the share that would
-  have improved the front of that moment;
+* ``wrongly_stopped_ratio``: how many stopped trainings and refused suggestions would have improved
+  the front of that moment, as a share of the stopped trainings alone, so that refusals, which are
+  cheap and many, do not make it look better;
 * ``decide_and_suggest_seconds``: CPU time of one decision and one suggestion after 2,000 trials.
 """
 
@@ -163,18 +164,18 @@ def table(searches: Mapping[str, Sequence[Search]]) -> str:
     best = max(one.final for many in searches.values() for one in many)
     lines = [
         f"{'':18}{'hypervolume at 25 %':>21}{'50 %':>8}{'75 %':>8}{'the end':>16}"
-        f"{'finished':>10}{'stopped':>9}{'wrongly':>9}"
+        f"{'finished':>10}{'stopped':>9}{'refused':>9}{'wrongly':>9}"
     ]
     for name, many in searches.items():
         volumes = np.array([one.at(QUARTERS) for one in many]) / best
         mean, spread = volumes.mean(axis=0), volumes[:, -1].std(ddof=1)
         counts = [
             np.mean([getattr(one, field) for one in many])
-            for field in ("finished", "stopped", "wrong")
+            for field in ("finished", "stopped", "refused", "wrong")
         ]
         lines.append(
             f"{name:18}{mean[0]:21.3f}{mean[1]:8.3f}{mean[2]:8.3f}{mean[3]:8.3f} ± {spread:.3f}"
-            f"{counts[0]:10.1f}{counts[1]:9.1f}{counts[2]:9.2f}"
+            f"{counts[0]:10.1f}{counts[1]:9.1f}{counts[2]:9.1f}{counts[3]:9.2f}"
         )
     return "\n".join(lines)
 
@@ -183,13 +184,13 @@ def compared(searches: Mapping[str, Sequence[Search]]) -> dict[str, object]:
     """Return how Distillery compares with TPE and its whole self; None where it never arrives."""
     tpe, whole, own = searches["TPE"], searches[WHOLE], searches[OURS]
     earlier = np.mean([one.at(QUARTERS[:-1]) for one in tpe], axis=0)
-    stopped = sum(one.stopped for one in own)
     return {
         "gpu_time_ratio": time_ratio(own, tpe, final(tpe)),
         "gpu_time_ratio_of_shorter": [time_ratio(own, tpe, volume) for volume in earlier],
         "final_ratio": final(own) / final(tpe) if final(tpe) else None,
         "stopping_gpu_time_ratio": time_ratio(own, whole, final(whole)),
-        "wrongly_stopped_ratio": sum(one.wrong for one in own) / stopped if stopped else 0.0,
+        "wrongly_stopped_ratio": sum(one.wrong for one in own)
+        / max(1, sum(one.stopped for one in own)),
     }
 
 

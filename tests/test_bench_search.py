@@ -103,15 +103,17 @@ def test_an_evaluation_takes_a_part_of_the_mean_training(
     assert evaluating <= most * stepping * (1 + 1e-9)
 
 
-def test_a_stop_is_wrong_if_the_whole_training_would_have_improved_the_front() -> None:
+def test_a_stop_or_a_refusal_is_wrong_if_the_whole_training_would_have_improved_the_front() -> None:
     history = History()
     history.add(10.0, training().whole(0), stopped=False)
     history.add(20.0, training(n_layers=3).whole(1), stopped=True)  # smaller, feasible
     history.add(30.0, training(dropout=0.5).whole(2), stopped=True)  # far worse, as large
     history.add(40.0, training(n_layers=4).whole(3), stopped=True)  # goes on below
     history.add(50.0, training(n_layers=4).whole(4), stopped=False)
+    history.add(60.0, training(n_layers=2).whole(5), stopped=True, trained=False)  # smaller still
+    history.add(70.0, training(dropout=0.4).whole(6), stopped=True, trained=False)
     found = figures.figures(PROBLEM, history, gpu_seconds=100.0)
-    assert (found.finished, found.stopped, found.wrong) == (2, 2, 1)
+    assert (found.finished, found.stopped, found.refused, found.wrong) == (2, 2, 2, 2)
     assert found.times.tolist() == [0.0, 0.1, 0.5]
     assert 0 == found.volumes[0] < found.volumes[1] < found.volumes[2] == found.final
 
@@ -136,6 +138,7 @@ def test_the_operator_searches_in_simulated_time_and_repeats_itself() -> None:
     assert finished
     for end in first.ended:
         assert end.trial == Training(PROBLEM, end.trial.parameters, 1).whole(end.trial.number)
+        assert end.trained or end.stopped
         if end.stopped and collapses(end.trial.parameters):
             assert end.trial.metrics["HasAns_exact"] < 1
     assert all(end.gpu_seconds <= given["gpu_seconds"] for end in first.ended[:-1])

@@ -41,11 +41,13 @@ class Ended:
         gpu_seconds: spent in all when it ended.
         trial: what its whole training gives, whether it was stopped or not.
         stopped: whether it was stopped, or never started.
+        trained: whether it was started.
     """
 
     gpu_seconds: float
     trial: Trial
     stopped: bool
+    trained: bool = True
 
 
 @dataclass
@@ -54,9 +56,9 @@ class History:
 
     ended: list[Ended] = field(default_factory=list)
 
-    def add(self, gpu_seconds: float, trial: Trial, *, stopped: bool) -> None:
+    def add(self, gpu_seconds: float, trial: Trial, *, stopped: bool, trained: bool = True) -> None:
         """Note an end."""
-        self.ended.append(Ended(gpu_seconds, trial, stopped))
+        self.ended.append(Ended(gpu_seconds, trial, stopped, trained))
 
 
 def search(

@@ -23,14 +23,16 @@ class Search:
         times: GPU time at which the hypervolume rose, ascending, as a share of the budget.
         volumes: the hypervolume from then on.
         finished: trainings that went to their end.
-        stopped: trainings that were stopped, or refused before they began.
-        wrong: those of them that would have improved the front of that moment.
+        stopped: trainings that were stopped on their way.
+        refused: suggestions that were never trained.
+        wrong: of both those that would have improved the front of that moment.
     """
 
     times: Vector
     volumes: Vector
     finished: int
     stopped: int
+    refused: int
     wrong: int
 
     def at(self, times: Vector) -> Vector:
@@ -56,7 +58,7 @@ def figures(problem: Problem, history: History, gpu_seconds: float) -> Search:
     spec, reference = problem.experiment.spec, corner(problem)
     front: list[Trial] = []
     times, volumes = [0.0], [0.0]
-    stopped = wrong = 0
+    stopped = refused = wrong = 0
     finished = {_key(end.trial) for end in history.ended if not end.stopped}
     for end in history.ended:
         if end.stopped and _key(end.trial) in finished:
@@ -64,12 +66,13 @@ def figures(problem: Problem, history: History, gpu_seconds: float) -> Search:
         better = pareto.front(spec, [*front, end.trial])
         improves = any(trial is end.trial for trial in better)
         if end.stopped:
-            stopped, wrong = stopped + 1, wrong + improves
+            stopped, refused = stopped + end.trained, refused + (not end.trained)
+            wrong += improves
         elif improves:
             front = better
             times.append(end.gpu_seconds / gpu_seconds)
             volumes.append(pareto.hypervolume(spec, front, reference))
-    return Search(np.array(times), np.array(volumes), len(finished), stopped, wrong)
+    return Search(np.array(times), np.array(volumes), len(finished), stopped, refused, wrong)
 
 
 def time_to_reach(searches: Sequence[Search], volume: float) -> float | None:

@@ -67,10 +67,13 @@ async def _search(
             while True:
                 done = await reconcile.reconcile(experiment, ports, world.now)
                 for tell in (a for a in done.actions if isinstance(a, Tell)):
-                    given = done.seen.trials[tell.trial].parameters
-                    whole = training(problem, given, seed).whole(tell.trial)
-                    stopped = tell.state is not State.COMPLETED
-                    history.add(world.now * workers, whole, stopped=stopped)
+                    known = done.seen.trials[tell.trial]
+                    history.add(
+                        world.now * workers,
+                        training(problem, known.parameters, seed).whole(tell.trial),
+                        stopped=tell.state is not State.COMPLETED,
+                        trained=bool(known.curve or tell.seconds),
+                    )
                 if not done.actions:
                     break
             world.advance()
