@@ -8,16 +8,24 @@ trainings, on 1 and on 20 workers, asynchronously, once per seed: Optuna's rando
 TPE without and with the thresholds as constraints, Syne Tune's MO-ASHA, and Distillery: the
 operator's own loop, study and stopping rule in simulated time, and the same without that rule.
 
-Prints a table, draws hypervolume over GPU time, and ends with one JSON object:
+Prints a table, draws hypervolume over GPU time, and ends with one JSON object, in which a ratio is
+null where Distillery never gets there. For each problem and number of workers:
 
 * ``gpu_time_ratio``: GPU time at which the mean hypervolume of Distillery's searches reaches the
   final one of TPE without constraints, as a share of that at which TPE's reaches it;
-* ``gpu_time_ratio_of_shorter``: the same for searches with 25 %, 50 % and 75 % of the GPU time;
-* ``final_ratio``: hypervolume at the end, of the same two;
+* ``gpu_time_ratio_interval``: its 5 % and 95 % quantiles, the seeds drawn anew 1,000 times;
+* ``gpu_time_ratio_of_shorter``: as ``gpu_time_ratio``, for searches with 25 %, 50 % and 75 % of the
+  GPU time;
+* ``constrained_gpu_time_ratio``: as ``gpu_time_ratio``, against TPE with constraints; null if that
+  did not search;
+* ``final_ratio``: hypervolume at the end, of Distillery's searches over TPE's;
 * ``stopping_gpu_time_ratio``: as ``gpu_time_ratio``, against Distillery without early stopping;
 * ``wrongly_stopped_ratio``: how many stopped trainings and refused suggestions would have improved
   the front of that moment, as a share of the stopped trainings alone, so that refusals, which are
-  cheap and many, do not make it look better;
+  cheap and many, do not make it look better.
+
+And for all:
+
 * ``decide_and_suggest_seconds``: CPU time of one decision and one suggestion after 2,000 trials.
 """
 
@@ -53,11 +61,12 @@ PROBLEMS: Final[Mapping[str, Callable[[], Problem]]] = {
     "recorded": Recorded,
     "synthetic": Synthetic,
 }
+CONSTRAINED: Final = "TPE, constrained"
 SAMPLERS: Final[Mapping[str, tuple[type[BaseSampler], bool]]] = {
     "random": (RandomSampler, False),
     "NSGA-II": (NSGAIISampler, False),
     "TPE": (TPESampler, False),
-    "TPE, constrained": (TPESampler, True),
+    CONSTRAINED: (TPESampler, True),
 }
 MO_ASHA: Final = "MO-ASHA"
 WHOLE: Final = "Distillery, whole"
@@ -183,12 +192,16 @@ def table(searches: Mapping[str, Sequence[Search]]) -> str:
 def compared(searches: Mapping[str, Sequence[Search]]) -> dict[str, object]:
     """Return how Distillery compares with TPE and its whole self; None where it never arrives."""
     tpe, whole, own = searches["TPE"], searches[WHOLE], searches[OURS]
+    constrained = searches.get(CONSTRAINED)
     earlier = np.mean([one.at(QUARTERS[:-1]) for one in tpe], axis=0)
     return {
-        "gpu_time_ratio": time_ratio(own, tpe, final(tpe)),
-        "gpu_time_ratio_of_shorter": [time_ratio(own, tpe, volume) for volume in earlier],
+        "gpu_time_ratio": figures.time_ratio(own, tpe, final(tpe)),
+        "gpu_time_ratio_interval": figures.time_ratio_interval(own, tpe),
+        "gpu_time_ratio_of_shorter": [figures.time_ratio(own, tpe, volume) for volume in earlier],
+        "constrained_gpu_time_ratio": constrained
+        and figures.time_ratio(own, constrained, final(constrained)),
         "final_ratio": final(own) / final(tpe) if final(tpe) else None,
-        "stopping_gpu_time_ratio": time_ratio(own, whole, final(whole)),
+        "stopping_gpu_time_ratio": figures.time_ratio(own, whole, final(whole)),
         "wrongly_stopped_ratio": sum(one.wrong for one in own)
         / max(1, sum(one.stopped for one in own)),
     }
@@ -197,12 +210,6 @@ def compared(searches: Mapping[str, Sequence[Search]]) -> dict[str, object]:
 def final(searches: Sequence[Search]) -> float:
     """Return the mean hypervolume at the end."""
     return float(np.mean([one.final for one in searches]))
-
-
-def time_ratio(own: Sequence[Search], other: Sequence[Search], volume: float) -> float | None:
-    """Return Distillery's GPU time to a hypervolume over another's; None if it never gets there."""
-    ours_after, other_after = (figures.time_to_reach(many, volume) for many in (own, other))
-    return ours_after / other_after if ours_after and other_after else None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from contest import clock, figures, ours, problems
@@ -130,6 +131,34 @@ def test_the_time_to_reach_is_that_of_the_mean() -> None:
     assert figures.time_to_reach(searches, whole * 1.01) is None
 
 
+def arriving(*times: float) -> list[figures.Search]:
+    """Return searches that rise to a hypervolume of 1 at given times; at 2 they never do."""
+    return [
+        figures.Search(np.array([0.0, time]), np.array([0.0, float(time <= 1)]), 1, 0, 0, 0)
+        for time in times
+    ]
+
+
+def test_the_interval_of_a_ratio_draws_seeds_in_pairs() -> None:
+    late, early = arriving(0.2, 0.4, 0.6, 0.8, 1.0), arriving(0.1, 0.2, 0.3, 0.4, 0.5)
+    assert figures.time_ratio(early, late, 1.0) == 0.5
+    # Of every draw the slowest search counts, which is that of one seed in both.
+    assert figures.time_ratio_interval(early, late) == [0.5, 0.5]
+
+
+def test_the_interval_of_a_ratio_spans_what_other_seeds_could_have_shown() -> None:
+    other, own = arriving(*[1.0] * 10), arriving(0.2, *[0.4] * 6, 0.6, 0.8, 1.0)
+    assert figures.time_ratio(own, other, 1.0) == 1.0
+    assert figures.time_ratio_interval(own, other) == [0.6, 1.0]
+    assert figures.time_ratio_interval(own, other) == [0.6, 1.0]  # always the same draws
+
+
+def test_the_interval_of_a_ratio_has_no_bound_where_too_many_draws_never_arrive() -> None:
+    own = arriving(*[0.5] * 9, 2.0)
+    assert figures.time_ratio(own, arriving(*[1.0] * 10), 1.0) is None
+    assert figures.time_ratio_interval(own, arriving(*[1.0] * 10)) == [0.5, None]
+
+
 def test_the_operator_searches_in_simulated_time_and_repeats_itself() -> None:
     given = {"workers": 3, "gpu_seconds": 20 * 3600.0, "seed": 1}
     first, again = (ours.search(PROBLEM, **given) for _ in range(2))  # type: ignore[arg-type]
@@ -225,7 +254,9 @@ def test_the_command_compares_all_contestants(tmp_path: Path) -> None:
         figures_of = told[f"{problem}, 4 workers"]
         assert set(figures_of) == {
             "gpu_time_ratio",
+            "gpu_time_ratio_interval",
             "gpu_time_ratio_of_shorter",
+            "constrained_gpu_time_ratio",
             "final_ratio",
             "stopping_gpu_time_ratio",
             "wrongly_stopped_ratio",

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,10 @@ from distillery_operator import pareto
 from distillery_operator.trials import Trial
 
 Vector = NDArray[np.float64]
+
+RESAMPLES: Final = 1000
+BOUNDS: Final = (0.05, 0.95)
+"""Quantiles of the resampled ratios that bound their interval."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,47 @@ def time_to_reach(searches: Sequence[Search], volume: float) -> float | None:
 
     As a share of the budget; None if it never does.
     """
+    weights = np.full((1, len(searches)), 1 / len(searches))
+    found = float(_times_to_reach(searches, weights, np.array([volume]))[0])
+    return found if isfinite(found) else None
+
+
+def time_ratio(own: Sequence[Search], other: Sequence[Search], volume: float) -> float | None:
+    """Return one's GPU time to a mean hypervolume over another's; None if one never gets there."""
+    own_after, other_after = (time_to_reach(many, volume) for many in (own, other))
+    return own_after / other_after if own_after and other_after else None
+
+
+def time_ratio_interval(own: Sequence[Search], other: Sequence[Search]) -> list[float | None]:
+    """Return how much of :func:`time_ratio`, to the other's final hypervolume, is the seeds' luck.
+
+    That are the bounds between which 90 % of its values lie, if the seeds are drawn again and again
+    from those that there are (bootstrap). What has the same place in both has the same seed, and is
+    drawn together. A bound is None where in so many of the draws there is no ratio.
+    """
+    drawn = np.random.default_rng(0).integers(len(own), size=(RESAMPLES, len(own)))
+    weights = (drawn[:, :, None] == np.arange(len(own))).mean(axis=1)
+    volumes = weights @ np.array([search.final for search in other])
+    own_after, other_after = (_times_to_reach(m, weights, volumes) for m in (own, other))
+    known = (own_after > 0) & (other_after > 0)
+    ratios = np.divide(own_after, other_after, out=np.full(RESAMPLES, np.inf), where=known)
+    # By a value that occurs: between a number and infinity there is nothing.
+    bounds = np.quantile(ratios, BOUNDS, method="inverted_cdf")
+    return [float(bound) if isfinite(bound) else None for bound in bounds]
+
+
+def _times_to_reach(searches: Sequence[Search], weights: Vector, volumes: Vector) -> Vector:
+    """Return when each of several means reaches its volume; infinity if it never does.
+
+    Args:
+        searches: what is averaged.
+        weights: of the searches in each mean, (means, searches).
+        volumes: to reach, (means,).
+    """
     times = np.unique(np.concatenate([search.times for search in searches]))
-    reached = np.mean([search.at(times) for search in searches], axis=0) >= volume * (1 - 1e-12)
-    return float(times[reached.argmax()]) if reached.any() else None
+    means = weights @ np.array([search.at(times) for search in searches])
+    reached = means >= volumes[:, None] * (1 - 1e-12)
+    return np.where(reached.any(axis=1), times[reached.argmax(axis=1)], np.inf)
 
 
 def _key(trial: Trial) -> tuple[tuple[str, object], ...]:
