@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contest import clock, figures, ours, problems
+from contest import clock, figures, ours, peer, problems
 from contest.clock import History
 from contest.problems import RUNGS, Metrics, Parameters, Problem, Training, sample
 from contest.recorded import Recorded
 from contest.synthetic import Synthetic, collapses
 from distillery_contract.request import Data, Request, Stage, Student
 from distillery_contract.wire import Exit
+from distillery_operator import pareto
 from distillery_operator.actions import Launch
 
 SEARCH = Path(__file__).parent.parent / "bench" / "search.py"
@@ -157,6 +158,22 @@ def test_the_interval_of_a_ratio_has_no_bound_where_too_many_draws_never_arrive(
     own = arriving(*[0.5] * 9, 2.0)
     assert figures.time_ratio(own, arriving(*[1.0] * 10), 1.0) is None
     assert figures.time_ratio_interval(own, arriving(*[1.0] * 10)) == [0.5, None]
+
+
+def test_the_peer_ranks_by_layers_and_inside_one_by_an_epsilon_net() -> None:
+    chance = np.random.default_rng(5)
+    scales = np.array([100.0, 6e7])
+    sets = [(scales * chance.random((count, 2))).tolist() for count in (1, 2, 9, 40, 120)]
+    front = [[float(n), 1e6 / (n + 1)] for n in range(12)]  # a single layer
+    asked = json.dumps([*sets, front])
+    rank = "import json, numpy, sys, syne; order = syne.Ranks(); print(json.dumps("
+    rank += "[order(numpy.array(costs)).tolist() for costs in json.load(sys.stdin)]))"
+    ran = subprocess.run(
+        [peer.interpreter(), "-c", rank], input=asked, capture_output=True, text=True, check=True,
+        cwd=Path(peer.__file__).parent,
+    )  # fmt: skip
+    for costs, ranks in zip([*sets, front], json.loads(ran.stdout), strict=True):
+        assert ranks == [pareto.place(costs, index) for index in range(len(costs))]
 
 
 def test_the_operator_searches_in_simulated_time_and_repeats_itself() -> None:

@@ -15,18 +15,37 @@ from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 from syne_tune.optimizer.schedulers.multiobjective.multiobjective_priority import (
     NonDominatedPriority,
 )
+from syne_tune.optimizer.schedulers.multiobjective.non_dominated_priority import (
+    compute_epsilon_net,
+    pareto_efficient,
+)
 
 
 class Ranks(NonDominatedPriority):  # type: ignore[misc]  # its package is elsewhere
-    """The default priority, as ranks.
+    """The default priority, as it is meant to be: layer by layer, inside one by an epsilon-net.
 
-    Syne Tune 0.16.0 returns the items in their order where the scheduler expects the rank of each,
-    so that it compares a trial with the third of the trials by the number of the worst.
+    Repaired in its favour. Syne Tune 0.16.0 takes the ranks that the net gives a layer for an
+    order, and then returns the items in their order where the scheduler expects the rank of each.
+    Its net also measures in the objectives' own units, so that beside millions of weights percents
+    count for nothing: here the objectives of those that the net compares are scaled to [0, 1].
     """
 
     def priority_unsafe(self, objectives: np.ndarray) -> np.ndarray:
         """Return the rank of each row, 0 the best."""
-        return np.argsort(super().priority_unsafe(objectives))
+        ranks, left = np.zeros(len(objectives), dtype=int), np.arange(len(objectives))
+        while left.size:
+            best = pareto_efficient(objectives[left])
+            net = compute_epsilon_net(scaled(objectives[left[best]]), dim=self.dim)
+            ranks[left[best]] = len(objectives) - left.size + net
+            left = left[~best]
+        return ranks
+
+
+def scaled(objectives: np.ndarray) -> np.ndarray:
+    """Return each column from 0 to 1; what does not differ is 0."""
+    span = np.ptp(objectives, axis=0)
+    found: np.ndarray = (objectives - objectives.min(axis=0)) / np.where(span > 0, span, 1.0)
+    return found
 
 
 def main() -> None:
