@@ -65,7 +65,7 @@ bench: setup ## Measure the trainer against a plain loop in the original's manne
 	$(BIN)/python bench/trainer.py
 
 bench-search: setup ## Search by Distillery, Optuna and Syne Tune on recorded trainings, in simulated time
-	OMP_NUM_THREADS=1 $(BIN)/python bench/search.py --jobs 2 # threads as in the operator's image
+	OMP_NUM_THREADS=1 $(BIN)/python bench/search.py --jobs 2 --plot docs/search.png # threads as in the operator's image
 
 cluster: ## Run a Kubernetes with one node on this machine; eval "$(make cluster)" reaches it
 	@cd tests && $(PYTHON) -m cluster up

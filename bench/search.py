@@ -1,6 +1,6 @@
 """Does Distillery's search waste less GPU time than others? Simulated searches, real decisions.
 
-    python bench/search.py [--repeats 20] [--trainings 300] [--jobs 1] [--quick]
+    python bench/search.py [--repeats 20] [--trainings 300] [--jobs 1] [--plot FILE] [--quick]
 
 Two problems: one made from real learning curves of the quickstart's trainer (bench/record.py), one
 made up, with noise, whose curves cross. Each contestant gets the GPU time of so many mean
@@ -8,8 +8,8 @@ trainings, on 1 and on 20 workers, asynchronously, once per seed: Optuna's rando
 TPE without and with the thresholds as constraints, Syne Tune's MO-ASHA, and Distillery: the
 operator's own loop, study and stopping rule in simulated time, and the same without that rule.
 
-Prints a table, draws hypervolume over GPU time, and ends with one JSON object, in which a ratio is
-null where Distillery never gets there. For each problem and number of workers:
+Prints a table, draws hypervolume over GPU time if it is told where, and ends with one JSON object,
+in which a ratio is null where Distillery never gets there. For each problem and number of workers:
 
 * ``gpu_time_ratio``: GPU time at which the mean hypervolume of Distillery's searches reaches the
   final one of TPE without constraints, as a share of that at which TPE's reaches it;
@@ -26,7 +26,8 @@ null where Distillery never gets there. For each problem and number of workers:
 
 And for all:
 
-* ``decide_and_suggest_seconds``: CPU time of one decision and one suggestion after 2,000 trials.
+* ``decide_and_suggest_seconds``: CPU time of one decision and one suggestion after 2,000 trials;
+  200 with ``--quick``.
 """
 
 import argparse
@@ -55,8 +56,6 @@ from contest.recorded import Recorded
 from contest.samplers import Optuna
 from contest.synthetic import Synthetic
 
-PLOT: Final = Path(__file__).parents[1] / "docs" / "search.png"
-
 PROBLEMS: Final[Mapping[str, Callable[[], Problem]]] = {
     "recorded": Recorded,
     "synthetic": Synthetic,
@@ -74,6 +73,9 @@ WHOLE: Final = "Distillery, whole"
 OURS: Final = "Distillery"
 CONTESTANTS: Final = (*SAMPLERS, MO_ASHA, WHOLE, OURS)
 
+QUICK: Final[Mapping[str, Any]] = {"repeats": 2, "trainings": 12, "workers": [4]}
+"""Defaults of a run that only shows that all works; what is asked for beside it counts more."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -86,34 +88,64 @@ class Task:
     trainings: int
 
 
+def asked(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return what the command line asks for; end with a sentence where that is nothing to do."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--repeats", type=at_least(2), default=20, help="searches per contestant, a seed each")
+    add("--first-seed", type=at_least(0), default=0, help="seed of the first, others follow it")
+    add("--trainings", type=at_least(1), default=300, help="GPU time, in mean trainings")
+    add("--workers", type=at_least(1), nargs="+", default=[20, 1], help="GPUs of a search")
+    add("--jobs", type=at_least(1), default=1, help="searches at the same time, a process each")
+    add("--problems", nargs="+", choices=[*PROBLEMS], default=[*PROBLEMS], help="what is searched")
+    besides = "besides TPE and Distillery, stopping or not, which are compared"
+    add("--contestants", nargs="*", choices=CONTESTANTS, default=CONTESTANTS, help=besides)
+    told = ", ".join(f"{name} {value}" for name, value in QUICK.items())
+    quick = f"see that it works, in half a minute: other defaults, {told}"
+    add("--quick", action="store_true", help=quick)
+    add("--plot", type=drawing, metavar="FILE", help="picture to draw, if any")
+    if parser.parse_args(words).quick:
+        parser.set_defaults(**QUICK)
+    found = parser.parse_args(words)
+    if "recorded" in found.problems and (missing := recorded.missing()):
+        print(f"without the recorded problem: {missing} trainings are missing, see bench/record.py")
+        found.problems = [name for name in found.problems if name != "recorded"]
+    return found
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number from the command line, refusing lesser ones."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {least}, but got {text!r}"
+            )
+        return int(text)
+
+    return read
+
+
+def drawing(text: str) -> Path:
+    """Read the path of a picture from the command line; a search of hours must not end with it."""
+    path = Path(text)
+    if path.suffix not in picture.SUFFIXES:
+        known = ", ".join(picture.SUFFIXES)
+        raise argparse.ArgumentTypeError(f"must end with one of {known}, but got {text!r}")
+    return path
+
+
 def main() -> None:
     """Search, compare, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=20, help="seeds per contestant")
-    parser.add_argument("--trainings", type=int, default=300, help="GPU time of a search")
-    parser.add_argument("--workers", type=int, nargs="*", default=[20, 1])
-    parser.add_argument("--problems", nargs="*", choices=[*PROBLEMS], default=[*PROBLEMS])
-    parser.add_argument(
-        "--contestants",
-        nargs="*",
-        choices=CONTESTANTS,
-        default=CONTESTANTS,
-        help="besides TPE and Distillery, stopping or not, which are compared",
-    )
-    parser.add_argument("--jobs", type=int, default=1, help="searches that run at the same time")
-    parser.add_argument("--quick", action="store_true", help="see that it works, in half a minute")
-    parser.add_argument("--plot", type=Path, default=PLOT)
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.repeats, arguments.trainings, arguments.workers = 2, 12, [4]
-    elif "recorded" in arguments.problems and (missing := recorded.missing()):
-        print(f"without the recorded problem: {missing} trainings are missing, see bench/record.py")
-        arguments.problems.remove("recorded")
+    arguments = asked()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.repeats)
     wanted = [c for c in CONTESTANTS if c in {"TPE", WHOLE, OURS, *arguments.contestants}]
     tasks = [
         Task(problem, workers, contestant, seed, arguments.trainings)
         for problem, workers, contestant, seed in itertools.product(
-            arguments.problems, arguments.workers, wanted, range(arguments.repeats)
+            dict.fromkeys(arguments.problems), dict.fromkeys(arguments.workers), wanted, seeds
         )
     ]
     found: dict[tuple[str, int], dict[str, list[Search]]] = {}
@@ -128,7 +160,8 @@ def main() -> None:
         print(f"\n{problem}, {workers} workers, {arguments.repeats} seeds")
         print(table(searches), flush=True)
         told[f"{problem}, {workers} workers"] = compared(searches)
-    picture.draw(found, arguments.plot)
+    if arguments.plot and found:
+        picture.draw(found, arguments.plot)
     cost = deciding.measure(200 if arguments.quick else 2000, 20)["together_seconds"]
     if "recorded" in arguments.problems:
         print(f"\nthe surrogate of recorded trainings, cross-validated: {recorded.error()}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import search
 from contest import clock, figures, ours, peer, problems
 from contest.clock import History
 from contest.problems import RUNGS, Metrics, Parameters, Problem, Training, sample
@@ -258,6 +259,37 @@ def test_a_stopped_attempt_goes_on_from_the_share_that_it_had_reached() -> None:
         assert (await world.list())[-1].exit_code is Exit.OK
 
     asyncio.run(stop_twice())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--repeats", "1"],
+            "argument --repeats: must be a whole number of at least 2, but got '1'",
+        ),
+        (["--trainings", "0"], "--trainings: must be a whole number of at least 1, but got '0'"),
+        (
+            ["--workers", "20", "-1"],
+            "--workers: must be a whole number of at least 1, but got '-1'",
+        ),
+        (["--jobs", "two"], "--jobs: must be a whole number of at least 1, but got 'two'"),
+        (["--first-seed", "1.5"], "--first-seed: must be a whole number of at least 0"),
+        (["--plot", "search.pgn"], "--plot: must end with one of .png, .svg, .pdf"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        search.asked(words)
+    assert said in capsys.readouterr().err
+
+
+def test_quick_means_other_defaults() -> None:
+    quick = search.asked(["--quick", "--workers", "3"])
+    assert (quick.repeats, quick.trainings, quick.workers, quick.plot) == (2, 12, [3], None)
+    assert search.asked([]).repeats == 20
 
 
 def test_the_command_compares_all_contestants(tmp_path: Path) -> None:

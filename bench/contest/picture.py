@@ -14,6 +14,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot
 
 COLOURS: Final = ("#9aa0a6", "#b07aa1", "#4e79a7", "#76b7b2", "#f28e2b", "#e7969c", "#d62728")
+SUFFIXES: Final = (".png", ".svg", ".pdf")
 TIMES: Final = np.linspace(0, 1, 400)
 
 
