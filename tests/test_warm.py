@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 import worlds
-from distillery_operator import sampling, space, status, warm
+from distillery_operator import judge, sampling, space, status, stops, warm
 from distillery_operator.errors import NotFound, Unfit
 from distillery_operator.resources import WarmStart
-from distillery_operator.trials import State, Trial
+from distillery_operator.trials import Point, State, Trial
 
 SPEC = worlds.experiment(maxTrials=100).spec
 FROM = WarmStart(experiment="first")
@@ -64,6 +64,15 @@ def test_only_endings_that_tell_something_count() -> None:
     endings = [replace(trial(n), state=state) for n, state in enumerate(State)]
     found = {t.state for t in taken(*endings)}
     assert found == {State.COMPLETED, State.INFEASIBLE, State.STOPPED}
+
+
+def test_what_was_never_trained_or_is_a_copy_does_not_count() -> None:
+    stopped = replace(trial(1), state=State.STOPPED, reason=stops.CANNOT_IMPROVE)
+    halted = replace(stopped, number=2, curve=(Point(10, {"exact": 30.0}),))
+    copied = replace(trial(3), reason=judge.DUPLICATE)
+    assert [t.number for t in taken(stopped, halted, copied)] == [2]
+    with pytest.raises(Unfit, match="no trial of first has ended with a result yet"):
+        warm.fitting(SPEC, "key", FROM, source(stopped))
 
 
 def test_the_last_thousand_trials_are_taken_in_the_order_of_their_ends() -> None:

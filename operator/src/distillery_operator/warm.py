@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract import parameters
-from distillery_operator import space
+from distillery_operator import judge, space, stops
 from distillery_operator.errors import Unfit
 from distillery_operator.resources import Spec, WarmStart
 from distillery_operator.trials import State, Trial
@@ -51,7 +51,7 @@ def check(spec: Spec, wanted: WarmStart, source: Source) -> None:
             f"the objectives of {name} must be {', '.join(own)}, but are"
             f" {', '.join(source.objectives)}"
         )
-    if not any(trial.state in TELLING for trial in source.trials):
+    if not any(_tells(trial) for trial in source.trials):
         raise Unfit(f"no trial of {name} has ended with a result yet")
 
 
@@ -83,9 +83,18 @@ def fitting(spec: Spec, key: str, wanted: WarmStart, source: Source) -> tuple[Tr
     return tuple(sorted(found, key=lambda trial: (trial.ended or 0.0, trial.number))[-TAKEN:])
 
 
+def _tells(trial: Trial) -> bool:
+    """Tell whether a trial was trained, and is not the copy of another.
+
+    What is taken has neither reason nor curve, by which its own experiment knows such trials.
+    """
+    copied = trial.reason == judge.DUPLICATE
+    return trial.state in TELLING and not copied and not stops.refused(trial)
+
+
 def _fits(spec: Spec, trial: Trial) -> bool:
     measured = {objective.metric for objective in spec.objectives} <= trial.metrics.keys()
-    if trial.state not in TELLING or (trial.state is State.COMPLETED and not measured):
+    if not _tells(trial) or (trial.state is State.COMPLETED and not measured):
         return False
     given, fixed = parameters.resolve(trial.parameters), parameters.resolve(spec.training)
     searched = space.reduced(spec, {n: v for n, v in given.items() if v is not None})
