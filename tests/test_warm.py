@@ -81,6 +81,26 @@ def test_the_last_thousand_trials_are_taken_in_the_order_of_their_ends() -> None
     assert [t.number for t in found] == list(range(999, -1, -1))
 
 
+def test_gaussian_processes_get_what_their_limit_leaves_evenly_over_all_sources() -> None:
+    given = {
+        "first": tuple(trial(n) for n in range(900)),
+        "second": tuple(trial(n) for n in range(100)),
+        "unnamed": (trial(),),
+    }
+
+    def counts(kind: str, limit: int) -> dict[str, int]:
+        wanted = {"sampler": {"type": kind}, "maxTrials": limit}
+        sources = [{"experiment": "first"}, {"experiment": "second"}, {"experiment": "third"}]
+        spec = worlds.experiment(**wanted, warmStartFrom=sources).spec
+        found = warm.informing(spec, given)
+        assert all(trial in given[name] for name in found for trial in found[name])
+        return {name: len({t.number for t in trials}) for name, trials in found.items()}
+
+    assert counts("TPE", 400) == {"first": 900, "second": 100}
+    assert counts("GP", 400) == {"first": 90, "second": 10}
+    assert counts("GP", 500) == {"first": 0, "second": 0}
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -111,7 +111,7 @@ class Study:
                 self._looked_at.add(name)
             else:
                 await self._run(self._take, name, warm.fitting(spec, known.key, wanted, source))
-        return dict(self._warm)
+        return warm.informing(spec, self._warm)
 
     async def promote(self, spec: Spec, number: int, now: float) -> None:
         """Store a trial that continues a stopped one; one that is continued stays as it is."""
@@ -185,7 +185,7 @@ class Study:
         baselines = [baseline for baseline in spec.baselines if baseline.name not in known]
         for baseline in baselines[:count]:
             self._add(spec, baseline.parameters, baseline.name, now)
-        sources = (self._warm.get(w.experiment, ()) for w in spec.warm_start_from)
+        sources = warm.informing(spec, self._warm).values()
         others = [trial for source in sources for trial in source]
         for _ in range(count - len(baselines)):
             suggestion = self._suggester.suggest(spec, self._trials, others)

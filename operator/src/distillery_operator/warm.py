@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract import parameters
-from distillery_operator import judge, space, stops
+from distillery_operator import judge, resources, space, stops
 from distillery_operator.errors import Unfit
-from distillery_operator.resources import Spec, WarmStart
+from distillery_operator.resources import SamplerType, Spec, WarmStart
 from distillery_operator.trials import State, Trial
 
 NEUTRAL: Final = ("seed", "evaluations", "per_device_eval_batch_size", "compile")
@@ -81,6 +81,20 @@ def fitting(spec: Spec, key: str, wanted: WarmStart, source: Source) -> tuple[Tr
             " of one that is fixed here"
         )
     return tuple(sorted(found, key=lambda trial: (trial.ended or 0.0, trial.number))[-TAKEN:])
+
+
+def informing(spec: Spec, taken: Mapping[str, Sequence[Trial]]) -> dict[str, Sequence[Trial]]:
+    """Return the trials that the sampler gets, of those that were taken from each source.
+
+    Gaussian processes get as many as their limit leaves beside this experiment's own: evenly over
+    all, for the first ones lie all over the space and the last ones near the front.
+    """
+    names = [w.experiment for w in spec.warm_start_from if w.experiment in taken]
+    given = [(name, trial) for name in names for trial in taken[name]]
+    room = resources.GP_TRIALS - spec.max_trials
+    if spec.sampler.type is SamplerType.GP and len(given) > room:
+        given = [given[(place + 1) * len(given) // room - 1] for place in range(room)]
+    return {name: tuple(trial for source, trial in given if source == name) for name in names}
 
 
 def _tells(trial: Trial) -> bool:
