@@ -284,6 +284,9 @@ def test_a_search_starts_from_results_that_are_linked_into_the_workspace(tmp_pat
     first = write(tmp_path, maxTrials=3, maxGpuHours=1)
     code, out, err = run(tmp_path, "run", str(later))
     assert (code, err) == (2, "there is no experiment tiny with trials to start from\n"), out + err
+    code, out, err = run(tmp_path, "status")
+    assert "WarmStarted=False SourceNotFound: there is no experiment tiny" in out, out + err
+    assert "Progressing=False Obstructed: nothing starts: there is no experiment tiny" in out
     assert run(tmp_path, "run", str(first))[0] == 0
     results = tmp_path / "experiments" / "tiny"
     results.symlink_to(results.rename(tmp_path / "elsewhere"))
@@ -292,6 +295,23 @@ def test_a_search_starts_from_results_that_are_linked_into_the_workspace(tmp_pat
     found = documents.read_status(tmp_path / "experiments" / "later" / "status.yaml")
     assert (found.trials.total, found.progress) == (2, "2/2")
     assert all(point.trial < 2 for point in found.front)
+
+
+def test_the_status_says_why_a_search_could_not_start_from_another(tmp_path: Path) -> None:
+    assert run(tmp_path, "run", str(write(tmp_path, maxTrials=2)))[0] == 0
+    wanted = {"training": {"epochs": 2}, "warmStartFrom": [{"experiment": "tiny"}]}
+    document = worlds.document(**wanted)
+    document["metadata"]["name"] = "later"
+    later = tmp_path / "later.yaml"
+    later.write_text(documents.dump(document))
+    code, out, err = run(tmp_path, "run", str(later))
+    assert (code, err[:21]) == (2, "none of the 2 trials "), out + err
+    found = documents.read_status(tmp_path / "experiments" / "later" / "status.yaml")
+    conditions = {str(c.type): (c.status, c.reason) for c in found.conditions}
+    assert found.state == "SourceUnfit"
+    assert conditions["WarmStarted"] == ("False", "SourceUnfit")
+    assert conditions["Prepared"] == ("True", "Prepared")
+    assert conditions["Progressing"] == ("False", "Obstructed")
 
 
 def test_a_raised_budget_continues_a_search_that_it_has_ended(tmp_path: Path) -> None:

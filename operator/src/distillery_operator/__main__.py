@@ -30,9 +30,9 @@ from distillery_operator import (
     terminal,
     workspace,
 )
-from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound
+from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound, Unfit
 from distillery_operator.measurements import Measurements
-from distillery_operator.reconcile import Ports, reconcile
+from distillery_operator.reconcile import Ports, observe, reconcile
 from distillery_operator.resources import Experiment, SamplerType, Status
 from distillery_operator.trials import Observation, Trial
 
@@ -278,7 +278,14 @@ async def _loop(
                     wanted = experiment.model_copy(
                         update={"spec": experiment.spec.model_copy(update={"suspend": True})}
                     )
-                taken = await kept.warm_up(wanted, find)
+                try:
+                    taken = await kept.warm_up(wanted, find)
+                except (NotFound, Unfit) as error:
+                    seen = await observe(ports, time.time(), str(error))
+                    cold = status.warm_started(wanted.spec, {}, error)
+                    found = status.derive(wanted, seen, before, cold)
+                    documents.write_status(results / "status.yaml", experiment, found)
+                    raise
                 result = await reconcile(wanted, ports, time.time())
                 warm = status.warm_started(wanted.spec, taken)
                 found = status.derive(wanted, result.seen, before, warm)
