@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -295,6 +296,23 @@ def test_a_search_starts_from_results_that_are_linked_into_the_workspace(tmp_pat
     found = documents.read_status(tmp_path / "experiments" / "later" / "status.yaml")
     assert (found.trials.total, found.progress) == (2, "2/2")
     assert all(point.trial < 2 for point in found.front)
+
+
+def test_a_search_starts_from_a_copy_of_results_under_another_name(tmp_path: Path) -> None:
+    assert run(tmp_path, "run", str(write(tmp_path, maxTrials=3)))[0] == 0
+    place = tmp_path / "experiments"
+    shutil.copytree(place / "tiny", place / "tiny-2025")
+    (place / "bare").mkdir()
+    shutil.copy(place / "tiny" / "experiment.yaml", place / "bare")
+    for name, expected in (("bare", 2), ("tiny-2025", 0)):
+        document = worlds.document(maxTrials=2, warmStartFrom=[{"experiment": name}])
+        document["metadata"]["name"] = "later"
+        later = tmp_path / "later.yaml"
+        later.write_text(documents.dump(document))
+        code, out, err = run(tmp_path, "run", str(later))
+        assert code == expected, out + err
+    assert "these inform the sampler: 3 trials of tiny-2025" in out
+    assert [path.name for path in (place / "bare").iterdir()] == ["experiment.yaml"]
 
 
 def test_the_status_says_why_a_search_could_not_start_from_another(tmp_path: Path) -> None:

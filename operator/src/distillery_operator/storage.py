@@ -207,20 +207,22 @@ class Storage:
         self._ids = list(trials)
         return study, list(trials.values())
 
-    def find(self, name: str) -> dict[str, str] | None:
-        """Find the study of this name; return its attributes as JSON, or None if there is none.
+    def find(self, name: str | None = None) -> dict[str, str] | None:
+        """Find the study of this name, or the only one; return its attributes as JSON, or None.
 
         Creates nothing, and need not be preceded by :meth:`open`.
         """
-        attributes = (
-            select(STUDIES.c.study_id, STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json)
-            .join(STUDY_ATTRIBUTES, isouter=True)
-            .where(STUDIES.c.study_name == name)
-        )
+        if self._schema is None and not Path(self.key).exists():  # to connect would make the file
+            return None
+        attributes = select(
+            STUDIES.c.study_id, STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json
+        ).join(STUDY_ATTRIBUTES, isouter=True)
+        if name is not None:
+            attributes = attributes.where(STUDIES.c.study_name == name)
         with self._transaction() as connection:
             there = self._version(connection) is not None
             rows = connection.execute(attributes).all() if there else []
-        if not rows:
+        if len({row.study_id for row in rows}) != 1:
             return None
         self._study = rows[0].study_id
         return {key: value for _, key, value in rows if key is not None}

@@ -103,7 +103,7 @@ class Study:
             place = find(name)
             source = None
             if place is not None:
-                source = await self._workers.run(place.key, _source, place, name)
+                source = await self._workers.run(place.key, _source, place)
             if source is None:
                 raise NotFound(f"there is no experiment {name} with trials to start from")
             if known is None:
@@ -285,10 +285,13 @@ def thin(curve: tuple[Point, ...]) -> tuple[Point, ...]:
     return curve if len(curve) <= CURVE_LIMIT else (*curve[:-1:2], curve[-1])
 
 
-def _source(place: Storage, name: str) -> warm.Source | None:
-    """Read another experiment's study; None if there is none."""
+def _source(place: Storage) -> warm.Source | None:
+    """Read another experiment's study; None if there is none.
+
+    It is the only one there, and called as its experiment was: a folder of results may be renamed.
+    """
     try:
-        if place.find(name) is None:
+        if "space" not in (place.find() or {}):
             return None
         attributes, trials = place.read()
     finally:
