@@ -17,6 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 import browser
 import searches
+import worlds
 from distillery_operator import pareto, report, resources, status
 from distillery_operator.report import correlations, page, payload, summary, units
 from distillery_operator.resources import Experiment
@@ -65,7 +66,19 @@ def test_gpu_hours_are_part_of_the_effort() -> None:
         assert ("12.5 GPU-hours" in tile.sentence) is said
 
 
-@pytest.mark.parametrize("kind", ["Accepted", "StorageReachable", "TemplateValid"])
+def test_a_warm_start_is_said_first_among_the_findings() -> None:
+    wanted = searches.experiment(warmStartFrom=[{"experiment": "src"}])
+    trials = searches.search(12)
+    seen = worlds.observation(tuple(trials))
+    others = summary.findings(wanted.spec, status.derive(wanted, seen, None), trials)
+    warm = status.warm_started(wanted.spec, {"src": trials[:4]})
+    found = summary.findings(wanted.spec, status.derive(wanted, seen, None, warm), trials)
+    assert found == [
+        "This search was warm-started; these inform the sampler: 4 trials of src.", *others
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["Accepted", "StorageReachable", "TemplateValid", "WarmStarted"])
 def test_an_obstacle_goes_before_all_other_news(kind: str) -> None:
     wanted, trials = searches.experiment(), searches.search(12)
     before = searches.observed(wanted, trials)

@@ -36,7 +36,7 @@ def payload(
         "ended": status.completion_time,
         "counts": {**status.trials.model_dump(), "planned": spec.max_trials},
         "tiles": [asdict(tile) for tile in summary.tiles(spec, status, trials)],
-        "findings": summary.findings(spec, trials),
+        "findings": summary.findings(spec, status, trials),
         "units": {name: asdict(units.of(name)) for name in metrics.EVALUATIONS},
         "objectives": [o.model_dump(mode="json") for o in spec.objectives],
         "bounds": [asdict(bound) for bound in judge.bounds(spec)],

@@ -40,6 +40,7 @@ def state(status: Status) -> State:
         (ConditionType.ACCEPTED, "False", "Refused", "bad"),
         (ConditionType.STORAGE_REACHABLE, "False", "Database away", "bad"),
         (ConditionType.TEMPLATE_VALID, "False", "Template refused", "bad"),
+        (ConditionType.WARM_STARTED, "False", "Not warm-started", "bad"),
         (ConditionType.DEGRADED, "True", "Degraded", "bad"),
         (ConditionType.PROGRESSING, "True", "In progress", "neutral"),
         (ConditionType.SUCCEEDED, "True", "Succeeded", "good"),
@@ -79,11 +80,15 @@ def accuracy(spec: Spec) -> str | None:
     return next((o.metric for o in spec.objectives if o.direction is Direction.MAXIMIZE), None)
 
 
-def findings(spec: Spec, trials: Sequence[Trial]) -> list[str]:
-    """Return one sentence per way in which trials ended off the front."""
+def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
+    """Return what informed the sampler, then one sentence per way to end off the front."""
     verdicts = [judge.verdict(spec, trial) for trial in trials]
     ends = Counter(v.reason for v in verdicts if not v.feasible and v.reason != judge.RUNNING)
-    found = []
+    found = [
+        f"This search was warm-started; {condition.message}."
+        for condition in status.conditions
+        if condition.type is ConditionType.WARM_STARTED and condition.status == "True"
+    ]
     if count := ends.pop(judge.COLLAPSED, 0):
         found.append(
             f"{_trials(count)} collapsed: only one kind of question is answered right, which exact "
