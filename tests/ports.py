@@ -343,6 +343,39 @@ class StudySuite:
             WARM.spec, parts[1].parameters
         )
 
+    def test_another_experiment_asks_which_pretrained_student_a_trial_started_from(
+        self, url: str
+    ) -> None:
+        training = {"epochs": 1, "temperature": 2.0, "initialization": "Pretrained"}
+        small, large = (
+            worlds.experiment(training=training, student={"model": model})
+            for model in ("small", "large")
+        )
+
+        async def finish(kept: Study, experiment: Experiment, number: int) -> None:
+            await kept.ask(experiment.spec, 1, 2.0)
+            await kept.tell(experiment.spec, tell(number), "m", 3.0)
+
+        work(url, lambda kept: finish(kept, small, 0), small)
+        work(url, lambda kept: finish(kept, large, 1), large)  # the student may be edited
+        wanted = {"training": training, "student": {"model": "large"}}
+        later = WARM.model_copy(
+            update={
+                "spec": worlds.experiment(**wanted, warmStartFrom=[{"experiment": "first"}]).spec
+            }
+        )
+        database, found = Database(url, 1), list[int]()
+
+        async def taken(kept: Study) -> None:
+            informing = await kept.warm_up(later, lambda name: database.storage(UID))
+            found.extend(trial.number for trial in informing["first"])
+
+        try:
+            work(url, taken, later, OTHER_UID)
+        finally:
+            database.close()
+        assert found == [1]
+
     def test_an_experiment_to_start_from_must_be_there(self, url: str) -> None:
         database = Database(url, 1)
 

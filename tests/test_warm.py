@@ -60,6 +60,20 @@ def test_a_default_is_a_value_like_any_other() -> None:
     assert taken(replace(trial(1), parameters={**FIXED, "n_layers": 2})) == ()  # learning_rate
 
 
+def test_a_trial_that_started_from_another_pretrained_student_does_not_fit() -> None:
+    fixed = {**FIXED, "initialization": "Pretrained"}
+    student: dict[str, str | None] = {"model": "small", "revision": "v1"}
+    spec = worlds.experiment(training=fixed, student=student, maxTrials=100).spec
+    others = [student, {**student, "revision": None}, {**student, "model": "large"}]
+    trials = [trial(n, initialization="Pretrained") for n in range(4)]  # of the last none knows
+    given = replace(source(*trials), students=dict(enumerate(others)))
+    assert [t.number for t in warm.fitting(spec, "key", FROM, given)] == [0]
+    asked = WarmStart(experiment="first", other_data=True)
+    assert len(warm.fitting(spec, "key", asked, given)) == 4
+    with pytest.raises(Unfit, match=r"or started from another student\.model"):
+        warm.fitting(spec, "key", FROM, source(*trials))
+
+
 def test_only_endings_that_tell_something_count() -> None:
     endings = [replace(trial(n), state=state) for n, state in enumerate(State)]
     found = {t.state for t in taken(*endings)}

@@ -30,6 +30,9 @@ WARM: Final = "warm:"
 TAKEN_FIELDS: Final = ("number", "parameters", "state", "expected", "metrics", "ended")
 """Of another experiment's trial: what samplers look at."""
 
+STUDENT: Final = "student"
+"""Attribute of a trial that starts from a pretrained student: which one. Other experiments ask."""
+
 CURVE_LIMIT: Final = 200
 """Points that a stored learning curve has at most."""
 
@@ -220,6 +223,8 @@ class Study:
     def _store(self, spec: Spec, stored: dict[str, Any], now: float) -> None:
         """Add a trial, whole."""
         trial = restored(len(self._trials), stored, self._collected)
+        if (student := warm.student(spec, trial.parameters)) is not None:
+            stored = {**stored, STUDENT: student}
         self._storage.add(sampling.frozen(spec, trial, stored), now)
         self._trials.append(trial)
 
@@ -299,7 +304,8 @@ def _source(place: Storage) -> warm.Source | None:
     objectives = {o["metric"]: o["direction"] for o in attributes["space"]["objectives"]}
     key = attributes.get("preparation", {}).get("key")
     found = tuple(restored(number, stored, set()) for number, stored in enumerate(trials))
-    return warm.Source(objectives, key, found)
+    students = {n: stored[STUDENT] for n, stored in enumerate(trials) if STUDENT in stored}
+    return warm.Source(objectives, key, found, students)
 
 
 def _taken(stored: Mapping[str, Any]) -> Trial:

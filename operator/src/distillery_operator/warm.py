@@ -5,10 +5,11 @@ fixed has the same value. It informs the sampler and nothing else; it never stan
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from distillery_contract import parameters
+from distillery_contract.parameters import Initialization, Value
 from distillery_operator import judge, resources, space, stops
 from distillery_operator.errors import Unfit
 from distillery_operator.resources import SamplerType, Spec, WarmStart
@@ -32,11 +33,14 @@ class Source:
         objectives: direction of each metric.
         key: of its prepared data; None before there are any.
         trials: all of them.
+        students: model and revision that a trial started from, by its number; only of those with
+            ``initialization: Pretrained``, and not of those that earlier releases stored.
     """
 
     objectives: Mapping[str, str]
     key: str | None
     trials: Sequence[Trial]
+    students: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
 
 
 def check(spec: Spec, wanted: WarmStart, source: Source) -> None:
@@ -73,14 +77,25 @@ def fitting(spec: Spec, key: str, wanted: WarmStart, source: Source) -> tuple[Tr
             f"the trials of {wanted.experiment} were measured on other data, or with another"
             " teacher; with otherData: true they inform the sampler all the same"
         )
-    found = [_taken(spec, trial) for trial in source.trials if _fits(spec, trial)]
+    same = [t for t in source.trials if wanted.other_data or _same_student(spec, t, source)]
+    found = [_taken(spec, trial) for trial in same if _fits(spec, trial)]
     if not found:
         raise Unfit(
             f"none of the {len(source.trials)} trials of {wanted.experiment} could have been"
             " suggested here: each has a hyperparameter outside this search space, or another value"
-            " of one that is fixed here"
+            " of one that is fixed here, or started from another student.model"
         )
     return tuple(sorted(found, key=lambda trial: (trial.ended or 0.0, trial.number))[-TAKEN:])
+
+
+def student(spec: Spec, values: Mapping[str, Value]) -> dict[str, str | None] | None:
+    """Return model and revision that a trial with these hyperparameters starts from, if any.
+
+    The key of the prepared data does not tell: of the student only the tokenizer is in it.
+    """
+    if parameters.resolve(values)["initialization"] != Initialization.PRETRAINED:
+        return None
+    return {"model": spec.student.model, "revision": spec.student.revision}
 
 
 def informing(spec: Spec, taken: Mapping[str, Sequence[Trial]]) -> dict[str, Sequence[Trial]]:
@@ -104,6 +119,11 @@ def _tells(trial: Trial) -> bool:
     """
     copied = trial.reason == judge.DUPLICATE
     return trial.state in TELLING and not copied and not stops.refused(trial)
+
+
+def _same_student(spec: Spec, trial: Trial, source: Source) -> bool:
+    wanted = student(spec, trial.parameters)
+    return wanted is None or source.students.get(trial.number) == wanted
 
 
 def _fits(spec: Spec, trial: Trial) -> bool:
