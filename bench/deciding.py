@@ -2,9 +2,9 @@
 
     python bench/deciding.py [--trials 2000] [--running 20]
 
-Prints the times of a pass that judges every running trial at its rungs, of the rule alone, and of a
-suggestion by a study that is kept from one to the next; as its last line one JSON object. CPU
-seconds, for others may work on this machine.
+Prints the times of a pass that judges every running trial at its rungs and a new suggestion by its
+hyperparameters, of the rule alone, and of a suggestion by a study that is kept from one to the
+next; as its last line one JSON object. CPU seconds, for others may work on this machine.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from distillery_contract import size
@@ -59,8 +60,9 @@ def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
     trials += [running(n, spec) for n in range(len(trials), len(trials) + running_trials)]
     attempts = tuple(
         Attempt(Stage.TRAIN, trial.number, 1, Phase.RUNNING, started=0.0)
-        for trial in trials[ended_trials:]
+        for trial in trials[ended_trials:-1]
     )
+    trials.append(suggested(len(trials), spec))
     prepared = Preparation("key", {"exact": 75.0}, SOURCES)
     seen = Observation(1.0, 0.0, prepared, tuple(trials), attempts, {})
     suggest(suggester, spec, trials)  # builds the study, as after a restart
@@ -76,11 +78,11 @@ def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
 
 
 def judge_all(spec: Spec, trials: list[Trial]) -> None:
-    """Judge every trial that trains."""
+    """Judge every trial that trains, or should begin to."""
     rule = Rule(spec, trials)
     for trial in trials:
         if trial.state is State.RUNNING:
-            rule.stop(trial)
+            (rule.stop if trial.curve else rule.start)(trial)
 
 
 def suggest(suggester: Suggester, spec: Spec, trials: list[Trial]) -> None:
@@ -108,10 +110,14 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def ended(number: int, spec: Spec) -> Trial:
-    """Return a trial that trained to its end, or was stopped at its first rung."""
+    """Return a trial that trained to its end, or was stopped at its first rung.
+
+    What the end of a stopped one was expected to be, suggestions are judged by.
+    """
     if number % 3:
         made = curve_of(number, spec, 1)
-        outcome = {"state": State.STOPPED, "reason": stops.CANNOT_IMPROVE}
+        expected = curve_of(number, spec, EVALUATIONS).curve[-1].metrics
+        outcome = {"state": State.STOPPED, "reason": stops.CANNOT_IMPROVE, "expected": expected}
     else:
         made = curve_of(number, spec, EVALUATIONS)
         outcome = {"state": State.COMPLETED, "reason": "Completed"}
@@ -123,6 +129,11 @@ def ended(number: int, spec: Spec) -> Trial:
 def running(number: int, spec: Spec) -> Trial:
     """Return a trial that has passed its first rung."""
     return curve_of(number, spec, 2)
+
+
+def suggested(number: int, spec: Spec) -> Trial:
+    """Return a trial that was not started, whose hyperparameters alone are judged."""
+    return replace(curve_of(number, spec, 0), seconds=0.0)
 
 
 def curve_of(number: int, spec: Spec, evaluations: int) -> Trial:

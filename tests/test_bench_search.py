@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import deciding
 import search
 from contest import clock, figures, ours, peer, problems
 from contest.clock import History
@@ -19,7 +20,7 @@ from contest.recorded import Recorded
 from contest.synthetic import Synthetic, collapses
 from distillery_contract.request import Data, Request, Stage, Student
 from distillery_contract.wire import Exit
-from distillery_operator import pareto
+from distillery_operator import forecast, outlook, pareto
 from distillery_operator.actions import Launch
 
 SEARCH = Path(__file__).parent.parent / "bench" / "search.py"
@@ -284,6 +285,24 @@ def test_what_cannot_be_searched_is_refused(
     with pytest.raises(SystemExit):
         search.asked(words)
     assert said in capsys.readouterr().err
+
+
+def test_the_decision_that_is_timed_judges_a_suggestion_by_ends_that_were_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learnt: list[int] = []
+
+    class Noted(forecast.Forecast):
+        def __init__(
+            self, rows: Sequence[Sequence[float]], ends: Sequence[float], *, curved: bool = False
+        ) -> None:
+            learnt.append(len(rows))
+            super().__init__(rows, ends, curved=curved)
+
+    monkeypatch.setattr(outlook, "Forecast", Noted)
+    deciding.measure(90, 3)
+    assert set(learnt) == {90}  # 30 that ended, 60 that were stopped
+    assert len(learnt) == 2 * deciding.REPEATS  # in the decision, and by the rule alone
 
 
 def test_quick_means_other_defaults() -> None:
