@@ -42,6 +42,28 @@ TIED = [
 TIED_TWO = worlds.experiment(sampler=SAMPLER, parameters=TIED).spec
 TIED_ONE = worlds.experiment(sampler=SAMPLER, parameters=TIED, objectives=OBJECTIVES[:1]).spec
 
+STEPPED: list[dict[str, object]] = [
+    {"name": "learning_rate", "type": "Float", "low": 0.1, "high": 0.7, "step": 0.1},
+    {"name": "n_layers", "type": "Int", "low": 1, "high": 6},
+    {
+        "name": "dropout",
+        "type": "Float",
+        "low": 0.05,
+        "high": 0.95,
+        "step": 0.15,
+        "when": {"parameter": "learning_rate", "values": [0.3, 0.6, 0.7]},
+    },
+    {
+        "name": "weight_decay",
+        "type": "Float",
+        "low": 0,
+        "high": 0.5,
+        "when": {"parameter": "learning_rate", "maximum": 0.3},
+    },
+]
+"""Three steps of 0.1 above 0.0 are 0.30000000000000004 to a computer."""
+STEPPED_TWO = worlds.experiment(sampler=SAMPLER, parameters=STEPPED).spec
+
 
 def outcome(trial: Trial, state: State, exact: float) -> Trial:
     metrics = {"exact": exact, "HasAns_exact": exact, "NoAns_exact": 80.0, "parameter_count": 1e6}
@@ -116,7 +138,7 @@ STEPS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("spec", [TWO, ONE, TIED_TWO, TIED_ONE])
+@pytest.mark.parametrize("spec", [TWO, ONE, TIED_TWO, TIED_ONE, STEPPED_TWO])
 def test_it_suggests_what_one_built_anew_would(spec: Spec) -> None:
     @settings(max_examples=60, deadline=None)
     @given(st.lists(STEPS, min_size=20, max_size=40))
@@ -223,6 +245,39 @@ def test_only_active_parameters_are_suggested(kind: str) -> None:
     deep = [t for t in trials if int(t.parameters["n_layers"]) >= 3]
     assert 0 < len(deep) < len(trials)
     assert [t for t in trials if "dropout" in t.parameters] == deep
+
+
+@pytest.mark.parametrize("kind", ["TPE", "NSGAII", "GP", "Random", "QMC", "Grid"])
+def test_a_stepped_value_is_the_one_that_the_file_names(kind: str) -> None:
+    others = STEPPED[:3] if kind == "Grid" else STEPPED
+    spec = sampled(kind, others, **({"startupTrials": 3} if kind in ("TPE", "GP") else {}))
+    suggestions = searched(spec, 16 if kind == "GP" else 60, seen_from=12)[1:]
+    points = [space.reduced(spec, trial.parameters) for trial in suggestions]
+    levels = {
+        p.name: [space.level(p, place) for place in range(int(space.count(p)))]
+        for p in spec.parameters
+        if p.step is not None
+    }
+    for trial, point in zip(suggestions, points, strict=True):
+        given = {name: trial.parameters[name] for name in point}
+        assert given == point  # nothing is left to be put right
+        assert all(point[name] in known for name, known in levels.items() if name in point)
+        assert ("dropout" in point) == (point["learning_rate"] in (0.3, 0.6, 0.7))
+        if kind != "Grid":
+            assert ("weight_decay" in point) == (float(point["learning_rate"]) <= 0.3)
+    assert {0.3, 0.6, 0.7} & {point["learning_rate"] for point in points}
+
+
+@pytest.mark.parametrize("kind", ["TPE", "NSGAII", "GP"])
+def test_what_was_stored_beside_a_step_is_taken_for_that_step(kind: str) -> None:
+    spec = sampled(kind, STEPPED)
+    drawn = {"learning_rate": 0.1 + 2 * 0.1, "n_layers": 3, "dropout": 0.05 + 0.15 + 0.15}
+    told = {**drawn, "weight_decay": 0.25}
+    neat = {**told, "learning_rate": 0.3, "dropout": 0.35}
+    assert told != neat
+    trials = [outcome(Trial(n, told), State.COMPLETED, 60.0 + n) for n in range(12)]
+    again = [replace(trial, parameters=neat) for trial in trials]
+    assert anew(spec, trials) == anew(spec, again)
 
 
 def test_a_baseline_outside_the_space_hides_no_parameter_from_a_model() -> None:

@@ -86,6 +86,23 @@ def test_every_value_is_counted_contained_and_reached(
     assert all(space.contains(wanted, value) for value in reached)
 
 
+@pytest.mark.parametrize(("low", "high", "step"), [(0.1, 0.7, 0.1), (0, 1, 0.05), (1e-3, 1, 7e-3)])
+def test_a_value_beside_a_step_belongs_to_it(low: float, high: float, step: float) -> None:
+    wanted = parameter(type="Float", low=low, high=high, step=step)
+    places = range(int(space.count(wanted)))
+    drawn = [low + place * step for place in places]
+    assert drawn != [space.level(wanted, place) for place in places]
+    assert [space.nearest(wanted, v) for v in drawn] == [space.level(wanted, n) for n in places]
+
+
+def test_only_a_stepped_number_is_drawn_to_its_step() -> None:
+    flat = parameter(type="Float", low=0.1, high=0.7)
+    assert space.nearest(flat, 0.1 + 2 * 0.1) == 0.1 + 2 * 0.1
+    layers = parameter(name="n_layers", type="Int", low=1, high=7, step=2)
+    assert space.nearest(layers, 4) == 4
+    assert space.nearest(parameter(type="Categorical", choices=["a"]), "a") == "a"
+
+
 def test_a_range_is_reached_evenly_on_its_scale() -> None:
     wide = parameter(name="learning_rate", type="Float", low=1e-5, high=1e-2, log=True)
     values = [space.value_at(wide, share / 3) for share in (0, 1, 2)]

@@ -174,16 +174,24 @@ class Suggester:
         self._study.sampler = sampler(spec, len(own))
         if spec.sampler.type in TOGETHER:
             self._breed(spec, len(bred))
-            return space.reduced(spec, self._study.ask(self._space).params)
+            trial = self._study.ask(self._space)
+            whole = {p.name: space.nearest(p, trial.params[p.name]) for p in spec.parameters}
+            self._keep(trial.number, whole)
+            return space.reduced(spec, whole)
         trial, drawn = self._study.ask(), dict[str, Value]()
         for parameter in spec.parameters:
             if space.active(parameter, drawn):
-                drawn[parameter.name] = _suggest(trial, parameter.name, self._space[parameter.name])
+                value = _suggest(trial, parameter.name, self._space[parameter.name])
+                drawn[parameter.name] = space.nearest(parameter, value)
         chosen = crossing.crossed(spec, own, drawn)
-        for name, value in chosen.items():  # the study goes on with what is trained
-            kind = self._space[name]  # one object for all trials: each would keep its own
-            self._storage.set_trial_param(trial.number, name, kind.to_internal_repr(value), kind)
+        self._keep(trial.number, chosen)
         return chosen
+
+    def _keep(self, number: int, chosen: Mapping[str, Value]) -> None:
+        """Let the study go on with what is trained, which may differ from what it drew."""
+        for name, value in chosen.items():
+            kind = self._space[name]  # one object for all trials: each would keep its own
+            self._storage.set_trial_param(number, name, kind.to_internal_repr(value), kind)
 
     def _breed(self, spec: Spec, ended: int) -> None:
         """Choose the parents of every generation once: later they are found in another order."""

@@ -39,7 +39,7 @@ def reduced(spec: Spec, values: Values) -> dict[str, Value]:
     for parameter in spec.parameters:
         value = values.get(parameter.name)
         if value is not None and active(parameter, found) and contains(parameter, value):
-            found[parameter.name] = value
+            found[parameter.name] = nearest(parameter, value)
     return found
 
 
@@ -96,6 +96,17 @@ def level(parameter: Parameter, place: int) -> Value:
     if parameter.type is Kind.INT:
         return int(low) + place * int(_step(parameter))
     return float(Decimal(repr(low)) + place * Decimal(repr(_step(parameter))))
+
+
+def nearest(parameter: Parameter, value: Value) -> Value:
+    """Return the level of a stepped Float that a value lies at; any other value as it is.
+
+    Optuna draws 0.1 + 2 * 0.1, which is not the 0.3 that the file has and conditions look for.
+    """
+    if parameter.type is not Kind.FLOAT or parameter.step is None or isinstance(value, str):
+        return value
+    low, _ = _bounds(parameter)
+    return level(parameter, round((value - low) / parameter.step))
 
 
 def value_at(parameter: Parameter, share: float) -> Value:
