@@ -23,6 +23,7 @@ PARAMETERS: list[dict[str, Any]] = [
         "when": {"parameter": "hidden_size", "minimum": 60, "maximum": 72},
     },
 ]
+STEPS = {"name": "dropout", "type": "Float", "low": 0, "high": 0.4, "step": 0.1}
 SPEC = worlds.experiment(parameters=PARAMETERS).spec
 
 
@@ -50,6 +51,32 @@ def test_values_of_what_is_not_active_do_not_belong_to_the_space() -> None:
     given["initialization"] = "Scratch"
     assert space.reduced(SPEC, given) == given
     assert space.reduced(SPEC, {**given, "hidden_size": 61}) == {"initialization": "Scratch"}
+
+
+def test_what_a_baseline_leaves_at_its_default_decides_what_is_active() -> None:
+    choice = {"parameter": "initialization", "values": ["Teacher"]}
+    layers = {"name": "layer_selection", "type": "Categorical", "choices": ["First"]}
+    tied = worlds.experiment(parameters=[*PARAMETERS, {**layers, "when": choice}]).spec
+    assert space.inactive(tied, {"layer_selection": "First"}) == [
+        "hidden_size",
+        "initializer_range",
+    ]
+    inside = {"initialization": "Teacher", "layer_selection": "First"}
+    assert space.reduced(tied, {"layer_selection": "First"}) == inside
+    filled = {**inside, "hidden_size": 72, "initializer_range": 0.02}
+    assert space.filled(tied, {"layer_selection": "First"}) == filled
+
+
+def test_what_training_fixes_belongs_to_the_space_where_it_is_active() -> None:
+    tied = worlds.experiment(
+        parameters=[
+            {"name": "n_layers", "type": "Int", "low": 1, "high": 6},
+            {**STEPS, "when": {"parameter": "n_layers", "minimum": 3}},
+        ],
+        training={"dropout": 0.2},
+    ).spec
+    assert space.reduced(tied, {"n_layers": 4}) == {"n_layers": 4, "dropout": 0.2}
+    assert space.reduced(tied, {"n_layers": 2}) == {"n_layers": 2}
 
 
 def test_a_model_of_all_parameters_sees_middles_where_one_is_not_active() -> None:

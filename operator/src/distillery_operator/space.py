@@ -33,11 +33,12 @@ def active(parameter: Parameter, values: Values) -> bool:
 def reduced(spec: Spec, values: Values) -> dict[str, Value]:
     """Return the values that belong to the space: of active parameters, and within their bounds.
 
-    A baseline may have others.
+    A baseline may have others, and leave some at what all trials have or at their defaults.
     """
     found: dict[str, Value] = {}
+    given = {**_defaults(spec), **values}
     for parameter in spec.parameters:
-        value = values.get(parameter.name)
+        value = given.get(parameter.name)
         if value is not None and active(parameter, found) and contains(parameter, value):
             found[parameter.name] = nearest(parameter, value)
     return found
@@ -49,7 +50,7 @@ def filled(spec: Spec, values: Values) -> dict[str, Value] | None:
     None if an active one has none within its bounds, as a baseline may: then neither its own value
     nor its default lies in the space.
     """
-    inside = reduced(spec, {**_defaults(spec), **values})
+    inside = reduced(spec, values)
     if not whole(spec, inside):
         return None
     return {p.name: inside.get(p.name, value_at(p, 0.5)) for p in spec.parameters}
