@@ -44,6 +44,14 @@ def baseline(**parameters: object) -> dict[str, Any]:
     return worlds.document(baselines=[{"name": "known", "parameters": parameters}])
 
 
+def widths(*choices: str, size: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """Return an experiment that searches initialization, and with `size` hidden_size."""
+    first = {"name": "initialization", "type": "Categorical", "choices": list(choices)}
+    second = {"name": "hidden_size", "type": "Int", "low": 48, "high": 96, "step": 12}
+    both = [first] if size is None else [first, {**second, **size}]
+    return worlds.document(parameters=both, **spec)
+
+
 def top(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     made = copy.deepcopy(worlds.DOCUMENT)
     change(made)
@@ -463,6 +471,34 @@ LATER: list[tuple[object, str, str]] = [
         ),
         "spec.parameters",
         "hidden_size is consumed only if initialization can be Scratch, but it never is",
+    ),
+    (
+        widths("Teacher", "Scratch", size={}),
+        "spec.parameters[1].when",
+        "must be {parameter: initialization, values: [Scratch]}, because hidden_size is consumed"
+        " only there, but initialization can be Teacher",
+    ),
+    (
+        widths(
+            "Teacher",
+            "Scratch",
+            size={"when": {"parameter": "initialization", "values": ["Scratch", "Teacher"]}},
+        ),
+        "spec.parameters[1].when",
+        "but initialization can be Teacher",
+    ),
+    (
+        baseline(hidden_size=48),
+        "spec.baselines[0].parameters.hidden_size",
+        "is consumed only if initialization is Scratch, but it is Teacher",
+    ),
+    (
+        worlds.document(
+            training={"initialization": "Scratch"},
+            baselines=baseline(initialization="Teacher", hidden_size=48)["spec"]["baselines"],
+        ),
+        "spec.baselines[0].parameters.hidden_size",
+        "is consumed only if initialization is Scratch, but it is Teacher",
     ),
 ]
 """Taken by the API server and refused by the operator: what hangs on the values in choices, which

@@ -49,6 +49,14 @@ def test_a_request_survives_the_way_through_json(
     assert Request.from_json(made.to_json()) == made
 
 
+@given(hyperparameters)
+def test_what_is_sent_to_a_trainer_has_an_effect(given_: dict[str, Any]) -> None:
+    sent = parameters.effective(given_)
+    assert parameters.unused(sent) == []
+    assert given_.items() - sent.items() <= {("hidden_size", given_.get("hidden_size"))}
+    assert parameters.effective({**given_, "initialization": "Scratch"}).keys() >= given_.keys()
+
+
 def changed(**changes: Any) -> str:
     return json.dumps({**json.loads(REQUEST.to_json()), **changes})
 

@@ -216,6 +216,9 @@ def largest() -> Document:
         else:
             space.append({"name": name, "type": p.kind, "low": p.low, "high": p.high})
         known[name] = p.choices[0] if p.choices else p.high if name != "seed" else 1
+        if name == "hidden_size":
+            space[-1]["when"] = {"parameter": "initialization", "values": ["Scratch"]}
+    known["initialization"] = "Scratch"
     objectives = [(n, m) for n, m in metrics.EVALUATIONS.items() if m.direction]
     twins = ("best_exact", "best_f1")
     return worlds.document(
@@ -504,7 +507,7 @@ def spoiled(draw: st.DrawFn) -> Document:
 
 
 NAMES = ["step", "log", "choices", "threshold", "maximum", "warmth", "seed", "maxTrials", "name"]
-HANGS_ON_CHOICES = r"\.choices\[|search space's choices|if initialization can be"
+HANGS_ON_CHOICES = r"\.choices\[|search space's choices|if initialization can be|consumed only"
 
 
 @pytest.fixture(scope="module")

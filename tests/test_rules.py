@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,56 @@ def test_all_faults_of_a_document_are_found_at_once() -> None:
         "spec.parallelism",
         "spec.foo",
     }
+
+
+SCRATCH = {"parameter": "initialization", "values": ["Scratch"]}
+LAYERS = {"name": "n_layers", "type": "Int", "low": 1, "high": 6}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        broken.widths("Scratch", size={}),
+        broken.widths("Teacher", "Scratch", size={"when": SCRATCH}),
+        broken.widths("Teacher", "Scratch", training={"hidden_size": 48}),
+        broken.widths("Teacher", "Scratch", size={"when": SCRATCH}, training={"hidden_size": 48}),
+        worlds.document(
+            training={"initialization": "Scratch", "hidden_size": 48},
+            baselines=[{"name": "usual", "parameters": {"initialization": "Teacher"}}],
+        ),
+        worlds.document(
+            baselines=[
+                {"name": "new", "parameters": {"initialization": "Scratch", "hidden_size": 48}}
+            ]
+        ),
+    ],
+)
+def test_a_width_has_its_place_where_a_student_is_built_from_scratch(
+    document: dict[str, Any],
+) -> None:
+    rules.parse(document)
+
+
+def test_a_width_may_depend_on_what_depends_on_the_initialization() -> None:
+    document = broken.widths("Teacher", "Scratch", size={})
+    first, width = document["spec"]["parameters"]
+    width["when"] = {"parameter": "n_layers", "maximum": 3}
+    document["spec"]["parameters"] = [first, {**LAYERS, "when": SCRATCH}, width]
+    rules.parse(document)
+    document["spec"]["parameters"] = [first, LAYERS, width]
+    (said,) = faults(document)
+    assert said.startswith("spec.parameters[2].when: must be {parameter: initialization, values")
+
+
+def test_an_initialization_that_is_not_always_searched_is_elsewhere_as_in_training() -> None:
+    document = broken.widths("Scratch", size={})
+    first, width = document["spec"]["parameters"]
+    first["when"] = {"parameter": "n_layers", "maximum": 3}
+    document["spec"]["parameters"] = [LAYERS, first, width]
+    (said,) = faults(document)
+    assert said.endswith("but initialization can be Teacher")
+    document["spec"]["training"] = {"initialization": "Scratch"}
+    rules.parse(document)
 
 
 def test_a_long_value_is_shortened_in_the_message() -> None:

@@ -1,9 +1,10 @@
 """PURE: the rules between an experiment's fields as the API server checks them, in CEL.
 
 They are those of :mod:`distillery_operator.rules` and say the same sentences; a test compares both
-on a real API server. Three things are left to the operator, for CEL does not see a value that has
-no type in the schema: whether the values in ``choices`` suit the hyperparameter, whether a
-baseline's value is among them, and what follows if ``initialization`` is searched.
+on a real API server. Left to the operator is what hangs on a value that has no type in the schema,
+for CEL does not see it: whether the values in ``choices`` suit the hyperparameter, whether a
+baseline's value is among them, whether a condition can hold, and what follows if ``initialization``
+is searched; and what a baseline gives without effect, since CEL cannot name the baseline.
 """
 
 from collections.abc import Mapping

@@ -262,14 +262,44 @@ def _baselines(spec: Spec) -> Found:
 def _consumed(spec: Spec) -> Found:
     """No hyperparameter may be without effect on every trial."""
     searched = {parameter.name: parameter for _, parameter in _each(spec, "parameters")}
-    choices = {spec.training.get("initialization", parameters.PARAMETERS["initialization"].default)}
-    if "initialization" in searched:
-        choices = set(searched["initialization"].choices or [])
+    choices = _initializations(spec)
     if "hidden_size" in {*searched, *spec.training} and "Scratch" not in choices:
         yield "parameters", sentences.HIDDEN_SIZE
     choices |= {b.parameters.get("initialization") for _, b in _each(spec, "baselines")}
     if "Pretrained" in choices and spec.student.model is None:
         yield "student.model", sentences.PRETRAINED
+
+
+def _effective(spec: Spec) -> Found:
+    """None may be searched, or be a baseline's own, where another one's value makes it idle.
+
+    What training gives to all trials is left out where it has no effect.
+    """
+    for index, parameter in _each(spec, "parameters"):
+        if parameter.name == "hidden_size" and "Scratch" in _initializations(spec):
+            others = _initializations(spec, parameter) - {"Scratch"}
+            if others:
+                listed = ", ".join(sorted(map(str, others)))
+                yield f"parameters[{index}].when", sentences.SCRATCH.format(others=listed)
+    for index, baseline in _each(spec, "baselines"):
+        for name, reason in parameters.idle({**spec.training, **baseline.parameters}).items():
+            if name in baseline.parameters:
+                yield f"baselines[{index}].parameters.{name}", reason
+
+
+def _initializations(spec: Spec, searched: Parameter | None = None) -> set[object]:
+    """Return the initializations that a suggestion can have, where one parameter is searched."""
+    known = {parameter.name: parameter for _, parameter in _each(spec, "parameters")}
+    fixed = spec.training.get("initialization", parameters.PARAMETERS["initialization"].default)
+    free, child = known.get("initialization"), searched
+    for _ in known:  # a broken space may lead in a circle
+        when = child.when if child else None
+        if when and when.parameter == "initialization":
+            return set(when.values or [])
+        child = known.get(when.parameter) if when else None
+    if free is None:
+        return {fixed}
+    return {*(free.choices or []), *([fixed] if free.when else [])}
 
 
 def _early_stopping(spec: Spec) -> Found:
@@ -334,6 +364,7 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("training",), _training),
     (("parameters", "baselines"), _baselines),
     (("parameters", "training", "baselines", "student"), _consumed),
+    (("parameters", "training", "baselines"), _effective),
     (("early_stopping",), _early_stopping),
     (("data",), _data),
     (("teacher",), _teacher),

@@ -39,6 +39,10 @@ SEARCHED: Final = "must be absent, because the search space has it in spec.param
 HIDDEN_SIZE: Final = (
     "hidden_size is consumed only if initialization can be Scratch, but it never is"
 )
+SCRATCH: Final = (
+    "must be {{parameter: initialization, values: [Scratch]}}, because hidden_size is consumed only"
+    " there, but initialization can be {others}"
+)
 PRETRAINED: Final = "must be given if initialization can be Pretrained"
 
 RUNGS: Final = "must ascend, but got {rungs}"

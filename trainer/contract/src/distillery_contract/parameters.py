@@ -169,14 +169,27 @@ def faults(parameters: Mapping[str, object]) -> list[str]:
 
 def unused(parameters: Mapping[str, object]) -> list[str]:
     """Return the faults of a set of hyperparameters in which one leaves another without effect."""
+    return [f"{name}: {reason}" for name, reason in idle(parameters).items()]
+
+
+def idle(parameters: Mapping[str, object]) -> dict[str, str]:
+    """Return the given hyperparameters that another one leaves without effect, each with why."""
     values = {**{n: p.default for n, p in PARAMETERS.items()}, **parameters}
-    found = []
+    found = {}
     if "hidden_size" in parameters and values["initialization"] != Initialization.SCRATCH:
-        found.append(
-            "hidden_size: is consumed only if initialization is Scratch,"
-            f" but it is {values['initialization']}"
+        found["hidden_size"] = (
+            f"is consumed only if initialization is Scratch, but it is {values['initialization']}"
         )
     return found
+
+
+def effective(parameters: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the hyperparameters that have an effect: what a trainer is sent.
+
+    What all trials of an experiment have may have none on some of them.
+    """
+    without = idle(parameters)
+    return {name: value for name, value in parameters.items() if name not in without}
 
 
 def resolve(parameters: Mapping[str, Value]) -> dict[str, Value | None]:
