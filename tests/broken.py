@@ -440,8 +440,23 @@ LATER: list[tuple[object, str, str]] = [
     ),
     (
         tied(parameter="n_layers", minimum=7),
-        "spec.parameters[3].when.minimum",
-        "must be a value of n_layers, but got 7",
+        "spec.parameters[3].when",
+        "must hold for a value of n_layers, but got minimum 7",
+    ),
+    (
+        tied(parameter="n_layers", minimum=2.1, maximum=2.9),
+        "spec.parameters[3].when",
+        "must hold for a value of n_layers, but got minimum 2.1 and maximum 2.9",
+    ),
+    (
+        tied(parameter="learning_rate", minimum=0.3, maximum=0.3),
+        "spec.parameters[3].when",
+        "must hold for a value of learning_rate, but got minimum 0.3 and maximum 0.3",
+    ),
+    (
+        tied(parameter="learning_rate", values=[0.3, 0.5]),
+        "spec.parameters[3].when.values",
+        "must be a minimum and a maximum where learning_rate is a Float without step",
     ),
     (
         tied(parameter="layer_selection", maximum=7),

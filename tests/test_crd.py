@@ -171,6 +171,7 @@ TAKEN: list[Document] = [
     worlds.document(template={"spec": {"containers": [{"name": "trainer", "image": None}]}}),
     worlds.document(stagnation={"trials": None, "gainPercent": 100}),
     broken.tied(parameter="n_layers", minimum=3),
+    broken.tied(parameter="n_layers", minimum=0, maximum=50),
     broken.tied(parameter="layer_selection", values=["First"]),
     worlds.document(
         parameters=broken.tied(parameter="n_layers", values=[1, 2])["spec"]["parameters"],

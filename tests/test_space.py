@@ -130,6 +130,30 @@ def test_only_a_stepped_number_is_drawn_to_its_step() -> None:
     assert space.nearest(parameter(type="Categorical", choices=["a"]), "a") == "a"
 
 
+@pytest.mark.parametrize(
+    ("fields", "low", "high", "found"),
+    [
+        ({"type": "Int", "low": 2, "high": 6, "step": 2}, 3, 3, False),
+        ({"type": "Int", "low": 2, "high": 6, "step": 2}, 3, 4, True),
+        ({"type": "Int", "low": 2, "high": 7, "step": 2}, 7, math.inf, False),
+        ({"type": "Int", "low": 2, "high": 6}, 1, math.inf, True),
+        ({"type": "Int", "low": 2, "high": 6}, -math.inf, 1, False),
+        ({"type": "Int", "low": 1, "high": 48, "log": True}, 7, 7, True),
+        ({"type": "Float", "low": 0, "high": 1, "step": 0.1}, 0.3, 0.3, True),
+        ({"type": "Float", "low": 0, "high": 1, "step": 0.1}, 0.31, 0.39, False),
+        ({"type": "Float", "low": 0, "high": 1, "step": 0.1}, 1, 1e300, True),
+        ({"type": "Float", "low": 0, "high": 1}, 0.35, 0.35, False),
+        ({"type": "Float", "low": 0, "high": 1}, 1, 2, False),
+        ({"type": "Float", "low": 0, "high": 1}, 0.9, 2, True),
+        ({"type": "Float", "low": 0.5, "high": 0.5}, 0.5, 2, True),
+    ],
+)
+def test_bounds_hold_for_a_value_or_for_none(
+    fields: dict[str, object], low: float, high: float, found: bool
+) -> None:
+    assert space.crosses(parameter(**fields), low, high) is found
+
+
 def test_a_range_is_reached_evenly_on_its_scale() -> None:
     wide = parameter(name="learning_rate", type="Float", low=1e-5, high=1e-2, log=True)
     values = [space.value_at(wide, share / 3) for share in (0, 1, 2)]

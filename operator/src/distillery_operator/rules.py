@@ -6,6 +6,7 @@ the same documents with the same sentences. The API server checks most of these 
 one of them is broken, so that all faults of a document are found at once.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Final, get_args, get_origin
@@ -185,19 +186,24 @@ def _condition(when: When, parent: Parameter | None) -> Found:
     }
     if (when.values is not None) == bool(bounds):
         yield "", sentences.CONDITION
-    if len(bounds) == 2 and bounds["minimum"] > bounds["maximum"]:
+    if crossed := len(bounds) == 2 and bounds["minimum"] > bounds["maximum"]:
         yield "", sentences.MINIMUM.format(**{n: number(b) for n, b in bounds.items()})
     if parent is None:
         return
-    for name, bound in bounds.items():
-        if parent.type is Kind.CATEGORICAL:
+    if parent.type is Kind.CATEGORICAL:
+        for name in bounds:
             yield f".{name}", sentences.CATEGORICAL_BOUND.format(parent=parent.name)
-        elif (
-            parent.low is not None
-            and parent.high is not None
-            and not (parent.low <= bound <= parent.high)
-        ):
-            yield f".{name}", sentences.NEVER.format(parent=parent.name, value=number(bound))
+    elif any(_numeric(parent, parameters.PARAMETERS[parent.name])):
+        return  # a broken range has no values
+    elif not crossed and not space.crosses(
+        parent, bounds.get("minimum", -math.inf), bounds.get("maximum", math.inf)
+    ):
+        said = " and ".join(f"{name} {number(bound)}" for name, bound in bounds.items())
+        yield "", sentences.NOWHERE.format(parent=parent.name, bounds=said)
+    if when.values and parent.type is Kind.FLOAT and parent.step is None:
+        listed = ", ".join(map(shown, when.values))
+        yield ".values", sentences.NO_STEP.format(parent=parent.name, values=listed)
+        return
     for position, value in enumerate(when.values or []):
         if not space.contains(parent, value):
             yield (

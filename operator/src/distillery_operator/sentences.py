@@ -64,6 +64,11 @@ WHEN: Final = "{name} must depend on a parameter that is listed before it, but g
 CONDITION: Final = "must have either values or a bound, minimum or maximum"
 CATEGORICAL_BOUND: Final = "must be absent where {parent} is Categorical"
 NEVER: Final = "must be a value of {parent}, but got {value}"
+NOWHERE: Final = "must hold for a value of {parent}, but got {bounds}"
+NO_STEP: Final = (
+    "must be a minimum and a maximum where {parent} is a Float without step, which hardly ever has"
+    " a value twice, but got {values}"
+)
 
 LOOKS_AT_NONE: Final = "must be absent for sampler {type}, which looks at no result"
 ITSELF: Final = "must not name the experiment itself"

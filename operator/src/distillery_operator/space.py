@@ -79,6 +79,23 @@ def contains(parameter: Parameter, value: Value) -> bool:
     return math.isclose(steps, round(steps), abs_tol=1e-8)
 
 
+def crosses(parameter: Parameter, low: float, high: float) -> bool:
+    """Tell whether a number's range has values from one bound to another, which may be infinite.
+
+    A single point of a range without steps is as good as none: it is never drawn.
+    """
+    first, last = _bounds(parameter)
+    if low > last or high < first:
+        return False
+    if math.isinf(count(parameter)):
+        return first == last or max(low, first) < min(high, last)
+    place = max(
+        0, math.ceil((max(low, first) - first) / _step(parameter)) - 1
+    )  # or one of the next
+    near = range(place, min(place + 3, int(count(parameter))))
+    return any(low <= float(level(parameter, n)) <= high for n in near)
+
+
 def count(parameter: Parameter) -> float:
     """Return how many values a parameter has; infinity for a range without steps."""
     if parameter.type is Kind.CATEGORICAL:
