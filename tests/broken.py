@@ -160,12 +160,17 @@ BROKEN: list[tuple[object, str, str]] = [
     (
         worlds.document(earlyStopping={"pause": True}),
         "spec.earlyStopping.pause",
-        "must be absent for type FrontAware",
+        "must be absent for type FrontAware, but got true",
     ),
     (
         worlds.document(earlyStopping={"type": "ASHA", "minTrials": 10, "confidence": 1}),
         "spec.earlyStopping.confidence",
-        "must be absent for type ASHA",
+        "must be absent for type ASHA, but got 1",
+    ),
+    (
+        worlds.document(earlyStopping={"type": "None", "confidence": 0.25}),
+        "spec.earlyStopping.confidence",
+        "must be absent for type None, but got 0.25",
     ),
     (worlds.document(constraints=[{"metric": "exact"}]), "spec.constraints[0]", "got neither"),
     (
@@ -227,10 +232,26 @@ BROKEN: list[tuple[object, str, str]] = [
     ),
     (categorical(choices=None), "spec.parameters[0].choices", "must list at least one value"),
     (categorical(), "spec.parameters[0].choices", "at least one value for type Categorical"),
-    (categorical("First", low=1), "spec.parameters[0].low", "absent for type Categorical"),
-    (categorical("First", high=1), "spec.parameters[0].high", "absent for type Categorical"),
-    (categorical("First", step=1), "spec.parameters[0].step", "absent for type Categorical"),
-    (categorical("First", log=True), "spec.parameters[0].log", "absent for type Categorical"),
+    (
+        categorical("First", low=1),
+        "spec.parameters[0].low",
+        "absent for type Categorical, but got 1",
+    ),
+    (
+        categorical("First", high=1),
+        "spec.parameters[0].high",
+        "absent for type Categorical, but got 1",
+    ),
+    (
+        categorical("First", step=1),
+        "spec.parameters[0].step",
+        "absent for type Categorical, but got 1",
+    ),
+    (
+        categorical("First", log=True),
+        "spec.parameters[0].log",
+        "absent for type Categorical, but got true",
+    ),
     (
         worlds.document(parameters=worlds.DOCUMENT["spec"]["parameters"][:1] * 2),
         "spec.parameters[1]",

@@ -44,6 +44,40 @@ def test_all_faults_of_a_document_are_found_at_once() -> None:
     }
 
 
+def test_all_faults_within_an_object_are_found_at_once() -> None:
+    found = faults(
+        worlds.document(
+            earlyStopping={"confidence": -1, "rungs": [0.5, 0.2], "pause": True},
+            data={"name": "squad_v2", "train": "a.json", "nullThreshold": "0", "stride": 9999},
+            teacher={"floor": {"exakt": 60}},
+            student={"depth": 3},
+            training={"initialization": "Pretrained"},
+            sampler={"type": "Grid", "seed": -1},
+        )
+    )
+    assert {text.split(": ")[0] for text in found} == {
+        "spec.earlyStopping.confidence",
+        "spec.earlyStopping.rungs",
+        "spec.earlyStopping.pause",
+        "spec.data",
+        "spec.data.nullThreshold",
+        "spec.data.stride",
+        "spec.teacher.model",
+        "spec.teacher.floor.exakt",
+        "spec.student.depth",
+        "spec.student.model",
+        "spec.sampler.seed",
+        "spec.sampler.type",
+    }
+
+
+@pytest.mark.parametrize("rungs", [[0.5, None], [0.5, "late"], [0.5, {}], {}, 0.5, None])
+def test_rungs_that_are_no_numbers_are_not_looked_at(rungs: object) -> None:
+    found = faults(worlds.document(earlyStopping={"rungs": rungs, "pause": True}, parallelism=9))
+    assert [text for text in found if "must ascend" in text] == []
+    assert {"spec.earlyStopping.pause", "spec.parallelism"} <= {f.split(": ")[0] for f in found}
+
+
 SCRATCH = {"parameter": "initialization", "values": ["Scratch"]}
 LAYERS = {"name": "n_layers", "type": "Int", "low": 1, "high": 6}
 

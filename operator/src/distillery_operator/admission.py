@@ -17,7 +17,13 @@ from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
 from distillery_operator import designs, sentences, values
 from distillery_operator.cel import FORBIDDEN, REQUIRED, Rule, mapping, only, rule, text, texts
-from distillery_operator.resources import GP_TRIALS, ONLY_FOR, Data, Spec, StoppingType
+from distillery_operator.resources import (
+    GP_TRIALS,
+    ONLY_FOR,
+    Data,
+    Spec,
+    StoppingType,
+)
 
 
 def _of_kind(kind: Kind) -> str:
@@ -90,8 +96,15 @@ SHOWN_RANGES: Final = mapping(
 
 def _absent(field: str, given: str) -> Rule:
     """Refuse what only numbers have."""
-    sentence = sentences.ABSENT.format(type=Kind.CATEGORICAL)
-    return rule(f"!({given})", sentence, field, FORBIDDEN, when=CATEGORICAL)
+    return rule(
+        f"!({given})",
+        sentences.IDLE,
+        field,
+        FORBIDDEN,
+        when=CATEGORICAL,
+        type=text(Kind.CATEGORICAL),
+        value=f"self.{field}",
+    )
 
 
 def _whole(field: str) -> Rule:
@@ -209,11 +222,12 @@ EARLY_STOPPING: Final = [
     *(
         rule(
             f"{STOPS_BY} == {text(type_)}",
-            sentences.ABSENT,
+            sentences.IDLE,
             alias,
             FORBIDDEN,
             when=f"has(self.{alias})",
             type=STOPS_BY,
+            value=f"self.{alias}",
         )
         for alias, type_ in ((to_camel(name), type_) for name, type_ in ONLY_FOR.items())
     ),

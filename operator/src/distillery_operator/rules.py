@@ -9,7 +9,7 @@ one of them is broken, so that all faults of a document are found at once.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final, TypeGuard, TypeVar, get_args, get_origin
 
 import pydantic
 from pydantic.alias_generators import to_camel
@@ -18,8 +18,18 @@ from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
 from distillery_operator import designs, resources, sentences, space, values
 from distillery_operator.errors import Fault, InvalidExperiment
-from distillery_operator.resources import ONLY_FOR, Experiment, Parameter, SamplerType, Spec, When
+from distillery_operator.resources import (
+    ONLY_FOR,
+    Experiment,
+    Model,
+    Parameter,
+    SamplerType,
+    Spec,
+    When,
+)
 from distillery_operator.sentences import number, shown
+
+M = TypeVar("M", bound=Model)
 
 UNIQUE: Final = (
     ("objectives", "metric"),
@@ -43,7 +53,7 @@ def parse(document: object) -> Experiment:
         faults = [sentences.of_field(detail) for detail in error.errors()]
         spec = document.get("spec") if isinstance(document, dict) else None
         if isinstance(spec, dict):
-            faults += broken(_sound_part(spec))
+            faults += broken(_sound_part(Spec, spec))
         raise InvalidExperiment(faults) from error
     faults = broken(experiment.spec)
     if experiment.metadata.name in {w.experiment for w in experiment.spec.warm_start_from}:
@@ -57,7 +67,7 @@ def broken(spec: Spec) -> list[Fault]:
     """Return the broken rules between fields of a spec, which may lack parts."""
     found = []
     for needs, rule in RULES:
-        if all(hasattr(spec, part) for part in needs):
+        if all(_has(spec, part) for part in needs):
             found += [Fault(f"spec.{field}", message) for field, message in rule(spec)]
     return found
 
@@ -115,10 +125,9 @@ def _search_space(spec: Spec) -> Found:
 
 def _categorical(parameter: Parameter, known: parameters.Parameter) -> Found:
     given = {"low": parameter.low, "high": parameter.high, "step": parameter.step}
-    for name in [name for name, value in given.items() if value is not None]:
-        yield f".{name}", sentences.ABSENT.format(type=Kind.CATEGORICAL)
-    if parameter.log:
-        yield ".log", sentences.ABSENT.format(type=Kind.CATEGORICAL)
+    for name, value in {**given, "log": parameter.log or None}.items():
+        if value is not None:
+            yield f".{name}", sentences.IDLE.format(type=Kind.CATEGORICAL, value=shown(value))
     if not parameter.choices:
         yield ".choices", sentences.EMPTY
     seen: list[object] = []
@@ -308,11 +317,16 @@ def _initializations(spec: Spec, searched: Parameter | None = None) -> set[objec
     return {*(free.choices or []), *([fixed] if free.when else [])}
 
 
-def _early_stopping(spec: Spec) -> Found:
-    wanted, rungs = spec.early_stopping, spec.early_stopping.rungs
+def _only_for(spec: Spec) -> Found:
+    wanted = spec.early_stopping
     for name, type_ in ONLY_FOR.items():
         if name in wanted.model_fields_set and wanted.type is not type_:
-            yield f"earlyStopping.{to_camel(name)}", sentences.ABSENT.format(type=wanted.type)
+            said = sentences.IDLE.format(type=wanted.type, value=shown(getattr(wanted, name)))
+            yield f"earlyStopping.{to_camel(name)}", said
+
+
+def _rungs(spec: Spec) -> Found:
+    rungs = spec.early_stopping.rungs
     if any(first >= second for first, second in pairwise(rungs)):
         yield (
             "earlyStopping.rungs",
@@ -320,13 +334,17 @@ def _early_stopping(spec: Spec) -> Found:
         )
 
 
-def _data(spec: Spec) -> Found:
+def _source(spec: Spec) -> Found:
     data = spec.data
     files = (data.train, data.validation)
     if data.name is not None and any(files):
         yield "data", sentences.SOURCES
     elif data.name is None and not all(files):
         yield "data", sentences.NO_SOURCE
+
+
+def _windows(spec: Spec) -> Found:
+    data = spec.data
     length, query = data.max_length, data.max_query_length
     room = length - query - 3  # [CLS] question [SEP] context [SEP]
     if room < 1:
@@ -364,16 +382,18 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("constraints",), _constraints),
     (("parameters",), _search_space),
     (("parameters",), _conditions),
-    (("parameters", "sampler"), _grid),
-    (("max_trials", "sampler"), _sampler),
-    (("warm_start_from", "sampler"), _warm),
+    (("parameters", "sampler.type"), _grid),
+    (("max_trials", "sampler.type"), _sampler),
+    (("warm_start_from", "sampler.type"), _warm),
     (("training",), _training),
     (("parameters", "baselines"), _baselines),
-    (("parameters", "training", "baselines", "student"), _consumed),
+    (("parameters", "training", "baselines", "student.model"), _consumed),
     (("parameters", "training", "baselines"), _effective),
-    (("early_stopping",), _early_stopping),
-    (("data",), _data),
-    (("teacher",), _teacher),
+    (("early_stopping.type",), _only_for),
+    (("early_stopping.rungs",), _rungs),
+    (("data.name", "data.train", "data.validation"), _source),
+    (("data.max_length", "data.max_query_length", "data.stride"), _windows),
+    (("teacher.floor",), _teacher),
     (("max_trials", "parallelism"), _budget),
     (("max_cost", "cost_per_gpu_hour"), _price),
 )
@@ -384,25 +404,51 @@ def _each(spec: Spec, part: str) -> Iterator[tuple[int, Any]]:
     return ((i, item) for i, item in enumerate(getattr(spec, part, [])) if item is not None)
 
 
-def _sound_part(spec: Mapping[str, Any]) -> Spec:
-    """Build the sound part of a spec: broken fields are missing, broken items of lists are None."""
+def _has(part: object, path: str) -> bool:
+    """Tell whether a part is sound, which may lie within others."""
+    for name in path.split("."):
+        if not hasattr(part, name):
+            return False
+        part = getattr(part, name)
+    return True
+
+
+def _sound_part(model: type[M], document: Mapping[str, Any]) -> M:
+    """Build what is sound of an object.
+
+    Broken fields are missing, broken items of its lists are None, and what is broken of an object
+    within it is missing there.
+    """
     sound: dict[str, Any] = {}
-    for name, field in Spec.model_fields.items():
-        alias = field.alias or name
+    for name, field in model.model_fields.items():
         annotation = (
             Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         )
-        if alias not in spec:
+        value = document.get(field.alias or name)
+        if value is None:  # as if it were absent
             if not field.is_required():
                 sound[name] = field.get_default(call_default_factory=True)
-        elif get_origin(field.annotation) is list and isinstance(spec[alias], list):
+        elif _is_list(field.annotation) and isinstance(value, list):
             (item_type,) = get_args(field.annotation)
-            sound[name] = [_sound(item_type, item) for item in spec[alias]]
-        elif (value := _sound(annotation, spec[alias])) is not None:
-            sound[name] = value
-    part = object.__new__(Spec)
+            sound[name] = [_sound(item_type, item) for item in value]
+        elif (whole := _sound(annotation, value)) is not None:
+            sound[name] = whole
+        elif _is_model(field.annotation) and isinstance(value, dict):
+            sound[name] = _sound_part(field.annotation, value)
+    part = object.__new__(model)
     object.__setattr__(part, "__dict__", sound)
+    given = {name for name in sound if document.get(to_camel(name)) is not None}
+    object.__setattr__(part, "__pydantic_fields_set__", given)
     return part
+
+
+def _is_model(annotation: Any) -> TypeGuard[type[Model]]:
+    return isinstance(annotation, type) and issubclass(annotation, Model)
+
+
+def _is_list(annotation: Any) -> bool:
+    """Tell whether a field lists objects; a rule that reads a list of numbers reads all of it."""
+    return get_origin(annotation) is list and _is_model(*get_args(annotation))
 
 
 def _sound(annotation: Any, value: object) -> Any:

@@ -27,6 +27,7 @@ MINIMUM: Final = "minimum <= maximum must hold, but got ({minimum}, {maximum})"
 
 KIND: Final = "must be {kind} for {name}, but got {type}"
 ABSENT: Final = "must be absent for type {type}"
+IDLE: Final = f"{ABSENT}, but got {{value}}"
 GIVEN: Final = "must be given for type {type}"
 EMPTY: Final = "must list at least one value for type Categorical"
 RANGE: Final = "must lie in {range} for {name}, but got {value}"
