@@ -172,6 +172,16 @@ BROKEN: list[tuple[object, str, str]] = [
         "spec.earlyStopping.confidence",
         "must be absent for type None, but got 0.25",
     ),
+    (
+        worlds.document(sampler={"type": "Random", "startupTrials": 6}),
+        "spec.sampler.startupTrials",
+        "must be absent for type Random, but got 6",
+    ),
+    (
+        worlds.document(sampler={"type": "GP", "startupTrials": 6, "crossover": 0.25}),
+        "spec.sampler.crossover",
+        "must be absent for type GP, but got 0.25",
+    ),
     (worlds.document(constraints=[{"metric": "exact"}]), "spec.constraints[0]", "got neither"),
     (
         worlds.document(constraints=[{"metric": "f1", "minimum": 9, "maximum": 3}]),

@@ -52,7 +52,7 @@ def test_all_faults_within_an_object_are_found_at_once() -> None:
             teacher={"floor": {"exakt": 60}},
             student={"depth": 3},
             training={"initialization": "Pretrained"},
-            sampler={"type": "Grid", "seed": -1},
+            sampler={"type": "Random", "seed": -1, "crossover": 0.5},
         )
     )
     assert {text.split(": ")[0] for text in found} == {
@@ -67,7 +67,7 @@ def test_all_faults_within_an_object_are_found_at_once() -> None:
         "spec.student.depth",
         "spec.student.model",
         "spec.sampler.seed",
-        "spec.sampler.type",
+        "spec.sampler.crossover",
     }
 
 

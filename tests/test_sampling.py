@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import worlds
 from distillery_contract.parameters import Value
-from distillery_operator import decide, designs, sampling, space, stops
+from distillery_operator import decide, designs, resources, sampling, space, stops
 from distillery_operator.resources import Spec
 from distillery_operator.sampling import Suggester
 from distillery_operator.trials import Point, State, Trial
@@ -153,6 +153,8 @@ def test_it_suggests_what_one_built_anew_would(spec: Spec) -> None:
 
 
 def sampled(kind: str, parameters: Sequence[object] = TIED, **sampler: object) -> Spec:
+    if kind not in resources.READ_BY["startup_trials"]:
+        sampler.pop("startupTrials", None)
     chosen = {"type": kind, "seed": 7, **sampler}
     return worlds.experiment(sampler=chosen, parameters=parameters, maxTrials=200).spec
 
@@ -250,7 +252,7 @@ def test_only_active_parameters_are_suggested(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["TPE", "NSGAII", "GP", "Random", "QMC", "Grid"])
 def test_a_stepped_value_is_the_one_that_the_file_names(kind: str) -> None:
     others = STEPPED[:3] if kind == "Grid" else STEPPED
-    spec = sampled(kind, others, **({"startupTrials": 3} if kind in ("TPE", "GP") else {}))
+    spec = sampled(kind, others, startupTrials=3)
     suggestions = searched(spec, 16 if kind == "GP" else 60, seen_from=12)[1:]
     points = [space.reduced(spec, trial.parameters) for trial in suggestions]
     levels = {

@@ -20,7 +20,9 @@ from distillery_operator.cel import FORBIDDEN, REQUIRED, Rule, mapping, only, ru
 from distillery_operator.resources import (
     GP_TRIALS,
     ONLY_FOR,
+    READ_BY,
     Data,
+    SamplerType,
     Spec,
     StoppingType,
 )
@@ -217,6 +219,20 @@ DATA: Final = [
     ),
 ]
 
+SEARCHES_BY: Final = f"(has(self.type) ? self.type : {text(SamplerType.TPE)})"
+SEARCHING: Final = [
+    rule(
+        f"{SEARCHES_BY} in {texts(types)}",
+        sentences.IDLE,
+        alias,
+        FORBIDDEN,
+        when=f"has(self.{alias})",
+        type=SEARCHES_BY,
+        value=f"self.{alias}",
+    )
+    for alias, types in ((to_camel(name), types) for name, types in READ_BY.items())
+]
+
 STOPS_BY: Final = f"(has(self.type) ? self.type : {text(StoppingType.FRONT_AWARE)})"
 EARLY_STOPPING: Final = [
     *(
@@ -344,6 +360,7 @@ RULES: Final[Mapping[str, list[Rule]]] = {
     "spec.parameters[].when": WHEN,
     "spec.training": HYPERPARAMETERS,
     "spec.baselines[].parameters": HYPERPARAMETERS,
+    "spec.sampler": SEARCHING,
     "spec.earlyStopping": EARLY_STOPPING,
     "spec.data": DATA,
     "spec.teacher.floor": [only(metrics.EVALUATIONS, sentences.UNKNOWN_METRIC)],

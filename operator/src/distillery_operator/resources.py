@@ -177,7 +177,7 @@ class Sampler(Model):
         ge=1,
         le=1000,
         description="Trials that must have ended before TPE or GP models them; until then"
-        " suggestions are spread evenly.",
+        " suggestions are spread evenly. TPE and GP only.",
     )
     crossover: Number = Field(
         0.5,
@@ -187,6 +187,13 @@ class Sampler(Model):
         " value is from either. TPE draws each parameter by itself, and misses what belongs"
         " together.",
     )
+
+
+READ_BY: Final = {
+    "startup_trials": (SamplerType.TPE, SamplerType.GP),
+    "crossover": (SamplerType.TPE,),
+}
+"""Fields of Sampler that some types alone consume."""
 
 
 class WarmStart(Model):

@@ -20,6 +20,7 @@ from distillery_operator import designs, resources, sentences, space, values
 from distillery_operator.errors import Fault, InvalidExperiment
 from distillery_operator.resources import (
     ONLY_FOR,
+    READ_BY,
     Experiment,
     Model,
     Parameter,
@@ -230,6 +231,14 @@ def _sampler(spec: Spec) -> Found:
         )
 
 
+def _read_by(spec: Spec) -> Found:
+    wanted = spec.sampler
+    for name, types in READ_BY.items():
+        if name in wanted.model_fields_set and wanted.type not in types:
+            said = sentences.IDLE.format(type=wanted.type, value=shown(getattr(wanted, name)))
+            yield f"sampler.{to_camel(name)}", said
+
+
 def _warm(spec: Spec) -> Found:
     if spec.warm_start_from and spec.sampler.type in designs.DESIGNS:
         yield "warmStartFrom", sentences.LOOKS_AT_NONE.format(type=spec.sampler.type)
@@ -384,6 +393,7 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("parameters",), _conditions),
     (("parameters", "sampler.type"), _grid),
     (("max_trials", "sampler.type"), _sampler),
+    (("sampler.type",), _read_by),
     (("warm_start_from", "sampler.type"), _warm),
     (("training",), _training),
     (("parameters", "baselines"), _baselines),
