@@ -286,6 +286,31 @@ class StudySuite:
         assert all(count and count > 100_000 for count in counts.values())
         assert sorted(counts) == [layers for layers, _ in by_size]
 
+    def test_a_trial_has_none_that_would_be_without_effect(self, url: str) -> None:
+        experiment = worlds.experiment(
+            parameters=[
+                {
+                    "name": "initialization",
+                    "type": "Categorical",
+                    "choices": ["Teacher", "Scratch"],
+                }
+            ],
+            sampler={"type": "Grid"},
+            training={"hidden_size": 48},
+        )
+
+        async def prepared(kept: Study) -> None:
+            await kept.keep(worlds.PREPARATION)
+            await kept.ask(experiment.spec, 2, 2.0)
+
+        found = work(url, prepared, experiment)
+        widths = {t.parameters["initialization"]: t.parameters.get("hidden_size") for t in found}
+        assert widths == {"Teacher": None, "Scratch": 48}
+        sizes = {t.parameters["initialization"]: t.parameter_count for t in found}
+        assert (sizes["Teacher"] or 0) > (sizes["Scratch"] or 0) > 0
+        request = jobs.order(experiment, Launch(Stage.PREPARE, 0, 1))
+        assert request.parameters == {}
+
     @pytest.mark.parametrize("experiment", [EXPERIMENT, TIED, GRID], ids=["space", "tied", "grid"])
     def test_a_restart_suggests_what_an_unbroken_run_suggests(
         self, url: str, experiment: Experiment

@@ -203,8 +203,9 @@ class WarmStart(Model):
         description="Its name: in the namespace, or among the experiments of the workspace."
     )
     other_data: StrictBool = Field(
-        False, description="Take trials that were measured on other data, by another teacher or, with"
-        " initialization: Pretrained, from another student.model."
+        False,
+        description="Take trials that were measured on other data, by another teacher or, with"
+        " initialization: Pretrained, from another student.model.",
     )
 
 

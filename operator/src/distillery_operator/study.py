@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, Self
 
 from distillery_contract import size
-from distillery_contract.parameters import Value
+from distillery_contract.parameters import Value, effective
 from distillery_operator import sampling, storage, warm
 from distillery_operator.actions import Tell
 from distillery_operator.errors import NotFound, StudyMismatch
@@ -211,7 +211,7 @@ class Study:
     def _add(
         self, spec: Spec, searched: Mapping[str, Value], baseline: str | None, now: float
     ) -> None:
-        parameters = {**spec.training, **searched}
+        parameters = effective({**spec.training, **searched})
         suggestion = {
             "parameters": parameters,
             "baseline": baseline,

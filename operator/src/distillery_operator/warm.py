@@ -130,8 +130,9 @@ def _fits(spec: Spec, trial: Trial) -> bool:
     measured = {objective.metric for objective in spec.objectives} <= trial.metrics.keys()
     if not _tells(trial) or (trial.state is State.COMPLETED and not measured):
         return False
-    given, fixed = parameters.resolve(trial.parameters), parameters.resolve(spec.training)
+    given = parameters.resolve(trial.parameters)
     searched = space.reduced(spec, {n: v for n, v in given.items() if v is not None})
+    fixed = parameters.resolve(parameters.effective({**spec.training, **searched}))
     others = given.keys() - searched.keys() - {*NEUTRAL}
     return space.whole(spec, searched) and all(given[n] == fixed.get(n) for n in others)
 
