@@ -153,7 +153,7 @@ def test_it_suggests_what_one_built_anew_would(spec: Spec) -> None:
 
 
 def sampled(kind: str, parameters: Sequence[object] = TIED, **sampler: object) -> Spec:
-    if kind not in resources.READ_BY["startup_trials"]:
+    if kind not in resources.READ_BY[resources.Sampler]["startup_trials"]:
         sampler.pop("startupTrials", None)
     chosen = {"type": kind, "seed": 7, **sampler}
     return worlds.experiment(sampler=chosen, parameters=parameters, maxTrials=200).spec

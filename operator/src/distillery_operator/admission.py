@@ -19,12 +19,11 @@ from distillery_operator import designs, sentences, values
 from distillery_operator.cel import FORBIDDEN, REQUIRED, Rule, mapping, only, rule, text, texts
 from distillery_operator.resources import (
     GP_TRIALS,
-    ONLY_FOR,
     READ_BY,
     Data,
-    SamplerType,
+    EarlyStopping,
+    Sampler,
     Spec,
-    StoppingType,
 )
 
 
@@ -219,34 +218,27 @@ DATA: Final = [
     ),
 ]
 
-SEARCHES_BY: Final = f"(has(self.type) ? self.type : {text(SamplerType.TPE)})"
-SEARCHING: Final = [
-    rule(
-        f"{SEARCHES_BY} in {texts(types)}",
-        sentences.IDLE,
-        alias,
-        FORBIDDEN,
-        when=f"has(self.{alias})",
-        type=SEARCHES_BY,
-        value=f"self.{alias}",
-    )
-    for alias, types in ((to_camel(name), types) for name, types in READ_BY.items())
-]
 
-STOPS_BY: Final = f"(has(self.type) ? self.type : {text(StoppingType.FRONT_AWARE)})"
-EARLY_STOPPING: Final = [
-    *(
+def _unread(part: type[Sampler | EarlyStopping]) -> list[Rule]:
+    """Refuse what is given though the chosen type does not read it."""
+    default = text(part.model_fields["type"].default)
+    chosen = f"(has(self.type) ? self.type : {default})"
+    return [
         rule(
-            f"{STOPS_BY} == {text(type_)}",
+            f"{chosen} in {texts(types)}",
             sentences.IDLE,
             alias,
             FORBIDDEN,
             when=f"has(self.{alias})",
-            type=STOPS_BY,
+            type=chosen,
             value=f"self.{alias}",
         )
-        for alias, type_ in ((to_camel(name), type_) for name, type_ in ONLY_FOR.items())
-    ),
+        for alias, types in ((to_camel(name), types) for name, types in READ_BY[part].items())
+    ]
+
+
+EARLY_STOPPING: Final = [
+    *_unread(EarlyStopping),
     rule(
         "self.rungs.isSorted() && self.rungs.all(r, self.rungs.exists_one(o, o == r))",
         sentences.RUNGS,
@@ -360,7 +352,7 @@ RULES: Final[Mapping[str, list[Rule]]] = {
     "spec.parameters[].when": WHEN,
     "spec.training": HYPERPARAMETERS,
     "spec.baselines[].parameters": HYPERPARAMETERS,
-    "spec.sampler": SEARCHING,
+    "spec.sampler": _unread(Sampler),
     "spec.earlyStopping": EARLY_STOPPING,
     "spec.data": DATA,
     "spec.teacher.floor": [only(metrics.EVALUATIONS, sentences.UNKNOWN_METRIC)],

@@ -5,6 +5,7 @@ camelCase. Rules that bind one field stand on the field; rules between fields st
 :mod:`distillery_operator.rules`.
 """
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
@@ -189,13 +190,6 @@ class Sampler(Model):
     )
 
 
-READ_BY: Final = {
-    "startup_trials": (SamplerType.TPE, SamplerType.GP),
-    "crossover": (SamplerType.TPE,),
-}
-"""Fields of Sampler that some types alone consume."""
-
-
 class WarmStart(Model):
     """Another experiment, whose trials inform the sampler."""
 
@@ -321,13 +315,19 @@ class EarlyStopping(Model):
     )
 
 
-ONLY_FOR: Final = {
-    "confidence": StoppingType.FRONT_AWARE,
-    "min_trials": StoppingType.FRONT_AWARE,
-    "reduction_factor": StoppingType.ASHA,
-    "pause": StoppingType.ASHA,
+READ_BY: Final[Mapping[type[Sampler | EarlyStopping], Mapping[str, Sequence[StrEnum]]]] = {
+    Sampler: {
+        "startup_trials": (SamplerType.TPE, SamplerType.GP),
+        "crossover": (SamplerType.TPE,),
+    },
+    EarlyStopping: {
+        "confidence": (StoppingType.FRONT_AWARE,),
+        "min_trials": (StoppingType.FRONT_AWARE,),
+        "reduction_factor": (StoppingType.ASHA,),
+        "pause": (StoppingType.ASHA,),
+    },
 }
-"""Fields of EarlyStopping that one type alone consumes."""
+"""Fields that some types alone consume."""
 
 
 class CheckpointRetention(StrEnum):

@@ -19,11 +19,12 @@ from distillery_contract.parameters import Kind
 from distillery_operator import designs, resources, sentences, space, values
 from distillery_operator.errors import Fault, InvalidExperiment
 from distillery_operator.resources import (
-    ONLY_FOR,
     READ_BY,
+    EarlyStopping,
     Experiment,
     Model,
     Parameter,
+    Sampler,
     SamplerType,
     Spec,
     When,
@@ -231,12 +232,12 @@ def _sampler(spec: Spec) -> Found:
         )
 
 
-def _read_by(spec: Spec) -> Found:
-    wanted = spec.sampler
-    for name, types in READ_BY.items():
-        if name in wanted.model_fields_set and wanted.type not in types:
-            said = sentences.IDLE.format(type=wanted.type, value=shown(getattr(wanted, name)))
-            yield f"sampler.{to_camel(name)}", said
+def _unread(field: str, part: Sampler | EarlyStopping) -> Found:
+    """Refuse what is given though the chosen type does not read it."""
+    for name, types in READ_BY[type(part)].items():
+        if name in part.model_fields_set and part.type not in types:
+            said = sentences.IDLE.format(type=part.type, value=shown(getattr(part, name)))
+            yield f"{field}.{to_camel(name)}", said
 
 
 def _warm(spec: Spec) -> Found:
@@ -326,14 +327,6 @@ def _initializations(spec: Spec, searched: Parameter | None = None) -> set[objec
     return {*(free.choices or []), *([fixed] if free.when else [])}
 
 
-def _only_for(spec: Spec) -> Found:
-    wanted = spec.early_stopping
-    for name, type_ in ONLY_FOR.items():
-        if name in wanted.model_fields_set and wanted.type is not type_:
-            said = sentences.IDLE.format(type=wanted.type, value=shown(getattr(wanted, name)))
-            yield f"earlyStopping.{to_camel(name)}", said
-
-
 def _rungs(spec: Spec) -> Found:
     rungs = spec.early_stopping.rungs
     if any(first >= second for first, second in pairwise(rungs)):
@@ -393,13 +386,13 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Spec], Found]], ...]] = (
     (("parameters",), _conditions),
     (("parameters", "sampler.type"), _grid),
     (("max_trials", "sampler.type"), _sampler),
-    (("sampler.type",), _read_by),
+    (("sampler.type",), lambda spec: _unread("sampler", spec.sampler)),
     (("warm_start_from", "sampler.type"), _warm),
     (("training",), _training),
     (("parameters", "baselines"), _baselines),
     (("parameters", "training", "baselines", "student.model"), _consumed),
     (("parameters", "training", "baselines"), _effective),
-    (("early_stopping.type",), _only_for),
+    (("early_stopping.type",), lambda spec: _unread("earlyStopping", spec.early_stopping)),
     (("early_stopping.rungs",), _rungs),
     (("data.name", "data.train", "data.validation"), _source),
     (("data.max_length", "data.max_query_length", "data.stride"), _windows),
