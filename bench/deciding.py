@@ -60,7 +60,7 @@ def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
     trials += [running(n, spec) for n in range(len(trials), len(trials) + running_trials)]
     attempts = tuple(
         Attempt(Stage.TRAIN, trial.number, 1, Phase.RUNNING, started=0.0)
-        for trial in trials[ended_trials:-1]
+        for trial in trials[ended_trials:]
     )
     trials.append(suggested(len(trials), spec))
     prepared = Preparation("key", {"exact": 75.0}, SOURCES)
