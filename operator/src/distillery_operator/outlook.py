@@ -16,7 +16,7 @@ from distillery_operator import curves, judge, pareto, space
 from distillery_operator.forecast import Forecast, LocalForecast
 from distillery_operator.resources import Objective, Spec
 from distillery_operator.stops import CANNOT_IMPROVE, Stop
-from distillery_operator.trials import State, Trial
+from distillery_operator.trials import State, Trial, continued
 
 UNTRAINED: Final = -1
 """The rung of a suggestion of which only the hyperparameters are known."""
@@ -65,7 +65,7 @@ class Outlook:
     @cached_property
     def _foreseen(self) -> list[Trial]:
         """The stopped trainings whose end was foreseen and that did not go on."""
-        begun = {trial.continues for trial in self._trials}
+        begun = continued(self._trials)
         known = (trial for trial in self._trials if trial.expected and trial.number not in begun)
         return [trial for trial in known if trial.reason != judge.DUPLICATE]
 

@@ -89,10 +89,9 @@ def crosses(parameter: Parameter, low: float, high: float) -> bool:
         return False
     if math.isinf(count(parameter)):
         return first == last or max(low, first) < min(high, last)
-    place = max(
-        0, math.ceil((max(low, first) - first) / _step(parameter)) - 1
-    )  # or one of the next
-    near = range(place, min(place + 3, int(count(parameter))))
+    # By rounding the first value from there on may lie a place before or after.
+    place = math.ceil((max(low, first) - first) / _step(parameter))
+    near = range(max(0, place - 1), min(place + 2, int(count(parameter))))
     return any(low <= float(level(parameter, n)) <= high for n in near)
 
 

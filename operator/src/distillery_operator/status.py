@@ -20,7 +20,16 @@ from distillery_operator.resources import (
     Status,
 )
 from distillery_operator.stopping import Rule
-from distillery_operator.trials import STUCK, Attempt, Observation, Phase, State, Trial, lineage
+from distillery_operator.trials import (
+    STUCK,
+    Attempt,
+    Observation,
+    Phase,
+    State,
+    Trial,
+    continued,
+    lineage,
+)
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -171,8 +180,8 @@ def timestamp(seconds: float) -> str:
 
 def _counts(spec: Spec, seen: Observation) -> resources.TrialCounts:
     """Count suggestions: one that goes on is where its last trial is."""
-    continued = {trial.continues for trial in seen.trials}
-    states = [state(spec, trial) for trial in seen.trials if trial.number not in continued]
+    begun = continued(seen.trials)
+    states = [state(spec, trial) for trial in seen.trials if trial.number not in begun]
     running = {a.trial for a in seen.attempts if _trains(a) and a.phase is Phase.RUNNING}
     open_trials = {t.number for t in seen.trials if t.state is State.RUNNING}
     return resources.TrialCounts(

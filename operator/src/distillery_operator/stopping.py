@@ -15,7 +15,7 @@ from distillery_operator.outlook import Outlook
 from distillery_operator.ranking import Ranking
 from distillery_operator.resources import Spec, StoppingType
 from distillery_operator.stops import Stop
-from distillery_operator.trials import Trial
+from distillery_operator.trials import Trial, continued
 
 
 class Comparison(Protocol):
@@ -79,8 +79,7 @@ class Rule:
         """The stopped trials that should go on, the one that got farthest first."""
         if not self._comparison:
             return []
-        begun = {trial.continues for trial in self._trials}
-        waiting = [self._trials[n] for n in stops.resumable(self._trials) - begun]
+        waiting = [self._trials[n] for n in stops.resumable(self._trials) - continued(self._trials)]
         chosen = self._comparison.promising(waiting)
         return [trial.number for trial in sorted(chosen, key=self._order)]
 

@@ -5,7 +5,7 @@ Gathered by :mod:`distillery_operator.reconcile` from its ports, read by ``decid
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -98,6 +98,11 @@ def lineage(trials: Sequence[Trial], trial: Trial) -> Iterator[Trial]:
     while trial.continues is not None:
         trial = trials[trial.continues]
         yield trial
+
+
+def continued(trials: Iterable[Trial]) -> set[int]:
+    """Return the numbers of the stopped trials that another one continues."""
+    return {trial.continues for trial in trials if trial.continues is not None}
 
 
 class Phase(StrEnum):
@@ -267,6 +272,6 @@ class Observation:
     @property
     def settled(self) -> int:
         """How many suggestions have ended and are not continued."""
-        continued = {trial.continues for trial in self.trials}
+        begun = continued(self.trials)
         ended = (trial for trial in self.trials if trial.state is not State.RUNNING)
-        return sum(trial.number not in continued for trial in ended)
+        return sum(trial.number not in begun for trial in ended)

@@ -131,7 +131,7 @@ def _fits(spec: Spec, trial: Trial) -> bool:
     if not _tells(trial) or (trial.state is State.COMPLETED and not measured):
         return False
     given = parameters.resolve(trial.parameters)
-    searched = space.reduced(spec, {n: v for n, v in given.items() if v is not None})
+    searched = space.reduced(spec, trial.parameters)
     fixed = parameters.resolve(parameters.effective({**spec.training, **searched}))
     others = given.keys() - searched.keys() - {*NEUTRAL}
     return space.whole(spec, searched) and all(given[n] == fixed.get(n) for n in others)
@@ -139,10 +139,9 @@ def _fits(spec: Spec, trial: Trial) -> bool:
 
 def _taken(spec: Spec, trial: Trial) -> Trial:
     """Return what a sampler looks at."""
-    given = {n: v for n, v in parameters.resolve(trial.parameters).items() if v is not None}
     return Trial(
         number=trial.number,
-        parameters=space.reduced(spec, given),
+        parameters=space.reduced(spec, trial.parameters),
         state=trial.state,
         expected=trial.expected,
         metrics=trial.metrics,
