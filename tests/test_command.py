@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,35 @@ def test_what_is_not_there_is_said_in_one_sentence(
     assert code == 2
     assert message in err
     assert "Traceback" not in err
+
+
+def test_without_an_extra_a_run_ends_well_and_what_needs_it_says_so(tmp_path: Path) -> None:
+    program = """
+        import sys
+        sys.modules |= {"plotly": None, "optuna_dashboard": None}
+        from distillery_operator.__main__ import main
+        sys.exit(main())
+    """
+
+    def lacking(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program), "--trainer", QUICK, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    advice = "it needs plotly, which pip install 'distillery-operator[report]' brings"
+    code, out, err = lacking("run", str(write(tmp_path, maxTrials=2)))
+    assert (code, err) == (0, "")
+    assert f"report: {advice}" in out
+    assert out.index(f"no report will be written: {advice}") < out.index("trial 0")
+    assert status(tmp_path).front
+    assert lacking("report") == (2, "", f"{advice}\n")
+    code, _, err = lacking("dashboard")
+    assert (code, "it needs optuna_dashboard" in err) == (2, True)
 
 
 def test_a_broken_experiment_is_refused_with_all_faults(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import importlib.util
 import logging
 import os
 import re
@@ -30,7 +31,13 @@ from distillery_operator import (
     terminal,
     workspace,
 )
-from distillery_operator.errors import DistilleryError, InvalidExperiment, NotFound, Unfit
+from distillery_operator.errors import (
+    DistilleryError,
+    InvalidExperiment,
+    MissingExtra,
+    NotFound,
+    Unfit,
+)
 from distillery_operator.measurements import Measurements
 from distillery_operator.reconcile import Ports, observe, reconcile
 from distillery_operator.resources import Experiment, SamplerType, Status
@@ -44,6 +51,9 @@ PIPE_COLUMNS: Final = 160
 
 DATABASE: Final = "DISTILLERY_DATABASE_URL"
 """Environment variable of the operator; set from a Secret, for the URL has a password."""
+
+EXTRAS: Final = {"report": "plotly", "dashboard": "optuna_dashboard"}
+"""What an operator goes without, so that not every installation has it: extra and package."""
 
 LOOKING: Final = "an experiment of the workspace, or else of the cluster that kubectl is set to"
 ON_A_CLUSTER: Final = "With a kubeconfig, --cluster looks on the cluster"
@@ -232,14 +242,18 @@ def _service(text: str) -> str:
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     experiment = _experiment(arguments.file)
     results = arguments.workspace / jobs.results(experiment)
+    if lack := _lack("report"):
+        terminal.say(console, f"no report will be written: {lack}")
     with local.only_one(results):
         shutil.copyfile(arguments.file, results / "experiment.yaml")
         seen, found, interrupted = asyncio.run(
             _loop(experiment, arguments.workspace, arguments.trainer, console)
         )
-        page = _write_report(experiment, found, seen.trials, results / "report.html")
+        page = results / "report.html"
+        if not lack:
+            _write_report(experiment, found, seen.trials, page)
     terminal.show_status(console, experiment, found)
-    terminal.say(console, f"status: {results / 'status.yaml'}\nreport: {page}")
+    terminal.say(console, f"status: {results / 'status.yaml'}\nreport: {lack or page}")
     if interrupted:
         terminal.say(console, "interrupted; the same command goes on from the checkpoints")
         return INTERRUPTED
@@ -368,7 +382,8 @@ def _try(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _dashboard(arguments: argparse.Namespace, console: Console) -> int:
-    from distillery_operator import dashboard  # needs optuna-dashboard, an extra
+    _require("dashboard")
+    from distillery_operator import dashboard
 
     logging.getLogger().setLevel(logging.INFO)
     dashboard.serve(_database(), arguments.port)
@@ -432,11 +447,12 @@ def _status(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _report(arguments: argparse.Namespace, console: Console) -> int:
+    _require("report")
     results = _results(arguments)
     experiment, found = results.look()
     output: Path = arguments.output or results.report
-    page = _write_report(experiment, found, results.trials(), output)
-    terminal.say(console, str(page))
+    _write_report(experiment, found, results.trials(), output)
+    terminal.say(console, str(output))
     return 0
 
 
@@ -474,12 +490,24 @@ def _has_kubeconfig() -> bool:
 
 def _write_report(
     experiment: Experiment, found: Status, trials: tuple[Trial, ...], path: Path
-) -> Path:
-    from distillery_operator import report  # needs plotly, which an operator goes without
+) -> None:
+    from distillery_operator import report  # needs the extra, and takes its time to import
 
     shares = sampling.importances(experiment.spec, trials)
     path.write_text(report.render(experiment, found, trials, shares), encoding="utf-8")
-    return path
+
+
+def _require(extra: str) -> None:
+    if lack := _lack(extra):
+        raise MissingExtra(lack)
+
+
+def _lack(extra: str) -> str:
+    """Say what has to be installed before an extra can be used; nothing if it is there."""
+    package = EXTRAS[extra]
+    if importlib.util.find_spec(package):
+        return ""
+    return f"it needs {package}, which pip install 'distillery-operator[{extra}]' brings"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
   * ApiUnavailable: the cluster's API server does not answer; try again later
   * InvalidExperiment: a person has to change the experiment file; it has every fault at once
   * Incompatible: the operator is of another release than this command; use the same
+  * MissingExtra: the command needs packages of an extra; install that
   * InUse: another process works on the same results; wait for it or stop it
   * Refused: the cluster's API server says no, with its reason; trying again changes nothing
   * Unfit: another experiment's trials cannot inform this one; change or remove that wish
@@ -54,6 +55,10 @@ class Refused(DistilleryError):
 
 class Incompatible(DistilleryError):
     """What the operator answers is not what this release reads."""
+
+
+class MissingExtra(DistilleryError):
+    """Packages that only this command needs are not installed."""
 
 
 class InUse(DistilleryError):
