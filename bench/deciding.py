@@ -87,7 +87,7 @@ def judge_all(spec: Spec, trials: list[Trial]) -> None:
 
 def suggest(suggester: Suggester, spec: Spec, trials: list[Trial]) -> None:
     """Suggest a further trial, which then runs."""
-    searched = suggester.suggest(spec, trials)
+    searched = suggester.suggest(spec, trials, sized)
     trials.append(Trial(len(trials), searched or {}))
 
 

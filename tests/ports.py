@@ -364,7 +364,7 @@ class StudySuite:
             database.close()
         assert counts == [12, 12]
         assert parts[0] == begun[0]
-        assert sampling.Suggester().suggest(WARM.spec, parts[:1]) != space.reduced(
+        assert sampling.Suggester().suggest(WARM.spec, parts[:1], worlds.size) != space.reduced(
             WARM.spec, parts[1].parameters
         )
 

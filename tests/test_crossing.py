@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_each_value_is_from_the_draw_or_from_one_point_of_the_front() -> None:
     for count in range(30, 60):
         trials = history(count)
         parents = [space.reduced(spec, trial.parameters) for trial in pareto.front(spec, trials)]
-        found = crossing.crossed(spec, trials, DRAWN)
+        found = crossing.crossed(spec, trials, DRAWN, worlds.size)
         assert any(
             all(found[name] in (DRAWN[name], parent[name]) for name in DRAWN) for parent in parents
         )
@@ -54,15 +55,17 @@ def test_each_value_is_from_the_draw_or_from_one_point_of_the_front() -> None:
 def test_as_many_are_crossed_as_the_spec_says(share: float, least: int, most: int) -> None:
     spec = crossing_with(share)
     # Three values from either of two: one crossing in eight is the draw itself.
-    changed = [crossing.crossed(spec, history(n), DRAWN) != DRAWN for n in range(20, 170)]
+    changed = [
+        crossing.crossed(spec, history(n), DRAWN, worlds.size) != DRAWN for n in range(20, 170)
+    ]
     assert least <= sum(changed) <= most
 
 
 def test_without_a_front_the_draw_stands() -> None:
     spec = crossing_with(1.0)
     missed = [trained(n, 10.0, 1 + n % 5) for n in range(20)]  # below the threshold
-    assert crossing.crossed(spec, missed, DRAWN) is DRAWN
-    assert crossing.crossed(spec, [*missed, trained(20, 80.0, 3)], DRAWN) is not DRAWN
+    assert crossing.crossed(spec, missed, DRAWN, worlds.size) is DRAWN
+    assert crossing.crossed(spec, [*missed, trained(20, 80.0, 3)], DRAWN, worlds.size) is not DRAWN
 
 
 def test_a_trial_without_one_of_the_values_passes_on_the_others() -> None:
@@ -73,7 +76,7 @@ def test_a_trial_without_one_of_the_values_passes_on_the_others() -> None:
             replace(trial, parameters={**trial.parameters, "learning_rate": 5.0})
             for trial in history(count)
         ]
-        found = crossing.crossed(spec, trials, DRAWN)
+        found = crossing.crossed(spec, trials, DRAWN, worlds.size)
         assert found.keys() == DRAWN.keys()
         assert found["learning_rate"] == DRAWN["learning_rate"]
 
@@ -96,14 +99,64 @@ def test_where_other_parameters_are_active_the_draw_stands() -> None:
         teachers = [
             replace(trial, parameters={"initialization": "Teacher"}) for trial in history(count)
         ]
-        assert crossing.crossed(spec, teachers, drawn) == drawn
+        assert crossing.crossed(spec, teachers, drawn, worlds.size) == drawn
+
+
+def slow(number: int) -> Trial:
+    """Return a trial that is the better the lower its learning rate, whatever its size."""
+    chance = random.Random(number)
+    layers, rate = chance.randint(1, 5), chance.uniform(0.01, 0.9)
+    trial = worlds.completed(number, 90 - 30 * rate + chance.gauss(0, 1), layers)
+    parameters: dict[str, Value] = {**trial.parameters, "learning_rate": rate}
+    return replace(trial, parameters=parameters)
+
+
+def test_what_seldom_improves_the_front_by_the_forecast_is_seldom_tried() -> None:
+    spec, drawn = crossing_with(1.0), {**DRAWN, "learning_rate": 0.9, "n_layers": 2}
+    fast = 0
+    for count in range(40, 140):
+        trials = [slow(number) for number in range(count)]
+        fast += crossing.crossed(spec, trials, drawn, worlds.size)["learning_rate"] == 0.9
+    assert fast <= 25  # any crossing has it in one case of two
+
+
+def test_what_may_improve_the_front_as_well_as_not_is_tried_about_as_often() -> None:
+    """By its forecast alone one of two that differ by less than the error would never be tried."""
+    spec, slower = crossing_with(1.0), Counter[bool]()
+    for count in range(60, 160):
+        trials = [slow(number) for number in range(count)]
+        best = min(pareto.front(spec, trials), key=lambda trial: trial.parameter_count or 0)
+        rate = float(best.parameters["learning_rate"]) + 0.01
+        drawn: dict[str, Value] = {**best.parameters, "learning_rate": rate}
+        found = crossing.crossed(spec, trials, drawn, worlds.size)
+        slower[found["learning_rate"] == rate] += 1
+    assert min(slower.values()) >= 20
+
+
+def test_where_no_crossing_promises_anything_one_is_tried() -> None:
+    """A forecast that is wrong must not end the search."""
+    spec, changed = crossing_with(1.0), 0
+    for count in range(30, 60):
+        trials = [*history(count), trained(count, 99.99, 1)]
+        changed += crossing.crossed(spec, trials, DRAWN, worlds.size) != DRAWN
+    assert changed >= 20
+
+
+def test_a_crossing_that_describes_no_student_is_passed_over() -> None:
+    spec = crossing_with(1.0)
+
+    def possible(values: Mapping[str, Value]) -> int | None:
+        return None if values["n_layers"] == DRAWN["n_layers"] else worlds.size(values)
+
+    found = [crossing.crossed(spec, history(count), DRAWN, possible) for count in range(6, 106)]
+    assert sum(point["n_layers"] == DRAWN["n_layers"] for point in found) <= 3
 
 
 def test_a_sampler_built_anew_suggests_the_same() -> None:
     spec, trials, suggester = crossing_with(0.5), history(30), Suggester()
     for number in range(30, 45):
-        found = suggester.suggest(spec, trials)
-        assert found == Suggester().suggest(spec, trials)
+        found = suggester.suggest(spec, trials, worlds.size)
+        assert found == Suggester().suggest(spec, trials, worlds.size)
         assert found is not None
         running = Trial(number, {**spec.training, **found})
         ended = replace(trained(number, 70.0, 3), parameters=running.parameters)

@@ -81,7 +81,7 @@ def better(trial: Trial) -> dict[str, float]:
 
 
 def anew(spec: Spec, trials: Sequence[Trial]) -> Mapping[str, Value] | None:
-    return Suggester().suggest(spec, trials)
+    return Suggester().suggest(spec, trials, worlds.size)
 
 
 class History:
@@ -91,7 +91,7 @@ class History:
         self.spec, self.trials, self.suggester = spec, list[Trial](), Suggester()
 
     def ask(self, stored: bool) -> None:
-        suggested = self.suggester.suggest(self.spec, self.trials)
+        suggested = self.suggester.suggest(self.spec, self.trials, worlds.size)
         assert suggested == anew(self.spec, self.trials)
         if stored and suggested is not None:
             parameters = {**self.spec.training, **suggested}
@@ -166,7 +166,7 @@ def searched(spec: Spec, count: int, seen_from: int = 0) -> list[Trial]:
     """
     suggester, trials = Suggester(), [Trial(0, {"n_layers": 2}, baseline="known")]
     for number in range(1, count):
-        suggested = suggester.suggest(spec, trials)
+        suggested = suggester.suggest(spec, trials, worlds.size)
         if number >= seen_from:
             assert suggested == anew(spec, trials)
         assert suggested is not None
@@ -287,7 +287,7 @@ def test_a_baseline_outside_the_space_hides_no_parameter_from_a_model() -> None:
     trials = searched(sampled("NSGAII"), 42, seen_from=99)
     outside = Trial(0, {"n_layers": 12}, State.COMPLETED, "outside", metrics=trials[2].metrics)
     suggested = {
-        number: Suggester().suggest(sampled("NSGAII"), [outside, *trials[1:number]])
+        number: Suggester().suggest(sampled("NSGAII"), [outside, *trials[1:number]], worlds.size)
         for number in (41, 42)
     }
     assert suggested == {n: anew(sampled("NSGAII"), trials[:n]) for n in (41, 42)}
@@ -326,11 +326,11 @@ def test_with_two_thousand_trials_a_suggestion_and_a_decision_take_little(kind: 
         point = designs.suggest(sampled("Random"), trials)
         trial = outcome(Trial(number, dict(point or {})), State.COMPLETED, 50.0 + number % 40)
         trials.append(replace(trial, ended=float(number), seconds=60.0))
-    suggester.suggest(spec, trials)
+    suggester.suggest(spec, trials, worlds.size)
     spent = []
     for number in range(2000, 2006):
         begun = time.process_time()
-        suggested = suggester.suggest(spec, trials)
+        suggested = suggester.suggest(spec, trials, worlds.size)
         trials.append(Trial(number, dict(suggested or {})))
         decide.decide(spec, worlds.observation(tuple(trials)))
         spent.append(time.process_time() - begun)

@@ -177,8 +177,8 @@ def test_a_sampler_begins_where_the_other_experiment_ended(kind: str) -> None:
     found: dict[str, list[float]] = {"cold": [], "hot": []}
     for number in range(12):
         for name, suggester, history in (("cold", cold, []), ("hot", hot, others)):
-            suggested = suggester.suggest(spec, own, history)
-            assert suggested == sampling.Suggester().suggest(spec, own, history)
+            suggested = suggester.suggest(spec, own, worlds.size, history)
+            assert suggested == sampling.Suggester().suggest(spec, own, worlds.size, history)
             point = dict(suggested or {})
             found[name].append(float(point["learning_rate"]))
         own.append(Trial(number, {**FIXED, **point}))

@@ -1,8 +1,10 @@
 """Builders for the operator's tests: experiments as documents, trials, observations."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
+from distillery_contract.parameters import Value
 from distillery_contract.size import Architecture, Family
 from distillery_operator import rules
 from distillery_operator.resources import Experiment
@@ -81,6 +83,11 @@ def completed(
         metrics={"exact": exact, "parameter_count": size, **parts},
         **{"seconds": 10.0, **more},
     )
+
+
+def size(values: Mapping[str, Value]) -> int:
+    """Return the weights of the student that hyperparameters describe, as ``completed`` has it."""
+    return 100_000 * int(values.get("n_layers", 6))
 
 
 def observation(

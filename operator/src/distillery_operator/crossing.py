@@ -1,25 +1,40 @@
 """PURE: suggestions crossed with points of the front. ``sampling`` asks, for TPE.
 
 TPE draws each parameter by itself, and so misses which values belong together. A crossing takes
-each value from either its draw or a point of the front (uniform crossover: Syswerda 1989).
+each value from either its draw or a point of the front (uniform crossover: Syswerda 1989). Of
+several crossings the first is trained that improves the front by the forecast of early stopping,
+with its error drawn by chance (Thompson 1933): the less likely to improve, the more seldom tried,
+but nothing is ruled out, for a forecast may be wrong about one kind of student.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from distillery_contract.parameters import Value
 from distillery_operator import pareto, space
+from distillery_operator.outlook import Outlook
 from distillery_operator.resources import Spec
 from distillery_operator.trials import Trial
 
+CROSSINGS: Final = 8
+"""That are looked at; the last is taken if none before it was. With many more only the best by the
+forecast would ever be tried."""
 
-def crossed(spec: Spec, trials: Sequence[Trial], drawn: Mapping[str, Value]) -> Mapping[str, Value]:
+Size = Callable[[Mapping[str, Value]], int | None]
+"""Returns the weights of the student that hyperparameters describe; None if there is none."""
+
+
+def crossed(
+    spec: Spec, trials: Sequence[Trial], drawn: Mapping[str, Value], size: Size
+) -> Mapping[str, Value]:
     """Return what was drawn or, as often as the spec says, its crossing with a point of the front.
 
     Args:
         spec: of the experiment.
         trials: its own, in their order; the next one's number decides by chance.
         drawn: the searched parameters that the sampler drew.
+        size: of the student that hyperparameters describe.
     """
     dice = random.Random(f"{spec.sampler.seed}/{len(trials)}")
     if dice.random() >= spec.sampler.crossover:
@@ -27,8 +42,17 @@ def crossed(spec: Spec, trials: Sequence[Trial], drawn: Mapping[str, Value]) -> 
     front = pareto.front(spec, trials)
     if not front:
         return drawn
-    parent = space.reduced(spec, dice.choice(front).parameters)
-    return _mixed(spec, drawn, parent, dice) or drawn
+    outlook, found = Outlook(spec, trials), drawn
+    for _ in range(CROSSINGS):
+        parent = space.reduced(spec, dice.choice(front).parameters)
+        mixed = _mixed(spec, drawn, parent, dice) or drawn
+        parameters = space.described(spec, mixed)
+        if (count := size(parameters)) is None:
+            continue
+        found = mixed
+        if outlook.improves(Trial(len(trials), parameters, parameter_count=count), dice.gauss()):
+            break
+    return found
 
 
 def _mixed(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from distillery_contract import request
-from distillery_contract.parameters import effective
 from distillery_contract.request import Stage
+from distillery_operator import space
 from distillery_operator.actions import Launch
 from distillery_operator.resources import Experiment, Spec, StoppingType
 from distillery_operator.trials import Preparation, Trial
@@ -77,7 +77,7 @@ def order(
         trial=launch.trial,
         attempt=launch.number,
         prepared=preparation.key if preparation else None,
-        parameters=dict(trial.parameters) if trial else effective(spec.training),
+        parameters=dict(trial.parameters) if trial else space.described(spec, {}),
         rungs=tuple(spec.early_stopping.rungs) if _stops(spec, trial) else (),
         continues=None if before is None else output(experiment, before),
         remove=remove,

@@ -98,6 +98,13 @@ class Outlook:
         """
         return self._hopeless(trial, UNTRAINED, UNTRAINED_CONFIDENCE)
 
+    def improves(self, trial: Trial, luck: float) -> bool:
+        """Tell whether a suggestion may improve the front if its training has so much luck.
+
+        It ends that many standard deviations better than expected then; worse if they are negative.
+        """
+        return self._hopeless(trial, UNTRAINED, luck) is None
+
     def stop(self, trial: Trial, rung: int) -> Stop | None:
         """Return why a trial that trains should end at a rung; None if it goes on."""
         found = self._hopeless(trial, rung, self._wanted.confidence)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillery_contract import size, wire
-from distillery_contract.parameters import Kind, Value, effective
+from distillery_contract.parameters import Kind, Value
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
-from distillery_operator import exposition, jobs, study
+from distillery_operator import exposition, jobs, space, study
 from distillery_operator.actions import Launch
 from distillery_operator.errors import NotFound
 from distillery_operator.resources import Experiment, Parameter, Spec
@@ -93,7 +93,7 @@ def sizes_of(spec: Spec, sources: Mapping[str, Architecture]) -> tuple[list[int]
     counts, impossible = [], []
     for shape in _shapes(spec):
         try:
-            counts.append(size.student_size(sources, effective({**spec.training, **shape})))
+            counts.append(size.student_size(sources, space.described(spec, shape)))
         except ValueError as error:
             impossible.append(str(error))
     return counts, tuple(sorted(set(impossible)))

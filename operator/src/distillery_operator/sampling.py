@@ -147,6 +147,7 @@ class Suggester:
         self,
         spec: Spec,
         own: Sequence[Trial],
+        size: crossing.Size,
         warm: Sequence[Trial] = (),
     ) -> Mapping[str, Value] | None:
         """Return the searched parameters of the trial that comes after an experiment's own.
@@ -156,6 +157,7 @@ class Suggester:
         Args:
             spec: of the experiment.
             own: its trials, in their order.
+            size: of the student that hyperparameters describe.
             warm: trials of other experiments.
         """
         if spec.sampler.type in designs.DESIGNS:
@@ -183,7 +185,7 @@ class Suggester:
             if space.active(parameter, drawn):
                 value = _suggest(trial, parameter.name, self._space[parameter.name])
                 drawn[parameter.name] = space.nearest(parameter, value)
-        chosen = crossing.crossed(spec, own, drawn)
+        chosen = crossing.crossed(spec, own, drawn, size)
         self._keep(trial.number, chosen)
         return chosen
 

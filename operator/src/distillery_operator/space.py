@@ -44,6 +44,11 @@ def reduced(spec: Spec, values: Values) -> dict[str, Value]:
     return found
 
 
+def described(spec: Spec, searched: Values) -> dict[str, Value]:
+    """Return the hyperparameters of a trial: these and those of all trials, if they have effect."""
+    return parameters.effective({**spec.training, **searched})
+
+
 def filled(spec: Spec, values: Values) -> dict[str, Value] | None:
     """Return a value for every parameter: the middle for one that is not active.
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, Self
 
 from distillery_contract import size
-from distillery_contract.parameters import Value, effective
-from distillery_operator import sampling, storage, warm
+from distillery_contract.parameters import Value
+from distillery_operator import sampling, space, storage, warm
 from distillery_operator.actions import Tell
 from distillery_operator.errors import NotFound, StudyMismatch
 from distillery_operator.resources import Experiment, Spec
@@ -147,10 +147,10 @@ class Study:
         await self._workers.run(self._storage.key, guarded)
 
     def _open(self, experiment: Experiment, now: float) -> None:
-        name, space = experiment.metadata.name, _space(experiment.spec)
+        name, searched = experiment.metadata.name, _space(experiment.spec)
         directions = sampling.directions(experiment.spec)
-        self._storage.open(name, directions, {"space": space, "started": now})
-        if _parameters(self._read()["space"]) != _parameters(space):
+        self._storage.open(name, directions, {"space": searched, "started": now})
+        if _parameters(self._read()["space"]) != _parameters(searched):
             raise StudyMismatch(
                 f"the study {name!r} was made for another search space or other objectives; these"
                 " are immutable, so give the experiment another name"
@@ -191,7 +191,7 @@ class Study:
         sources = warm.informing(spec, self._warm).values()
         others = [trial for source in sources for trial in source]
         for _ in range(count - len(baselines)):
-            suggestion = self._suggester.suggest(spec, self._trials, others)
+            suggestion = self._suggester.suggest(spec, self._trials, self._size, others)
             if suggestion is not None:
                 self._add(spec, suggestion, None, now)
 
@@ -211,7 +211,7 @@ class Study:
     def _add(
         self, spec: Spec, searched: Mapping[str, Value], baseline: str | None, now: float
     ) -> None:
-        parameters = effective({**spec.training, **searched})
+        parameters = space.described(spec, searched)
         suggestion = {
             "parameters": parameters,
             "baseline": baseline,
@@ -321,10 +321,10 @@ def _space(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _parameters(space: Mapping[str, Any]) -> Any:
+def _parameters(stored: Mapping[str, Any]) -> Any:
     """Return a stored search space without what it leaves open, which a later release may name."""
-    given = [{k: v for k, v in p.items() if v is not None} for p in space["parameters"]]
-    return space["objectives"], given
+    given = [{k: v for k, v in p.items() if v is not None} for p in stored["parameters"]]
+    return stored["objectives"], given
 
 
 def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) -> Trial:

@@ -132,7 +132,7 @@ def _fits(spec: Spec, trial: Trial) -> bool:
         return False
     given = parameters.resolve(trial.parameters)
     searched = space.reduced(spec, trial.parameters)
-    fixed = parameters.resolve(parameters.effective({**spec.training, **searched}))
+    fixed = parameters.resolve(space.described(spec, searched))
     others = given.keys() - searched.keys() - {*NEUTRAL}
     return space.whole(spec, searched) and all(given[n] == fixed.get(n) for n in others)
 
