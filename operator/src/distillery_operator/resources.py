@@ -186,7 +186,8 @@ class Sampler(Model):
         le=1,
         description="Share of TPE's suggestions that are crossed with a point of the front: each"
         " value is from either. TPE draws each parameter by itself, and misses what belongs"
-        " together.",
+        " together. Of several crossings one is taken that improves the front by a forecast, whose"
+        " error is drawn by chance.",
     )
 
 
