@@ -18,8 +18,9 @@ from distillery_operator.resources import Spec
 from distillery_operator.trials import Trial
 
 CROSSINGS: Final = 8
-"""That are looked at; the last is taken if none before it was. With many more only the best by the
-forecast would ever be tried."""
+"""That are looked at; the last is taken if none before it was. With many more the forecast decides
+alone: looking at 32, bench/search.py (synthetic, 20 workers, eight seeds) took about as long as
+without any forecast."""
 
 Size = Callable[[Mapping[str, Value]], int | None]
 """Returns the weights of the student that hyperparameters describe; None if there is none."""
