@@ -302,7 +302,8 @@ def test_the_decision_that_is_timed_judges_a_suggestion_by_ends_that_were_expect
     monkeypatch.setattr(outlook, "Forecast", Noted)
     deciding.measure(90, 3)
     assert set(learnt) == {90}  # 30 that ended, 60 that were stopped
-    assert len(learnt) == 2 * deciding.REPEATS  # in the decision, and by the rule alone
+    # In the decision, by the rule alone, by every suggestion, and by the one that builds the study.
+    assert len(learnt) == 3 * deciding.REPEATS + 1
 
 
 def test_quick_means_other_defaults() -> None:

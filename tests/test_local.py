@@ -57,6 +57,18 @@ def test_a_process_that_nobody_saw_end_counts_as_lost(tmp_path: Path) -> None:
     assert attempt.ended is not None
 
 
+def test_a_process_that_was_lost_before_it_wrote_anything_ended_as_it_began(tmp_path: Path) -> None:
+    runner = running(tmp_path, "import time; time.sleep(60)")
+    folder = tmp_path / jobs.output(ports.EXPERIMENT, 0) / "attempt-001"
+    ports.until((folder / "log.txt").exists)
+    os.killpg(int((folder / "pid").read_text()), signal.SIGKILL)
+    ports.ended(runner)
+    (folder / "log.txt").unlink()
+    attempt = ports.ended(Runner(tmp_path, ports.EXPERIMENT, QUICK))
+    assert attempt.ended == attempt.started
+    assert attempt.seconds == 0
+
+
 def test_a_crash_leaves_its_last_line_as_message(tmp_path: Path) -> None:
     attempt = ports.ended(running(tmp_path, "raise OSError('disk is full')"))
     assert (attempt.exit_code, attempt.message) == (1, "OSError: disk is full")

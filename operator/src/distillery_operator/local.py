@@ -201,8 +201,8 @@ def _inspect(folder: Path) -> Attempt:
     with _locked(folder) as lock:
         live = lock is None
     started, ended = _modified(folder / "request.json"), _modified(folder / "exit")
-    if not live and ended is None:  # nobody saw it end: the machine went down
-        ended = _modified(folder / "log.txt")
+    if not live and ended is None:  # nobody saw it end: the machine went down, maybe at once
+        ended = _modified(folder / "log.txt") or started
     port, code = _text(folder / "port"), _text(folder / "exit")
     return Attempt(
         stage=Stage.TRAIN if trains else Stage.PREPARE,
