@@ -5,6 +5,7 @@ again, it goes on where it ended; remove the workspace to begin anew.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ def main() -> None:
     status = YAML(typ="safe").load(RESULTS / "status.yaml")["status"]
     chosen = status.get("knee", status["front"][0]["trial"])
     folder = WORKSPACE / f"model-of-trial-{chosen}"
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run; an export overwrites nothing
     timed(seconds, "export", lambda: distillery("export", chosen, folder))
     timed(seconds, "use", lambda: answer(folder))
     show_times(seconds)
