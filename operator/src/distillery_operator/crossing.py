@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from distillery_contract.parameters import Value
-from distillery_operator import pareto, space
+from distillery_operator import space
 from distillery_operator.outlook import Outlook
 from distillery_operator.resources import Spec
 from distillery_operator.trials import Trial
@@ -40,12 +40,11 @@ def crossed(
     dice = random.Random(f"{spec.sampler.seed}/{len(trials)}")
     if dice.random() >= spec.sampler.crossover:
         return drawn
-    front = pareto.front(spec, trials)
-    if not front:
-        return drawn
     outlook, found = Outlook(spec, trials), drawn
+    if not outlook.front:
+        return drawn
     for _ in range(CROSSINGS):
-        parent = space.reduced(spec, dice.choice(front).parameters)
+        parent = space.reduced(spec, dice.choice(outlook.front).parameters)
         mixed = _mixed(spec, drawn, parent, dice) or drawn
         parameters = space.described(spec, mixed)
         if (count := size(parameters)) is None:

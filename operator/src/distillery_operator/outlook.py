@@ -1,7 +1,8 @@
 """PURE: which trainings end because, at their best, they will not improve the front.
 
-Called by :mod:`distillery_operator.stopping`. How a training may end is foreseen from those that
-did (:mod:`distillery_operator.forecast`); what that is worth depends on the front of today.
+Called by :mod:`distillery_operator.stopping` and, for suggestions, by ``crossing``. How a training
+may end is foreseen from those that did (:mod:`distillery_operator.forecast`); what that is worth
+depends on the front of today.
 """
 
 import math
@@ -70,8 +71,8 @@ class Outlook:
         return [trial for trial in known if trial.reason != judge.DUPLICATE]
 
     @cached_property
-    def _rivals(self) -> list[Trial]:
-        """The front: who is beaten is beaten by one of it."""
+    def front(self) -> list[Trial]:
+        """The front of this moment: who is beaten is beaten by one of it."""
         return pareto.front(self._spec, self._measured)
 
     @cached_property
@@ -143,7 +144,7 @@ class Outlook:
                 return Stop(CANNOT_IMPROVE, f"{hope.sentence}, but the threshold is {limit:.6g}")
         if not known or len(known) < len(hopes):
             return None
-        for rival in self._rivals:
+        for rival in self.front:
             beaten = all(h.misses(judge.measured(rival, h.objective.metric)) for h in known)
             if beaten and self._as_good_unseen(rival, trial):
                 reached = judge.measured(rival, known[0].objective.metric)
