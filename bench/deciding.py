@@ -22,19 +22,15 @@ from distillery_contract import size
 from distillery_contract.parameters import Value
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture, Family
-from distillery_operator import decide, documents, stops
-from distillery_operator.resources import Spec
-from distillery_operator.sampling import Suggester
-from distillery_operator.stopping import Rule
-from distillery_operator.trials import (
-    Attempt,
-    Observation,
-    Phase,
-    Point,
-    Preparation,
-    State,
-    Trial,
-)
+from distillery_operator.engine import decide
+from distillery_operator.resource import yaml_files
+from distillery_operator.resource.spec import Spec
+from distillery_operator.search.suggester import Suggester
+from distillery_operator.stopping import reasons
+from distillery_operator.stopping.rule import Rule
+from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.observation import Observation, Preparation
+from distillery_operator.trials.trial import Point, State, Trial
 
 SOURCES = {"teacher": Architecture(Family.BERT, 30522, 512, 768, 3072, 12, 12, 2)}
 SAMPLE = Path(__file__).parent.parent / "manifests" / "samples" / "squad2-compact.yaml"
@@ -55,7 +51,7 @@ def main() -> None:
 
 def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
     """Return the figures; of the trials that have ended, two of three were stopped."""
-    found = documents.read_experiment(SAMPLE).spec
+    found = yaml_files.read_experiment(SAMPLE).spec
     sampler = found.sampler.model_copy(update={"crossover": 1.0})  # the longest way
     changes = {"max_trials": 10**5, "parallelism": running_trials + 1, "sampler": sampler}
     spec = found.model_copy(update=changes)
@@ -120,7 +116,7 @@ def ended(number: int, spec: Spec) -> Trial:
     if number % 3:
         made = curve_of(number, spec, 1)
         expected = curve_of(number, spec, EVALUATIONS).curve[-1].metrics
-        outcome = {"state": State.STOPPED, "reason": stops.CANNOT_IMPROVE, "expected": expected}
+        outcome = {"state": State.STOPPED, "reason": reasons.CANNOT_IMPROVE, "expected": expected}
     else:
         made = curve_of(number, spec, EVALUATIONS)
         outcome = {"state": State.COMPLETED, "reason": "Completed"}

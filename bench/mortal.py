@@ -9,8 +9,8 @@ import signal
 import sys
 from typing import Any
 
-from distillery_operator import __main__ as command
-from distillery_operator import reconcile
+from distillery_operator.cli import main as command
+from distillery_operator.engine import reconcile
 
 AT = os.environ.get("MORTAL_AT", "-")
 carry_out = reconcile.apply

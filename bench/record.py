@@ -31,10 +31,12 @@ from optuna.samplers import QMCSampler
 
 from distillery_contract.parameters import Value
 from distillery_contract.request import Request, Stage
-from distillery_operator import documents, jobs, sampling
-from distillery_operator.actions import Launch
-from distillery_operator.resources import Experiment
-from distillery_operator.trials import Trial
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.resource import yaml_files
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.search import optuna_trials
+from distillery_operator.trials.trial import Trial
 from distillery_trainer import evaluate, model, prepare, schedule, settings
 from distillery_trainer.prepare import Prepared
 from distillery_trainer.quickstart import build
@@ -72,7 +74,7 @@ def main() -> None:
     into = arguments.into.resolve()
     arguments.workspace.mkdir(parents=True, exist_ok=True)
     os.chdir(arguments.workspace)
-    experiment = documents.read_experiment(EXPERIMENT)
+    experiment = yaml_files.read_experiment(EXPERIMENT)
     prepared = ready(experiment)
     known = recorded(into)
     if not into.exists():
@@ -114,12 +116,16 @@ def suggestions(experiment: Experiment, count: int) -> Iterator[dict[str, Value]
     """Yield the hyperparameters of each training, the same at every call."""
     spec = experiment.spec
     study = optuna.create_study(
-        directions=sampling.directions(spec), sampler=QMCSampler(scramble=True, seed=SEED)
+        directions=optuna_trials.directions(spec), sampler=QMCSampler(scramble=True, seed=SEED)
     )
     made: list[dict[str, Value]] = []
     for number in range(count):
         twin = number % TWINS == TWINS - 1
-        found = made[number - TWINS + 1] if twin else study.ask(sampling.distributions(spec)).params
+        found = (
+            made[number - TWINS + 1]
+            if twin
+            else study.ask(optuna_trials.distributions(spec)).params
+        )
         made.append({**found, "seed": SEED + number})
         yield {**spec.training, **made[-1]}
 
@@ -162,7 +168,7 @@ def order(
 ) -> Request:
     """Return the request of a stage."""
     trial = Trial(number, parameters) if parameters else None
-    return replace(jobs.order(experiment, Launch(stage, number, 1), trial), prepared=None)
+    return replace(requests.order(experiment, Launch(stage, number, 1), trial), prepared=None)
 
 
 def add(path: Path, line: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
-from distillery_operator import resources
+from distillery_operator.resource.spec import Spec
 
 HEAD = """# Reference
 
@@ -29,7 +29,7 @@ def main() -> None:
 def spec() -> Iterator[str]:
     """Yield a table per model below the spec."""
     yield "## `spec`\n"
-    pending: list[tuple[str, type[BaseModel]]] = [("spec", resources.Spec)]
+    pending: list[tuple[str, type[BaseModel]]] = [("spec", Spec)]
     while pending:
         path, model = pending.pop(0)
         if path != "spec":

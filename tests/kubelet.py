@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 import quick_trainer
 from distillery_contract import metrics, size, wire
 from distillery_contract.request import Request, Stage
-from distillery_operator.api import BRIEF
+from distillery_operator.cluster.api import BRIEF
 
 Object = dict[str, Any]
 

@@ -20,16 +20,21 @@ import pytest
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator import jobs, rules, sampling, space
-from distillery_operator.actions import Launch, Tell
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch, Tell
+from distillery_operator.engine.ports import Runner
 from distillery_operator.errors import InUse, NotFound, StudyMismatch
-from distillery_operator.measurements import Measurements
-from distillery_operator.reconcile import Runner
-from distillery_operator.resources import Experiment
-from distillery_operator.storage import Database, Storage
-from distillery_operator.study import Study
-from distillery_operator.trials import Attempt, Point, Report, State, Trial
-from distillery_operator.workers import Workers
+from distillery_operator.measurements.reports import Measurements
+from distillery_operator.resource import parsing, space
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.search import optuna_trials
+from distillery_operator.search.suggester import Suggester
+from distillery_operator.study.database import Database
+from distillery_operator.study.study import Study
+from distillery_operator.study.tables import Storage
+from distillery_operator.study.workers import Workers
+from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.trial import Point, State, Trial
 
 EXPERIMENT = worlds.experiment()
 DROPOUT = {"name": "dropout", "type": "Float", "low": 0, "high": 0.4, "step": 0.1}
@@ -39,7 +44,7 @@ SPACE = [
 ]
 TIED = worlds.experiment(parameters=SPACE)
 GRID = worlds.experiment(parameters=SPACE[1:], sampler={"type": "Grid"}, maxTrials=100)
-WARM = rules.parse(
+WARM = parsing.parse(
     {
         **worlds.document(warmStartFrom=[{"experiment": "tiny"}], sampler={"startupTrials": 5}),
         "metadata": {"name": "later"},
@@ -55,7 +60,7 @@ Ledger = Callable[[], list[int]]
 
 
 def start(runner: Runner, launch: Launch = FIRST, rate: float = 0.2) -> None:
-    request = jobs.order(EXPERIMENT, launch, Trial(0, {"learning_rate": rate}))
+    request = requests.order(EXPERIMENT, launch, Trial(0, {"learning_rate": rate}))
     asyncio.run(runner.start(launch, request))
 
 
@@ -225,7 +230,7 @@ SEARCHING = """
     import asyncio, sys
     sys.path.insert(0, {tests!r})
     import ports
-    from distillery_operator.trials import Point
+    from distillery_operator.trials.trial import Point
 
     async def search() -> None:
         async with ports.opened({url!r}) as kept:
@@ -308,7 +313,7 @@ class StudySuite:
         assert widths == {"Teacher": None, "Scratch": 48}
         sizes = {t.parameters["initialization"]: t.parameter_count for t in found}
         assert (sizes["Teacher"] or 0) > (sizes["Scratch"] or 0) > 0
-        request = jobs.order(experiment, Launch(Stage.PREPARE, 0, 1))
+        request = requests.order(experiment, Launch(Stage.PREPARE, 0, 1))
         assert request.parameters == {}
 
     @pytest.mark.parametrize("experiment", [EXPERIMENT, TIED, GRID], ids=["space", "tied", "grid"])
@@ -364,7 +369,7 @@ class StudySuite:
             database.close()
         assert counts == [12, 12]
         assert parts[0] == begun[0]
-        assert sampling.Suggester().suggest(WARM.spec, parts[:1], worlds.size) != space.reduced(
+        assert Suggester().suggest(WARM.spec, parts[:1], worlds.size) != space.reduced(
             WARM.spec, parts[1].parameters
         )
 
@@ -518,7 +523,7 @@ class StudySuite:
         good, early, failed, running = seen = stored.get_trials()
         assert [t.state.name for t in seen] == ["COMPLETE", "COMPLETE", "FAIL", "RUNNING"]
         for trial, own in zip(seen, ours, strict=True):
-            made = sampling.frozen(EXPERIMENT.spec, own)
+            made = optuna_trials.frozen(EXPERIMENT.spec, own)
             assert trial.params == made.params
             assert trial.distributions == made.distributions
             assert (trial.state, trial.values) == (made.state, made.values)

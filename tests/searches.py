@@ -11,9 +11,12 @@ from typing import Any
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Reason
-from distillery_operator import status
-from distillery_operator.resources import Experiment, Status
-from distillery_operator.trials import Observation, Point, Preparation, Report, State, Trial
+from distillery_operator.engine import status
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import Status
+from distillery_operator.trials.attempt import Report
+from distillery_operator.trials.observation import Observation, Preparation
+from distillery_operator.trials.trial import Point, State, Trial
 
 TEACHER = {
     "exact": 74.3,

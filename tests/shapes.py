@@ -16,21 +16,23 @@ from typing import Any
 
 import worlds
 from distillery_contract.request import Stage
-from distillery_operator import jobs, manifests, rules
-from distillery_operator.actions import Launch
-from distillery_operator.resources import Experiment
+from distillery_operator.cluster import jobs, pod_template
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.resource import label_names, parsing
+from distillery_operator.resource.experiment import Experiment
 
 Object = dict[str, Any]
 
 UID = "8f1c2f7e-0b5d-4a51-9c56-2d0d5a1f3b77"
-DEFAULTS = manifests.Defaults("registry.example/trainer:1", claim="work")
+DEFAULTS = pod_template.Defaults("registry.example/trainer:1", claim="work")
 
 
 def experiment(name: str = "tiny", uid: str = UID, **spec: Any) -> Experiment:
     """Return an experiment as a cluster has it."""
     document = worlds.document(**spec)
     document["metadata"] = {"name": name, "namespace": "science", "uid": uid, "generation": 1}
-    return rules.parse(document)
+    return parsing.parse(document)
 
 
 def at(minutes: float) -> str:
@@ -52,7 +54,7 @@ def job(
 ) -> Object:
     """Return the Job of an attempt, created at ten."""
     of, launch = of or experiment(), launch or Launch(Stage.TRAIN, 0, 1)
-    made = manifests.job(of, launch, jobs.order(of, launch), DEFAULTS)
+    made = jobs.job(of, launch, requests.order(of, launch), DEFAULTS)
     made["metadata"] |= {
         "uid": f"job-{made['metadata']['name']}",
         "resourceVersion": "4711",
@@ -61,7 +63,7 @@ def job(
         "managedFields": [{"manager": "distillery-operator", "operation": "Update"}],
     }
     if halted:
-        made["metadata"]["annotations"][manifests.HALTED] = "true"
+        made["metadata"]["annotations"][label_names.HALTED] = "true"
     made["spec"] |= {"suspend": suspend, "completionMode": "NonIndexed", "manualSelector": False}
     made["status"] = {"conditions": list(conditions), "uncountedTerminatedPods": {}}
     if not suspend:

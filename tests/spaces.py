@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 import worlds
 from cluster.access import Cluster
-from distillery_operator import manifests
+from distillery_operator.resource import label_names
 from operators import until
 
 Object = dict[str, Any]
@@ -96,7 +96,7 @@ class Space:
     def trials(self) -> list[Object]:
         """The Jobs of trainings."""
         return [
-            j for j in self.objects("jobs") if j["metadata"]["labels"][manifests.STAGE] == "train"
+            j for j in self.objects("jobs") if j["metadata"]["labels"][label_names.STAGE] == "train"
         ]
 
     def live(self) -> list[Object]:

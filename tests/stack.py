@@ -19,7 +19,7 @@ import monitoring
 from cluster import access, images
 from cluster.access import Cluster
 from cluster.images import Image
-from distillery_operator import manifests
+from distillery_operator.cluster import pod_template
 
 Object = dict[str, Any]
 
@@ -59,7 +59,7 @@ def install(cluster: Cluster, folder: Path) -> None:
 def hand_over(workspace: Path) -> None:
     """Give the files of the trials' volume to the trials' user, as a copy by a pod would."""
     for path in (workspace, *workspace.rglob("*")):
-        os.chown(path, manifests.USER, manifests.USER)
+        os.chown(path, pod_template.USER, pod_template.USER)
 
 
 def team(cluster: Cluster, *arguments: str) -> str:

@@ -9,9 +9,11 @@ import shapes
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator import attempts, decide, manifests
-from distillery_operator.actions import Launch, Tell
-from distillery_operator.trials import Attempt, Phase, State, Trial
+from distillery_operator.cluster import attempts, pod_template
+from distillery_operator.engine import decide
+from distillery_operator.engine.actions import Launch, Tell
+from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.trial import State, Trial
 from shapes import (
     Object,
     at,
@@ -31,7 +33,7 @@ from shapes import (
     waiting,
 )
 
-DIGEST = manifests.digest(shapes.experiment(), shapes.DEFAULTS)
+DIGEST = pod_template.digest(shapes.experiment(), shapes.DEFAULTS)
 NAME = "tiny-8f1c2f7e-00000-1"
 POD = f"{NAME}-x7k2p"
 URL = "http://10.1.0.7:9090/metrics"

@@ -14,7 +14,7 @@ from distillery_contract import request as requests
 from distillery_contract import wire
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
-from distillery_operator import exposition
+from distillery_operator.measurements import exposition
 
 TRAINER = ("-m", "distillery_trainer")
 QUICK_TRAINER = (str(Path(__file__).with_name("quick_trainer.py")),)

@@ -15,8 +15,8 @@ import optuna
 import pytest
 
 import worlds
-from distillery_operator import documents
-from distillery_operator.resources import Status
+from distillery_operator.resource import yaml_files
+from distillery_operator.resource.status import Status
 
 QUICK = f"{sys.executable} {Path(__file__).parent / 'quick_trainer.py'}"
 RESULTS = Path("experiments/tiny")
@@ -25,7 +25,7 @@ RESULTS = Path("experiments/tiny")
 def write(workspace: Path, **spec: Any) -> Path:
     (workspace / "train.json").touch()
     file = workspace / "experiment.yaml"
-    file.write_text(documents.dump(worlds.document(**spec)))
+    file.write_text(yaml_files.dump(worlds.document(**spec)))
     return file
 
 
@@ -50,7 +50,7 @@ def run(workspace: Path, *words: str) -> tuple[int, str, str]:
 
 
 def status(workspace: Path) -> Status:
-    return documents.read_status(workspace / RESULTS / "status.yaml")
+    return yaml_files.read_status(workspace / RESULTS / "status.yaml")
 
 
 def ledgers(workspace: Path) -> dict[int, list[int]]:
@@ -266,7 +266,7 @@ def test_without_an_extra_a_run_ends_well_and_what_needs_it_says_so(tmp_path: Pa
     program = """
         import sys
         sys.modules |= {"plotly": None, "optuna_dashboard": None}
-        from distillery_operator.__main__ import main
+        from distillery_operator.cli.main import main
         sys.exit(main())
     """
 
@@ -311,7 +311,7 @@ def test_a_search_starts_from_results_that_are_linked_into_the_workspace(tmp_pat
     document = worlds.document(maxTrials=2, warmStartFrom=[{"experiment": "tiny"}])
     document["metadata"]["name"] = "later"
     later = tmp_path / "later.yaml"
-    later.write_text(documents.dump(document))
+    later.write_text(yaml_files.dump(document))
     first = write(tmp_path, maxTrials=3, maxGpuHours=1)
     code, out, err = run(tmp_path, "run", str(later))
     assert (code, err) == (2, "there is no experiment tiny with trials to start from\n"), out + err
@@ -323,7 +323,7 @@ def test_a_search_starts_from_results_that_are_linked_into_the_workspace(tmp_pat
     results.symlink_to(results.rename(tmp_path / "elsewhere"))
     code, out, err = run(tmp_path, "run", str(later))
     assert "WarmStarted=True Taken: these inform the sampler: 3 trials of tiny" in out, out + err
-    found = documents.read_status(tmp_path / "experiments" / "later" / "status.yaml")
+    found = yaml_files.read_status(tmp_path / "experiments" / "later" / "status.yaml")
     assert (found.trials.total, found.progress) == (2, "2/2")
     assert all(point.trial < 2 for point in found.front)
 
@@ -338,7 +338,7 @@ def test_a_search_starts_from_a_copy_of_results_under_another_name(tmp_path: Pat
         document = worlds.document(maxTrials=2, warmStartFrom=[{"experiment": name}])
         document["metadata"]["name"] = "later"
         later = tmp_path / "later.yaml"
-        later.write_text(documents.dump(document))
+        later.write_text(yaml_files.dump(document))
         code, out, err = run(tmp_path, "run", str(later))
         assert code == expected, out + err
     assert "these inform the sampler: 3 trials of tiny-2025" in out
@@ -351,10 +351,10 @@ def test_the_status_says_why_a_search_could_not_start_from_another(tmp_path: Pat
     document = worlds.document(**wanted)
     document["metadata"]["name"] = "later"
     later = tmp_path / "later.yaml"
-    later.write_text(documents.dump(document))
+    later.write_text(yaml_files.dump(document))
     code, out, err = run(tmp_path, "run", str(later))
     assert (code, err[:21]) == (2, "none of the 2 trials "), out + err
-    found = documents.read_status(tmp_path / "experiments" / "later" / "status.yaml")
+    found = yaml_files.read_status(tmp_path / "experiments" / "later" / "status.yaml")
     conditions = {str(c.type): (c.status, c.reason) for c in found.conditions}
     assert found.state == "SourceUnfit"
     assert conditions["WarmStarted"] == ("False", "SourceUnfit")

@@ -18,9 +18,12 @@ import worlds
 from cluster import Refused
 from cluster.access import Cluster
 from distillery_contract import metrics, parameters
-from distillery_operator import crd, documents, resources, rules, status
+from distillery_operator.engine import status
 from distillery_operator.errors import Fault, InvalidExperiment
-from distillery_operator.resources import Experiment, Status
+from distillery_operator.resource import parsing, yaml_files
+from distillery_operator.resource.crd import definition
+from distillery_operator.resource.experiment import GROUP, PLURAL, VERSION, Experiment
+from distillery_operator.resource.status import Status
 from spaces import MANIFESTS, Space
 
 CRD = MANIFESTS / "crd.yaml"
@@ -60,7 +63,7 @@ def named(name: str, document: Document) -> Document:
 
 def faults(document: object) -> list[Fault]:
     try:
-        rules.parse(document)
+        parsing.parse(document)
     except InvalidExperiment as error:
         return error.faults
     return []
@@ -75,7 +78,7 @@ def rule(fault: Fault) -> str:
 
 
 def schema() -> Node:
-    found: Node = crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    found: Node = definition.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return found
 
 
@@ -90,7 +93,9 @@ def fields(node: Node, path: str) -> Iterator[tuple[str, Node]]:
 
 
 def test_the_manifest_is_what_the_code_makes() -> None:
-    assert YAML(typ="safe", pure=True).load(CRD.read_text(encoding="utf-8")) == crd.definition()
+    assert (
+        YAML(typ="safe", pure=True).load(CRD.read_text(encoding="utf-8")) == definition.definition()
+    )
 
 
 def test_every_field_is_described_and_every_number_that_counts_is_bounded() -> None:
@@ -112,7 +117,7 @@ def test_hyperparameters_and_metrics_are_fields_of_their_own() -> None:
 
 def test_the_definition_is_small_and_stored_as_it_was_written(space: Space) -> None:
     assert CRD.stat().st_size < 200_000  # apply keeps a copy in an annotation of 262,144 bytes
-    stored = json.loads(space.kubectl("get", "crd", crd.NAME, "--output=json"))
+    stored = json.loads(space.kubectl("get", "crd", definition.NAME, "--output=json"))
     assert stored["spec"]["versions"][0]["schema"]["openAPIV3Schema"] == schema()
     assert json.loads(
         stored["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
@@ -196,7 +201,7 @@ def test_file_and_cluster_read_the_same(space: Space, document: Document) -> Non
     space.kubectl("create", "--validate=strict", "--filename=-", stdin=taken)
     stored = space.get("taken")
     space.kubectl("delete", "dexp", "taken")
-    assert rules.parse(stored).spec == rules.parse(document).spec
+    assert parsing.parse(stored).spec == parsing.parse(document).spec
 
 
 def test_nothing_but_parallelism_is_added_to_what_was_written(space: Space) -> None:
@@ -238,7 +243,7 @@ def largest() -> Document:
 
 def test_the_largest_experiment_costs_the_server_not_too_much(space: Space) -> None:
     document = named("largest", largest())
-    rules.parse(document)
+    parsing.parse(document)
     for expected in ("created", "configured"):
         said = space.kubectl("apply", "--filename=-", stdin=json.dumps(document))
         assert said.endswith(f"{expected}\n")
@@ -349,7 +354,7 @@ def report(space: Space, name: str, experiment: Experiment, **changes: Any) -> S
     """Write the status of an experiment with a front of two, as the operator derives it."""
     seen = worlds.observation((worlds.completed(0, 80.0, 6), worlds.completed(1, 70.0, 3)))
     made = status.derive(experiment, seen, None).model_copy(update=changes)
-    patch = json.dumps({"status": documents.to_document(made)})
+    patch = json.dumps({"status": yaml_files.to_document(made)})
     space.kubectl("patch", "dexp", name, "--subresource=status", "--type=merge", "--patch", patch)
     return made
 
@@ -357,7 +362,7 @@ def report(space: Space, name: str, experiment: Experiment, **changes: Any) -> S
 def test_a_status_is_stored_whole(space: Space) -> None:
     space.apply("told")
     written = report(space, "told", worlds.experiment(), active=2, selector="a=b")
-    assert space.status("told") == documents.to_document(written)
+    assert space.status("told") == yaml_files.to_document(written)
     assert Status.model_validate(space.status("told")) == written
     scale = json.loads(space.kubectl("get", "dexp/told", "--subresource=scale", "--output=json"))
     assert scale["status"] == {"replicas": 2, "selector": "a=b"}
@@ -534,7 +539,7 @@ def sent(document: Document) -> Document:
 
 def refusal(api: client.CustomObjectsApi, space: Space, document: Document) -> str | None:
     """Try to create an experiment without keeping it; return what was said against it."""
-    where = (resources.GROUP, resources.VERSION, space.name, resources.PLURAL)
+    where = (GROUP, VERSION, space.name, PLURAL)
     try:
         api.create_namespaced_custom_object(
             *where, sent(document), dry_run="All", field_validation="Strict"

@@ -10,10 +10,12 @@ import pytest
 
 import worlds
 from distillery_contract.parameters import Value
-from distillery_operator import crossing, pareto, space
-from distillery_operator.resources import Spec
-from distillery_operator.sampling import Suggester
-from distillery_operator.trials import Trial
+from distillery_operator.resource import space
+from distillery_operator.resource.spec import Spec
+from distillery_operator.search import crossover
+from distillery_operator.search.suggester import Suggester
+from distillery_operator.trials import pareto
+from distillery_operator.trials.trial import Trial
 
 DRAWN: dict[str, Value] = {"learning_rate": 0.3, "n_layers": 6, "layer_selection": "First"}
 
@@ -43,7 +45,7 @@ def test_each_value_is_from_the_draw_or_from_one_point_of_the_front() -> None:
     for count in range(30, 60):
         trials = history(count)
         parents = [space.reduced(spec, trial.parameters) for trial in pareto.front(spec, trials)]
-        found = crossing.crossed(spec, trials, DRAWN, worlds.size)
+        found = crossover.crossed(spec, trials, DRAWN, worlds.size)
         assert any(
             all(found[name] in (DRAWN[name], parent[name]) for name in DRAWN) for parent in parents
         )
@@ -56,7 +58,7 @@ def test_as_many_are_crossed_as_the_spec_says(share: float, least: int, most: in
     spec = crossing_with(share)
     # Three values from either of two: one crossing in eight is the draw itself.
     changed = [
-        crossing.crossed(spec, history(n), DRAWN, worlds.size) != DRAWN for n in range(20, 170)
+        crossover.crossed(spec, history(n), DRAWN, worlds.size) != DRAWN for n in range(20, 170)
     ]
     assert least <= sum(changed) <= most
 
@@ -64,8 +66,8 @@ def test_as_many_are_crossed_as_the_spec_says(share: float, least: int, most: in
 def test_without_a_front_the_draw_stands() -> None:
     spec = crossing_with(1.0)
     missed = [trained(n, 10.0, 1 + n % 5) for n in range(20)]  # below the threshold
-    assert crossing.crossed(spec, missed, DRAWN, worlds.size) is DRAWN
-    assert crossing.crossed(spec, [*missed, trained(20, 80.0, 3)], DRAWN, worlds.size) is not DRAWN
+    assert crossover.crossed(spec, missed, DRAWN, worlds.size) is DRAWN
+    assert crossover.crossed(spec, [*missed, trained(20, 80.0, 3)], DRAWN, worlds.size) is not DRAWN
 
 
 def test_a_trial_without_one_of_the_values_passes_on_the_others() -> None:
@@ -76,7 +78,7 @@ def test_a_trial_without_one_of_the_values_passes_on_the_others() -> None:
             replace(trial, parameters={**trial.parameters, "learning_rate": 5.0})
             for trial in history(count)
         ]
-        found = crossing.crossed(spec, trials, DRAWN, worlds.size)
+        found = crossover.crossed(spec, trials, DRAWN, worlds.size)
         assert found.keys() == DRAWN.keys()
         assert found["learning_rate"] == DRAWN["learning_rate"]
 
@@ -99,7 +101,7 @@ def test_where_other_parameters_are_active_the_draw_stands() -> None:
         teachers = [
             replace(trial, parameters={"initialization": "Teacher"}) for trial in history(count)
         ]
-        assert crossing.crossed(spec, teachers, drawn, worlds.size) == drawn
+        assert crossover.crossed(spec, teachers, drawn, worlds.size) == drawn
 
 
 def slow(number: int) -> Trial:
@@ -116,7 +118,7 @@ def test_what_seldom_improves_the_front_by_the_forecast_is_seldom_tried() -> Non
     fast = 0
     for count in range(40, 140):
         trials = [slow(number) for number in range(count)]
-        fast += crossing.crossed(spec, trials, drawn, worlds.size)["learning_rate"] == 0.9
+        fast += crossover.crossed(spec, trials, drawn, worlds.size)["learning_rate"] == 0.9
     assert fast <= 25  # any crossing has it in one case of two
 
 
@@ -128,7 +130,7 @@ def test_what_may_improve_the_front_as_well_as_not_is_tried_about_as_often() -> 
         best = min(pareto.front(spec, trials), key=lambda trial: trial.parameter_count or 0)
         rate = float(best.parameters["learning_rate"]) + 0.01
         drawn: dict[str, Value] = {**best.parameters, "learning_rate": rate}
-        found = crossing.crossed(spec, trials, drawn, worlds.size)
+        found = crossover.crossed(spec, trials, drawn, worlds.size)
         slower[found["learning_rate"] == rate] += 1
     assert min(slower.values()) >= 20
 
@@ -138,7 +140,7 @@ def test_where_no_crossing_promises_anything_one_is_tried() -> None:
     spec, changed = crossing_with(1.0), 0
     for count in range(30, 60):
         trials = [*history(count), trained(count, 99.99, 1)]
-        changed += crossing.crossed(spec, trials, DRAWN, worlds.size) != DRAWN
+        changed += crossover.crossed(spec, trials, DRAWN, worlds.size) != DRAWN
     assert changed >= 20
 
 
@@ -148,7 +150,7 @@ def test_a_crossing_that_describes_no_student_is_passed_over() -> None:
     def possible(values: Mapping[str, Value]) -> int | None:
         return None if values["n_layers"] == DRAWN["n_layers"] else worlds.size(values)
 
-    found = [crossing.crossed(spec, history(count), DRAWN, possible) for count in range(6, 106)]
+    found = [crossover.crossed(spec, history(count), DRAWN, possible) for count in range(6, 106)]
     assert sum(point["n_layers"] == DRAWN["n_layers"] for point in found) <= 3
 
 

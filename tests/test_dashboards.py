@@ -23,7 +23,7 @@ from cluster import Node, images
 from dashboards import boards
 from dashboards.panels import BOARDS
 from distillery_contract import metrics
-from distillery_operator import series, telemetry
+from distillery_operator.telemetry import experiment_metrics, operator_metrics
 from operators import Operator, until
 from prometheus import Prometheus
 from spaces import Object, Space, install, template
@@ -60,8 +60,8 @@ def names(family: metrics.Family) -> set[str]:
 def known() -> set[str]:
     """Return every name that trainers and operator expose."""
     found = set.union(*(names(family) for family in metrics.FAMILIES))
-    found |= {f"distillery_experiment_{family.name}" for family in series.FAMILIES}
-    for family in telemetry.REGISTRY.collect():
+    found |= {f"distillery_experiment_{family.name}" for family in experiment_metrics.FAMILIES}
+    for family in operator_metrics.REGISTRY.collect():
         suffixes = {"counter": ["_total"], "info": ["_info"], "histogram": ["_bucket"]}
         found |= {family.name + suffix for suffix in suffixes.get(family.type, [""])}
     return found

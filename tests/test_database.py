@@ -18,10 +18,10 @@ import ports
 import postgres
 import worlds
 from distillery_operator.errors import DatabaseUnavailable
-from distillery_operator.storage import Database
-from distillery_operator.study import Study
-from distillery_operator.trials import Point, State
-from distillery_operator.workers import Workers
+from distillery_operator.study.database import Database
+from distillery_operator.study.study import Study
+from distillery_operator.study.workers import Workers
+from distillery_operator.trials.trial import Point, State
 from postgres import Postgres
 
 EXPERIMENT = worlds.experiment()

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator import decide
-from distillery_operator.actions import (
+from distillery_operator.engine import decide
+from distillery_operator.engine.actions import (
     Action,
     Ask,
     Collect,
@@ -25,16 +25,10 @@ from distillery_operator.actions import (
     Release,
     Tell,
 )
-from distillery_operator.resources import Spec
-from distillery_operator.trials import (
-    Attempt,
-    Observation,
-    Phase,
-    Point,
-    Report,
-    State,
-    Trial,
-)
+from distillery_operator.resource.spec import Spec
+from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import Point, State, Trial
 
 SPEC = worlds.experiment(trialTimeoutSeconds=100, maxInterruptions=2, maxCrashes=1).spec
 RUNNING = Trial(0, {"learning_rate": 0.1, "n_layers": 2}, parameter_count=300_000)

@@ -8,10 +8,12 @@ import pytest
 
 import worlds
 from distillery_contract.parameters import Value
-from distillery_operator import budgets, decide, designs, space
-from distillery_operator.actions import Ask
-from distillery_operator.resources import Spec
-from distillery_operator.trials import State, Trial
+from distillery_operator.engine import budgets, decide
+from distillery_operator.engine.actions import Ask
+from distillery_operator.resource import space
+from distillery_operator.resource.spec import Spec
+from distillery_operator.search import designs
+from distillery_operator.trials.trial import State, Trial
 from test_space import PARAMETERS
 
 RANGES = [

@@ -3,6 +3,7 @@
 Commands for a cluster run in test_e2e, which has one with everything in it.
 """
 
+import ast
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import documentation
 import worlds
 from charts import one, render
 from cluster import binaries
-from distillery_operator import documents
+from distillery_operator.resource import yaml_files
 from documentation import ROOT
 
 QUICK = f"{sys.executable} {Path(__file__).parent / 'quick_trainer.py'}"
@@ -26,6 +27,10 @@ ELSEWHERE = {
     "docker": "the same Dockerfiles are built by buildah: see test_images",
 }
 """Programs that no test can start, and what shows instead that the line is right."""
+
+PACKAGES = sorted(
+    path.parent.relative_to(ROOT) for path in ROOT.glob("operator/src/*/**/__init__.py")
+)
 
 
 def provide_helm() -> None:
@@ -46,7 +51,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path) -> P
         checkpointRetention="All",
         maxTrials=4,
     )
-    (folder / "experiment.yaml").write_text(documents.dump(document))
+    (folder / "experiment.yaml").write_text(yaml_files.dump(document))
     program = folder / "bin" / "distillery"
     program.parent.mkdir()
     command = f'{sys.executable} -m distillery_operator --trainer "{QUICK}"'
@@ -55,22 +60,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path) -> P
     return folder
 
 
-def test_the_readme_says_of_every_module_what_it_is() -> None:
-    told: dict[Path, str] = {}
-    folder = Path()
-    for line in (ROOT / "README.md").read_text().splitlines():
-        if found := re.fullmatch(r"([a-z_/]+/src/[a-z_]+)/", line):
-            folder = ROOT / found[1]
-        elif found := re.match(r"  ((?:\w+\.py(?:, )?)+) +(PURE|EDGE|)", line):
-            told |= {folder / name: found[2] for name in found[1].split(", ")}
-    packages = {module.parent for module in told}
-    modules = {m for p in packages for m in p.glob("*.py") if m.name != "__init__.py"}
-    assert len(packages) == 3
-    assert told.keys() == modules
-    for module, tag in told.items():
-        said = re.match('"""(PURE|EDGE|)', module.read_text())
-        assert said, module
-        assert tag == said[1], module
+@pytest.mark.parametrize("package", PACKAGES, ids=str)
+def test_a_package_says_what_is_in_it(package: Path) -> None:
+    told = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text())) or ""
+    modules = {m.stem for m in (ROOT / package).glob("*.py") if not m.stem.startswith("__")}
+    packages = {p.parent.name for p in (ROOT / package).glob("*/__init__.py")}
+    assert {name for name in modules | packages if not re.search(rf"\b{name}\b", told)} == set()
 
 
 def test_every_command_is_one_that_something_runs() -> None:
@@ -108,7 +103,7 @@ def test_commands_for_one_machine_work_in_their_order(workspace: Path) -> None:
 def test_the_experiment_in_the_readme_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(documentation.yaml("README.md", "DistillationExperiment"))
-    experiment = documents.read_experiment(file)
+    experiment = yaml_files.read_experiment(file)
     assert experiment.spec.max_trials == 40
 
 

@@ -30,7 +30,8 @@ import spaces
 import stack
 import worlds
 from cluster import Node, Refused, access, binaries, images
-from distillery_operator import manifests
+from distillery_operator.cluster import pod_template
+from distillery_operator.resource import label_names
 from distillery_trainer.quickstart import build
 from documentation import ROOT, Command
 from operators import until
@@ -127,7 +128,7 @@ def paused(installed: Installed) -> Object:
     image = images.quick_trainer().name
     pace = {"name": "QUICK_TRAINER_STEP_SECONDS", "value": "0.3"}
     gpu = {"limits": {"nvidia.com/gpu": "1"}}
-    container = {"name": manifests.TRAINER, "image": image, "env": [pace], "resources": gpu}
+    container = {"name": pod_template.TRAINER, "image": image, "env": [pace], "resources": gpu}
     document = copy.deepcopy(worlds.document(maxTrials=6, parallelism=6))
     document["metadata"]["name"] = "paused"
     document["spec"]["template"] = {"spec": {"containers": [container]}}
@@ -137,7 +138,7 @@ def paused(installed: Installed) -> Object:
         installed.kubectl("patch", "dexp", "paused", "--type=merge", f"--patch={patch}")
 
     def pods(phase: str) -> int:
-        label = f"{manifests.EXPERIMENT}=paused,{manifests.STAGE}=train"
+        label = f"{label_names.EXPERIMENT}=paused,{label_names.STAGE}=train"
         field = f"--field-selector=status.phase={phase}"
         return len(installed.kubectl("get", "pods", "-l", label, field, "-o", "name").split())
 
@@ -282,7 +283,7 @@ def test_what_the_documentation_says_of_a_cluster_works(
     shutil.copy(installed.node.plane.kubeconfig, kubeconfig)
     context = ("config", "set-context", "--current", f"--namespace={stack.TEAM}")
     access.kubectl(kubeconfig, *context)
-    label = f"--selector={manifests.EXPERIMENT}=quickstart"
+    label = f"--selector={label_names.EXPERIMENT}=quickstart"
     (pod, *_) = installed.kubectl("get", "pods", label, "--output=name").split()
     places = {  # what readers put in
         "NAMESPACE": stack.TEAM,

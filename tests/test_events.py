@@ -6,8 +6,10 @@ import pytest
 import worlds
 from distillery_contract.request import Stage
 from distillery_contract.wire import Reason
-from distillery_operator import decide, events, status
-from distillery_operator.actions import (
+from distillery_operator.controller import events
+from distillery_operator.controller.events import NORMAL, WARNING, Event
+from distillery_operator.engine import decide, status
+from distillery_operator.engine.actions import (
     Action,
     Ask,
     Collect,
@@ -19,9 +21,11 @@ from distillery_operator.actions import (
     Release,
     Tell,
 )
-from distillery_operator.events import NORMAL, WARNING, Event
-from distillery_operator.resources import Condition, ConditionType, Status
-from distillery_operator.trials import Attempt, Observation, Phase, Point, State, Trial
+from distillery_operator.engine.conditions import timestamp
+from distillery_operator.resource.status import Condition, ConditionType, Status
+from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import Point, State, Trial
 
 ENDED = Attempt(Stage.TRAIN, 3, 1, Phase.ENDED, exit_code=75, reason="Preempted", message="gone")
 SEEN = worlds.observation(attempts=(ENDED,))
@@ -136,7 +140,7 @@ def test_a_message_fits_an_event() -> None:
 
 def made(*conditions: tuple[ConditionType, str, str]) -> Status:
     """A status with these conditions."""
-    times = {"last_transition_time": status.timestamp(0), "observed_generation": 1}
+    times = {"last_transition_time": timestamp(0), "observed_generation": 1}
     return Status(
         observed_generation=1,
         conditions=[

@@ -8,8 +8,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 import worlds
 from distillery_contract import metrics, wire
-from distillery_operator import exposition
-from distillery_operator.trials import Report
+from distillery_operator.measurements import exposition
+from distillery_operator.trials.attempt import Report
 from distillery_trainer import telemetry
 from quick_trainer import Shown
 

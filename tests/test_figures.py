@@ -6,15 +6,17 @@ import pytest
 import shapes
 import worlds
 from distillery_contract.request import Stage
-from distillery_operator import attempts, figures
-from distillery_operator.figures import Figures
-from distillery_operator.trials import Attempt, Phase, State, Trial
+from distillery_operator.cluster import attempts
+from distillery_operator.engine import statistics
+from distillery_operator.engine.statistics import Statistics
+from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.trial import State, Trial
 
 EXPERIMENT = worlds.experiment()
 
 
-def derive(*trials: Trial, **spec: Any) -> Figures:
-    return figures.derive(worlds.experiment(**spec).spec, worlds.observation(trials))
+def derive(*trials: Trial, **spec: Any) -> Statistics:
+    return statistics.derive(worlds.experiment(**spec).spec, worlds.observation(trials))
 
 
 def infeasible(number: int, reason: str, **more: Any) -> Trial:
@@ -109,7 +111,7 @@ def test_what_has_waited_longest_is_told_by_what_it_waits_for() -> None:
         waiting(3, None, "NoPod"),  # its Job is made, but no watch has shown it
         replace(waiting(4, 100.0, ""), phase=Phase.RUNNING),
     )
-    found = figures.derive(EXPERIMENT.spec, worlds.observation(attempts=live))
+    found = statistics.derive(EXPERIMENT.spec, worlds.observation(attempts=live))
     assert found.pending_times == {"Unschedulable": 200.0, "Queued": 250.0}
 
 
@@ -131,7 +133,9 @@ def test_an_attempt_waits_since_its_job_was_created() -> None:
 )
 def test_a_budget_is_used_up_to_one(spec: dict[str, int], expected: dict[str, float]) -> None:
     trials = (worlds.completed(0, 80.0, 3), worlds.completed(1, 70.0, 3), Trial(2, {}))
-    found = figures.derive(worlds.experiment(**spec).spec, worlds.observation(trials, now=1000.0))
+    found = statistics.derive(
+        worlds.experiment(**spec).spec, worlds.observation(trials, now=1000.0)
+    )
     assert found.budgets.items() >= expected.items()
 
 
@@ -145,5 +149,5 @@ def test_time_is_not_used_after_the_end() -> None:
     done = (worlds.completed(0, 80.0, 3, ended=400.0),)
     spec = worlds.experiment(maxTrials=1, parallelism=1, maxDurationSeconds=1000).spec
     for now in (500.0, 900.0):
-        found = figures.derive(spec, worlds.observation(done, now=now))
+        found = statistics.derive(spec, worlds.observation(done, now=now))
         assert found.budgets["maxDurationSeconds"] == 0.4

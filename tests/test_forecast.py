@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from distillery_operator.forecast import Forecast, LocalForecast
+from distillery_operator.stopping.forecast import Forecast, LocalForecast
 
 
 def examples(noise: float, count: int = 60, seed: int = 1) -> tuple[list[list[float]], list[float]]:

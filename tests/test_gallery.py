@@ -29,12 +29,12 @@ import ports
 import postgres
 import shapes
 import worlds
-from distillery_operator.gallery import Gallery, ReadOnly
-from distillery_operator.resources import Experiment
-from distillery_operator.storage import Database
-from distillery_operator.study import Study
-from distillery_operator.trials import Report
-from distillery_operator.workers import Workers
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.results.optuna_dashboard.storage import Gallery, ReadOnly
+from distillery_operator.study.database import Database
+from distillery_operator.study.study import Study
+from distillery_operator.study.workers import Workers
+from distillery_operator.trials.attempt import Report
 from documentation import ROOT
 from postgres import Postgres
 

@@ -11,10 +11,10 @@ import pytest
 import ports
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator import jobs, local
-from distillery_operator.actions import Launch
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import InUse
-from distillery_operator.local import Runner
+from distillery_operator.local.runner import Runner, only_one
 
 QUICK = (sys.executable, str(Path(__file__).parent / "quick_trainer.py"))
 
@@ -31,7 +31,7 @@ class TestProcesses(ports.RunnerSuite):
 
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> ports.Ledger:
-        path = tmp_path / jobs.output(ports.EXPERIMENT, 0) / "ledger"
+        path = tmp_path / requests.output(ports.EXPERIMENT, 0) / "ledger"
 
         def steps() -> list[int]:
             text = path.read_text() if path.exists() else ""
@@ -49,7 +49,7 @@ def running(workspace: Path, program: str) -> Runner:
 
 def test_a_process_that_nobody_saw_end_counts_as_lost(tmp_path: Path) -> None:
     runner = running(tmp_path, "import time; time.sleep(60)")
-    pid = tmp_path / jobs.output(ports.EXPERIMENT, 0) / "attempt-001" / "pid"
+    pid = tmp_path / requests.output(ports.EXPERIMENT, 0) / "attempt-001" / "pid"
     ports.until(pid.exists)
     os.killpg(int(pid.read_text()), signal.SIGKILL)
     attempt = ports.ended(runner)
@@ -59,7 +59,7 @@ def test_a_process_that_nobody_saw_end_counts_as_lost(tmp_path: Path) -> None:
 
 def test_a_process_that_was_lost_before_it_wrote_anything_ended_as_it_began(tmp_path: Path) -> None:
     runner = running(tmp_path, "import time; time.sleep(60)")
-    folder = tmp_path / jobs.output(ports.EXPERIMENT, 0) / "attempt-001"
+    folder = tmp_path / requests.output(ports.EXPERIMENT, 0) / "attempt-001"
     ports.until((folder / "log.txt").exists)
     os.killpg(int((folder / "pid").read_text()), signal.SIGKILL)
     ports.ended(runner)
@@ -101,17 +101,17 @@ def test_a_collected_trial_has_no_model(tmp_path: Path) -> None:
     runner = Runner(tmp_path, ports.EXPERIMENT, QUICK)
     ports.start(runner)
     ports.ended(runner)
-    assert (tmp_path / jobs.model(ports.EXPERIMENT, 0)).is_dir()
+    assert (tmp_path / requests.model(ports.EXPERIMENT, 0)).is_dir()
     asyncio.run(runner.collect([0]))
-    assert not (tmp_path / jobs.model(ports.EXPERIMENT, 0)).exists()
+    assert not (tmp_path / requests.model(ports.EXPERIMENT, 0)).exists()
 
 
 def test_results_belong_to_one_process_at_a_time(tmp_path: Path) -> None:
     with (
-        local.only_one(tmp_path),
+        only_one(tmp_path),
         pytest.raises(InUse, match="another `distillery run`"),
-        local.only_one(tmp_path),
+        only_one(tmp_path),
     ):
         pass
-    with local.only_one(tmp_path):
+    with only_one(tmp_path):
         pass

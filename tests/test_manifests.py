@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 import shapes
 from distillery_contract import wire
 from distillery_contract.request import Request, Stage
-from distillery_operator import jobs, manifests
-from distillery_operator.actions import Launch
-from distillery_operator.manifests import Defaults
-from distillery_operator.resources import Experiment
-from distillery_operator.trials import Trial
+from distillery_operator.cluster import errands, jobs, pod_template
+from distillery_operator.cluster.pod_template import Defaults
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.resource import label_names
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials.trial import Trial
 from shapes import DEFAULTS, Object, experiment
 
 LAUNCH = Launch(Stage.TRAIN, 7, 2)
@@ -85,7 +87,7 @@ def rendered(
 ) -> Object:
     of = of or experiment()
     trial = Trial(launch.trial, {"n_layers": 2})
-    return manifests.job(of, launch, jobs.order(of, launch, trial), defaults)
+    return jobs.job(of, launch, requests.order(of, launch, trial), defaults)
 
 
 def trainer(job: Object) -> Object:
@@ -116,7 +118,7 @@ def test_a_silent_template_makes_a_whole_job() -> None:
             "name": "tiny-8f1c2f7e-00007-2",
             "namespace": "science",
             "labels": LABELS,
-            "annotations": {"distillery.dev/template": manifests.digest(experiment(), DEFAULTS)},
+            "annotations": {"distillery.dev/template": pod_template.digest(experiment(), DEFAULTS)},
             "ownerReferences": [
                 {
                     "apiVersion": "distillery.dev/v1alpha1",
@@ -208,7 +210,7 @@ LABELS = {
     "distillery.dev/trial": "7",
     "distillery.dev/attempt": "2",
 }
-REQUEST = jobs.order(experiment(), LAUNCH, Trial(7, {"n_layers": 2})).to_json()
+REQUEST = requests.order(experiment(), LAUNCH, Trial(7, {"n_layers": 2})).to_json()
 
 
 def test_a_rich_template_is_kept_where_distillery_has_nothing_to_say() -> None:
@@ -246,11 +248,11 @@ def test_a_rich_template_is_kept_where_distillery_has_nothing_to_say() -> None:
 @pytest.mark.parametrize("kind", ["requests", "limits"])
 def test_a_trainer_has_as_many_threads_as_it_asks_for_cores(kind: str) -> None:
     container: Object = {"name": "trainer", "resources": {kind: {"cpu": "500m"}}}
-    (bound,) = [e for e in trainer(one(container))["env"] if e["name"] == manifests.THREADS]
+    (bound,) = [e for e in trainer(one(container))["env"] if e["name"] == pod_template.THREADS]
     assert bound["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
-    own = {"name": manifests.THREADS, "value": "3"}
-    assert variables(one({**container, "env": [own]}))[manifests.THREADS] == "3"
-    assert manifests.THREADS not in variables(one({"name": "trainer"}))
+    own = {"name": pod_template.THREADS, "value": "3"}
+    assert variables(one({**container, "env": [own]}))[pod_template.THREADS] == "3"
+    assert pod_template.THREADS not in variables(one({"name": "trainer"}))
 
 
 def one(container: Object) -> Object:
@@ -261,10 +263,10 @@ def test_a_queues_label_stands_on_the_job_and_on_its_pod() -> None:
     job = rendered(experiment(template=RICH))
     for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
         assert labels["kueue.x-k8s.io/queue-name"] == "gpus"
-        assert labels[manifests.TRIAL] == "7"
+        assert labels[label_names.TRIAL] == "7"
     assert job["metadata"]["annotations"].keys() == {
         "cluster-autoscaler.kubernetes.io/safe-to-evict",
-        manifests.TEMPLATE,
+        label_names.TEMPLATE,
     }
 
 
@@ -307,7 +309,7 @@ def test_a_trials_limit_is_the_pods_not_the_jobs_which_would_count_the_wait_for_
     job = rendered(of)
     assert "activeDeadlineSeconds" not in job["spec"]
     limit = job["spec"]["template"]["spec"]["activeDeadlineSeconds"]
-    assert limit >= 3600 + manifests.GRACE_SECONDS  # Distillery itself is to be the first
+    assert limit >= 3600 + pod_template.GRACE_SECONDS  # Distillery itself is to be the first
     prepare = rendered(of, Launch(Stage.PREPARE, 0, 1))
     assert "activeDeadlineSeconds" not in prepare["spec"]["template"]["spec"]
     assert "activeDeadlineSeconds" not in rendered()["spec"]["template"]["spec"]
@@ -327,8 +329,8 @@ def test_names_fit_a_label_and_tell_attempts_apart(stage: Stage) -> None:
 
 def test_names_of_other_jobs_fit_a_label_too() -> None:
     for job in (
-        manifests.trial(LONGEST, DEFAULTS),
-        manifests.collection(LONGEST, [99_998, 99_999], DEFAULTS),
+        jobs.trial(LONGEST, DEFAULTS),
+        errands.collection(LONGEST, [99_998, 99_999], DEFAULTS),
     ):
         assert len(job["metadata"]["name"]) <= 63
 
@@ -347,8 +349,8 @@ def test_the_users_template_stays_as_it_is() -> None:
     of = experiment(template=copy.deepcopy(RICH))
     for job in (
         rendered(of),
-        manifests.trial(of, DEFAULTS),
-        manifests.collection(of, [1], DEFAULTS),
+        jobs.trial(of, DEFAULTS),
+        errands.collection(of, [1], DEFAULTS),
     ):
         container = trainer(job)
         container["env"].clear()
@@ -364,19 +366,19 @@ def test_jobs_wait_in_the_operators_queue_unless_their_template_names_another() 
     silent, named = experiment(), experiment(template=RICH)
     for job, queue in (
         (rendered(silent, defaults=queued), "shared"),
-        (manifests.collection(silent, [1], queued), "shared"),
+        (errands.collection(silent, [1], queued), "shared"),
         (rendered(named, defaults=queued), "gpus"),
         (rendered(silent), None),
     ):
-        assert job["metadata"]["labels"].get(manifests.QUEUE) == queue
+        assert job["metadata"]["labels"].get(label_names.QUEUE) == queue
     # Kueue queues pods by themselves too, and this one's Job already waits.
     pod = rendered(silent, defaults=queued)["spec"]["template"]["metadata"]["labels"]
-    assert manifests.QUEUE not in pod
+    assert label_names.QUEUE not in pod
 
 
 def test_a_template_is_known_by_its_digest() -> None:
     digests = [
-        manifests.digest(of, defaults)
+        pod_template.digest(of, defaults)
         for of, defaults in (
             (experiment(), DEFAULTS),
             (experiment(maxTrials=9), DEFAULTS),
@@ -389,8 +391,8 @@ def test_a_template_is_known_by_its_digest() -> None:
 
 
 def test_a_dry_run_asks_for_the_pod_that_the_job_would_make() -> None:
-    job = manifests.trial(experiment(template=RICH), DEFAULTS)
-    pod = manifests.pod(job)
+    job = jobs.trial(experiment(template=RICH), DEFAULTS)
+    pod = jobs.pod(job)
     assert pod["spec"] == job["spec"]["template"]["spec"]
     assert pod["metadata"]["namespace"] == "science"
     assert pod["metadata"]["labels"] == job["metadata"]["labels"]
@@ -399,7 +401,7 @@ def test_a_dry_run_asks_for_the_pod_that_the_job_would_make() -> None:
 
 def test_a_pod_that_reads_the_volume_needs_nothing_else_and_ends_by_itself() -> None:
     for of in (experiment(), experiment(template=RICH)):
-        pod = manifests.reader(of, DEFAULTS, "reader")
+        pod = errands.reader(of, DEFAULTS, "reader")
         (container,) = pod["spec"]["containers"]
         assert container["command"] == ["sleep", "3600"]
         assert container["image"] == trainer(rendered(of))["image"]
@@ -410,11 +412,11 @@ def test_a_pod_that_reads_the_volume_needs_nothing_else_and_ends_by_itself() -> 
         assert pod["spec"]["activeDeadlineSeconds"] == 3600
         assert pod["spec"]["volumes"] == rendered(of)["spec"]["template"]["spec"]["volumes"]
         # No attempt, or an operator would take it for a trial's.
-        assert manifests.STAGE not in pod["metadata"]["labels"]
+        assert label_names.STAGE not in pod["metadata"]["labels"]
 
 
 def test_files_are_removed_by_the_trainer_alone_without_a_gpu() -> None:
-    job = manifests.collection(experiment(template=RICH), [3, 4], DEFAULTS)
+    job = errands.collection(experiment(template=RICH), [3, 4], DEFAULTS)
     spec = job["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert container["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}}
@@ -430,14 +432,14 @@ def test_files_are_removed_by_the_trainer_alone_without_a_gpu() -> None:
         ["00004", "checkpoints"],
     ]
     names = {
-        manifests.collection(experiment(), trials, DEFAULTS)["metadata"]["name"]
+        errands.collection(experiment(), trials, DEFAULTS)["metadata"]["name"]
         for trials in ([3, 4], [4, 3], [3], [3, 4, 5])
     }
     assert len(names) == 3
 
 
 def test_the_files_of_500_trials_fit_one_variable() -> None:
-    job = manifests.collection(LONGEST, range(99_000, 99_500), DEFAULTS)
+    job = errands.collection(LONGEST, range(99_000, 99_500), DEFAULTS)
     assert len(variables(job)[wire.REQUEST]) < 128 * 1024  # MAX_ARG_STRLEN
 
 
@@ -462,7 +464,7 @@ def test_accelerators_are_counted_from_the_trainers_limits(limits: Any, count: i
     sidecar = {"name": "other", "resources": {"limits": {"nvidia.com/gpu": "7"}}}
     container = {"name": "trainer", "resources": {"limits": limits}}
     of = experiment(template={"spec": {"containers": [sidecar, container]}})
-    assert manifests.gpus(of) == count
+    assert pod_template.gpus(of) == count
 
 
 WORKSPACE = {"name": "workspace", "emptyDir": {}}
@@ -521,25 +523,25 @@ ODD = {
     ],
 )
 def test_all_faults_of_a_template_are_told_at_once(template: Object, fields: list[str]) -> None:
-    found = manifests.faults(experiment(template=template), NO_CLAIM)
+    found = pod_template.faults(experiment(template=template), NO_CLAIM)
     assert [fault.split(": ")[0].removeprefix("spec.template.") for fault in found] == fields
 
 
 @pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
 def test_a_template_names_no_service_account_but_those_that_the_operator_allows(field: str) -> None:
     of = experiment(template={"spec": {field: "deployer"}})
-    assert manifests.faults(of, DEFAULTS) == [
+    assert pod_template.faults(of, DEFAULTS) == [
         f"spec.template.spec.{field}: must be one that the operator allows trials,"
         ' ["default"], but got "deployer"'
     ]
-    assert not manifests.faults(of, replace(DEFAULTS, accounts=("trainer", "deployer")))
+    assert not pod_template.faults(of, replace(DEFAULTS, accounts=("trainer", "deployer")))
     for account in ("default", "", None):
-        assert not manifests.faults(experiment(template={"spec": {field: account}}), DEFAULTS)
+        assert not pod_template.faults(experiment(template={"spec": {field: account}}), DEFAULTS)
 
 
 def test_a_fault_says_the_rule_then_the_value() -> None:
     spec = {"containers": {"trainer": {}}, "restartPolicy": "Always"}
-    assert manifests.faults(experiment(template={"spec": spec}), DEFAULTS) == [
+    assert pod_template.faults(experiment(template={"spec": spec}), DEFAULTS) == [
         'spec.template.spec.containers: must be a list of objects, but got {"trainer":{}}',
         'spec.template.spec.restartPolicy: must be Never or absent, but got "Always"',
     ]
@@ -589,11 +591,11 @@ TEMPLATE = part(
 @given(TEMPLATE.filter(lambda value: isinstance(value, dict)))
 def test_rendering_never_raises_and_keeps_what_has_no_fault(template: Object) -> None:
     of = experiment(template=template)
-    found = manifests.faults(of, DEFAULTS)
-    job = manifests.trial(of, DEFAULTS)
-    manifests.pod(job)
-    manifests.collection(of, [1], DEFAULTS)
-    assert manifests.gpus(of) >= 0
+    found = pod_template.faults(of, DEFAULTS)
+    job = jobs.trial(of, DEFAULTS)
+    jobs.pod(job)
+    errands.collection(of, [1], DEFAULTS)
+    assert pod_template.gpus(of) >= 0
     json.dumps(job, allow_nan=False)
     if not found:
         spec, made = template.get("spec") or {}, job["spec"]["template"]["spec"]

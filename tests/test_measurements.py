@@ -23,9 +23,10 @@ import worlds
 from distillery_contract import metrics, request, wire
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
-from distillery_operator import exposition, measurements
-from distillery_operator.measurements import Measurements, Scraper
-from distillery_operator.trials import Attempt, Phase, Report
+from distillery_operator.measurements import exposition, scraping
+from distillery_operator.measurements.reports import Measurements
+from distillery_operator.measurements.scraping import Scraper
+from distillery_operator.trials.attempt import Attempt, Phase, Report
 from distillery_trainer.telemetry import Telemetry
 from prometheus import Prometheus
 from quick_trainer import Shown
@@ -383,7 +384,7 @@ def test_reading_waits_for_nobody_and_asks_no_second_time_meanwhile(serve: Serve
             assert told.wakes == 0
             return spent
 
-    assert asyncio.run(read()) < measurements.SCRAPE_SECONDS
+    assert asyncio.run(read()) < scraping.SCRAPE_SECONDS
 
 
 def test_an_attempt_is_scraped_once_in_an_interval(serve: Serve) -> None:
@@ -440,7 +441,7 @@ def test_a_bounded_number_of_scrapes_runs_for_all_experiments(serve: Serve) -> N
         await scraper.close()
 
     asyncio.run(read())
-    assert endpoint.busiest == measurements.SCRAPES
+    assert endpoint.busiest == scraping.SCRAPES
 
 
 def test_a_scrape_under_way_is_waited_for_before_an_ending_has_no_result(serve: Serve) -> None:
@@ -493,11 +494,11 @@ def test_a_huge_answer_is_not_read_to_its_end(serve: Serve) -> None:
 
     endpoint = serve(endless)
     assert once(live(endpoint.url)) is None
-    assert sum(sent) < 20 * measurements.LIMIT  # what the sockets' buffers took
+    assert sum(sent) < 20 * scraping.LIMIT  # what the sockets' buffers took
 
 
 def test_an_exposition_at_the_limit_is_read(serve: Serve) -> None:
-    padding = "# HELP a " + "x" * (measurements.LIMIT - 20_000) + "\n"
+    padding = "# HELP a " + "x" * (scraping.LIMIT - 20_000) + "\n"
     report = once(live(serve(page(padding + text(final()))).url))
     assert report is not None
     assert report.final
@@ -512,7 +513,7 @@ def test_a_slow_answer_ends_with_the_time_out(serve: Serve) -> None:
 
     endpoint, begun = serve(drip), time.monotonic()
     assert once(live(endpoint.url)) is None
-    assert time.monotonic() - begun < 2 * measurements.SCRAPE_SECONDS
+    assert time.monotonic() - begun < 2 * scraping.SCRAPE_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -730,7 +731,7 @@ def test_a_server_that_is_no_prometheus_is_a_counted_failure(serve: Serve, answe
     told, begun = Told(), time.monotonic()
     assert once(ended(pod="pod"), serve(answer).url, told) is None
     assert told.failures == 1
-    assert time.monotonic() - begun < measurements.PROMETHEUS_SECONDS + 3
+    assert time.monotonic() - begun < scraping.PROMETHEUS_SECONDS + 3
 
 
 def test_the_server_is_asked_once_for_an_attempt(serve: Serve) -> None:

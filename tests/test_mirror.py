@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 
 import shapes
 from distillery_contract.request import Stage
-from distillery_operator import cluster, jobs, manifests, resources
-from distillery_operator.actions import Launch
-from distillery_operator.api import Api
-from distillery_operator.cluster import Runner
-from distillery_operator.mirror import Key, Kind, Mirror
-from distillery_operator.trials import Attempt
+from distillery_operator.cluster.api import Api
+from distillery_operator.cluster.cache import Cache
+from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.cluster.runner import SELECTOR, Runner
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.resource import label_names
+from distillery_operator.resource.experiment import GROUP
+from distillery_operator.trials.attempt import Attempt
 from shapes import Object, complete, condition, job, pod, running, terminated, waiting
 
 KEY = Key("science", "tiny")
@@ -37,10 +40,10 @@ def names(objects: list[Any]) -> list[str]:
     return [o["metadata"]["name"] for o in objects]
 
 
-def attempts(mirror: Mirror) -> list[Attempt]:
-    """What a runner makes of a mirror, which asks the API server nothing here."""
+def attempts(cache: Cache) -> list[Attempt]:
+    """What a runner makes of a cache, which asks the API server nothing here."""
     api = Api(lambda *_: None)
-    runner = Runner(api, mirror, shapes.experiment(), shapes.DEFAULTS)
+    runner = Runner(api, cache, shapes.experiment(), shapes.DEFAULTS)
     return list(asyncio.run(runner.list()))
 
 
@@ -48,7 +51,7 @@ def labelled(**labels: str | None) -> Object:
     made = job()
     known = made["metadata"]["labels"]
     for name, value in labels.items():
-        label = f"{resources.GROUP}/{name.replace('_', '-')}"
+        label = f"{GROUP}/{name.replace('_', '-')}"
         known.pop(label)
         if value is not None:
             known[label] = value
@@ -63,7 +66,7 @@ JOB_CHANGES: dict[str, tuple[Callable[[Object], Object], bool]] = {
     "retention": (lambda o: edited(o, spec={"ttlSecondsAfterFinished": 60}), False),
     "suspension": (lambda o: edited(o, spec={"suspend": True}), True),
     "its end": (lambda o: edited(o, status={"conditions": [complete()]}), True),
-    "halt": (lambda o: edited(o, metadata={"annotations": {manifests.HALTED: "true"}}), True),
+    "halt": (lambda o: edited(o, metadata={"annotations": {label_names.HALTED: "true"}}), True),
 }
 POD_CHANGES: dict[str, tuple[Callable[[Object], Object], bool]] = {
     "nothing": (lambda o: o, False),
@@ -93,17 +96,17 @@ POD_CHANGES: dict[str, tuple[Callable[[Object], Object], bool]] = {
 @pytest.mark.parametrize("name", JOB_CHANGES)
 def test_a_job_is_looked_at_if_something_of_it_matters(name: str) -> None:
     change, matters = JOB_CHANGES[name]
-    mirror, found = Mirror(), job()
-    assert mirror.put(Kind.JOB, found) == KEY
-    assert mirror.put(Kind.JOB, change(found)) == (KEY if matters else None)
+    cache, found = Cache(), job()
+    assert cache.put(Kind.JOB, found) == KEY
+    assert cache.put(Kind.JOB, change(found)) == (KEY if matters else None)
 
 
 @pytest.mark.parametrize("name", POD_CHANGES)
 def test_a_pod_is_looked_at_if_something_of_it_matters(name: str) -> None:
     change, matters = POD_CHANGES[name]
-    mirror, found = Mirror(), pod(job(), "Pending", waiting("ContainerCreating"))
-    assert mirror.put(Kind.POD, found) == KEY
-    assert mirror.put(Kind.POD, change(found)) == (KEY if matters else None)
+    cache, found = Cache(), pod(job(), "Pending", waiting("ContainerCreating"))
+    assert cache.put(Kind.POD, found) == KEY
+    assert cache.put(Kind.POD, change(found)) == (KEY if matters else None)
 
 
 @pytest.mark.parametrize(
@@ -117,60 +120,60 @@ def test_a_pod_is_looked_at_if_something_of_it_matters(name: str) -> None:
     ],
 )
 def test_an_experiment_is_looked_at_if_a_person_changed_it(metadata: Object, matters: bool) -> None:
-    mirror = Mirror()
-    assert mirror.put(Kind.EXPERIMENT, document()) == KEY
+    cache = Cache()
+    assert cache.put(Kind.EXPERIMENT, document()) == KEY
     newest = edited(document(**metadata), status={"state": "Running"})
-    assert mirror.put(Kind.EXPERIMENT, newest) == (KEY if matters else None)
-    assert mirror.experiments[KEY] == newest  # its status too
+    assert cache.put(Kind.EXPERIMENT, newest) == (KEY if matters else None)
+    assert cache.experiments[KEY] == newest  # its status too
 
 
 def test_an_experiment_is_dropped_once() -> None:
-    mirror = Mirror()
-    mirror.put(Kind.EXPERIMENT, document())
-    assert mirror.drop(Kind.EXPERIMENT, document()) == KEY
-    assert mirror.drop(Kind.EXPERIMENT, document()) is None
-    assert not mirror.experiments
+    cache = Cache()
+    cache.put(Kind.EXPERIMENT, document())
+    assert cache.drop(Kind.EXPERIMENT, document()) == KEY
+    assert cache.drop(Kind.EXPERIMENT, document()) is None
+    assert not cache.experiments
 
 
 def test_the_end_of_a_predecessor_does_not_drop_what_has_its_name() -> None:
-    mirror = Mirror()
-    mirror.put(Kind.EXPERIMENT, document(uid="second"))
-    assert mirror.drop(Kind.EXPERIMENT, document(uid="first")) is None
-    assert mirror.experiments[KEY]["metadata"]["uid"] == "second"
+    cache = Cache()
+    cache.put(Kind.EXPERIMENT, document(uid="second"))
+    assert cache.drop(Kind.EXPERIMENT, document(uid="first")) is None
+    assert cache.experiments[KEY]["metadata"]["uid"] == "second"
     old, new = job(), edited(job(), metadata={"uid": "second"})
-    mirror.put(Kind.JOB, new)
-    assert mirror.drop(Kind.JOB, old) is None
-    assert names(mirror.jobs(KEY, shapes.UID)) == names([new])
+    cache.put(Kind.JOB, new)
+    assert cache.drop(Kind.JOB, old) is None
+    assert names(cache.jobs(KEY, shapes.UID)) == names([new])
 
 
 def test_an_object_that_was_never_seen_is_dropped_in_silence() -> None:
-    mirror = Mirror()
-    assert mirror.drop(Kind.JOB, job()) is None
-    assert mirror.drop(Kind.POD, pod(job(), "Running", running())) is None
+    cache = Cache()
+    assert cache.drop(Kind.JOB, job()) is None
+    assert cache.drop(Kind.POD, pod(job(), "Running", running())) is None
 
 
 def test_told_jobs_disappear() -> None:
-    mirror, found = Mirror(), job(complete())
-    mirror.put(Kind.JOB, found)
-    labels = {"labels": {**found["metadata"]["labels"], manifests.TOLD: "true"}}
+    cache, found = Cache(), job(complete())
+    cache.put(Kind.JOB, found)
+    labels = {"labels": {**found["metadata"]["labels"], label_names.TOLD: "true"}}
     told = edited(found, metadata=labels)
-    assert mirror.put(Kind.JOB, told) == KEY
-    assert mirror.jobs(KEY, shapes.UID) == []
-    assert mirror.put(Kind.JOB, told) is None
-    assert mirror.drop(Kind.JOB, told) is None
+    assert cache.put(Kind.JOB, told) == KEY
+    assert cache.jobs(KEY, shapes.UID) == []
+    assert cache.put(Kind.JOB, told) is None
+    assert cache.drop(Kind.JOB, told) is None
 
 
 def test_told_pods_disappear_though_their_job_is_there() -> None:
-    mirror, found = Mirror(), job(complete())
+    cache, found = Cache(), job(complete())
     ended = pod(found, "Succeeded", terminated(0))
-    mirror.put(Kind.JOB, found)
-    mirror.put(Kind.POD, ended)
-    labels = {"labels": {**ended["metadata"]["labels"], manifests.TOLD: "true"}}
-    assert mirror.put(Kind.POD, edited(ended, metadata=labels)) == KEY
-    assert mirror.pods(KEY, shapes.UID) == []
+    cache.put(Kind.JOB, found)
+    cache.put(Kind.POD, ended)
+    labels = {"labels": {**ended["metadata"]["labels"], label_names.TOLD: "true"}}
+    assert cache.put(Kind.POD, edited(ended, metadata=labels)) == KEY
+    assert cache.pods(KEY, shapes.UID) == []
     # A watch of what lacks the label shows this as a deletion, of the pod as it was before.
-    assert mirror.drop(Kind.POD, ended) is None
-    assert mirror.pods(KEY, shapes.UID) == []
+    assert cache.drop(Kind.POD, ended) is None
+    assert cache.pods(KEY, shapes.UID) == []
 
 
 @pytest.mark.parametrize(
@@ -188,9 +191,9 @@ def test_told_pods_disappear_though_their_job_is_there() -> None:
     ],
 )
 def test_what_may_free_a_slot_presses(kind: Kind, found: Object, presses: bool) -> None:
-    mirror = Mirror()
-    mirror.put(Kind.JOB, job())
-    assert mirror.presses(kind, found, gone=False) is presses
+    cache = Cache()
+    cache.put(Kind.JOB, job())
+    assert cache.presses(kind, found, gone=False) is presses
 
 
 @pytest.mark.parametrize(
@@ -203,16 +206,16 @@ def test_what_may_free_a_slot_presses(kind: Kind, found: Object, presses: bool) 
     ],
 )
 def test_what_vanishes_before_its_end_presses(kind: Kind, found: Object, presses: bool) -> None:
-    mirror = Mirror()
-    mirror.put(Kind.JOB, job())
-    assert mirror.presses(kind, found, gone=True) is presses
+    cache = Cache()
+    cache.put(Kind.JOB, job())
+    assert cache.presses(kind, found, gone=True) is presses
 
 
 def test_the_end_of_a_pod_presses_if_its_job_ended_before() -> None:
-    mirror = Mirror()
-    mirror.put(Kind.JOB, job(complete()))
-    assert mirror.presses(Kind.POD, pod(job(), "Succeeded", terminated(0)), gone=False)
-    assert not mirror.presses(Kind.POD, pod(job(), "Running", running()), gone=False)
+    cache = Cache()
+    cache.put(Kind.JOB, job(complete()))
+    assert cache.presses(Kind.POD, pod(job(), "Succeeded", terminated(0)), gone=False)
+    assert not cache.presses(Kind.POD, pod(job(), "Running", running()), gone=False)
 
 
 def test_a_job_counts_from_its_creation_though_no_watch_has_shown_it() -> None:
@@ -221,15 +224,15 @@ def test_a_job_counts_from_its_creation_though_no_watch_has_shown_it() -> None:
             return True
 
     async def listed() -> list[list[bool]]:
-        mirror, launch = Mirror(), Launch(Stage.TRAIN, 0, 1)
-        runner = Runner(Taking(lambda *_: None), mirror, shapes.experiment(), shapes.DEFAULTS)
-        await runner.start(launch, jobs.order(shapes.experiment(), launch))
+        cache, launch = Cache(), Launch(Stage.TRAIN, 0, 1)
+        runner = Runner(Taking(lambda *_: None), cache, shapes.experiment(), shapes.DEFAULTS)
+        await runner.start(launch, requests.order(shapes.experiment(), launch))
         found = [await runner.list()]
         for shown in (job(), job(complete())):
-            mirror.put(Kind.JOB, shown)
-            mirror.put(Kind.POD, pod(job(), "Succeeded", terminated(0)))
+            cache.put(Kind.JOB, shown)
+            cache.put(Kind.POD, pod(job(), "Succeeded", terminated(0)))
             found.append(await runner.list())
-        mirror.drop(Kind.JOB, job())
+        cache.drop(Kind.JOB, job())
         found.append(await runner.list())
         return [[attempt.live for attempt in attempts] for attempts in found]
 
@@ -237,14 +240,14 @@ def test_a_job_counts_from_its_creation_though_no_watch_has_shown_it() -> None:
 
 
 def test_objects_of_an_earlier_experiment_of_the_name_are_not_listed() -> None:
-    mirror = Mirror()
+    cache = Cache()
     earlier = job(of=shapes.experiment(uid="11111111-earlier"))
     for found in (job(), earlier):
-        mirror.put(Kind.JOB, found)
-        mirror.put(Kind.POD, pod(found, "Running", running()))
+        cache.put(Kind.JOB, found)
+        cache.put(Kind.POD, pod(found, "Running", running()))
     for uid, own in ((shapes.UID, job()), ("11111111-earlier", earlier)):
-        assert names(mirror.jobs(KEY, uid)) == names([own])
-        assert names(mirror.pods(KEY, uid)) == [f"{own['metadata']['name']}-x7k2p"]
+        assert names(cache.jobs(KEY, uid)) == names([own])
+        assert names(cache.pods(KEY, uid)) == [f"{own['metadata']['name']}-x7k2p"]
 
 
 @pytest.mark.parametrize(
@@ -265,50 +268,50 @@ def test_objects_of_an_earlier_experiment_of_the_name_are_not_listed() -> None:
     ],
 )
 def test_what_names_no_attempt_belongs_to_nobody(stranger: Object) -> None:
-    mirror = Mirror()
+    cache = Cache()
     for kind in (Kind.JOB, Kind.POD):
-        assert mirror.put(kind, stranger) is None
-        assert mirror.drop(kind, stranger) is None
+        assert cache.put(kind, stranger) is None
+        assert cache.drop(kind, stranger) is None
 
 
 def test_a_pod_that_has_ended_speaks_for_its_job_after_its_deletion() -> None:
     """The Job controller lets go of a deleted pod before it calls the Job finished."""
-    mirror, found = Mirror(), job()
-    mirror.put(Kind.JOB, found)
-    mirror.put(Kind.POD, pod(found, "Running", running()))
+    cache, found = Cache(), job()
+    cache.put(Kind.JOB, found)
+    cache.put(Kind.POD, pod(found, "Running", running()))
     last = pod(found, "Failed", terminated(137, message="# EOF\n"), deleted=63)
-    assert mirror.drop(Kind.POD, last) == KEY
-    mirror.put(Kind.JOB, job(shapes.failed_with(137)))
-    (attempt,) = attempts(mirror)
+    assert cache.drop(Kind.POD, last) == KEY
+    cache.put(Kind.JOB, job(shapes.failed_with(137)))
+    (attempt,) = attempts(cache)
     assert (attempt.reason, attempt.seconds) == ("Deleted", 3600.0)
     assert attempt.termination_message == "# EOF\n"
-    assert mirror.drop(Kind.JOB, found) == KEY
-    assert mirror.pods(KEY, shapes.UID) == []
+    assert cache.drop(Kind.JOB, found) == KEY
+    assert cache.pods(KEY, shapes.UID) == []
 
 
 def test_a_deleted_pod_that_has_not_ended_leaves_nothing() -> None:
-    mirror, found = Mirror(), job()
-    mirror.put(Kind.JOB, found)
-    mirror.put(Kind.POD, pod(found, "Running", running()))
-    assert mirror.drop(Kind.POD, pod(found, "Running", running(), deleted=3)) == KEY
-    assert mirror.pods(KEY, shapes.UID) == []
+    cache, found = Cache(), job()
+    cache.put(Kind.JOB, found)
+    cache.put(Kind.POD, pod(found, "Running", running()))
+    assert cache.drop(Kind.POD, pod(found, "Running", running(), deleted=3)) == KEY
+    assert cache.pods(KEY, shapes.UID) == []
 
 
 def test_pods_without_a_job_are_listed_while_they_live() -> None:
-    mirror = Mirror()
+    cache = Cache()
     live = pod(job(), "Running", running())
     ended = pod(job(launch=Launch(Stage.TRAIN, 1, 1)), "Succeeded", terminated(0))
-    mirror.put(Kind.POD, live)
-    mirror.put(Kind.POD, ended)
-    assert [a.trial for a in attempts(mirror)] == [0]
-    assert names(mirror.pods(KEY, shapes.UID)) == names([live])
+    cache.put(Kind.POD, live)
+    cache.put(Kind.POD, ended)
+    assert [a.trial for a in attempts(cache)] == [0]
+    assert names(cache.pods(KEY, shapes.UID)) == names([live])
 
 
-def test_the_watches_show_what_the_mirror_takes() -> None:
+def test_the_watches_show_what_the_cache_takes() -> None:
     labels = job()["metadata"]["labels"]
-    wanted, unwanted = cluster.SELECTOR.split(",")
+    wanted, unwanted = SELECTOR.split(",")
     assert wanted in labels
-    assert unwanted == f"!{manifests.TOLD}"
+    assert unwanted == f"!{label_names.TOLD}"
 
 
 STATES = {
@@ -325,10 +328,10 @@ STATES = {
         st.tuples(st.integers(0, 2), st.sampled_from(["job", "told", "gone", *STATES, "dropped"]))
     )
 )
-def test_the_mirror_has_what_is_there_and_the_last_words_of_what_is_not(
+def test_the_cache_has_what_is_there_and_the_last_words_of_what_is_not(
     events: list[tuple[int, str]],
 ) -> None:
-    mirror = Mirror()
+    cache = Cache()
     whole = [job(launch=Launch(Stage.TRAIN, trial, 1)) for trial in range(3)]
     jobs: set[int] = set()
     pods: dict[int, str] = {}
@@ -336,12 +339,12 @@ def test_the_mirror_has_what_is_there_and_the_last_words_of_what_is_not(
     for trial, event in events:
         found = whole[trial]
         if event == "job":
-            mirror.put(Kind.JOB, found)
+            cache.put(Kind.JOB, found)
             jobs.add(trial)
         elif event in ("told", "gone"):
-            label = {manifests.TOLD: "true"} if event == "told" else {}
+            label = {label_names.TOLD: "true"} if event == "told" else {}
             labels = {**found["metadata"]["labels"], **label}
-            mirror.drop(Kind.JOB, edited(found, metadata={"labels": labels}))
+            cache.drop(Kind.JOB, edited(found, metadata={"labels": labels}))
             if trial in jobs:
                 ended = ("Succeeded", "Failed")
                 pods = {t: p for t, p in pods.items() if t != trial or p not in ended}
@@ -350,35 +353,35 @@ def test_the_mirror_has_what_is_there_and_the_last_words_of_what_is_not(
         elif event == "dropped":
             if trial in pods:
                 phase = pods.pop(trial)
-                mirror.drop(Kind.POD, pod(found, phase, STATES[phase], deleted=1))
+                cache.drop(Kind.POD, pod(found, phase, STATES[phase], deleted=1))
                 if trial in jobs and phase in ("Succeeded", "Failed"):
                     kept[trial] = phase
         else:
-            mirror.put(Kind.POD, pod(found, event, STATES[event]))
+            cache.put(Kind.POD, pod(found, event, STATES[event]))
             pods[trial] = event
             kept.pop(trial, None)
         shown = {
-            int(j["metadata"]["labels"][manifests.TRIAL]) for j in mirror.jobs(KEY, shapes.UID)
+            int(j["metadata"]["labels"][label_names.TRIAL]) for j in cache.jobs(KEY, shapes.UID)
         }
         assert shown == jobs
         phases = {
-            int(p["metadata"]["labels"][manifests.TRIAL]): p["status"]["phase"]
-            for p in mirror.pods(KEY, shapes.UID)
+            int(p["metadata"]["labels"][label_names.TRIAL]): p["status"]["phase"]
+            for p in cache.pods(KEY, shapes.UID)
         }
         assert phases == {**kept, **pods}
 
 
 def test_what_vanished_unseen_is_lost_but_an_ended_pods_words_are_kept() -> None:
-    mirror = Mirror()
+    cache = Cache()
     ended = pod(job(), "Succeeded", terminated(0))
     for kind, found in ((Kind.JOB, job()), (Kind.POD, ended), (Kind.EXPERIMENT, document())):
-        mirror.put(kind, found)
-    assert mirror.known(Kind.POD) == {}
+        cache.put(kind, found)
+    assert cache.known(Kind.POD) == {}
     for kind in (Kind.JOB, Kind.EXPERIMENT):
-        ((key, lost),) = mirror.known(kind).values()
+        ((key, lost),) = cache.known(kind).values()
         assert key == KEY
-        mirror.lose(kind, key, lost)
-        assert mirror.known(kind) == {}
+        cache.lose(kind, key, lost)
+        assert cache.known(kind) == {}
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -389,20 +392,20 @@ def test_what_matters_and_no_watch_has_shown_is_lacking(kind: Kind) -> None:
         Kind.JOB: owner,
         Kind.POD: pod(owner, "Running", running()),
     }[kind]
-    mirror = Mirror()
-    assert mirror.lacks(kind, found)
-    mirror.put(kind, found)
-    assert not mirror.lacks(kind, found)
+    cache = Cache()
+    assert cache.lacks(kind, found)
+    cache.put(kind, found)
+    assert not cache.lacks(kind, found)
     successor = edited(found, metadata={"uid": "of a successor"})
-    assert mirror.lacks(kind, successor)
+    assert cache.lacks(kind, successor)
     going = edited(successor, metadata={"deletionTimestamp": shapes.at(70)})
-    assert not mirror.lacks(kind, going)
+    assert not cache.lacks(kind, going)
 
 
 def test_what_no_decision_needs_is_not_lacking() -> None:
-    owner, mirror = job(), Mirror()
-    assert not mirror.lacks(Kind.POD, pod(owner, "Succeeded", terminated(0)))
-    owner["metadata"]["labels"][manifests.TOLD] = "true"
-    assert not mirror.lacks(Kind.JOB, owner)
+    owner, cache = job(), Cache()
+    assert not cache.lacks(Kind.POD, pod(owner, "Succeeded", terminated(0)))
+    owner["metadata"]["labels"][label_names.TOLD] = "true"
+    assert not cache.lacks(Kind.JOB, owner)
     owner["metadata"]["labels"] = {}
-    assert not mirror.lacks(Kind.JOB, owner)
+    assert not cache.lacks(Kind.JOB, owner)

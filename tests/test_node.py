@@ -20,7 +20,8 @@ import postgres
 from cluster import Node, images
 from distillery_contract import wire
 from distillery_contract.wire import Exit
-from distillery_operator import manifests
+from distillery_operator.cluster import pod_template
+from distillery_operator.resource import label_names
 from operators import Operator, until
 from prometheus import Prometheus
 from spaces import Object, Space, install, template
@@ -71,7 +72,7 @@ def space(node: Node, servers: tuple[Operator, Prometheus]) -> Iterator[Space]:
 
 def trial_pods(space: Space) -> list[Object]:
     pods = space.objects("pods")
-    return [p for p in pods if p["metadata"]["labels"].get(manifests.STAGE) == "train"]
+    return [p for p in pods if p["metadata"]["labels"].get(label_names.STAGE) == "train"]
 
 
 def running(space: Space) -> list[Object]:
@@ -230,7 +231,7 @@ def test_a_termination_message_is_written_in_place_by_a_non_root_read_only_pod(
     space.apply(template=template(workspace, 0.01), maxTrials=1, parallelism=1)
     until(space.reached("Succeeded"))
     (pod,) = trial_pods(space)
-    assert pod["spec"]["securityContext"]["runAsUser"] == manifests.USER
+    assert pod["spec"]["securityContext"]["runAsUser"] == pod_template.USER
     container = pod["spec"]["containers"][0]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     terminated = pod["status"]["containerStatuses"][0]["state"]["terminated"]

@@ -17,7 +17,7 @@ from cluster import ControlPlane, Refused
 from cluster.access import Cluster
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
-from distillery_operator import manifests
+from distillery_operator.resource import label_names
 from operators import Operator, until
 from spaces import Space, install
 
@@ -95,7 +95,7 @@ def test_jobs_of_told_trials_stay_for_their_logs_but_not_for_ever(space: Space) 
     jobs = space.trials()
     assert len(jobs) == 2
     for job in jobs:
-        assert job["metadata"]["labels"][manifests.TOLD] == "true"
+        assert job["metadata"]["labels"][label_names.TOLD] == "true"
         assert job["spec"]["ttlSecondsAfterFinished"] == 24 * 3600
         assert job["spec"]["backoffLimit"] == 0
 
@@ -125,7 +125,7 @@ def test_what_a_suggestion_caused_is_told_and_not_tried_again(space: Space) -> N
 def test_a_crash_is_tried_again_as_another_job(space: Space, why: int) -> None:
     space.apply(training={"warm_up_steps": why}, maxTrials=1, parallelism=1)
     until(space.reached("Succeeded"))
-    attempts = sorted(j["metadata"]["labels"][manifests.ATTEMPT] for j in space.trials())
+    attempts = sorted(j["metadata"]["labels"][label_names.ATTEMPT] for j in space.trials())
     assert attempts == ["1", "2"]
     assert "Restarted" in space.events()
 
@@ -256,7 +256,7 @@ HOSTILE: list[Object] = [
     worlds.document(training={"optimizer'; drop table trials; --": 1}),
     worlds.document(template={"spec": {"nodeSelector": {"a": "x" * 1_000_000}}}),
     worlds.document(template={"metadata": {"labels": {"a": "not a label!"}}}),
-    worlds.document(template={"metadata": {"labels": {manifests.TRIAL: "7"}}}),
+    worlds.document(template={"metadata": {"labels": {label_names.TRIAL: "7"}}}),
     worlds.document(template={"spec": {"containers": "many"}}),
     worlds.document(template={"spec": {"containers": [{"name": "trainer", "env": None}, 7]}}),
     worlds.document(template={"spec": {"nodeSelectors": {"misspelt": "field"}}}),

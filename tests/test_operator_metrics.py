@@ -13,11 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 import shapes
 import worlds
 from distillery_contract.request import Stage
-from distillery_operator import figures, resources, status, telemetry
-from distillery_operator.figures import Figures
-from distillery_operator.mirror import Key
-from distillery_operator.resources import Experiment, Status
-from distillery_operator.trials import Attempt, Phase
+from distillery_operator.cluster.kinds import Key
+from distillery_operator.engine import conditions, statistics, status
+from distillery_operator.engine.statistics import Statistics
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.telemetry import experiment_metrics, operator_metrics
+from distillery_operator.trials.attempt import Attempt, Phase
 
 KEY = Key("science", "tiny")
 OTHER = Key("science", "other")
@@ -80,16 +82,16 @@ FAMILIES = {
 
 
 @pytest.fixture
-def shown() -> Iterator[telemetry.Experiments]:
-    made = telemetry.Experiments()
+def shown() -> Iterator[experiment_metrics.Experiments]:
+    made = experiment_metrics.Experiments()
     yield made
     for key in (KEY, OTHER):
         made.forget(key)
-    telemetry.REGISTRY.unregister(made)
+    operator_metrics.REGISTRY.unregister(made)
 
 
 def exposition() -> str:
-    return generate_latest(telemetry.REGISTRY).decode()
+    return generate_latest(operator_metrics.REGISTRY).decode()
 
 
 def samples() -> dict[str, float]:
@@ -102,7 +104,7 @@ def samples() -> dict[str, float]:
     return found
 
 
-def ended() -> tuple[Experiment, Status, Figures]:
+def ended() -> tuple[Experiment, Status, Statistics]:
     """An experiment with all of its trials ended, its status and its figures."""
     experiment = shapes.experiment(
         maxTrials=3, parallelism=1, maxCost=1, costPerGpuHour=12, maxGpuHours=0.05
@@ -113,37 +115,39 @@ def ended() -> tuple[Experiment, Status, Figures]:
         worlds.completed(2, 40.0, 1, gpus=2.0, ended=300.0),
     )
     seen = worlds.observation(trials, now=1000.0)
-    findings = [
-        status.Finding(resources.ConditionType.ACCEPTED, "True", "Valid", "it keeps every rule")
-    ]
+    findings = [conditions.Finding(ConditionType.ACCEPTED, "True", "Valid", "it keeps every rule")]
     found = status.derive(experiment, seen, None, findings)
-    return experiment, found, figures.derive(experiment.spec, seen)
+    return experiment, found, statistics.derive(experiment.spec, seen)
 
 
-def young(attempt: Attempt) -> tuple[Experiment, Status, Figures]:
+def young(attempt: Attempt) -> tuple[Experiment, Status, Statistics]:
     """An experiment of which nothing is known yet but one attempt."""
     experiment = shapes.experiment()
     seen = worlds.observation(attempts=(attempt,), preparation=None)
-    return experiment, status.derive(experiment, seen, None), figures.derive(experiment.spec, seen)
+    return (
+        experiment,
+        status.derive(experiment, seen, None),
+        statistics.derive(experiment.spec, seen),
+    )
 
 
-def use_everything(shown: telemetry.Experiments) -> None:
+def use_everything(shown: experiment_metrics.Experiments) -> None:
     shown.show(KEY, *ended())
     waiting = Attempt(Stage.PREPARE, 0, 1, Phase.PENDING, created=900.0, reason="Unschedulable")
     shown.show(OTHER, *young(waiting))
-    telemetry.RECONCILES.labels("done").inc()
-    telemetry.WATCH_EVENT.labels("jobs").set(1.0)
-    telemetry.WATCH_MISSED.labels("jobs").inc(0)
-    telemetry.observe_request("create", "jobs", 201, 0.02)
-    telemetry.STORAGE_SECONDS.labels("load").observe(0.01)
-    telemetry.SUGGEST_SECONDS.labels("TPE").observe(0.1)
-    telemetry.TRIALS_ENDED.labels(*KEY, "Completed", "Completed").inc()
-    telemetry.ATTEMPTS_STARTED.labels(*KEY, "train").inc()
-    telemetry.METRICS_SOURCE.labels("TerminationMessage").inc()
-    telemetry.TRIAL_SECONDS.labels(*KEY).observe(600)
+    operator_metrics.RECONCILES.labels("done").inc()
+    operator_metrics.WATCH_EVENT.labels("jobs").set(1.0)
+    operator_metrics.WATCH_MISSED.labels("jobs").inc(0)
+    operator_metrics.observe_request("create", "jobs", 201, 0.02)
+    operator_metrics.STORAGE_SECONDS.labels("load").observe(0.01)
+    operator_metrics.SUGGEST_SECONDS.labels("TPE").observe(0.1)
+    operator_metrics.TRIALS_ENDED.labels(*KEY, "Completed", "Completed").inc()
+    operator_metrics.ATTEMPTS_STARTED.labels(*KEY, "train").inc()
+    operator_metrics.METRICS_SOURCE.labels("TerminationMessage").inc()
+    operator_metrics.TRIAL_SECONDS.labels(*KEY).observe(600)
 
 
-def test_promtool_finds_no_fault_in_the_exposition(shown: telemetry.Experiments) -> None:
+def test_promtool_finds_no_fault_in_the_exposition(shown: experiment_metrics.Experiments) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed")
@@ -158,7 +162,9 @@ def test_promtool_finds_no_fault_in_the_exposition(shown: telemetry.Experiments)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_names_and_labels_are_those_that_dashboards_know(shown: telemetry.Experiments) -> None:
+def test_names_and_labels_are_those_that_dashboards_know(
+    shown: experiment_metrics.Experiments,
+) -> None:
     use_everything(shown)
     found: dict[str, set[str]] = {}
     for name in samples():
@@ -169,7 +175,7 @@ def test_names_and_labels_are_those_that_dashboards_know(shown: telemetry.Experi
 
 
 def test_only_points_of_the_front_and_baselines_are_series_of_one_trial(
-    shown: telemetry.Experiments,
+    shown: experiment_metrics.Experiments,
 ) -> None:
     use_everything(shown)
     labels = {label for name in samples() for label in re.findall(r'(\w+)="', name)}
@@ -178,7 +184,7 @@ def test_only_points_of_the_front_and_baselines_are_series_of_one_trial(
     assert families == {"experiment_pareto_front_value", "experiment_baseline_info"}
 
 
-def test_an_experiment_is_described_by_its_status(shown: telemetry.Experiments) -> None:
+def test_an_experiment_is_described_by_its_status(shown: experiment_metrics.Experiments) -> None:
     shown.show(KEY, *ended())
     prefix, own = "experiment_", re.compile(r'(experiment="tiny"|namespace="science"),?')
     of_tiny = {name: value for name, value in samples().items() if name.startswith(prefix)}
@@ -255,7 +261,7 @@ def test_an_experiment_is_described_by_its_status(shown: telemetry.Experiments) 
     }
 
 
-def test_what_is_not_known_has_no_series(shown: telemetry.Experiments) -> None:
+def test_what_is_not_known_has_no_series(shown: experiment_metrics.Experiments) -> None:
     shown.show(KEY, *young(Attempt(Stage.PREPARE, 0, 1, Phase.PENDING)))
     names = {name.split("{")[0].removeprefix("experiment_") for name in samples()}
     assert not names & {
@@ -270,7 +276,7 @@ def test_what_is_not_known_has_no_series(shown: telemetry.Experiments) -> None:
     assert samples()['experiment_active{experiment="tiny",namespace="science"}'] == 1
 
 
-def test_the_newest_status_stands(shown: telemetry.Experiments) -> None:
+def test_the_newest_status_stands(shown: experiment_metrics.Experiments) -> None:
     experiment, found, figured = ended()
     shown.show(KEY, experiment, found, figured)
     shown.show(KEY, experiment, found.model_copy(update={"state": "Failed"}))
@@ -281,14 +287,14 @@ def test_the_newest_status_stands(shown: telemetry.Experiments) -> None:
     assert known == 1  # the figures stand where only an obstacle was found
 
 
-def test_an_experiments_series_vanish_with_it(shown: telemetry.Experiments) -> None:
+def test_an_experiments_series_vanish_with_it(shown: experiment_metrics.Experiments) -> None:
     before = {name for name in samples() if 'namespace="' in name}
     for key in (KEY, OTHER):
         shown.show(key, *ended())
-        telemetry.TRIALS_ENDED.labels(*key, "Completed", "Completed").inc()
-        telemetry.TRIALS_ENDED.labels(*key, "Failed", "Crashed").inc()
-        telemetry.ATTEMPTS_STARTED.labels(*key, "train").inc()
-        telemetry.TRIAL_SECONDS.labels(*key).observe(600)
+        operator_metrics.TRIALS_ENDED.labels(*key, "Completed", "Completed").inc()
+        operator_metrics.TRIALS_ENDED.labels(*key, "Failed", "Crashed").inc()
+        operator_metrics.ATTEMPTS_STARTED.labels(*key, "train").inc()
+        operator_metrics.TRIAL_SECONDS.labels(*key).observe(600)
     shown.forget(KEY)
     left = {name for name in samples() if 'namespace="' in name} - before
     assert not [name for name in left if 'experiment="tiny"' in name]
@@ -306,7 +312,7 @@ def test_an_experiments_series_vanish_with_it(shown: telemetry.Experiments) -> N
 
 def test_a_late_event_loop_shows() -> None:
     async def work() -> float:
-        watch = asyncio.create_task(telemetry.watch_lag())
+        watch = asyncio.create_task(operator_metrics.watch_lag())
         await asyncio.sleep(0.01)
         time.sleep(0.4)
         await asyncio.sleep(0.01)
@@ -317,9 +323,9 @@ def test_a_late_event_loop_shows() -> None:
     assert 0.25 < asyncio.run(work()) < 5
 
 
-def test_metrics_are_served_over_http(shown: telemetry.Experiments) -> None:
+def test_metrics_are_served_over_http(shown: experiment_metrics.Experiments) -> None:
     use_everything(shown)
-    port = telemetry.serve(0, "127.0.0.1")
+    port = operator_metrics.serve(0, "127.0.0.1")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     assert "distillery_build_info{" in text

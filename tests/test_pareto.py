@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import worlds
-from distillery_operator import judge, pareto
-from distillery_operator.trials import State, Trial
+from distillery_operator.trials import feasibility, pareto
+from distillery_operator.trials.trial import State, Trial
 
 SPEC = worlds.experiment().spec
 
@@ -31,7 +31,7 @@ def beats(a: Trial, b: Trial) -> bool:
 
 @given(trials)
 def test_the_front_is_what_no_feasible_trial_beats(found: list[Trial]) -> None:
-    feasible = [t for t in found if judge.verdict(SPEC, t).feasible]
+    feasible = [t for t in found if feasibility.verdict(SPEC, t).feasible]
     front = pareto.front(SPEC, found)
     assert all(not beats(other, point) for point in front for other in feasible)
     values = {(p.metrics["exact"], p.metrics["parameter_count"]) for p in front}
@@ -90,7 +90,7 @@ def test_the_knee_is_the_bend_of_the_front() -> None:
 
 def test_a_collapse_passes_the_threshold_of_exact_but_not_the_guard() -> None:
     collapse = worlds.completed(0, 50.07, 1, has=0.0, no=100.0)
-    verdict = judge.verdict(SPEC, collapse)
+    verdict = feasibility.verdict(SPEC, collapse)
     assert (verdict.feasible, verdict.reason) == (False, "Collapsed")
     assert "no question is answered" in verdict.message
     assert "HasAns_exact >= 10 must hold, but got 0" in verdict.message
@@ -109,17 +109,17 @@ def test_a_collapse_passes_the_threshold_of_exact_but_not_the_guard() -> None:
     ],
 )
 def test_a_verdict_has_one_word(trial: Trial, reason: str) -> None:
-    verdict = judge.verdict(SPEC, trial)
+    verdict = feasibility.verdict(SPEC, trial)
     assert verdict.reason == reason
     assert verdict.feasible is (reason == "Completed")
 
 
 def test_every_trial_has_the_same_constraints() -> None:
     ended = (worlds.completed(0, 80.0, 1), Trial(1, {}, state=State.INFEASIBLE))
-    names = [list(judge.violations(SPEC, trial)) for trial in ended]
+    names = [list(feasibility.violations(SPEC, trial)) for trial in ended]
     assert names[0] == names[1]
-    assert all(v <= 0 for v in judge.violations(SPEC, ended[0]).values())
-    assert judge.violations(SPEC, ended[1])["ended_early"] > 0
+    assert all(v <= 0 for v in feasibility.violations(SPEC, ended[0]).values())
+    assert feasibility.violations(SPEC, ended[1])["ended_early"] > 0
 
 
 def test_an_edited_threshold_holds_for_the_trials_of_yesterday() -> None:

@@ -25,8 +25,8 @@ import worlds
 from distillery_contract import size
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit
-from distillery_operator import decide
-from distillery_operator.actions import (
+from distillery_operator.engine import decide
+from distillery_operator.engine.actions import (
     Action,
     Ask,
     Collect,
@@ -39,17 +39,11 @@ from distillery_operator.actions import (
     Release,
     Tell,
 )
-from distillery_operator.resources import Constraint, EarlyStopping, Spec
-from distillery_operator.trials import (
-    Attempt,
-    Observation,
-    Phase,
-    Point,
-    Preparation,
-    Report,
-    State,
-    Trial,
-)
+from distillery_operator.resource.early_stopping import EarlyStopping
+from distillery_operator.resource.spec import Constraint, Spec
+from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.observation import Observation, Preparation
+from distillery_operator.trials.trial import Point, State, Trial
 
 Key = tuple[Stage, int, int]
 Effect = partial[None]

@@ -23,7 +23,7 @@ import kubelet
 from charts import CHART, NAMESPACE, RELEASE, Object
 from cluster import ControlPlane, Refused, access, binaries
 from cluster.access import Cluster
-from distillery_operator import manifests
+from distillery_operator.resource import label_names
 from operators import COMMAND, Operator, until
 from spaces import Space
 
@@ -112,7 +112,7 @@ def test_an_upgrade_keeps_what_runs_and_an_uninstall_keeps_what_is_known(
         assert (counts["total"], counts["failed"], counts["infeasible"]) == (10, 0, 0)
         jobs = space.trials()
         assert len(jobs) == 10, "none was started again"
-        assert {j["metadata"]["labels"].get(manifests.QUEUE) for j in jobs} == {None, "gpus"}
+        assert {j["metadata"]["labels"].get(label_names.QUEUE) for j in jobs} == {None, "gpus"}
         space.apply(name="other", maxTrials=40, parallelism=4)
         until(lambda: space.state("other") == "Running" and len(space.live()) == 4)
         assert operator.exit_code is None

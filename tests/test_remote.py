@@ -21,8 +21,8 @@ import operators
 import postgres
 from cluster import Refused, access
 from cluster.access import Cluster
-from distillery_operator import remote
 from distillery_operator.errors import Incompatible, NotFound
+from distillery_operator.results import cluster
 from operators import Operator, until
 from spaces import Space, install
 
@@ -256,7 +256,7 @@ def test_the_report_of_a_cluster_looks_as_it_should(
 def test_a_status_of_another_release_or_none_is_told() -> None:
     metadata = {"name": "tiny"}
     with pytest.raises(NotFound, match="tiny has no status yet"):
-        remote.status({"metadata": metadata})
+        cluster.status({"metadata": metadata})
     newer = {"observedGeneration": 1, "conditions": [], "trialsPath": "/x", "shine": 1}
     with pytest.raises(Incompatible, match="but shine: Extra inputs"):
-        remote.status({"metadata": metadata, "status": newer})
+        cluster.status({"metadata": metadata, "status": newer})

@@ -18,10 +18,12 @@ from selenium.webdriver.support.wait import WebDriverWait
 import browser
 import searches
 import worlds
-from distillery_operator import pareto, report, resources, status
+from distillery_operator.engine import conditions, status
 from distillery_operator.report import correlations, page, payload, summary, units
-from distillery_operator.resources import Experiment
-from distillery_operator.trials import Point, State, Trial
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import ConditionType
+from distillery_operator.trials import pareto
+from distillery_operator.trials.trial import Point, State, Trial
 
 HOSTILE = """</script><script>window.broken = 1</script><img src=x onerror="window.broken = 2">\
 '"&lt;b&gt;<b>bold</b> $\\alpha$ %{x} ${data} \u2028 \u202e ÄÖ 漢字 🙂"""
@@ -71,7 +73,7 @@ def test_a_warm_start_is_said_first_among_the_findings() -> None:
     trials = searches.search(12)
     seen = worlds.observation(tuple(trials))
     others = summary.findings(wanted.spec, status.derive(wanted, seen, None), trials)
-    warm = status.warm_started(wanted.spec, {"src": trials[:4]})
+    warm = conditions.warm_started(wanted.spec, {"src": trials[:4]})
     found = summary.findings(wanted.spec, status.derive(wanted, seen, None, warm), trials)
     assert found == [
         "This search was warm-started; these inform the sampler: 4 trials of src.", *others
@@ -82,7 +84,7 @@ def test_a_warm_start_is_said_first_among_the_findings() -> None:
 def test_an_obstacle_goes_before_all_other_news(kind: str) -> None:
     wanted, trials = searches.experiment(), searches.search(12)
     before = searches.observed(wanted, trials)
-    finding = status.Finding(resources.ConditionType(kind), "False", "Why", "because")
+    finding = conditions.Finding(ConditionType(kind), "False", "Why", "because")
     found = summary.state(status.obstructed(1, 12, before, finding, 0.0))
     assert (found.sentence, found.tone) == ("because", "bad")
 
@@ -502,7 +504,7 @@ def _render(
     wanted: Experiment, trials: list[Trial], shares: dict[str, dict[str, float]] | None = None
 ) -> str:
     shares = searches.importances(len(wanted.spec.objectives)) if shares is None else shares
-    return report.render(wanted, searches.observed(wanted, trials), trials, shares)
+    return page.render(wanted, searches.observed(wanted, trials), trials, shares)
 
 
 def _click_point(driver: Chrome, figure: str, trace: str, index: int) -> int:

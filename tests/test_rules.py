@@ -5,15 +5,16 @@ import pytest
 
 import broken
 import worlds
-from distillery_operator import documents, resources, rules
 from distillery_operator.errors import InvalidExperiment, NotFound
+from distillery_operator.resource import parsing, yaml_files
+from distillery_operator.resource.spec import COLLAPSE_GUARD, effective_constraints
 
 SAMPLES = Path(__file__).parent.parent / "manifests" / "samples"
 
 
 def faults(document: object) -> list[str]:
     with pytest.raises(InvalidExperiment) as caught:
-        rules.parse(document)
+        parsing.parse(document)
     return [str(fault) for fault in caught.value.faults]
 
 
@@ -103,7 +104,7 @@ LAYERS = {"name": "n_layers", "type": "Int", "low": 1, "high": 6}
 def test_a_width_has_its_place_where_a_student_is_built_from_scratch(
     document: dict[str, Any],
 ) -> None:
-    rules.parse(document)
+    parsing.parse(document)
 
 
 def test_a_width_may_depend_on_what_depends_on_the_initialization() -> None:
@@ -111,7 +112,7 @@ def test_a_width_may_depend_on_what_depends_on_the_initialization() -> None:
     first, width = document["spec"]["parameters"]
     width["when"] = {"parameter": "n_layers", "maximum": 3}
     document["spec"]["parameters"] = [first, {**LAYERS, "when": SCRATCH}, width]
-    rules.parse(document)
+    parsing.parse(document)
     document["spec"]["parameters"] = [first, LAYERS, width]
     (said,) = faults(document)
     assert said.startswith("spec.parameters[2].when: must be {parameter: initialization, values")
@@ -125,7 +126,7 @@ def test_an_initialization_that_is_not_always_searched_is_elsewhere_as_in_traini
     (said,) = faults(document)
     assert said.endswith("but initialization can be Teacher")
     document["spec"]["training"] = {"initialization": "Scratch"}
-    rules.parse(document)
+    parsing.parse(document)
 
 
 def test_a_long_value_is_shortened_in_the_message() -> None:
@@ -136,18 +137,18 @@ def test_a_long_value_is_shortened_in_the_message() -> None:
 
 def test_the_collapse_guard_is_in_force_unless_given() -> None:
     spec = worlds.experiment(constraints=[{"metric": "NoAns_exact", "minimum": 0}]).spec
-    found = {c.metric: c.minimum for c in resources.constraints(spec)}
-    assert found == {"NoAns_exact": 0, "HasAns_exact": resources.COLLAPSE_GUARD}
+    found = {c.metric: c.minimum for c in effective_constraints(spec)}
+    assert found == {"NoAns_exact": 0, "HasAns_exact": COLLAPSE_GUARD}
 
 
 def test_answerable_data_has_no_collapse_guard() -> None:
     answerable = worlds.document(data={**worlds.DOCUMENT["spec"]["data"], "unanswerable": False})
-    assert resources.constraints(rules.parse(answerable).spec) == []
+    assert effective_constraints(parsing.parse(answerable).spec) == []
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_sample_is_valid(path: Path) -> None:
-    assert documents.read_experiment(path).metadata.name == path.stem
+    assert yaml_files.read_experiment(path).metadata.name == path.stem
 
 
 def test_there_are_samples() -> None:
@@ -170,18 +171,18 @@ def test_there_are_samples() -> None:
 )
 def test_a_file_that_is_no_experiment_is_refused(text: str, rule: str) -> None:
     with pytest.raises(InvalidExperiment, match=rule):
-        documents.parse_experiment(text, "experiment.yaml")
+        yaml_files.parse_experiment(text, "experiment.yaml")
 
 
 def test_a_number_in_scientific_notation_needs_no_quotes() -> None:
-    text = documents.dump(worlds.document()).replace("low: 0.01", "low: 2e-6")
-    assert documents.parse_experiment(text, "x").spec.parameters[0].low == 2e-6
+    text = yaml_files.dump(worlds.document()).replace("low: 0.01", "low: 2e-6")
+    assert yaml_files.parse_experiment(text, "x").spec.parameters[0].low == 2e-6
 
 
 def test_a_missing_and_an_oversize_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="there is no experiment file"):
-        documents.read_experiment(tmp_path / "none.yaml")
+        yaml_files.read_experiment(tmp_path / "none.yaml")
     large = tmp_path / "large.yaml"
     large.write_text("#" * 1_100_000)
     with pytest.raises(InvalidExperiment, match="at most 1000000 bytes, but got 1100000"):
-        documents.read_experiment(large)
+        yaml_files.read_experiment(large)

@@ -16,10 +16,14 @@ from hypothesis import strategies as st
 
 import worlds
 from distillery_contract.parameters import Value
-from distillery_operator import decide, designs, resources, sampling, space, stops
-from distillery_operator.resources import Spec
-from distillery_operator.sampling import Suggester
-from distillery_operator.trials import Point, State, Trial
+from distillery_operator.engine import decide
+from distillery_operator.resource import space
+from distillery_operator.resource.sampler import Sampler
+from distillery_operator.resource.spec import READ_BY, Spec
+from distillery_operator.search import designs, samplers
+from distillery_operator.search.suggester import Suggester
+from distillery_operator.stopping import reasons
+from distillery_operator.trials.trial import Point, State, Trial
 
 OBJECTIVES = worlds.DOCUMENT["spec"]["objectives"]
 SAMPLER = {"startupTrials": 3, "seed": 7}
@@ -70,7 +74,7 @@ def outcome(trial: Trial, state: State, exact: float) -> Trial:
     measured = metrics if state is State.COMPLETED else {}
     made = replace(trial, state=state, metrics=measured, curve=(Point(1, metrics),))
     if state is State.STOPPED:
-        made = replace(made, reason=stops.CANNOT_IMPROVE, metrics=metrics, expected=better(made))
+        made = replace(made, reason=reasons.CANNOT_IMPROVE, metrics=metrics, expected=better(made))
     return made
 
 
@@ -153,7 +157,7 @@ def test_it_suggests_what_one_built_anew_would(spec: Spec) -> None:
 
 
 def sampled(kind: str, parameters: Sequence[object] = TIED, **sampler: object) -> Spec:
-    if kind not in resources.READ_BY[resources.Sampler]["startup_trials"]:
+    if kind not in READ_BY[Sampler]["startup_trials"]:
         sampler.pop("startupTrials", None)
     chosen = {"type": kind, "seed": 7, **sampler}
     return worlds.experiment(sampler=chosen, parameters=parameters, maxTrials=200).spec
@@ -219,7 +223,7 @@ def test_until_some_have_ended_suggestions_are_spread_evenly() -> None:
 def test_nsga_breeds_the_same_generations_after_a_restart() -> None:
     trials = searched(sampled("NSGAII"), 100, seen_from=40)
     told = [t for t in trials if t.state is State.COMPLETED]
-    bred = sampling.generations(sampled("NSGAII"), trials)
+    bred = samplers.generations(sampled("NSGAII"), trials)
     assert list(bred) == [t.number for t in sorted(told, key=lambda t: (t.ended or 0, t.number))]
     assert [list(bred.values()).count(n) for n in range(2)] == [20, 20]
     assert mean(rates(trials[80:])) < 0.7 * mean(rates(trials[1:21]))
@@ -227,7 +231,7 @@ def test_nsga_breeds_the_same_generations_after_a_restart() -> None:
 
 def test_a_generation_is_twice_the_parallelism_from_20_to_50() -> None:
     sizes = {
-        parallelism: sampling.population(
+        parallelism: samplers.population(
             worlds.experiment(parallelism=parallelism, maxTrials=99).spec
         )
         for parallelism in (1, 10, 15, 25, 90)
@@ -294,13 +298,13 @@ def test_a_baseline_outside_the_space_hides_no_parameter_from_a_model() -> None:
 
 
 def test_a_sampler_whose_packages_are_missing_is_refused_with_what_would_help() -> None:
-    assert sampling.lacking(sampled("GP")) == []
+    assert samplers.lacking(sampled("GP")) == []
     program = """
         import sys
         sys.modules["torch"] = None
         import test_sampling
-        (fault,) = test_sampling.sampling.lacking(test_sampling.sampled("GP"))
-        assert test_sampling.sampling.lacking(test_sampling.sampled("NSGAII")) == []
+        (fault,) = test_sampling.samplers.lacking(test_sampling.sampled("GP"))
+        assert test_sampling.samplers.lacking(test_sampling.sampled("NSGAII")) == []
         print(fault)
     """
     said = subprocess.run(

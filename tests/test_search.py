@@ -18,8 +18,11 @@ import transformers
 
 import worlds
 from distillery_contract import rungs, size
-from distillery_operator import documents, jobs, local
-from distillery_operator.resources import EarlyStopping, Status
+from distillery_operator.engine import requests
+from distillery_operator.local.runner import Runner
+from distillery_operator.resource import yaml_files
+from distillery_operator.resource.early_stopping import EarlyStopping
+from distillery_operator.resource.status import Status
 from distillery_trainer import model as models
 from distillery_trainer import tiny
 
@@ -79,12 +82,12 @@ def copy_inputs(workspace: Path, files: tuple[Path, Path], teacher: Path, **spec
     for name, path in zip(("train", "validation"), files, strict=True):
         (workspace / f"{name}.json").write_bytes(path.read_bytes())
     (workspace / "teacher").symlink_to(teacher)
-    text = documents.dump(worlds.document(**{**SEARCH, **spec}))
+    text = yaml_files.dump(worlds.document(**{**SEARCH, **spec}))
     (workspace / "experiment.yaml").write_text(text)
 
 
 def status(workspace: Path) -> Status:
-    return documents.read_status(workspace / "experiments" / "tiny" / "status.yaml")
+    return yaml_files.read_status(workspace / "experiments" / "tiny" / "status.yaml")
 
 
 def test_a_search_ends_with_a_front_of_measured_models(searched: tuple[Path, str]) -> None:
@@ -153,10 +156,10 @@ def kill_everything(child: subprocess.Popen[bytes], workspace: Path) -> None:
     """Kill the command, and the trainings that live on without it."""
     child.kill()
     child.wait()
-    experiment = documents.read_experiment(workspace / "experiment.yaml")
-    for attempt in asyncio.run(local.Runner(workspace, experiment).list()):
+    experiment = yaml_files.read_experiment(workspace / "experiment.yaml")
+    for attempt in asyncio.run(Runner(workspace, experiment).list()):
         if attempt.live:
-            folder = workspace / jobs.output(experiment, attempt.trial)
+            folder = workspace / requests.output(experiment, attempt.trial)
             pid = folder / f"attempt-{attempt.number:03d}" / "pid"
             os.killpg(int(pid.read_text()), signal.SIGKILL)
 
@@ -206,7 +209,7 @@ def test_prepared_data_that_were_deleted_are_made_again(
     shutil.rmtree(workspace / "cache")
     more = {"name": "one-layer", "parameters": {"n_layers": 1}}
     changes = {"maxTrials": 5, "baselines": [*SEARCH["baselines"], more]}
-    text = documents.dump(worlds.document(**{**SEARCH, **changes}))
+    text = yaml_files.dump(worlds.document(**{**SEARCH, **changes}))
     (workspace / "experiment.yaml").write_text(text)
     code, said = distillery(workspace, "run", "experiment.yaml")
     assert code == 0, said

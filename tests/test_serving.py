@@ -20,15 +20,17 @@ import ports
 import postgres
 import shapes
 import worlds
-from distillery_operator import serving, transcript
+from distillery_operator.cluster.cache import Cache
+from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.cluster.pod_template import Defaults
 from distillery_operator.errors import DatabaseUnavailable, Incompatible
-from distillery_operator.manifests import Defaults
-from distillery_operator.mirror import Key, Kind, Mirror
-from distillery_operator.serving import Server
-from distillery_operator.storage import Database, Storage
-from distillery_operator.study import Study
-from distillery_operator.trials import Point, Trial
-from distillery_operator.workers import Workers
+from distillery_operator.results import trials_document, trials_server
+from distillery_operator.results.trials_server import Server
+from distillery_operator.study.database import Database
+from distillery_operator.study.study import Study
+from distillery_operator.study.tables import Storage
+from distillery_operator.study.workers import Workers
+from distillery_operator.trials.trial import Point, Trial
 from postgres import Postgres
 
 KEY = Key("science", "tiny")
@@ -57,10 +59,10 @@ def proxied(path: str) -> str:
 
 
 class Served:
-    """An operator's server, its mirror with one experiment, and the study of that."""
+    """An operator's server, its cache with one experiment, and the study of that."""
 
-    def __init__(self, address: str, path: str, mirror: Mirror, study: Study) -> None:
-        self.address, self.path, self.mirror, self.study = address, path, mirror, study
+    def __init__(self, address: str, path: str, cache: Cache, study: Study) -> None:
+        self.address, self.path, self.cache, self.study = address, path, cache, study
 
     async def get(self, path: str | None = None, **options: Any) -> tuple[int, bytes]:
         async with (
@@ -72,23 +74,23 @@ class Served:
     async def trials(self) -> tuple[Trial, ...]:
         code, text = await self.get()
         assert code == 200
-        return transcript.trials(transcript.read(text))
+        return trials_document.trials(trials_document.read(text))
 
 
 @asynccontextmanager
 async def served(url: str, begun: bool = True) -> AsyncIterator[Served]:
-    path = serving.path("distillery/distillery:trials", KEY, None)
+    path = trials_server.path("distillery/distillery:trials", KEY, None)
     assert path is not None
-    mirror = Mirror()
+    cache = Cache()
     metadata = {"namespace": "science", "name": "tiny", "uid": shapes.UID}
-    mirror.put(Kind.EXPERIMENT, {"metadata": metadata, "status": {"trialsPath": path}})
+    cache.put(Kind.EXPERIMENT, {"metadata": metadata, "status": {"trialsPath": path}})
     with contextlib.closing(Database(url, 4)) as database, Workers(4) as workers:
-        server = Server(mirror, database, workers, DEFAULTS)
+        server = Server(cache, database, workers, DEFAULTS)
         port = await server.open(0, "127.0.0.1")
         try:
             place = database.storage(shapes.UID)
             study = await Study.open(place, EXPERIMENT, 1.0, workers) if begun else None
-            yield Served(f"http://127.0.0.1:{port}", proxied(path), mirror, study)  # type: ignore[arg-type]
+            yield Served(f"http://127.0.0.1:{port}", proxied(path), cache, study)  # type: ignore[arg-type]
             if study:
                 await study.close()
         finally:
@@ -114,8 +116,8 @@ def test_what_is_served_is_what_the_operator_knows(url: str) -> None:
             assert await operator.trials() == known
             assert [trial.collected for trial in known] == [False, True, False, False, False]
             assert len(known[0].curve) == 2
-            document = transcript.read((await operator.get())[1])
-            assert transcript.defaults(document) == DEFAULTS
+            document = trials_document.read((await operator.get())[1])
+            assert trials_document.defaults(document) == DEFAULTS
 
     asyncio.run(check())
 
@@ -137,7 +139,7 @@ def test_more_trials_than_a_page_has_arrive_in_their_order(
         async with served(url) as operator:
             await operator.study.ask(EXPERIMENT.spec, 7, 2.0)
             for page in (1, 2, 7, 8):
-                monkeypatch.setattr(serving, "PAGE", page)
+                monkeypatch.setattr(trials_server, "PAGE", page)
                 assert await operator.trials() == (await operator.study.load())[2]
 
     asyncio.run(check())
@@ -176,7 +178,7 @@ def test_nobody_without_the_key_learns_anything(url: str) -> None:
             ]
             assert {code for code, _ in refused} == {404}
             assert len(set(refused)) == 1  # not even whether there is such an experiment
-            del operator.mirror.experiments[KEY]["status"]["trialsPath"]
+            del operator.cache.experiments[KEY]["status"]["trialsPath"]
             for path in (plain, f"{plain}?key=", operator.path):
                 assert (await operator.get(path))[0] == 404
 
@@ -227,7 +229,7 @@ def test_a_database_that_is_away_is_said(server: Postgres) -> None:
 def test_an_answer_that_breaks_off_is_not_taken_for_whole(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "PAGE", 1)
+    monkeypatch.setattr(trials_server, "PAGE", 1)
     rest = iter([None, None, None])
 
     async def check() -> None:
@@ -250,10 +252,10 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(
 def test_a_reader_that_reads_nothing_does_not_keep_others_waiting(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(serving, "ANSWERS", 1)
-    monkeypatch.setattr(serving, "ANSWER_SECONDS", 0.5)
-    texts = serving._texts
-    monkeypatch.setattr(serving, "_texts", lambda *_: itertools.repeat("x" * MEGABYTE))
+    monkeypatch.setattr(trials_server, "ANSWERS", 1)
+    monkeypatch.setattr(trials_server, "ANSWER_SECONDS", 0.5)
+    texts = trials_server._texts
+    monkeypatch.setattr(trials_server, "_texts", lambda *_: itertools.repeat("x" * MEGABYTE))
 
     async def check() -> None:
         async with served(url) as operator:
@@ -261,7 +263,7 @@ def test_a_reader_that_reads_nothing_does_not_keep_others_waiting(
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(f"GET {operator.path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             await reader.read(100)
-            monkeypatch.setattr(serving, "_texts", texts)
+            monkeypatch.setattr(trials_server, "_texts", texts)
             assert await asyncio.wait_for(operator.trials(), 30) == ()
             writer.close()
 
@@ -272,21 +274,21 @@ def test_a_reader_that_reads_nothing_does_not_keep_others_waiting(
 
 
 def test_a_path_stands_as_long_as_its_service() -> None:
-    first = serving.path("ops/distillery:trials", KEY, None)
+    first = trials_server.path("ops/distillery:trials", KEY, None)
     assert first is not None
     prefix = "/api/v1/namespaces/ops/services/distillery:trials/proxy/v1/namespaces/science"
     assert first.startswith(f"{prefix}/experiments/tiny/trials?key=")
     assert len(first.partition("key=")[2]) > 40
-    assert serving.path("ops/distillery:trials", KEY, first) == first
-    assert serving.path("ops/other:trials", KEY, first) != first
-    assert serving.path("ops/distillery:trials", KEY._replace(name="tin"), first) != first
-    assert serving.path("", KEY, first) is None
+    assert trials_server.path("ops/distillery:trials", KEY, first) == first
+    assert trials_server.path("ops/other:trials", KEY, first) != first
+    assert trials_server.path("ops/distillery:trials", KEY._replace(name="tin"), first) != first
+    assert trials_server.path("", KEY, first) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"<html>", b"[]", b'{"version": 2, "trials": []}'])
 def test_what_is_no_document_of_this_version_is_refused(text: bytes) -> None:
     with pytest.raises(Incompatible, match="the operator"):
-        transcript.read(text)
+        trials_document.read(text)
 
 
 READER = """

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import worlds
-from distillery_operator import space
-from distillery_operator.resources import Parameter, Spec
+from distillery_operator.resource import space
+from distillery_operator.resource.parameter import Parameter
+from distillery_operator.resource.spec import Spec
 
 SCRATCH = {"parameter": "initialization", "values": ["Scratch"]}
 PARAMETERS: list[dict[str, Any]] = [

@@ -11,10 +11,20 @@ import shapes
 import worlds
 from distillery_contract import metrics
 from distillery_contract.request import Stage
-from distillery_operator import documents, resources, status
-from distillery_operator.resources import Condition, ConditionType, Status, TrialCounts
-from distillery_operator.status import OBSTACLES, Finding
-from distillery_operator.trials import Attempt, Observation, Phase, Report, State, Trial
+from distillery_operator.engine import status
+from distillery_operator.engine.conditions import OBSTACLES, Finding
+from distillery_operator.resource import yaml_files
+from distillery_operator.resource.status import (
+    FRONT_LIMIT,
+    RECENT_LIMIT,
+    Condition,
+    ConditionType,
+    Status,
+    TrialCounts,
+)
+from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import State, Trial
 
 EXPERIMENT = worlds.experiment()
 
@@ -92,8 +102,8 @@ def test_the_front_of_a_status_is_cut_at_a_number_of_points(count: int) -> None:
         for n in range(count)
     )
     found = derive(worlds.observation(trials))
-    assert len(found.front) == min(count, resources.FRONT_LIMIT)
-    assert found.front_truncated is (count > resources.FRONT_LIMIT)
+    assert len(found.front) == min(count, FRONT_LIMIT)
+    assert found.front_truncated is (count > FRONT_LIMIT)
     assert found.front_size == count
     if count:  # evenly spread, ends included: the best and the smallest trial are among them
         shown = [point.trial for point in found.front]
@@ -144,11 +154,11 @@ def test_a_status_stays_a_light_load_whatever_it_has_to_say(letter: str) -> None
     seen = worlds.observation((*trials, *(Trial(a.trial, parameters) for a in waiting)), waiting)
     findings = [Finding(kind, "False", "R" * 60, long) for kind in OBSTACLES]
     found = status.derive(LARGEST, replace(seen, obstacle=long), None, findings)
-    text = json.dumps(documents.to_document(found), ensure_ascii=False)
+    text = json.dumps(yaml_files.to_document(found), ensure_ascii=False)
     print(f"\n{len(text.encode())} bytes, {len(found.front)} of {found.front_size} points")
     assert found.front_size == 9000
     assert len(found.front) > 30
-    assert len(found.recent_trials) == resources.RECENT_LIMIT
+    assert len(found.recent_trials) == RECENT_LIMIT
     assert sum(letter in condition.message for condition in found.conditions) >= 4
     assert len(text.encode()) < 256 * 1024
 
@@ -438,5 +448,5 @@ def test_an_obstacle_that_is_gone_leaves_no_trace() -> None:
 def test_a_status_survives_the_way_through_yaml(tmp_path: Path) -> None:
     path = tmp_path / "status.yaml"
     found = derive(worlds.observation((worlds.completed(0, 80.0, 1),)))
-    documents.write_status(path, EXPERIMENT, found)
-    assert documents.read_status(path) == found
+    yaml_files.write_status(path, EXPERIMENT, found)
+    assert yaml_files.read_status(path) == found

@@ -9,10 +9,11 @@ import pytest
 
 import worlds
 from distillery_contract import rungs
-from distillery_operator import collapse, curves, stops
-from distillery_operator.resources import Spec
-from distillery_operator.stopping import Rule
-from distillery_operator.trials import Point, State, Trial
+from distillery_operator.resource.spec import Spec
+from distillery_operator.stopping import collapse, reasons
+from distillery_operator.stopping.rule import Rule
+from distillery_operator.trials import learning_curve
+from distillery_operator.trials.trial import Point, State, Trial
 
 STEPS = 90
 FRONT = worlds.experiment().spec
@@ -40,7 +41,7 @@ def history(count: int = 24) -> tuple[Trial, ...]:
     return tuple(trial(n, 50.0 + 5 * (n % 4) + 6 * (n % 2), 1 + n % 4) for n in range(count))
 
 
-def stop(spec: Spec, candidate: Trial, others: tuple[Trial, ...]) -> stops.Stop | None:
+def stop(spec: Spec, candidate: Trial, others: tuple[Trial, ...]) -> reasons.Stop | None:
     return Rule(spec, (*others, candidate)).stop(candidate)
 
 
@@ -52,7 +53,7 @@ def test_nothing_stops_before_its_first_rung() -> None:
 def test_a_training_that_will_be_beaten_by_a_smaller_model_stops() -> None:
     found = stop(FRONT, trial(24, 57.0, 4, done=0.34), history())
     assert found is not None
-    assert found.reason == stops.CANNOT_IMPROVE
+    assert found.reason == reasons.CANNOT_IMPROVE
     assert "which is not larger" in found.message
     assert "after 33% of the training" in found.message
 
@@ -282,7 +283,7 @@ def test_where_every_question_has_an_answer_no_model_collapses() -> None:
 def test_asha_lets_one_in_three_go_on() -> None:
     found = stop(ASHA, trial(24, 40.0, 4, done=0.2), history())
     assert found is not None
-    assert found.reason == stops.OUTRANKED
+    assert found.reason == reasons.OUTRANKED
     assert "after 11% of the training" in found.message
     assert stop(ASHA, trial(24, 90.0, 1, done=0.2), history()) is None
 
@@ -294,13 +295,15 @@ def test_asha_does_not_judge_by_what_came_later() -> None:
 
 def test_a_rung_is_the_first_evaluation_at_or_after_it() -> None:
     made = trial(0, 80.0, 2)
-    point = curves.reading(made, 0.33)
+    point = learning_curve.reading(made, 0.33)
     assert point is not None
     assert point.step == rungs.step(0.33, STEPS) == 30
-    assert curves.reading(replace(made, curve=made.curve[:2]), 0.33) is None
+    assert learning_curve.reading(replace(made, curve=made.curve[:2]), 0.33) is None
     soon = replace(made.curve[3], step=38)
-    assert curves.reading(replace(made, curve=(soon, *made.curve[4:])), 0.33) == soon
-    assert curves.reading(replace(made, curve=made.curve[4:]), 0.33) is None  # it was missed
+    assert learning_curve.reading(replace(made, curve=(soon, *made.curve[4:])), 0.33) == soon
+    assert (
+        learning_curve.reading(replace(made, curve=made.curve[4:]), 0.33) is None
+    )  # it was missed
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 1000])

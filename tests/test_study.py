@@ -10,8 +10,9 @@ import pytest
 
 import ports
 import worlds
-from distillery_operator import sampling, study
-from distillery_operator.trials import Point
+from distillery_operator.search import importance
+from distillery_operator.study import records, study
+from distillery_operator.trials.trial import Point
 
 SPEC = worlds.experiment().spec
 
@@ -47,8 +48,8 @@ def test_readers_do_not_block_the_writer(tmp_path: Path) -> None:
 def test_a_long_learning_curve_is_thinned() -> None:
     curve: tuple[Point, ...] = ()
     for step in range(1000):
-        curve = study.thin((*curve, Point(step, {})))
-    assert len(curve) <= study.CURVE_LIMIT
+        curve = records.thin((*curve, Point(step, {})))
+    assert len(curve) <= records.CURVE_LIMIT
     assert (curve[0].step, curve[-1].step) == (0, 999)
     assert [p.step for p in curve] == sorted(p.step for p in curve)
 
@@ -60,10 +61,10 @@ def test_importances_name_the_parameter_that_matters() -> None:
         replace(trial, parameters={**trial.parameters, "learning_rate": rate})
         for trial, rate in zip(trials, rates, strict=True)
     ]
-    shares = sampling.importances(SPEC, varied)
+    shares = importance.importances(SPEC, varied)
     assert set(shares) == {"exact", "parameter_count"}
     assert max(shares["parameter_count"], key=lambda k: shares["parameter_count"][k]) == "n_layers"
-    assert sampling.importances(SPEC, varied[:2]) == {}
+    assert importance.importances(SPEC, varied[:2]) == {}
 
 
 def test_importances_of_a_parameter_that_depends_on_another_are_known() -> None:
@@ -77,7 +78,7 @@ def test_importances_of_a_parameter_that_depends_on_another_are_known() -> None:
         if number % 6 >= 2:
             own["dropout"] = (number * 3 % 20) / 40
         trials.append(replace(trial, parameters=own))
-    shares = sampling.importances(worlds.experiment(parameters=space).spec, trials)
+    shares = importance.importances(worlds.experiment(parameters=space).spec, trials)
     assert set(shares["parameter_count"]) == {
         "learning_rate", "n_layers", "layer_selection", "dropout",
     }  # fmt: skip

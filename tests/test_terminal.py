@@ -6,8 +6,11 @@ from rich.console import Console
 
 import worlds
 from distillery_contract.request import Stage
-from distillery_operator import status, terminal
-from distillery_operator.trials import Attempt, Observation, Phase, Report, State, Trial
+from distillery_operator.cli import terminal
+from distillery_operator.engine import status
+from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import State, Trial
 
 EXPERIMENT = worlds.experiment()
 RUNNING = Trial(1, {"n_layers": 2, "epochs": 1, "learning_rate": 0.01}, parameter_count=332_546)

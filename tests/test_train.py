@@ -24,7 +24,7 @@ from distillery_contract import metrics, wire
 from distillery_contract import request as requests
 from distillery_contract.parameters import PARAMETERS
 from distillery_contract.wire import Exit
-from distillery_operator import exposition
+from distillery_operator.measurements import exposition
 from distillery_trainer import checkpoint as checkpoints
 from distillery_trainer import model, prepare, record, settings, stages, train
 from distillery_trainer.step import Stepper

@@ -6,8 +6,8 @@ import pytest
 
 import worlds
 from distillery_contract.parameters import Value
-from distillery_operator import twins
-from distillery_operator.trials import Point, State, Trial
+from distillery_operator.search import duplicates
+from distillery_operator.trials.trial import Point, State, Trial
 
 FIRST: dict[str, Value] = {"n_layers": 3, "learning_rate": 1e-4}
 
@@ -17,7 +17,7 @@ def trial(number: int, **parameters: Value) -> Trial:
 
 
 def found(*trials: Trial) -> dict[int, int]:
-    return {n: twin.number for n, twin in twins.earlier(trials, worlds.SOURCES).items()}
+    return {n: twin.number for n, twin in duplicates.earlier(trials, worlds.SOURCES).items()}
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 
 import worlds
-from distillery_operator import judge, sampling, space, status, stops, warm
+from distillery_operator.engine import conditions
 from distillery_operator.errors import NotFound, Unfit
-from distillery_operator.resources import WarmStart
-from distillery_operator.trials import Point, State, Trial
+from distillery_operator.resource import space
+from distillery_operator.resource.spec import WarmStart
+from distillery_operator.search import warm_start
+from distillery_operator.search.suggester import Suggester
+from distillery_operator.stopping import reasons
+from distillery_operator.trials import feasibility
+from distillery_operator.trials.trial import Point, State, Trial
 
 SPEC = worlds.experiment(maxTrials=100).spec
 FROM = WarmStart(experiment="first")
@@ -24,12 +29,12 @@ def trial(number: int = 0, **parameters: Any) -> Trial:
 
 def source(
     *trials: Trial, key: str = "key", objectives: dict[str, str] = OBJECTIVES
-) -> warm.Source:
-    return warm.Source(objectives, key, trials)
+) -> warm_start.Source:
+    return warm_start.Source(objectives, key, trials)
 
 
 def taken(*trials: Trial) -> tuple[Trial, ...]:
-    return warm.fitting(SPEC, "key", FROM, source(trial(9), *trials))[:-1]
+    return warm_start.fitting(SPEC, "key", FROM, source(trial(9), *trials))[:-1]
 
 
 def test_a_trial_that_could_have_been_suggested_here_informs_the_sampler() -> None:
@@ -67,11 +72,11 @@ def test_a_trial_that_started_from_another_pretrained_student_does_not_fit() -> 
     others = [student, {**student, "revision": None}, {**student, "model": "large"}]
     trials = [trial(n, initialization="Pretrained") for n in range(4)]  # of the last none knows
     given = replace(source(*trials), students=dict(enumerate(others)))
-    assert [t.number for t in warm.fitting(spec, "key", FROM, given)] == [0]
+    assert [t.number for t in warm_start.fitting(spec, "key", FROM, given)] == [0]
     asked = WarmStart(experiment="first", other_data=True)
-    assert len(warm.fitting(spec, "key", asked, given)) == 4
+    assert len(warm_start.fitting(spec, "key", asked, given)) == 4
     with pytest.raises(Unfit, match=r"or started from another student\.model"):
-        warm.fitting(spec, "key", FROM, source(*trials))
+        warm_start.fitting(spec, "key", FROM, source(*trials))
 
 
 def test_only_endings_that_tell_something_count() -> None:
@@ -81,17 +86,17 @@ def test_only_endings_that_tell_something_count() -> None:
 
 
 def test_what_was_never_trained_or_is_a_copy_does_not_count() -> None:
-    stopped = replace(trial(1), state=State.STOPPED, reason=stops.CANNOT_IMPROVE)
+    stopped = replace(trial(1), state=State.STOPPED, reason=reasons.CANNOT_IMPROVE)
     halted = replace(stopped, number=2, curve=(Point(10, {"exact": 30.0}),))
-    copied = replace(trial(3), reason=judge.DUPLICATE)
+    copied = replace(trial(3), reason=feasibility.DUPLICATE)
     assert [t.number for t in taken(stopped, halted, copied)] == [2]
     with pytest.raises(Unfit, match="no trial of first has ended with a result yet"):
-        warm.fitting(SPEC, "key", FROM, source(stopped))
+        warm_start.fitting(SPEC, "key", FROM, source(stopped))
 
 
 def test_the_last_thousand_trials_are_taken_in_the_order_of_their_ends() -> None:
     many = [replace(trial(n), ended=2000.0 - n) for n in range(1200)]
-    found = warm.fitting(SPEC, "key", FROM, source(*many))
+    found = warm_start.fitting(SPEC, "key", FROM, source(*many))
     assert [t.number for t in found] == list(range(999, -1, -1))
 
 
@@ -106,7 +111,7 @@ def test_gaussian_processes_get_what_their_limit_leaves_evenly_over_all_sources(
         wanted = {"sampler": {"type": kind}, "maxTrials": limit}
         sources = [{"experiment": "first"}, {"experiment": "second"}, {"experiment": "third"}]
         spec = worlds.experiment(**wanted, warmStartFrom=sources).spec
-        found = warm.informing(spec, given)
+        found = warm_start.informing(spec, given)
         assert all(trial in given[name] for name in found for trial in found[name])
         return {name: len({t.number for t in trials}) for name, trials in found.items()}
 
@@ -133,22 +138,22 @@ def test_gaussian_processes_get_what_their_limit_leaves_evenly_over_all_sources(
     ],
 )
 def test_a_source_that_does_not_fit_is_refused_with_the_reason(
-    given: warm.Source, sentence: str
+    given: warm_start.Source, sentence: str
 ) -> None:
     with pytest.raises(Unfit, match=sentence):
-        warm.fitting(SPEC, "key", FROM, given)
+        warm_start.fitting(SPEC, "key", FROM, given)
 
 
 def test_trials_on_other_data_inform_only_if_asked() -> None:
     asked = WarmStart(experiment="first", other_data=True)
-    assert len(warm.fitting(SPEC, "key", asked, source(trial(), key="other"))) == 1
+    assert len(warm_start.fitting(SPEC, "key", asked, source(trial(), key="other"))) == 1
 
 
 def test_the_condition_says_how_many_trials_were_taken_or_why_not() -> None:
     spec = worlds.experiment(warmStartFrom=[{"experiment": "first"}]).spec
 
     def said(*arguments: Any) -> tuple[str, str, str]:
-        (finding,) = status.warm_started(spec, *arguments)
+        (finding,) = conditions.warm_started(spec, *arguments)
         return finding.status, finding.reason, finding.message
 
     assert said({})[:2] == ("Unknown", "Preparing")
@@ -157,7 +162,7 @@ def test_the_condition_says_how_many_trials_were_taken_or_why_not() -> None:
     )  # fmt: skip
     assert said({}, Unfit("it does not fit")) == ("False", "SourceUnfit", "it does not fit")
     assert said({}, NotFound("nothing there"))[:2] == ("False", "SourceNotFound")
-    assert status.warm_started(SPEC, {}) == []
+    assert conditions.warm_started(SPEC, {}) == []
 
 
 @pytest.mark.parametrize("kind", ["TPE", "NSGAII"])
@@ -173,12 +178,12 @@ def test_a_sampler_begins_where_the_other_experiment_ended(kind: str) -> None:
         for n, rate in enumerate(rates)
     ]
     own: list[Trial] = []
-    cold, hot = sampling.Suggester(), sampling.Suggester()
+    cold, hot = Suggester(), Suggester()
     found: dict[str, list[float]] = {"cold": [], "hot": []}
     for number in range(12):
         for name, suggester, history in (("cold", cold, []), ("hot", hot, others)):
             suggested = suggester.suggest(spec, own, worlds.size, history)
-            assert suggested == sampling.Suggester().suggest(spec, own, worlds.size, history)
+            assert suggested == Suggester().suggest(spec, own, worlds.size, history)
             point = dict(suggested or {})
             found[name].append(float(point["learning_rate"]))
         own.append(Trial(number, {**FIXED, **point}))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from distillery_operator.workers import Workers
+from distillery_operator.study.workers import Workers
 
 KEYS = [f"experiment-{n}" for n in range(20)]
 

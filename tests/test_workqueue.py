@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.errors import ApiUnavailable
-from distillery_operator.workqueue import WorkQueue
 
 T = TypeVar("T")
 

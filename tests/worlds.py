@@ -6,9 +6,11 @@ from typing import Any
 
 from distillery_contract.parameters import Value
 from distillery_contract.size import Architecture, Family
-from distillery_operator import rules
-from distillery_operator.resources import Experiment
-from distillery_operator.trials import Attempt, Observation, Preparation, Report, State, Trial
+from distillery_operator.resource import parsing
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.observation import Observation, Preparation
+from distillery_operator.trials.trial import State, Trial
 
 SOURCES = {"teacher": Architecture(Family.BERT, 1000, 128, 96, 384, 6, 6, 2)}
 PREPARATION = Preparation(
@@ -57,7 +59,7 @@ def document(**spec: Any) -> dict[str, Any]:
 
 
 def experiment(**spec: Any) -> Experiment:
-    return rules.parse(document(**spec))
+    return parsing.parse(document(**spec))
 
 
 def completed(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from contest.problems import Metrics, Parameters, Problem, Training
-from distillery_operator.trials import Trial
+from distillery_operator.trials.trial import Trial
 
 
 class Contestant(Protocol):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from contest.clock import History
 from contest.problems import Problem
 from distillery_contract import size
-from distillery_operator import pareto
-from distillery_operator.trials import Trial
+from distillery_operator.trials import pareto
+from distillery_operator.trials.trial import Trial
 
 Vector = NDArray[np.float64]
 

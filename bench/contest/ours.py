@@ -16,13 +16,17 @@ from contest.problems import Parameters, Problem, Training
 from distillery_contract import rungs
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
-from distillery_operator import reconcile, space
-from distillery_operator.actions import Launch, Tell
-from distillery_operator.resources import EarlyStopping, Experiment, StoppingType
-from distillery_operator.storage import Storage
-from distillery_operator.study import Study
-from distillery_operator.trials import Attempt, AttemptKey, Phase, Report, State
-from distillery_operator.workers import Workers
+from distillery_operator.engine import reconcile
+from distillery_operator.engine.actions import Launch, Tell
+from distillery_operator.engine.ports import Ports
+from distillery_operator.resource import space
+from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.study.study import Study
+from distillery_operator.study.tables import Storage
+from distillery_operator.study.workers import Workers
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Report
+from distillery_operator.trials.trial import State
 
 STEPS: Final = 900
 """Steps of the optimiser in a simulated training."""
@@ -61,7 +65,7 @@ async def _search(
     world, history = World(problem, seed), History()
     with Workers(1) as threads:
         study = await Study.open(Lists(), experiment, 0.0, threads)
-        ports = reconcile.Ports(world, world, study)
+        ports = Ports(world, world, study)
         workers = experiment.spec.parallelism
         while world.now * workers <= gpu_seconds:
             while True:

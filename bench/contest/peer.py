@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from contest.problems import RUNGS, Metrics, Parameters, Problem
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
-from distillery_operator.resources import Parameter
+from distillery_operator.resource.parameter import Parameter
 
 HERE: Final = Path(__file__).parent
 REQUIREMENTS: Final = HERE / "syne-tune.txt"

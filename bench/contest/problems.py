@@ -17,9 +17,9 @@ import optuna
 from distillery_contract import size
 from distillery_contract.parameters import Value
 from distillery_contract.size import Architecture
-from distillery_operator import sampling
-from distillery_operator.resources import Experiment
-from distillery_operator.trials import State, Trial
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.search import optuna_trials
+from distillery_operator.trials.trial import State, Trial
 
 Parameters = Mapping[str, Value]
 Metrics = dict[str, float]
@@ -100,9 +100,9 @@ class Training:
 def sample(problem: Problem, count: int, seed: int) -> list[Training]:
     """Return trainings of that many random suggestions."""
     sampler = optuna.samplers.RandomSampler(seed=seed)
-    directions = sampling.directions(problem.experiment.spec)
+    directions = optuna_trials.directions(problem.experiment.spec)
     study = optuna.create_study(directions=directions, sampler=sampler)
-    space = sampling.distributions(problem.experiment.spec)
+    space = optuna_trials.distributions(problem.experiment.spec)
     return [Training(problem, study.ask(space).params, seed) for _ in range(count)]
 
 

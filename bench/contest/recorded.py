@@ -22,7 +22,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from contest.problems import RUNGS, Metrics, Parameters
 from distillery_contract.size import Architecture, Family
-from distillery_operator import documents
+from distillery_operator.resource import yaml_files
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class Recorded:
     name = "recorded"
 
     def __init__(self) -> None:
-        self.experiment = documents.read_experiment(DATA / "curves.yaml")
+        self.experiment = yaml_files.read_experiment(DATA / "curves.yaml")
         header = recording().header
         source = header["sources"]["teacher"]
         teacher = Architecture(**{**source, "family": Family(source["family"])})

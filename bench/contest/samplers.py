@@ -7,7 +7,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from contest.problems import Metrics, Parameters, Problem
-from distillery_operator import judge, sampling
+from distillery_operator.search import optuna_trials
+from distillery_operator.trials import feasibility
 
 
 class Optuna:
@@ -25,8 +26,8 @@ class Optuna:
 
     def __init__(self, problem: Problem, sampler: BaseSampler, *, constrained: bool) -> None:
         self._spec = problem.experiment.spec
-        self._space = sampling.distributions(self._spec)
-        directions = sampling.directions(self._spec)
+        self._space = optuna_trials.distributions(self._spec)
+        directions = optuna_trials.directions(self._spec)
         self._study = optuna.create_study(directions=directions, sampler=sampler)
         self._constrained = constrained
         self._trials: list[optuna.Trial] = []
@@ -43,7 +44,7 @@ class Optuna:
     def end(self, number: int, metrics: Metrics) -> None:
         """Tell what a training has reached."""
         trial = self._trials[number]
-        for bound in judge.bounds(self._spec) if self._constrained else ():
+        for bound in feasibility.bounds(self._spec) if self._constrained else ():
             trial.set_constraint(bound.name, bound.violation(metrics[bound.metric]))
         values = [metrics[objective.metric] for objective in self._spec.objectives]
         self._study.tell(trial, values, state=TrialState.COMPLETE)

@@ -18,7 +18,7 @@ import numpy as np
 from contest.problems import Metrics, Parameters, sample
 from distillery_contract import size
 from distillery_contract.size import Architecture, Family
-from distillery_operator import documents
+from distillery_operator.resource import yaml_files
 
 DATA: Final = Path(__file__).parents[1] / "data"
 
@@ -37,7 +37,7 @@ class Synthetic:
     name = "synthetic"
 
     def __init__(self) -> None:
-        self.experiment = documents.read_experiment(DATA / "synthetic.yaml")
+        self.experiment = yaml_files.read_experiment(DATA / "synthetic.yaml")
         teacher = Architecture(Family.BERT, 8000, 512, 768, 3072, 12, 12, 2)
         self.sources: Mapping[str, Architecture] = {"teacher": teacher}
         self._largest = size.student_size(self.sources, {})

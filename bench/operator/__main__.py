@@ -42,13 +42,17 @@ import postgres
 import worlds
 from cluster import ControlPlane
 from distillery_contract.request import Stage
-from distillery_operator import cluster, exposition, jobs, manifests, rules
-from distillery_operator.actions import Launch, Tell
-from distillery_operator.resources import Experiment
-from distillery_operator.storage import Database
-from distillery_operator.study import Study
-from distillery_operator.trials import State
-from distillery_operator.workers import Workers
+from distillery_operator.cluster import jobs, pod_template
+from distillery_operator.cluster.runner import SELECTOR
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch, Tell
+from distillery_operator.measurements import exposition
+from distillery_operator.resource import parsing
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.study.database import Database
+from distillery_operator.study.study import Study
+from distillery_operator.study.workers import Workers
+from distillery_operator.trials.trial import State
 from kubelet import Kubelet
 from operators import Operator
 
@@ -64,7 +68,7 @@ PARAMETERS = [
 
 EXPERIMENTS = "/apis/distillery.dev/v1alpha1/namespaces/default/distillationexperiments"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
-DEFAULTS = manifests.Defaults(image="localhost/trainer:none", claim="workspace")
+DEFAULTS = pod_template.Defaults(image="localhost/trainer:none", claim="workspace")
 MAX_TRIALS = 10_000
 FLOOR_JOBS = 40
 FIRST_JOBS = 20
@@ -163,13 +167,15 @@ async def bench() -> AsyncIterator[Bench]:
 
 async def floor(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the Job controller alone: the same Jobs, one by one, pods that end at once."""
-    experiment = rules.parse({**document("floor", 1, 1), "metadata": {"name": "floor", "uid": "0"}})
+    experiment = parsing.parse(
+        {**document("floor", 1, 1), "metadata": {"name": "floor", "uid": "0"}}
+    )
     made.kubelet.seconds = 0.0
     for number in range(FLOOR_JOBS):
         launch = Launch(Stage.TRAIN, number, 1)
         trial = worlds.completed(number, 50.0, 3)
-        order = jobs.order(experiment, launch, trial, worlds.PREPARATION)
-        job = manifests.job(experiment, launch, order, DEFAULTS)
+        order = requests.order(experiment, launch, trial, worlds.PREPARATION)
+        job = jobs.job(experiment, launch, order, DEFAULTS)
         del job["metadata"]["ownerReferences"]
         await made.create(JOBS, job)
         await asyncio.sleep(0.1)
@@ -272,8 +278,8 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
         spans = made.jobs.turnarounds(each, start, end)
         told = probe.added("distillery_trials_ended_total")
         calls = probe.each("distillery_api_requests_total")
-        watched = await made.count(JOBS, cluster.SELECTOR)
-        pods = await made.count("/api/v1/pods", cluster.SELECTOR)
+        watched = await made.count(JOBS, SELECTOR)
+        pods = await made.count("/api/v1/pods", SELECTOR)
         memory = process.peak_mib(operator.pid)
     return {
         "ramp_creations_per_s": round(slots / ramp, 1),
@@ -297,9 +303,9 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
 async def search(made: Bench, name: str, finished: int, trials: int, parallelism: int) -> None:
     """Create an experiment whose study has finished trials already."""
     created = await made.create(EXPERIMENTS, document(name, trials, parallelism))
-    experiment = rules.parse(created)
+    experiment = parsing.parse(created)
     created["spec"]["sampler"] = {"type": "Random"}  # which takes no time to suggest
-    quick = rules.parse(created)
+    quick = parsing.parse(created)
     database, now = Database(made.database, 1), time.time() - 3600
     with Workers(1) as workers:
         place = database.storage(experiment.metadata.uid)
@@ -315,7 +321,7 @@ async def search(made: Bench, name: str, finished: int, trials: int, parallelism
 async def ending(experiment: Experiment, study: Study, number: int) -> Tell:
     """Return how the pretend kubelet would have ended a trial."""
     _, _, trials = await study.load()
-    order = jobs.order(experiment, Launch(Stage.TRAIN, number, 1), trials[number])
+    order = requests.order(experiment, Launch(Stage.TRAIN, number, 1), trials[number])
     report = exposition.parse(kubelet.last_words(order), exposition.TERMINATION_MESSAGE)
     assert report
     return Tell(number, State.COMPLETED, "Completed", "", 60.0, report)

@@ -7,7 +7,8 @@ from math import inf
 import aiohttp
 
 import kubelet
-from distillery_operator import attempts, manifests
+from distillery_operator.cluster import attempts
+from distillery_operator.resource import label_names
 
 
 @dataclass
@@ -35,14 +36,14 @@ class Jobs:
             if event["type"] not in ("ADDED", "MODIFIED"):
                 continue
             labels, name = job["metadata"]["labels"], job["metadata"]["name"]
-            stage = labels[manifests.STAGE]
+            stage = labels[label_names.STAGE]
             table = {"train": self.trials, "prepare": self.preparations}.get(stage)
             if table is None:
                 continue
-            seen = table.setdefault(name, Moments(labels[manifests.EXPERIMENT], now()))
+            seen = table.setdefault(name, Moments(labels[label_names.EXPERIMENT], now()))
             if seen.complete is None and attempts.finished(job):
                 seen.complete = now()
-            if seen.told is None and manifests.TOLD in labels:
+            if seen.told is None and label_names.TOLD in labels:
                 seen.told = now()
 
     def created(self, begin: float, end: float) -> int:

@@ -12,7 +12,7 @@
   * StudyMismatch: the results folder belongs to another search space; use another name
   * DatabaseUnavailable: the study's database refuses or is not there; try again, nothing is lost
 
-A trial that fails is none of these: it is data, see :class:`distillery_operator.trials.Trial`.
+A trial that fails is none of these: it is data, see ``trials.trial.Trial``.
 """
 
 from dataclasses import dataclass

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
-from distillery_operator import space
-from distillery_operator.resources import Spec
-from distillery_operator.trials import State, Trial
+from distillery_operator.resource import space
+from distillery_operator.resource.spec import Spec
+from distillery_operator.trials.trial import State, Trial
 
 LEAST_TRIALS: Final = 5
 """Below this a correlation of ranks is close to 1 by chance too often to be shown."""

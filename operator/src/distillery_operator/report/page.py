@@ -1,21 +1,45 @@
-"""Puts template, style, scripts, plotly.js and data together. Called by ``render``."""
+"""Puts template, style, scripts, plotly.js and data together."""
 
 import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
 from typing import Any, Final
 
 from plotly import offline  # type: ignore[import-untyped]  # plotly ships no types
 
+from distillery_operator.report import payload
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import Status
+from distillery_operator.trials.trial import Trial
+
 SCRIPTS: Final = ("base.js", "figures.js", "parameters.js", "trial.js", "table.js", "main.js")
 """In the order in which they build on each other; together they are one JavaScript module."""
 
 
-def assemble(name: str, data: Mapping[str, Any]) -> str:
+def render(
+    experiment: Experiment,
+    status: Status,
+    trials: Sequence[Trial],
+    importances: Mapping[str, Mapping[str, float]],
+) -> str:
+    """Return the report as one HTML file that needs no network.
+
+    Args:
+        experiment: what is wanted; thresholds and constraints are judged by it.
+        status: what Distillery found; every date on the page comes from here.
+        trials: all trials, running ones included.
+        importances: objective -> parameter -> share of the objective's variation, 0 to 1.
+    """
+    return _assemble(
+        experiment.metadata.name, payload.payload(experiment, status, trials, importances)
+    )
+
+
+def _assemble(name: str, data: Mapping[str, Any]) -> str:
     """Return the page.
 
     No text of the experiment is ever parsed as HTML: the scripts set it as text nodes only.
@@ -52,4 +76,4 @@ def _policy(*scripts: str) -> str:
 
 
 def _asset(file: str) -> str:
-    return resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath("assets", file).read_text(encoding="utf-8")

@@ -6,11 +6,15 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from distillery_contract import metrics, parameters
-from distillery_operator import budgets, judge, pareto, space
-from distillery_operator.judge import Verdict
+from distillery_operator.engine import effort
 from distillery_operator.report import correlations, summary, units
-from distillery_operator.resources import Experiment, Spec, Status
-from distillery_operator.trials import Point, State, Trial, lineage
+from distillery_operator.resource import space
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.spec import Spec
+from distillery_operator.resource.status import Status
+from distillery_operator.trials import feasibility, pareto
+from distillery_operator.trials.feasibility import Verdict
+from distillery_operator.trials.trial import Point, State, Trial, lineage
 
 CURVES: Final = ("exact", "f1", *metrics.COLLAPSE)
 """Metrics whose course along the training is shown."""
@@ -25,7 +29,7 @@ def payload(
     """Return the page's data: metrics in the contract's units, with ``units`` to show them by."""
     spec = experiment.spec
     trials = sorted(trials, key=lambda trial: trial.number)
-    verdicts = {trial.number: judge.verdict(spec, trial) for trial in trials}
+    verdicts = {trial.number: feasibility.verdict(spec, trial) for trial in trials}
     front = [trial.number for trial in pareto.front(spec, trials)]
     progress = {recent.trial: recent.progress for recent in status.recent_trials}
     return {
@@ -39,7 +43,7 @@ def payload(
         "findings": summary.findings(spec, status, trials),
         "units": {name: asdict(units.of(name)) for name in metrics.EVALUATIONS},
         "objectives": [o.model_dump(mode="json") for o in spec.objectives],
-        "bounds": [asdict(bound) for bound in judge.bounds(spec)],
+        "bounds": [asdict(bound) for bound in feasibility.bounds(spec)],
         "parameters": [p.model_dump(mode="json") for p in spec.parameters],
         "teacher": _numbers(status.teacher),
         "front": front,
@@ -70,7 +74,7 @@ def _kind(trial: Trial, verdict: Verdict, front: Sequence[int]) -> str:
         return "front"
     if verdict.feasible:
         return "feasible"
-    if verdict.reason == judge.COLLAPSED:
+    if verdict.reason == feasibility.COLLAPSED:
         return "collapsed"
     return "stopped" if trial.state is State.STOPPED else "infeasible"
 
@@ -113,9 +117,9 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
 
 def _effort(spec: Spec, pieces: Sequence[Trial]) -> dict[str, float | None]:
     """Return what a training used, given with the stopped trials that it continues."""
-    cost = budgets.cost(spec, budgets.hours_of(pieces))
+    cost = effort.cost(spec, effort.hours_of(pieces))
     return {
-        "gpuHours": _rounded(budgets.gpu_hours_of(pieces)),
+        "gpuHours": _rounded(effort.gpu_hours_of(pieces)),
         "cost": cost if cost is None else _rounded(cost),
     }
 

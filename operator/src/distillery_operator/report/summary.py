@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.metrics import Direction
-from distillery_operator import judge
 from distillery_operator.report import units
-from distillery_operator.resources import ConditionType, Spec, Status
-from distillery_operator.trials import Trial
+from distillery_operator.resource.spec import Spec
+from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.trials import feasibility
+from distillery_operator.trials.trial import Trial
 
 SIZE: Final = "parameter_count"
 
@@ -56,7 +57,7 @@ def state(status: Status) -> State:
 
 def tiles(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[Tile]:
     """Return the header's figures: what was reached, at what size, for which effort."""
-    feasible = judge.feasible(spec, list(trials))
+    feasible = feasibility.feasible(spec, list(trials))
     sized = [trial for trial in feasible if SIZE in trial.metrics]
     found = []
     metric = accuracy(spec)
@@ -82,14 +83,14 @@ def accuracy(spec: Spec) -> str | None:
 
 def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
     """Return what informed the sampler, then one sentence per way to end off the front."""
-    verdicts = [judge.verdict(spec, trial) for trial in trials]
-    ends = Counter(v.reason for v in verdicts if not v.feasible and v.reason != judge.RUNNING)
+    verdicts = [feasibility.verdict(spec, trial) for trial in trials]
+    ends = Counter(v.reason for v in verdicts if not v.feasible and v.reason != feasibility.RUNNING)
     found = [
         f"This search was warm-started; {condition.message}."
         for condition in status.conditions
         if condition.type is ConditionType.WARM_STARTED and condition.status == "True"
     ]
-    if count := ends.pop(judge.COLLAPSED, 0):
+    if count := ends.pop(feasibility.COLLAPSED, 0):
         found.append(
             f"{_trials(count)} collapsed: only one kind of question is answered right, which exact "
             "alone would not show. The bounds on HasAns_exact and NoAns_exact keep such models off "

@@ -1,0 +1,11 @@
+"""The API server, and trainings as its Jobs.
+
+runner        the port: start, list, stop
+jobs          an attempt as a Job
+pod_template  what a user's template must be, and the pod made by it
+errands       what needs the volume alone: removing files, reading a model
+attempts      a Job and its pod as an attempt: where it stands, why it ended
+cache         what the watches have shown
+kinds         what is watched
+api           the calls; kubeconfig is a person's way to them
+"""

@@ -1,0 +1,98 @@
+"""PURE: an attempt as a batch/v1 Job, rendered from the experiment's pod template.
+
+One Job is one attempt: its pod is never replaced, and whatever ends it is written into the Job's
+own condition, which outlives the pod. So a pod that was evicted or preempted fails its Job too (the
+policy names the disruption), and the next attempt is Distillery's decision, under a limit of its
+own: a Job that replaced its pods by itself would not say how often it did.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Final
+
+from distillery_contract.request import Request, Stage
+from distillery_operator.cluster import pod_template
+from distillery_operator.cluster.pod_template import TRAINER, Defaults
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.label_names import QUEUE, TEMPLATE
+
+UNTOLD_SECONDS: Final = 7 * 24 * 3600
+"""Life of a finished Job that nobody has read: an operator may be down over a long weekend."""
+
+
+def name(experiment: Experiment, launch: Launch) -> str:
+    """Return the Job's name: the same for the same attempt, so that none is created twice."""
+    what = f"{launch.trial:05d}" if launch.stage is Stage.TRAIN else str(launch.stage)
+    return f"{experiment.metadata.name}-{experiment.metadata.uid[:8]}-{what}-{launch.number}"
+
+
+def job(
+    experiment: Experiment, launch: Launch, request: Request, defaults: Defaults
+) -> dict[str, Any]:
+    """Return the Job of an attempt, to be created once and never applied again."""
+    template = pod_template.render(experiment, launch, request, defaults)
+    policy = [
+        {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {
+            "action": "FailJob",
+            "onExitCodes": {"containerName": TRAINER, "operator": "NotIn", "values": [0]},
+        },
+    ]
+    spec: dict[str, Any] = {
+        "backoffLimit": 0,
+        "podFailurePolicy": {"rules": policy},
+        "podReplacementPolicy": "Failed",
+        "ttlSecondsAfterFinished": UNTOLD_SECONDS,
+        "template": template,
+    }
+    return wrapped(experiment, launch, defaults, spec)
+
+
+def trial(experiment: Experiment, defaults: Defaults) -> dict[str, Any]:
+    """Return a Job as trials have it, for a dry run."""
+    launch = Launch(Stage.TRAIN, 0, 1)
+    made = job(experiment, launch, requests.order(experiment, launch), defaults)
+    made["metadata"]["name"] = f"{experiment.metadata.name}-{experiment.metadata.uid[:8]}-check"
+    return made
+
+
+def pod(rendered: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the Pod that a Job would make, for a dry run: admission rules bind pods, not Jobs."""
+    template = deepcopy(rendered["spec"]["template"])
+    job = rendered["metadata"]
+    names = {"namespace": job["namespace"], "generateName": f"{job['name']}-"}
+    metadata = {**template["metadata"], **names}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def wrapped(
+    experiment: Experiment, launch: Launch, defaults: Defaults, spec: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a Job of an experiment, which owns it; its spec has a pod template."""
+    owner = {
+        "apiVersion": experiment.api_version,
+        "kind": experiment.kind,
+        "name": experiment.metadata.name,
+        "uid": experiment.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    metadata = spec["template"]["metadata"]  # a queue's label counts on the Job itself
+    queue = {QUEUE: defaults.queue} if defaults.queue else {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name(experiment, launch),
+            "namespace": experiment.metadata.namespace,
+            "labels": {**queue, **metadata["labels"]},
+            "annotations": {
+                **metadata["annotations"],
+                TEMPLATE: pod_template.digest(experiment, defaults),
+            },
+            "ownerReferences": [owner],
+        },
+        "spec": spec,
+    }

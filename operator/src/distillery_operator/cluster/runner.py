@@ -1,0 +1,204 @@
+"""An experiment's attempts as batch/v1 Jobs of a cluster.
+
+A Job is created once and never applied again, for queues such as Kueue own parts of it.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from operator import is_
+from typing import Any, Final
+
+from distillery_contract.request import Request
+from distillery_operator.cluster import attempts, errands, jobs, pod_template
+from distillery_operator.cluster.api import Api
+from distillery_operator.cluster.cache import JOB_NAME, Cache
+from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.engine.actions import Launch
+from distillery_operator.errors import Refused
+from distillery_operator.resource import label_names
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials.attempt import Attempt
+
+SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
+"""Jobs and pods of attempts that matter."""
+
+UNSEEN_SECONDS: Final = 30.0
+"""For how long a Job counts that was created, but that no watch has shown: watches may be late."""
+
+UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [label_names.METRICS]}
+"""What removes our finalizer from the metadata of a pod, and no other."""
+
+Objects = Sequence[Mapping[str, Any]]
+
+
+class Runner:
+    """The attempts of one experiment, as Jobs."""
+
+    def __init__(
+        self, api: Api, cache: Cache, experiment: Experiment, defaults: pod_template.Defaults
+    ) -> None:
+        """Look after the attempts of an experiment.
+
+        Args:
+            api: the API server.
+            cache: what the watches have shown.
+            experiment: whose attempts.
+            defaults: what the pod template need not say.
+        """
+        self._api = api
+        self._cache = cache
+        self._defaults = defaults
+        self._looked_for: set[str] = set()
+        self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._read: dict[str, tuple[Objects, Attempt]] = {}
+        self.follow(experiment)
+
+    def follow(self, experiment: Experiment) -> None:
+        """Go on with the experiment as it was edited."""
+        self.experiment = experiment
+        self._digest = pod_template.digest(experiment, self._defaults)
+        self._read.clear()
+
+    @property
+    def gpus(self) -> float:
+        """How many GPUs each attempt gets."""
+        return pod_template.gpus(self.experiment)
+
+    async def list(self) -> Sequence[Attempt]:
+        """Return every attempt of the experiment, live or ended, that was not released."""
+        key, uid = self._key, self.experiment.metadata.uid
+        listed = {job["metadata"]["name"]: job for job in self._cache.jobs(key, uid)}
+        late = time.monotonic() - UNSEEN_SECONDS
+        self._unseen = {
+            name: (when, job)
+            for name, (when, job) in self._unseen.items()
+            if name not in listed and when > late
+        }
+        listed.update({name: job for name, (_, job) in self._unseen.items()})
+        pods: dict[str, Objects] = defaultdict(tuple)
+        for pod in self._cache.pods(key, uid):
+            name = pod["metadata"]["labels"].get(JOB_NAME, "")
+            pods[name] = (*pods[name], pod)
+        for name, job in listed.items():
+            if not pods[name] and attempts.finished(job):
+                pods[name] = await self._look_for_pods(name)
+        self._read = {name: self._attempt(name, job, pods[name]) for name, job in listed.items()}
+        found = [attempt for _, attempt in self._read.values()]
+        for name in pods.keys() - listed.keys():
+            live = [attempts.orphan(pod) for pod in pods[name]]
+            found += [attempt for attempt in live if attempt]
+            ended = (p for p, o in zip(pods[name], live, strict=True) if o is None)
+            self._cache.forget_pods(key, [p["metadata"]["name"] for p in ended])
+        return found
+
+    def _attempt(self, name: str, job: Mapping[str, Any], pods: Objects) -> tuple[Objects, Attempt]:
+        """Return what a Job and its pods are as an attempt, read once as long as they stay."""
+        objects = (job, *pods)
+        known = self._read.get(name)
+        if known and len(known[0]) == len(objects) and all(map(is_, known[0], objects)):
+            return known
+        return objects, attempts.attempt(job, pods, self._digest)
+
+    async def start(self, launch: Launch, request: Request) -> None:
+        """Start an attempt; one that exists already stays as it is."""
+        job = jobs.job(self.experiment, launch, request, self._defaults)
+        await self._api.create(Kind.JOB, job)
+        self._unseen[job["metadata"]["name"]] = (time.monotonic(), job)
+
+    async def stop(self, attempt: Attempt) -> None:
+        """Ask an attempt to write a checkpoint and end; asking again changes nothing.
+
+        The pod is deleted, not the Job, which then says how the attempt ended. A pod that never ran
+        has nothing to say: its Job goes, and the attempt may start anew.
+        """
+        job = Key(self._key.namespace, self._name(attempt))
+        if attempt.started is None:
+            await self._api.delete(Kind.JOB, job)
+        elif not attempt.halted:
+            await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
+            mark = {"metadata": {"annotations": {label_names.HALTED: "true"}}}
+            await self._api.patch(Kind.JOB, job, mark)
+
+    async def release(self, attempt: Attempt) -> None:
+        """Stop listing an attempt that has ended; its Job stays a while for its log.
+
+        Its pod gets the label too, for otherwise every list of pods would grow with the trials that
+        have ended.
+        """
+        name = self._name(attempt)
+        told: dict[str, Any] = {"metadata": {"labels": {label_names.TOLD: "true"}}}
+        await self.free(attempt)
+        life = {"spec": {"ttlSecondsAfterFinished": self._defaults.retention_seconds}}
+        if attempt.pod:
+            await self._mark(Kind.POD, {"metadata": {"name": attempt.pod}}, told)
+        await self._mark(Kind.JOB, {"metadata": {"name": name}}, told | life)
+        self._looked_for.discard(name)
+
+    async def free(self, attempt: Attempt) -> None:
+        """Let go of the pods of an ended attempt: more than one where a queue has suspended it."""
+        name = self._name(attempt)
+        for pod in self._cache.held(self._key):
+            if pod["metadata"]["labels"].get(JOB_NAME) == name and attempts.terminal(pod):
+                await self._mark(Kind.POD, pod, {"metadata": UNHELD})
+
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Remove models and checkpoints of trials, by a pod that has the volume."""
+        job = errands.collection(self.experiment, trials, self._defaults)
+        await self._api.create(Kind.JOB, job)
+
+    async def check(self) -> str:
+        """Return why the API server refuses the pod template; empty if it takes it."""
+        own = pod_template.faults(self.experiment, self._defaults)
+        if own:
+            return "\n".join(own)
+        job = jobs.trial(self.experiment, self._defaults)
+        try:
+            await self._api.dry_run(Kind.JOB, job)
+            await self._api.dry_run(Kind.POD, jobs.pod(job))
+        except Refused as refusal:
+            if "exceeded quota" in str(refusal):  # of now: the Job waits for it
+                return ""
+            return str(refusal)
+        return ""
+
+    async def _mark(self, kind: Kind, known: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        """Patch the metadata of an object, and take that in before the watch shows it."""
+        key = Key(self._key.namespace, known["metadata"]["name"])
+        if marked := await self._api.patch(kind, key, body):
+            self._cache.put(kind, {**known, "metadata": marked["metadata"]})
+
+    def _name(self, attempt: Attempt) -> str:
+        return jobs.name(self.experiment, Launch(*attempt.key))
+
+    @property
+    def _key(self) -> Key:
+        return Key(self.experiment.metadata.namespace, self.experiment.metadata.name)
+
+    async def _look_for_pods(self, job: str) -> Sequence[Mapping[str, Any]]:
+        """Ask once for the pods of a finished Job: their watch may lag behind that of Jobs."""
+        if job in self._looked_for:
+            return []
+        found = self._api.found(Kind.POD, self._key.namespace, f"{JOB_NAME}={job}")
+        pods = [pod async for pod in found]
+        for pod in pods:
+            self._cache.put(Kind.POD, pod)
+        self._looked_for.add(job)
+        return pods
+
+
+async def let_go(api: Api, cache: Cache, key: Key) -> None:
+    """Let go of the pods of experiments that are gone: nobody will store their metrics.
+
+    The API server is asked whether they are: at a start the watch of pods may be the first.
+    """
+    held = cache.held(key)
+    if not held:
+        return
+    found = await api.named(key)
+    lives = {metadata["uid"] for metadata in found if "deletionTimestamp" not in metadata}
+    for pod in held:
+        if pod["metadata"]["labels"][label_names.EXPERIMENT_UID] not in lives:
+            pod_key = Key(key.namespace, pod["metadata"]["name"])
+            await api.patch(Kind.POD, pod_key, {"metadata": UNHELD})
+            cache.forget_pods(key, [pod_key.name])

@@ -1,0 +1,10 @@
+"""The operator's process.
+
+process       everything that runs in it, put together
+watches       kopf, as an informer
+resync        what the watches have missed
+work_queue    which experiment to visit next
+controller    one visit; session is what is kept until the next
+events        what is told of actions and conditions
+event_writer  ... to the log and the API server
+"""

@@ -1,0 +1,316 @@
+"""One visit of one experiment on a cluster: what ``reconcile`` is called with, and what is told.
+
+Keeps between two visits only what can be found again: the open study, the status written last, and
+whether the API server takes the pod template.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pydantic
+
+from distillery_operator.cluster.api import Api
+from distillery_operator.cluster.cache import Cache
+from distillery_operator.cluster.kinds import Key
+from distillery_operator.cluster.runner import Runner, let_go
+from distillery_operator.controller import events
+from distillery_operator.controller.event_writer import Announcer
+from distillery_operator.controller.session import Session, Settings, findings
+from distillery_operator.controller.work_queue import WorkQueue
+from distillery_operator.engine import statistics, status
+from distillery_operator.engine.actions import Ask, Keep, Launch, Promote, Tell
+from distillery_operator.engine.conditions import Finding
+from distillery_operator.engine.decide import METRICS_UNAVAILABLE, done
+from distillery_operator.engine.reconcile import Pass, reconcile
+from distillery_operator.errors import (
+    DatabaseUnavailable,
+    InvalidExperiment,
+    NotFound,
+    StudyMismatch,
+    Unfit,
+)
+from distillery_operator.measurements.reports import Measurements
+from distillery_operator.measurements.scraping import Scraper
+from distillery_operator.resource import parsing, yaml_files
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.results import trials_server
+from distillery_operator.search import samplers
+from distillery_operator.study.database import Database
+from distillery_operator.study.study import Study
+from distillery_operator.study.tables import Storage
+from distillery_operator.study.workers import Workers
+from distillery_operator.telemetry import experiment_metrics, operator_metrics
+from distillery_operator.telemetry.timed_study import ObservedStudy, timed
+from distillery_operator.trials.trial import State
+
+STATUS_SECONDS: Final = 2.0
+"""Between two writes of one status, as long as few experiments run."""
+STATUS_SECONDS_EACH: Final = 0.3
+"""What each further running experiment adds, so that all statuses together stay a light load."""
+
+PASSES: Final = 3
+"""In one visit at most: one tells what has ended and asks, the next one starts what was asked."""
+
+VISIT_SECONDS: Final = 300.0
+"""Between two visits of an experiment that nothing happens to."""
+
+TEMPLATE_SECONDS: Final = 60.0
+"""Between two questions whether a refused template is taken now."""
+
+
+class Controller:
+    """Visits experiments; for one event loop."""
+
+    def __init__(
+        self,
+        api: Api,
+        cache: Cache,
+        queue: WorkQueue[Key],
+        *,
+        database: Database,
+        workers: Workers,
+        scraper: Scraper,
+        announcer: Announcer,
+        settings: Settings,
+    ) -> None:
+        """Work with these.
+
+        Args:
+            api: the API server.
+            cache: what the watches have shown.
+            queue: gets experiments to look at again.
+            database: of the studies.
+            workers: threads of the studies.
+            scraper: reads the trials' metrics.
+            announcer: tells what happens.
+            settings: how the operator was started.
+        """
+        self._api = api
+        self._cache = cache
+        self._queue = queue
+        self._database = database
+        self._workers = workers
+        self._scraper = scraper
+        self._announcer = announcer
+        self._settings = settings
+        self._sessions: dict[Key, Session] = {}
+        self._shown = experiment_metrics.Experiments()
+
+    @property
+    def status_seconds(self) -> float:
+        """Return the time between two writes of one status."""
+        return max(STATUS_SECONDS, STATUS_SECONDS_EACH * len(self._sessions))
+
+    async def visit(self, key: Key) -> float | None:
+        """Look at one experiment; return after how many seconds it wants the next look."""
+        begun = time.monotonic()
+        result = "error"
+        try:
+            found = self._cache.experiments.get(key)
+            delay = None
+            if found is None or "deletionTimestamp" in found["metadata"]:
+                await self._forget(key)
+            else:
+                delay = await self._look(key, found)
+            result = "done" if delay is None else "requeue"
+            return delay
+        finally:
+            operator_metrics.RECONCILES.labels(result).inc()
+            operator_metrics.RECONCILE_SECONDS.observe(time.monotonic() - begun)
+
+    async def close(self) -> None:
+        """Close the studies and end the scrapes."""
+        for key in list(self._sessions):
+            await self._leave(key)
+
+    async def _look(self, key: Key, found: Mapping[str, Any]) -> float | None:
+        try:
+            experiment = self._parse(key, found)
+            session = await self._enter(key, experiment, found)
+            return await self._work(key, session)
+        except (InvalidExperiment, StudyMismatch) as error:
+            reason = "ImmutableField" if isinstance(error, StudyMismatch) else "InvalidExperiment"
+            await self._obstruct(
+                key, found, Finding(ConditionType.ACCEPTED, "False", reason, str(error))
+            )
+            return None
+        except DatabaseUnavailable as error:
+            operator_metrics.STORAGE_ERRORS.inc()
+            kind = ConditionType.STORAGE_REACHABLE
+            finding = Finding(kind, "False", "DatabaseUnavailable", str(error))
+            await self._obstruct(key, found, finding)
+            raise
+
+    def _parse(self, key: Key, found: Mapping[str, Any]) -> Experiment:
+        """Return the experiment as it is now, parsed once for each generation."""
+        session, metadata = self._sessions.get(key), found["metadata"]
+        known = session and session.experiment
+        if (
+            known
+            and known.metadata.uid == metadata["uid"]
+            and known.metadata.generation == metadata["generation"]
+        ):
+            return known
+        experiment = parsing.parse(found)
+        if faults := samplers.lacking(experiment.spec):
+            raise InvalidExperiment(faults)
+        return experiment
+
+    async def _enter(self, key: Key, experiment: Experiment, found: Mapping[str, Any]) -> Session:
+        """Return the session of an experiment, which is another one if it was created anew."""
+        session = self._sessions.get(key)
+        if session and session.experiment.metadata.uid != experiment.metadata.uid:
+            await self._forget(key)
+            session = None
+        if session is None:
+            now = time.time()
+            with timed("open"):
+                place = self._database.storage(experiment.metadata.uid)
+                study = await Study.open(place, experiment, now, self._workers)
+            session = Session(
+                experiment=experiment,
+                runner=Runner(self._api, self._cache, experiment, self._settings.defaults),
+                study=ObservedStudy(study),
+                measurements=Measurements(
+                    self._scraper,
+                    key.namespace,
+                    self._settings.scrape_seconds,
+                    lambda: self._queue.add(key, self.status_seconds),
+                ),
+                status=_status(found),
+            )
+            self._sessions[key] = session
+        session.follow(experiment)
+        return session
+
+    async def _work(self, key: Key, session: Session) -> float | None:
+        experiment = session.experiment
+        await self._check_template(session)
+        for _ in range(PASSES):
+            await self._warm_up(key, session)
+            result = await reconcile(experiment, session.ports, time.time(), session.obstacle)
+            self._count(key, result)
+            for action in result.actions:
+                if event := events.of_action(action, result.seen):
+                    self._announcer.tell(vars(experiment.metadata), event)
+            if not _goes_on(result):
+                break
+        rest = await self._write_status(key, session, result)
+        if _goes_on(result):
+            return 0.0
+        live = any(attempt.live for attempt in result.seen.attempts)
+        if done(experiment.spec, result.seen) and not live and rest is None:
+            await self._leave(key)
+            return None
+        wait = TEMPLATE_SECONDS if session.obstacle else VISIT_SECONDS
+        wait = self._settings.scrape_seconds if live else wait
+        return wait if rest is None else min(rest, wait)
+
+    async def _check_template(self, session: Session) -> None:
+        """Ask, once for each generation, whether the API server takes the trials' Jobs."""
+        generation, now = session.experiment.metadata.generation, time.monotonic()
+        checked, when = session.checked
+        stale = session.refusal and now - when >= TEMPLATE_SECONDS
+        if checked != generation or stale:
+            session.refusal = await session.runner.check()
+            session.checked = (generation, now)
+
+    async def _warm_up(self, key: Key, session: Session) -> None:
+        """Take the trials of other experiments, as soon as there is prepared data to tell which."""
+
+        def find(name: str) -> Storage | None:
+            found = self._cache.experiments.get(Key(key.namespace, name))
+            return self._database.storage(found["metadata"]["uid"]) if found else None
+
+        generation, now = session.experiment.metadata.generation, time.monotonic()
+        prepared = (await session.study.load())[1] is not None
+        *before, when = session.warmed
+        stale = session.cold and now - when >= TEMPLATE_SECONDS
+        if not stale and before == [generation, prepared]:
+            return
+        session.cold, session.warmed = None, (generation, prepared, now)
+        try:
+            session.warm = await session.study.warm_up(session.experiment, find)
+        except (NotFound, Unfit) as error:
+            session.cold = error
+
+    async def _write_status(self, key: Key, session: Session, result: Pass) -> float | None:
+        """Write the status if it changed; return after how many seconds it may be written."""
+        early = session.written + self.status_seconds - time.monotonic()
+        if early > 0:
+            return early
+        derived = await asyncio.to_thread(
+            status.derive, session.experiment, result.seen, session.status, findings(session)
+        )
+        before = session.status.trials_path if session.status else None
+        path = trials_server.path(self._settings.trials_service, key, before)
+        found = derived.model_copy(update={"trials_path": path})
+        figured = await asyncio.to_thread(statistics.derive, session.experiment.spec, result.seen)
+        self._shown.show(key, session.experiment, found, figured)
+        if found != session.status:
+            for event in events.of_change(session.status, found):
+                self._announcer.tell(vars(session.experiment.metadata), event)
+            await self._api.apply_status(key, yaml_files.to_document(found))
+            session.status, session.written = found, time.monotonic()
+        return None
+
+    async def _obstruct(self, key: Key, found: Mapping[str, Any], finding: Finding) -> None:
+        """Say in the status why nothing goes on; what was found before stands."""
+        metadata = found["metadata"]
+        session = self._sessions.get(key)
+        before = session.status if session else _status(found)
+        limit = session.experiment.spec.max_trials if session else None
+        after = status.obstructed(metadata["generation"], limit, before, finding, time.time())
+        if after == before:
+            return
+        for event in events.of_change(before, after):
+            self._announcer.tell(metadata, event)
+        await self._api.apply_status(key, yaml_files.to_document(after))
+        if session:
+            session.status = after
+            self._shown.show(key, session.experiment, after)
+        self._cache.experiments[key] = {**found, "status": yaml_files.to_document(after)}
+
+    async def _leave(self, key: Key) -> None:
+        session = self._sessions.pop(key, None)
+        if session:
+            await session.measurements.close()
+            await session.study.close()
+
+    async def _forget(self, key: Key) -> None:
+        """Drop everything of an experiment that is gone; its study stays in the database."""
+        await self._leave(key)
+        self._shown.forget(key)
+        self._queue.forget(key)
+        self._announcer.forget(key)
+        await let_go(self._api, self._cache, key)
+
+    def _count(self, key: Key, result: Pass) -> None:
+        for action in result.actions:
+            if isinstance(action, Launch):
+                operator_metrics.ATTEMPTS_STARTED.labels(*key, str(action.stage)).inc()
+            elif isinstance(action, Tell):
+                operator_metrics.TRIALS_ENDED.labels(
+                    *key, str(action.state), str(action.reason)
+                ).inc()
+                operator_metrics.TRIAL_SECONDS.labels(*key).observe(action.seconds)
+                if action.reason == METRICS_UNAVAILABLE:
+                    operator_metrics.METRICS_MISSING.inc()
+                elif action.state is State.COMPLETED:
+                    operator_metrics.METRICS_SOURCE.labels(action.report.source).inc()
+
+
+def _goes_on(result: Pass) -> bool:
+    """Tell whether something was done that lets a next pass do more."""
+    return any(isinstance(action, Keep | Tell | Ask | Promote) for action in result.actions)
+
+
+def _status(found: Mapping[str, Any]) -> Status | None:
+    """Return the status that an experiment has; None if there is none, or one of another time."""
+    try:
+        return Status.model_validate(found["status"])
+    except (KeyError, pydantic.ValidationError):
+        return None

@@ -1,0 +1,86 @@
+"""What the operator tells of experiments: in its log, and as events that the API server keeps.
+
+Written apart from the visits, which do not wait for them.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from distillery_operator.cluster.api import MANAGER, Api
+from distillery_operator.cluster.kinds import Key
+from distillery_operator.controller import events
+from distillery_operator.controller.events import Event
+from distillery_operator.engine import conditions
+from distillery_operator.resource.experiment import API_VERSION, KIND
+
+log = logging.getLogger(__name__)
+
+WRITERS: Final = 4
+
+WAITING: Final = 10_000
+"""Events that wait to be written; more are dropped, for they must not fill the memory."""
+
+
+class Announcer:
+    """Tells events; for one event loop."""
+
+    def __init__(self, api: Api) -> None:
+        """Write to this API server."""
+        self._api = api
+        self._events: asyncio.Queue[tuple[Mapping[str, Any], Event]] = asyncio.Queue(WAITING)
+        self._allowances: dict[Key, events.Allowance] = defaultdict(events.Allowance)
+
+    def tell(self, metadata: Mapping[str, Any], event: Event) -> None:
+        """Log an event of an experiment, of which these are the metadata, and have it written."""
+        level = logging.WARNING if event.type == events.WARNING else logging.INFO
+        key = Key(metadata["namespace"], metadata["name"])
+        name = "/".join(key)
+        log.log(level, "%s: %s: %s", name, event.reason, event.message)
+        if event.routine and not self._allowances[key].take(time.monotonic()):
+            return
+        try:
+            self._events.put_nowait((_reference(metadata), event))
+        except asyncio.QueueFull:
+            log.warning("%s: the event %s is dropped: too many wait", name, event.reason)
+
+    async def write(self) -> None:
+        """Write events for ever; ``WRITERS`` do so at the same time."""
+        while True:
+            involved, event = await self._events.get()
+            await self._api.event(_event(involved, event, time.time()))
+
+    def forget(self, key: Key) -> None:
+        """Drop what is known of an experiment that is gone."""
+        self._allowances.pop(key, None)
+
+
+def _reference(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+    }
+
+
+def _event(involved: Mapping[str, Any], event: Event, now: float) -> dict[str, Any]:
+    moment = conditions.timestamp(now)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{involved['name']}-", "namespace": involved["namespace"]},
+        "involvedObject": dict(involved),
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message,
+        "source": {"component": MANAGER},
+        "reportingComponent": MANAGER,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

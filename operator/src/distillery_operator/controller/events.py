@@ -1,0 +1,127 @@
+"""PURE: what is told of an action and of a condition, in logs and as Kubernetes events.
+
+One word for one thing: what has ended or is wrong has the reason of its trial or condition.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from distillery_contract.request import Stage
+from distillery_operator.engine.actions import Action, Collect, Halt, Keep, Launch, Promote, Tell
+from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import State
+
+WARNING: Final = "Warning"
+NORMAL: Final = "Normal"
+
+MESSAGE_LIMIT: Final = 1024
+"""Characters that the API server takes as an event's message."""
+
+BURST: Final = 40
+"""Routine events of an experiment that are written at once, at most: it has two for each trial."""
+
+TRICKLE_SECONDS: Final = 30.0
+"""After a burst, time to the next routine event; the others are in the log alone. A search of a
+hundred pods would otherwise be most of what the API server stores. client-go does likewise."""
+
+WRONG: Final = {
+    (ConditionType.ACCEPTED, "False"),
+    (ConditionType.TEMPLATE_VALID, "False"),
+    (ConditionType.STORAGE_REACHABLE, "False"),
+    (ConditionType.WARM_STARTED, "False"),
+    (ConditionType.PREPARED, "False"),
+    (ConditionType.SUCCEEDED, "False"),
+    (ConditionType.DEGRADED, "True"),
+}
+"""Conditions that a person should look at."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a user would ask about.
+
+    Attributes:
+        routine: whether it is one of so many alike that some of them may be in the log alone.
+    """
+
+    type: str
+    reason: str
+    message: str
+    routine: bool = False
+
+
+class Allowance:
+    """How many routine events an experiment may still write: a burst, then a trickle."""
+
+    def __init__(self) -> None:
+        self._left, self._counted = float(BURST), 0.0
+
+    def take(self, now: float) -> bool:
+        """Tell whether one more may be written at this time, in seconds of any clock."""
+        earned = (now - self._counted) / TRICKLE_SECONDS
+        self._left, self._counted = min(float(BURST), self._left + earned), now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
+def of_action(action: Action, seen: Observation) -> Event | None:
+    """Return what an action is told as; None for those that nobody asks about."""
+    match action:
+        case Launch(stage, trial, number):
+            what = f"trial {trial}" if stage is Stage.TRAIN else "the preparation"
+            if number == 1:
+                return _routine("Started", f"{what} starts")
+            return _routine("Restarted", f"{what} goes on as attempt {number}{_why(action, seen)}")
+        case Halt(attempt, reason, message):
+            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            said = f"{what} is asked to write a checkpoint and end" + (message and f": {message}")
+            return _routine(reason, said)
+        case Promote(trial):
+            return _routine("Promoted", f"trial {trial}, which was stopped, goes on")
+        case Keep(preparation):
+            said = f"data and teacher are prepared as {preparation.key[:12]}"
+            return _event(NORMAL, "Prepared", said)
+        case Tell(trial, state, reason, message):
+            said = f"trial {trial} is {state}: {message}"
+            if state is State.FAILED:
+                return _event(WARNING, reason, said)
+            return _routine(reason, said)
+        case Collect(trials):
+            shown = ", ".join(map(str, trials[:20])) + (", …" if len(trials) > 20 else "")
+            return _routine("Collected", f"the files of trials off the front go: {shown}")
+    return None
+
+
+def of_change(before: Status | None, after: Status) -> Iterator[Event]:
+    """Yield what is told of conditions that have changed."""
+    known = {c.type: (c.status, c.reason) for c in before.conditions} if before else {}
+    for condition in after.conditions:
+        earlier = known.get(condition.type)
+        if earlier == (condition.status, condition.reason):
+            continue
+        wrong = (condition.type, condition.status) in WRONG
+        over = condition.type is ConditionType.SUCCEEDED and condition.status == "True"
+        if wrong or over:
+            yield _event(WARNING if wrong else NORMAL, condition.reason, condition.message)
+
+
+def _routine(reason: str, message: str) -> Event:
+    return _event(NORMAL, reason, message, routine=True)
+
+
+def _event(kind: str, reason: str, message: str, routine: bool = False) -> Event:
+    return Event(kind, str(reason), message[:MESSAGE_LIMIT], routine)
+
+
+def _why(launch: Launch, seen: Observation) -> str:
+    """Return how the attempt before ended."""
+    before = (launch.stage, launch.trial, launch.number - 1)
+    for attempt in seen.attempts:
+        if attempt.key == before:
+            said = attempt.message or f"exit code {attempt.exit_code}"
+            return f", after {attempt.reason or 'its end'}: {said}"[:500]
+    return ""

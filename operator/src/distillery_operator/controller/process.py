@@ -1,0 +1,124 @@
+"""The operator's process: everything that runs in it. ``distillery operator`` calls it."""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from distillery_operator.cluster.api import Api
+from distillery_operator.cluster.cache import Cache
+from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.cluster.runner import SELECTOR
+from distillery_operator.controller import event_writer, resync, watches
+from distillery_operator.controller.controller import Controller
+from distillery_operator.controller.event_writer import Announcer
+from distillery_operator.controller.session import Settings
+from distillery_operator.controller.work_queue import WorkQueue
+from distillery_operator.measurements.scraping import Scraper
+from distillery_operator.results import trials_server
+from distillery_operator.study.database import Database
+from distillery_operator.study.workers import Workers
+from distillery_operator.telemetry import operator_metrics
+
+log = logging.getLogger(__name__)
+
+SWITCH_SECONDS: Final = 0.001
+"""For how long a thread with a study may hold the interpreter while the event loop waits for it."""
+
+GARBAGE: Final = (20_000, 5, 200)
+"""Allocations, and smaller collections, after which garbage is collected. kopf leaves each event of
+a watch in a cycle: short collections, and often, for each stops the event loop, and seldom one of
+everything."""
+
+VISITORS: Final = 16
+"""Experiments that are looked at at the same time."""
+
+THREADS: Final = 2
+"""Threads of the studies, and so connections to the database. Few, here and below: for the
+interpreter the event loop stands in line with all that compute, and each has its turn first."""
+
+DECIDERS: Final = 2
+"""Threads that decide and derive statuses."""
+
+
+async def run(
+    settings: Settings,
+    *,
+    database_url: str,
+    prometheus_url: str,
+    namespaces: Sequence[str],
+    metrics_port: int,
+    health_port: int,
+    trials_port: int,
+) -> None:
+    """Run the operator until a signal ends it.
+
+    Args:
+        settings: of the controller.
+        database_url: of the studies.
+        prometheus_url: of a server that scrapes the trials; empty for none.
+        namespaces: to watch; none for the whole cluster.
+        metrics_port: of ``/metrics``.
+        health_port: of ``/healthz``.
+        trials_port: of the trials, which are served if the settings name a Service for it.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(DECIDERS))
+    gc.set_threshold(*GARBAGE)
+    gc.freeze()  # what is loaded by now stays, and need not be looked at again
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    api, cache, queue = Api(operator_metrics.observe_request), Cache(), WorkQueue[Key]()
+    database, scraper = (
+        Database(database_url, THREADS),
+        Scraper(prometheus_url, operator_metrics.PROMETHEUS_ERRORS.inc),
+    )
+    await api.open()
+    port = operator_metrics.serve(metrics_port)
+    operator_metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
+    operator_metrics.QUEUE_AGE.set_function(lambda: queue.oldest_seconds)
+    log.info("serving /metrics on port %d", port)
+    with Workers(THREADS) as workers:
+        announcing = Announcer(api)
+        controller = Controller(
+            api,
+            cache,
+            queue,
+            database=database,
+            workers=workers,
+            scraper=scraper,
+            announcer=announcing,
+            settings=settings,
+        )
+        trials, tasks = trials_server.Server(cache, database, workers, settings.defaults), []
+        try:
+            # Before the first decision everything that runs must be known.
+            for kind in (Kind.JOB, Kind.POD):
+                for namespace in namespaces or [""]:
+                    async for found in api.found(kind, namespace, SELECTOR):
+                        key = cache.put(kind, found)
+                        if key and cache.held(key):  # its experiment may be gone meanwhile
+                            queue.add(key)
+            if settings.trials_service:
+                await trials.open(trials_port)
+            tasks = [
+                asyncio.create_task(operator_metrics.watch_lag()),
+                asyncio.create_task(resync.resync(api, cache, queue, namespaces)),
+                *(asyncio.create_task(announcing.write()) for _ in range(event_writer.WRITERS)),
+                *(asyncio.create_task(queue.work(controller.visit)) for _ in range(VISITORS)),
+            ]
+            await watches.watch(cache, queue, controller, namespaces, health_port, stop)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await trials.close()
+            await controller.close()
+            await scraper.close()
+            await api.close()
+            database.close()

@@ -1,0 +1,85 @@
+"""What the controller keeps of an experiment from one visit to the next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from distillery_operator.cluster import pod_template
+from distillery_operator.cluster.runner import Runner
+from distillery_operator.engine import conditions
+from distillery_operator.engine.conditions import Finding
+from distillery_operator.engine.ports import Ports
+from distillery_operator.errors import (
+    DistilleryError,
+)
+from distillery_operator.measurements.reports import Measurements
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.telemetry.timed_study import ObservedStudy
+from distillery_operator.trials.trial import Trial
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the operator was started.
+
+    Attributes:
+        defaults: what a pod template need not say.
+        scrape_seconds: between two scrapes of one trial.
+        trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
+            empty for none.
+    """
+
+    defaults: pod_template.Defaults
+    scrape_seconds: float = 15.0
+    trials_service: str = ""
+
+
+@dataclass
+class Session:
+    """An experiment that is being worked on."""
+
+    experiment: Experiment
+    runner: Runner
+    study: ObservedStudy
+    measurements: Measurements
+    status: Status | None
+    written: float = 0.0
+    refusal: str = ""
+    checked: tuple[int, float] = (0, 0.0)  # generation, time
+    warm: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
+    cold: DistilleryError | None = None
+    warmed: tuple[int, bool, float] = (0, False, 0.0)  # generation, whether prepared, time
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing may start; empty if it may."""
+        return self.refusal or (str(self.cold) if self.cold else "")
+
+    @property
+    def ports(self) -> Ports:
+        """The world of this experiment."""
+        return Ports(self.runner, self.measurements, self.study)
+
+    def follow(self, experiment: Experiment) -> None:
+        """Go on with the experiment as it was edited."""
+        if experiment is not self.experiment:
+            self.experiment = experiment
+            self.runner.follow(experiment)
+
+
+def findings(session: Session) -> list[Finding]:
+    """Return the conditions that the operator itself finds out."""
+    refusal = session.refusal
+    valid = Finding(
+        ConditionType.TEMPLATE_VALID, "True", "Accepted", "the API server takes the trials' Jobs"
+    )
+    if refusal:
+        valid = Finding(ConditionType.TEMPLATE_VALID, "False", "TemplateRefused", refusal)
+    return [
+        Finding(ConditionType.ACCEPTED, "True", "Valid", "the experiment keeps every rule"),
+        Finding(
+            ConditionType.STORAGE_REACHABLE, "True", "Connected", "the study's database answers"
+        ),
+        valid,
+        *conditions.warm_started(session.experiment.spec, session.warm, session.cold),
+    ]

@@ -1,0 +1,119 @@
+"""EDGE: the watches. Only importer of kopf, which is used as an informer and for nothing else.
+
+Every event puts the object into the cache and its experiment's key into the queue. There is no
+kopf state, finalizer, timer or daemon: what is to be done is decided by ``reconcile``, from what
+there is. A watch that fails ends the process, and Kubernetes starts it again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import kopf
+
+from distillery_operator.cluster.api import CHUNK
+from distillery_operator.cluster.cache import Cache
+from distillery_operator.cluster.kinds import RESOURCES, Key, Kind, Resource
+from distillery_operator.cluster.runner import SELECTOR
+from distillery_operator.controller.controller import Controller
+from distillery_operator.controller.work_queue import WorkQueue
+from distillery_operator.resource.experiment import GROUP
+from distillery_operator.telemetry import operator_metrics
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 0.5
+"""Life of what kopf makes for an object after its last event: it holds the whole object."""
+
+STUCK_SECONDS: Final = 600.0
+"""Age of the oldest key in the queue at which the operator counts as stuck."""
+
+
+async def watch(
+    cache: Cache,
+    queue: WorkQueue[Key],
+    controller: Controller,
+    namespaces: Sequence[str],
+    health_port: int,
+    stop: asyncio.Event,
+) -> None:
+    """Watch until a signal ends it; a watch that fails raises."""
+    registry = kopf.OperatorRegistry()
+    for kind, resource in RESOURCES.items():
+        _handle(registry, kind, resource, cache, queue, controller)
+
+    @kopf.on.probe(id="queue", registry=registry)
+    async def queue_moves(**_: Any) -> float:
+        if queue.oldest_seconds > STUCK_SECONDS:
+            raise RuntimeError(f"an experiment has waited for {queue.oldest_seconds:.0f} s")
+        return queue.oldest_seconds
+
+    @kopf.on.login(registry=registry)
+    async def login(**given: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+
+    await kopf.operator(
+        registry=registry,
+        settings=_settings(namespaces),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        liveness_endpoint=f"http://0.0.0.0:{health_port}/healthz",
+        stop_flag=stop,
+    )
+
+
+def _handle(
+    registry: kopf.OperatorRegistry,
+    kind: Kind,
+    resource: Resource,
+    cache: Cache,
+    queue: WorkQueue[Key],
+    controller: Controller,
+) -> None:
+    seen = operator_metrics.WATCH_EVENT.labels(resource.plural)
+    operator_metrics.WATCH_MISSED.labels(resource.plural)  # an increase shows only from 0 on
+
+    @kopf.on.event(*resource, id=str(kind), registry=registry)
+    async def changed(event: Any, **_: Any) -> None:
+        seen.set(time.time())
+        found, gone = event["object"], event["type"] == "DELETED"
+        if key := (cache.drop if gone else cache.put)(kind, found):
+            presses = cache.presses(kind, found, gone=gone)
+            queue.add(key, 0.0 if presses else controller.status_seconds)
+
+
+def _settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.persistence.finalizer = f"{GROUP}/unused"
+    settings.persistence.diffbase_storage = _NoStates()
+    settings.persistence.progress_storage = _NoProgress()
+    settings.queueing.idle_timeout = IDLE_SECONDS
+    settings.scanning.disabled = bool(namespaces)
+    settings.watching.chunk_size = CHUNK
+    for kind in (Kind.JOB, Kind.POD):
+        settings.watching.label_selectors[RESOURCES[kind]] = SELECTOR
+    return settings
+
+
+class _NoStates(kopf.DiffBaseStorage):
+    """Keeps no states of objects to compare; kopf would copy each object at each event for it."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()  # as build: what differs not is cheap to compare
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+class _NoProgress(kopf.AnnotationsProgressStorage):
+    """Looks for no traces of handlers that go on after a failure: there are none."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence

@@ -1,0 +1,97 @@
+"""What a decision asks for. ``decide`` returns these, ``reconcile`` carries them out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from distillery_contract.request import Stage
+from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.trial import Point, State
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start an attempt of a stage."""
+
+    stage: Stage
+    trial: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Ask a live attempt to write a checkpoint and end."""
+
+    attempt: Attempt
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Store what the preparation found."""
+
+    preparation: Preparation
+
+
+@dataclass(frozen=True)
+class Record:
+    """Add an evaluation to a trial's learning curve."""
+
+    trial: int
+    point: Point
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Store how a trial ended, for good, with the evaluation that its report has.
+
+    Of one that is stopped, the metrics that it was expected to end with, too.
+    """
+
+    trial: int
+    state: State
+    reason: str
+    message: str
+    seconds: float
+    report: Report = field(default_factory=lambda: Report(source=""))
+    gpus: float = 0.0
+    expected: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Get that many further suggestions; they start in the next pass."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Go on with a stopped trial, from its checkpoint, as a new one."""
+
+    trial: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """Forget an ended attempt: what it left is stored with its trial."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class Free:
+    """Let the pod of an ended attempt go: the next one has taken over, nobody needs its words."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Remove models and checkpoints of trials that will not stand on the front again."""
+
+    trials: tuple[int, ...]
+
+
+Action = Launch | Halt | Keep | Record | Tell | Ask | Promote | Release | Free | Collect

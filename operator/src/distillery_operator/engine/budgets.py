@@ -1,0 +1,183 @@
+"""PURE: whether a search's budgets let it go on. Called by ``decide``."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from distillery_contract.request import Stage
+from distillery_operator.engine import effort
+from distillery_operator.resource import space
+from distillery_operator.resource.spec import Spec, Stagnation
+from distillery_operator.search import designs
+from distillery_operator.trials import pareto
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import State
+
+MAX_TRIALS_REACHED: Final = "MaxTrialsReached"
+MAX_DURATION_REACHED: Final = "MaxDurationReached"
+MAX_GPU_HOURS_REACHED: Final = "MaxGpuHoursReached"
+MAX_COST_REACHED: Final = "MaxCostReached"
+STAGNATED: Final = "Stagnated"
+GRID_EXHAUSTED: Final = "GridExhausted"
+
+STAGNATION_TRIALS: Final = 20
+STAGNATION_SHARE: Final = 0.1
+"""Ended trials that must bring something, at least, and as a share of all that have ended."""
+
+
+@dataclass(frozen=True)
+class Closing:
+    """Why no further trial is asked for: one word and one sentence.
+
+    Attributes:
+        reason, message: why.
+        finishes: whether trials that were suggested before are still run.
+    """
+
+    reason: str
+    message: str
+    finishes: bool = False
+
+
+@dataclass(frozen=True)
+class Use:
+    """How much of a budget is used, in the unit of the field of the spec that is its name."""
+
+    name: str
+    used: float
+    limit: float
+
+
+def closing(
+    spec: Spec, seen: Observation, goes_on: Callable[[], bool] = lambda: False
+) -> Closing | None:
+    """Return which budget ends the search, or None if all of them let it go on.
+
+    Args:
+        spec: the budgets.
+        seen: what there is.
+        goes_on: tells whether stopped trials would go on, budgets aside.
+    """
+    whole = _suggested(spec, seen)
+    if whole and not any(t.state is State.RUNNING for t in seen.trials) and not goes_on():
+        return whole
+    return _late(spec, seen) or _spent(spec, seen) or whole or _stagnation(spec, seen)
+
+
+def affordable(spec: Spec, seen: Observation) -> float:
+    """Return how many trials may start; infinity without a budget of GPU-hours or cost.
+
+    A further trial is expected to take the mean run time of those that have ended, and so is what
+    runs. So a budget is not passed by as many trials as run at a time.
+    """
+    limits = [hours for _, _, hours in _limits(spec)]
+    left = min(limits, default=math.inf) - effort.hours(seen)
+    each = _hours_each(seen)
+    if left <= 0 or not each or math.isinf(left):
+        return 0 if left <= 0 else math.inf
+    begun = {a.trial for a in seen.attempts if a.live and a.stage is Stage.TRAIN}
+    open_hours = [
+        effort.attempt_hours(seen, [a for a in seen.attempts if a.trial == n]) for n in begun
+    ]
+    left -= sum(max(0.0, each - had) for had in open_hours)
+    return max(0, math.floor(left / each))
+
+
+def uses(spec: Spec, seen: Observation, over: Closing | None) -> list[Use]:
+    """Return every budget of an experiment and, if it is over, what was used of it by then."""
+    found = [Use("maxTrials", seen.settled, spec.max_trials)]
+    if spec.max_duration_seconds is not None:
+        limit = spec.max_duration_seconds
+        found.append(Use("maxDurationSeconds", _age(limit, seen, over), limit))
+    if spec.max_gpu_hours is not None:
+        found.append(Use("maxGpuHours", round(effort.hours(seen), 3), spec.max_gpu_hours))
+    if spec.max_cost is not None:
+        found.append(
+            Use("maxCost", round(effort.cost(spec, effort.hours(seen)) or 0.0, 4), spec.max_cost)
+        )
+    return found
+
+
+def _age(limit: int, seen: Observation, over: Closing | None) -> float:
+    """Return how long an experiment has run."""
+    if over is None:
+        return seen.now - seen.started
+    if over.reason == MAX_DURATION_REACHED:
+        return limit
+    return max((t.ended or 0.0 for t in seen.trials), default=seen.now) - seen.started
+
+
+def _hours_each(seen: Observation) -> float:
+    """Return the mean hours of the trials that have ended; 0 before the first."""
+    known = [effort.hours_of([trial]) for trial in seen.trials if trial.seconds > 0]
+    return sum(known) / len(known) if known else 0.0
+
+
+def _limits(spec: Spec) -> Iterator[tuple[str, str, float]]:
+    """Yield the budgets of computing: reason, what it is in words, and its hours."""
+    if spec.max_gpu_hours is not None:
+        yield MAX_GPU_HOURS_REACHED, f"{spec.max_gpu_hours:g} GPU-hours", spec.max_gpu_hours
+    if spec.max_cost is not None and spec.cost_per_gpu_hour is not None:
+        worth = spec.max_cost / spec.cost_per_gpu_hour
+        yield MAX_COST_REACHED, f"{spec.max_cost:g}, worth {worth:.4g} GPU-hours", worth
+
+
+def missing(spec: Spec, seen: Observation) -> int:
+    """Return how many trials there are to suggest, baselines included."""
+    known = {trial.baseline for trial in seen.trials}
+    baselines = sum(baseline.name not in known for baseline in spec.baselines)
+    left = spec.max_trials - seen.suggested
+    return int(max(0, min(left, baselines + designs.remaining(spec, seen.trials))))
+
+
+def _suggested(spec: Spec, seen: Observation) -> Closing | None:
+    if missing(spec, seen):
+        return None
+    if seen.suggested >= spec.max_trials:
+        message = f"all {spec.max_trials} trials are suggested"
+        return Closing(MAX_TRIALS_REACHED, message, finishes=True)
+    message = f"all {space.grid_size(spec)} points of the grid are suggested"
+    return Closing(GRID_EXHAUSTED, message, finishes=True)
+
+
+def _late(spec: Spec, seen: Observation) -> Closing | None:
+    age, limit = seen.now - seen.started, spec.max_duration_seconds
+    if limit is None or age < limit:
+        return None
+    message = f"the time budget of {limit} s is spent after {age:.0f} s"
+    return Closing(MAX_DURATION_REACHED, message)
+
+
+def _spent(spec: Spec, seen: Observation) -> Closing | None:
+    limits = sorted(_limits(spec), key=lambda limit: limit[2])
+    if not limits or affordable(spec, seen) >= 1:
+        return None
+    reason, words, _ = limits[0]
+    used, each = effort.hours(seen), _hours_each(seen)
+    message = f"the budget of {words} is spent: {used:.4g} are used"
+    return Closing(reason, message + f", and a further trial takes about {each:.4g}" * bool(each))
+
+
+def _stagnation(spec: Spec, seen: Observation) -> Closing | None:
+    rule = spec.stagnation
+    told = [t for t in seen.trials if t.state not in (State.RUNNING, State.FAILED)]
+    if rule is None or len(told) <= (window := _window(rule, len(told))):
+        return None
+    told.sort(key=lambda trial: (trial.ended or 0.0, trial.number))
+    corner, front = pareto.reference(spec, told), pareto.front(spec, told[:-window])
+    before = pareto.hypervolume(spec, front, corner)
+    after = pareto.hypervolume(spec, [*front, *told[-window:]], corner)
+    gain = 100 * (after / before - 1) if before else math.inf
+    if gain >= rule.gain_percent:
+        return None
+    return Closing(
+        STAGNATED,
+        f"the last {window} ended trials made the hypervolume grow by {gain:.2g} %,"
+        f" less than {rule.gain_percent:g} %",
+        finishes=True,
+    )
+
+
+def _window(rule: Stagnation, ended: int) -> int:
+    return rule.trials or max(STAGNATION_TRIALS, math.ceil(STAGNATION_SHARE * ended))

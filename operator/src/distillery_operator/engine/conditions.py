@@ -1,0 +1,183 @@
+"""PURE: the conditions of a status: what they say, and since when."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from distillery_contract import metrics
+from distillery_operator.engine import decide
+from distillery_operator.engine.budgets import Closing
+from distillery_operator.errors import DistilleryError, Unfit
+from distillery_operator.resource.spec import Spec
+from distillery_operator.resource.status import Condition, ConditionType, Status
+from distillery_operator.stopping import reasons
+from distillery_operator.trials import feasibility
+from distillery_operator.trials.attempt import STUCK, Phase
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import State, Trial
+
+Truth = Literal["True", "False", "Unknown"]
+
+MESSAGE_BYTES: Final = 4096
+"""Of a condition's message; Kubernetes allows 32,768 characters."""
+
+OBSTACLES: Final = (
+    ConditionType.ACCEPTED,
+    ConditionType.STORAGE_REACHABLE,
+    ConditionType.TEMPLATE_VALID,
+    ConditionType.WARM_STARTED,
+)
+"""Conditions without which nothing starts."""
+
+NO_FEASIBLE_AFTER: Final = 10
+"""Ended trials without a feasible one after which a person should look, before a day is lost."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A condition, said by whoever knows: is it true, one word why, and a sentence."""
+
+    type: ConditionType
+    status: Truth
+    reason: str
+    message: str
+
+
+def warm_started(
+    spec: Spec, taken: Mapping[str, Sequence[Trial]], error: DistilleryError | None = None
+) -> list[Finding]:
+    """Return what is said of the experiments that this one starts from; nothing without any.
+
+    Args:
+        spec: names them.
+        taken: their trials that inform the sampler.
+        error: why those of one do not, if so.
+    """
+    kind, names = ConditionType.WARM_STARTED, [w.experiment for w in spec.warm_start_from]
+    if not names:
+        return []
+    if error is not None:
+        reason = "SourceUnfit" if isinstance(error, Unfit) else "SourceNotFound"
+        return [Finding(kind, "False", reason, str(error))]
+    if not set(names) <= taken.keys():
+        return [Finding(kind, "Unknown", "Preparing", "data and teacher are not prepared yet")]
+    shown = ", ".join(f"{len(taken[name])} trials of {name}" for name in names)
+    return [Finding(kind, "True", "Taken", f"these inform the sampler: {shown}")]
+
+
+def timestamp(seconds: float) -> str:
+    """Write a time as Kubernetes does, in UTC."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def stamped(
+    generation: int, findings: Iterable[Finding], before: Status | None, now: float
+) -> list[Condition]:
+    """Return findings as conditions; one that says the same as before keeps its time."""
+    earlier = {c.type: c for c in before.conditions} if before else {}
+    found = []
+    for said in findings:
+        same = said.type in earlier and earlier[said.type].status == said.status
+        since = earlier[said.type].last_transition_time if same else timestamp(now)
+        found.append(
+            Condition(
+                type=said.type,
+                status=said.status,
+                reason=said.reason,
+                message=cut(said.message, MESSAGE_BYTES),
+                last_transition_time=since,
+                observed_generation=generation,
+            )
+        )
+    return found
+
+
+def cut(text: str, size: int) -> str:
+    """Return as many characters as fit into some bytes."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore")
+
+
+def word(findings: Iterable[Finding]) -> str:
+    """Return the state of an experiment in one word."""
+    said = {finding.type: finding for finding in findings}
+    for kind in OBSTACLES:
+        if kind in said and said[kind].status == "False":
+            return said[kind].reason
+    if said[ConditionType.SUCCEEDED].status != "Unknown":
+        return "Succeeded" if said[ConditionType.SUCCEEDED].status == "True" else "Failed"
+    if said[ConditionType.PREPARED].status != "True":
+        return "Preparing" if said[ConditionType.PROGRESSING].status == "True" else "Suspended"
+    return said[ConditionType.PROGRESSING].reason
+
+
+def prepared(seen: Observation, closing: Closing | None) -> Finding:
+    """Say whether data and teacher are ready."""
+    kind = ConditionType.PREPARED
+    if seen.preparation:
+        teacher = seen.preparation.teacher
+        floor = ", ".join(f"{k} {v:.2f}" for k, v in teacher.items() if k in metrics.COLLAPSE)
+        message = f"data and teacher are checked and cached; the teacher has {floor}"
+        return Finding(kind, "True", "Prepared", message)
+    if closing and closing.reason == decide.PREPARATION_FAILED:
+        return Finding(kind, "False", closing.reason, closing.message)
+    message = "data and teacher are being read and checked"
+    return Finding(kind, "Unknown", "Preparing", message)
+
+
+def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
+    """Say whether the search goes on, and if not, why."""
+    kind = ConditionType.PROGRESSING
+    live = [attempt for attempt in seen.attempts if attempt.live]
+    if end:
+        return Finding(kind, "False", end.reason, end.message)
+    if spec.suspend:
+        message = f"nothing starts; {len(live)} processes still run to their next checkpoint"
+        return Finding(kind, "False", decide.SUSPENDED, message)
+    asked = f"{seen.suggested} of {spec.max_trials} trials are suggested"
+    if seen.obstacle:
+        return Finding(kind, "False", decide.OBSTRUCTED, f"nothing starts: {seen.obstacle}")
+    waiting = [attempt for attempt in live if attempt.phase is Phase.PENDING]
+    message = f"{asked}, {len(live) - len(waiting)} processes run"
+    if waiting:
+        message += f", {len(waiting)} wait: {waiting[0].message}"
+    return Finding(kind, "True", "Running", message)
+
+
+def succeeded(points: Sequence[Trial], end: Closing | None) -> Finding:
+    """Say whether the search has found a front."""
+    kind = ConditionType.SUCCEEDED
+    if end is None:
+        message = f"the front has {len(points)} points so far"
+        return Finding(kind, "Unknown", "Running", message)
+    if not points:
+        message = f"no trial satisfies all thresholds and constraints; {end.message}"
+        return Finding(kind, "False", "NoFeasibleTrial", message)
+    return Finding(kind, "True", end.reason, f"the front has {len(points)} points; {end.message}")
+
+
+def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
+    """Say whether a person should look."""
+    kind = ConditionType.DEGRADED
+    ended = [
+        trial
+        for trial in seen.trials
+        if trial.state is not State.RUNNING and trial.reason not in reasons.RESUMABLE
+    ]
+    verdicts = [feasibility.verdict(spec, trial) for trial in ended]
+    if closing and closing.reason in (decide.PREPARATION_FAILED, decide.TOO_MANY_FAILURES):
+        return Finding(kind, "True", closing.reason, closing.message)
+    for attempt in seen.attempts:
+        if attempt.live and attempt.reason in STUCK:
+            message = f"{attempt.message}; mend spec.template, and what waits starts anew"
+            return Finding(kind, "True", attempt.reason, message)
+    if len(ended) >= NO_FEASIBLE_AFTER and not any(v.feasible for v in verdicts):
+        said = [v.reason for v in verdicts]
+        message = (
+            f"none of {len(ended)} trials satisfies all thresholds and constraints;"
+            f" most often: {max(set(said), key=said.count)}"
+        )
+        return Finding(kind, "True", "NoFeasibleTrial", message)
+    feasible = sum(v.feasible for v in verdicts)
+    message = f"{feasible} of {len(ended)} ended trials are feasible"
+    return Finding(kind, "False", "AsExpected", message)

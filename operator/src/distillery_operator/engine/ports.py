@@ -1,0 +1,82 @@
+"""The three ports between an experiment and the world: on a cluster, and on one machine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from distillery_contract.request import Request
+from distillery_operator.engine.actions import Launch, Tell
+from distillery_operator.resource.spec import Spec
+from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.trial import Point, Trial
+
+
+class Runner(Protocol):
+    """Starts, lists and stops attempts: batch/v1 Jobs on a cluster, subprocesses on one machine."""
+
+    @property
+    def gpus(self) -> float:
+        """How many GPUs each attempt gets."""
+
+    async def list(self) -> Sequence[Attempt]:
+        """Return every attempt of the experiment, live or ended, that was not released."""
+
+    async def start(self, launch: Launch, request: Request) -> None:
+        """Start an attempt; one that exists already stays as it is."""
+
+    async def stop(self, attempt: Attempt) -> None:
+        """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
+
+    async def release(self, attempt: Attempt) -> None:
+        """Stop listing an attempt that has ended."""
+
+    async def free(self, attempt: Attempt) -> None:
+        """Let go of what is held of an attempt that has ended."""
+
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Remove models and checkpoints of trials."""
+
+
+class Measurements(Protocol):
+    """Reads what attempts expose."""
+
+    async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
+        """Return the newest report of each attempt, or None."""
+
+    def forget(self, attempt: Attempt) -> None:
+        """Drop what is known of an attempt that nobody will read again."""
+
+
+class Study(Protocol):
+    """Keeps suggestions and results."""
+
+    async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
+        """Return when the study began, what was prepared, and all trials in their order."""
+
+    async def keep(self, preparation: Preparation) -> None:
+        """Store what the preparation found."""
+
+    async def ask(self, spec: Spec, count: int, now: float) -> None:
+        """Store further suggestions."""
+
+    async def promote(self, spec: Spec, number: int, now: float) -> None:
+        """Store a trial that continues a stopped one; one that is continued stays as it is."""
+
+    async def record(self, number: int, point: Point) -> None:
+        """Add an evaluation to a learning curve."""
+
+    async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
+        """Store how a trial ended, and its last evaluation."""
+
+    async def collect(self, numbers: Sequence[int]) -> None:
+        """Store that the files of trials are gone."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The world of one experiment."""
+
+    runner: Runner
+    measurements: Measurements
+    study: Study

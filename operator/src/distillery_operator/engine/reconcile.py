@@ -1,0 +1,117 @@
+"""Gather, decide, apply: one pass over an experiment. Read this after ``decide``.
+
+A pass reads the world through three ports, asks :func:`decide.decide` what is missing, and does
+that. It keeps nothing: the command line and the operator call it whenever something may have
+changed, and once more after a pass that did something.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distillery_contract.request import Stage
+from distillery_operator.engine import decide, requests
+from distillery_operator.engine.actions import (
+    Action,
+    Ask,
+    Collect,
+    Free,
+    Halt,
+    Keep,
+    Launch,
+    Promote,
+    Record,
+    Release,
+    Tell,
+)
+from distillery_operator.engine.ports import Ports
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials import feasibility
+from distillery_operator.trials.attempt import Attempt
+from distillery_operator.trials.observation import Observation, Preparation
+from distillery_operator.trials.trial import State
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass saw and did. ``actions`` not empty: look again at once."""
+
+    seen: Observation
+    actions: Sequence[Action]
+
+
+async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: str = "") -> Pass:
+    """Bring an experiment one step closer to what is wanted.
+
+    Args:
+        experiment: what is wanted.
+        ports: the world.
+        now: seconds since the epoch.
+        obstacle: why nothing may start; empty if it may.
+    """
+    seen = await observe(ports, now, obstacle)
+    # In a thread: with thousands of trials a front takes longer than other experiments may wait.
+    actions = await asyncio.to_thread(decide.decide, experiment.spec, seen)
+    for action in actions:
+        await apply(experiment, ports, seen, action)
+    return Pass(seen, actions)
+
+
+async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:
+    """Gather everything that a decision rests on; reports only of attempts that still matter."""
+    started, preparation, trials = await ports.study.load()
+    attempts = await ports.runner.list()
+    running = {trial.number for trial in trials if trial.state is State.RUNNING}
+    asked = [a for a in attempts if _matters(a, running, preparation)]
+    reports = await ports.measurements.read(asked)
+    return Observation(
+        now=now,
+        started=started,
+        preparation=preparation,
+        trials=trials,
+        attempts=tuple(attempts),
+        reports={
+            attempt.key: report
+            for attempt, report in zip(asked, reports, strict=True)
+            if report is not None
+        },
+        obstacle=obstacle,
+        gpus=ports.runner.gpus,
+    )
+
+
+async def apply(experiment: Experiment, ports: Ports, seen: Observation, action: Action) -> None:
+    """Carry out one action. Each is idempotent: a pass that was killed is repeated by the next."""
+    study, runner = ports.study, ports.runner
+    match action:
+        case Launch(stage, number):
+            trial = seen.trials[number] if stage is Stage.TRAIN else None
+            order = requests.order(experiment, action, trial, seen.preparation)
+            await runner.start(action, order)
+        case Halt(halted):
+            await runner.stop(halted)
+        case Keep(preparation):
+            await study.keep(preparation)
+        case Record(number, point):
+            await study.record(number, point)
+        case Tell(number):
+            repeated = action.reason == feasibility.DUPLICATE  # the model is another trial's
+            model = None if repeated else requests.model(experiment, number)
+            await study.tell(experiment.spec, action, model, seen.now)
+        case Ask(count):
+            await study.ask(experiment.spec, count, seen.now)
+        case Promote(number):
+            await study.promote(experiment.spec, number, seen.now)
+        case Release(attempt):
+            await runner.release(attempt)
+            ports.measurements.forget(attempt)
+        case Free(attempt):
+            await runner.free(attempt)
+        case Collect(numbers):
+            await runner.collect(numbers)
+            await study.collect(numbers)
+
+
+def _matters(attempt: Attempt, running: set[int], preparation: Preparation | None) -> bool:
+    """Tell whether a decision can depend on what an attempt exposes."""
+    return attempt.trial in running if attempt.stage is Stage.TRAIN else preparation is None

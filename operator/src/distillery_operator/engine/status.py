@@ -1,0 +1,265 @@
+"""PURE: an experiment's status, derived anew from one observation at the end of each pass."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from typing import Any, Final
+
+from distillery_contract import metrics
+from distillery_contract.request import Stage
+from distillery_operator.engine import budgets, conditions, decide, effort, requests
+from distillery_operator.engine.budgets import Closing, Use
+from distillery_operator.engine.conditions import Finding
+from distillery_operator.resource import label_names
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.spec import Objective, Spec
+from distillery_operator.resource.status import (
+    FRONT_BYTES,
+    FRONT_LIMIT,
+    RECENT_LIMIT,
+    BaselineValues,
+    Best,
+    BudgetUse,
+    FrontPoint,
+    RecentTrial,
+    Status,
+    TrialCounts,
+)
+from distillery_operator.stopping.rule import Rule
+from distillery_operator.trials import feasibility, pareto
+from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import State, Trial, continued, lineage
+
+RECENT_BYTES: Final = 512
+"""Of the message of a recent trial."""
+
+
+def derive(
+    experiment: Experiment,
+    seen: Observation,
+    before: Status | None,
+    findings: Iterable[Finding] = (),
+) -> Status:
+    """Return the status of an experiment.
+
+    Args:
+        experiment: what is wanted.
+        seen: what there is.
+        before: the status written last, whose transition times stand where nothing changed.
+        findings: conditions that the operator found out besides.
+    """
+    spec, ended = experiment.spec, [t for t in seen.trials if t.state is not State.RUNNING]
+    points = pareto.front(spec, seen.trials)
+    knee = pareto.knee(spec, points)
+    rule = Rule(spec, seen.trials)
+    closing, end = decide.closing(spec, seen, rule), decide.done(spec, seen, rule)
+    finished = max((t.ended or 0.0 for t in ended), default=seen.now)
+    counts = _counts(spec, seen)
+    found = [
+        *findings,
+        conditions.prepared(seen, closing),
+        conditions.progressing(spec, seen, end),
+        conditions.succeeded(points, end),
+        conditions.degraded(spec, seen, closing),
+    ]
+    shown = _spread([_point(spec, [*lineage(seen.trials, trial)]) for trial in points])
+    return Status(
+        observed_generation=experiment.metadata.generation,
+        state=conditions.word(found),
+        progress=f"{seen.settled}/{spec.max_trials}",
+        conditions=conditions.stamped(experiment.metadata.generation, found, before, seen.now),
+        start_time=conditions.timestamp(seen.started),
+        completion_time=conditions.timestamp(finished) if end else None,
+        trials=counts,
+        active=sum(attempt.live for attempt in seen.attempts),
+        teacher=_plain(seen.preparation.teacher) if seen.preparation else {},
+        selector=f"{label_names.EXPERIMENT}={experiment.metadata.name}",
+        front=shown,
+        front_size=len(points),
+        front_truncated=len(points) > len(shown),
+        best=_best(spec, seen.trials),
+        knee=knee.number if knee else None,
+        hypervolume=pareto.hypervolume(spec, seen.trials) if points else None,
+        baselines=[
+            BaselineValues(
+                name=t.baseline, trial=t.number, state=state(spec, t), values=_values(spec, t)
+            )
+            for t in seen.trials
+            if t.baseline
+        ],
+        recent_trials=_recent(spec, seen),
+        results=requests.results(experiment),
+        compute_seconds=round(sum(trial.seconds for trial in ended), 1),
+        **_effort(spec, seen, end, len(points)),
+    )
+
+
+def obstructed(
+    generation: int, max_trials: int | None, before: Status | None, finding: Finding, now: float
+) -> Status:
+    """Return the status of an experiment of which only an obstacle is known; the rest stands.
+
+    Args:
+        generation: of the experiment.
+        max_trials: of a sound spec; None of a broken one.
+        before: the status written last.
+        finding: the obstacle.
+        now: seconds since the epoch.
+    """
+    known = before or Status(observed_generation=generation, conditions=[])
+    kept = [condition for condition in known.conditions if condition.type is not finding.type]
+    return known.model_copy(
+        update={
+            "observed_generation": generation,
+            "state": conditions.word([finding]),
+            "progress": known.progress or (f"0/{max_trials}" if max_trials else ""),
+            "conditions": [*conditions.stamped(generation, [finding], known, now), *kept],
+        }
+    )
+
+
+def state(spec: Spec, trial: Trial) -> State:
+    """Return a trial's state as people see it: measured but not acceptable counts as infeasible."""
+    if trial.state is State.COMPLETED and not feasibility.verdict(spec, trial).feasible:
+        return State.INFEASIBLE
+    return trial.state
+
+
+def _counts(spec: Spec, seen: Observation) -> TrialCounts:
+    """Count suggestions: one that goes on is where its last trial is."""
+    begun = continued(seen.trials)
+    states = [state(spec, trial) for trial in seen.trials if trial.number not in begun]
+    running = {a.trial for a in seen.attempts if _trains(a) and a.phase is Phase.RUNNING}
+    open_trials = {t.number for t in seen.trials if t.state is State.RUNNING}
+    return TrialCounts(
+        total=len(states),
+        pending=len(open_trials - running),
+        running=len(open_trials & running),
+        completed=states.count(State.COMPLETED),
+        infeasible=states.count(State.INFEASIBLE),
+        stopped=states.count(State.STOPPED),
+        failed=states.count(State.FAILED),
+    )
+
+
+def _values(spec: Spec, trial: Trial) -> dict[str, float]:
+    return _objectives(spec, trial.metrics)
+
+
+def _objectives(spec: Spec, found: Mapping[str, float]) -> dict[str, float]:
+    names = {objective.metric for objective in spec.objectives}
+    return _plain({name: value for name, value in found.items() if name in names})
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics the way a person writes them: counts as integers.
+
+    A trainer may expose what the contract does not know, or what is no number (yet).
+    """
+    known = {n: v for n, v in values.items() if n in metrics.EVALUATIONS and isfinite(v)}
+    counts = {n for n in known if metrics.EVALUATIONS[n].unit == "parameters"}
+    return {n: int(v) if n in counts else v for n, v in known.items()}
+
+
+def _trains(attempt: Attempt) -> bool:
+    return attempt.stage is Stage.TRAIN
+
+
+def _effort(spec: Spec, seen: Observation, end: Closing | None, points: int) -> dict[str, Any]:
+    """Return what the search has used: in all, for each point of the front, and of its budgets."""
+    hours, cost = effort.gpu_hours(seen), effort.cost(spec, effort.hours(seen))
+    return {
+        "gpu_hours": round(hours, 3),
+        "cost": _rounded(cost),
+        "gpu_hours_per_front_point": round(hours / points, 3) if points else None,
+        "cost_per_front_point": _rounded(cost / points) if points and cost is not None else None,
+        "budgets": [_use(use, end) for use in budgets.uses(spec, seen, end)],
+    }
+
+
+def _use(use: Use, end: Closing | None) -> BudgetUse:
+    """Show a budget; a time that runs on by the minute, for each change is a status to write."""
+    runs_on = use.name == "maxDurationSeconds" and end is None
+    used = use.used // 60 * 60 if runs_on else use.used
+    return BudgetUse(name=use.name, used=used, limit=use.limit)
+
+
+def _rounded(cost: float | None) -> float | None:
+    return None if cost is None else round(cost, 4)
+
+
+def _spread(points: list[FrontPoint]) -> list[FrontPoint]:
+    """Return as many points as a status may hold, evenly spread over the front, ends included."""
+    largest = max((len(point.model_dump_json()) for point in points), default=1)
+    room = max(2, min(FRONT_LIMIT, FRONT_BYTES // largest))
+    if len(points) <= room:
+        return points
+    return [points[round(i * (len(points) - 1) / (room - 1))] for i in range(room)]
+
+
+def _point(spec: Spec, pieces: Sequence[Trial]) -> FrontPoint:
+    """Show a trial on the front, given with the stopped ones that it continues."""
+    trial = pieces[0]
+    return FrontPoint(
+        trial=trial.number,
+        baseline=trial.baseline,
+        values=_values(spec, trial),
+        metrics=_plain(trial.metrics),
+        parameters=dict(trial.parameters),
+        model=trial.model,
+        gpu_hours=round(effort.gpu_hours_of(pieces), 3),
+        cost=_rounded(effort.cost(spec, effort.hours_of(pieces))),
+    )
+
+
+def _best(spec: Spec, trials: Sequence[Trial]) -> list[Best]:
+    candidates = feasibility.feasible(spec, trials)
+    return [_best_at(objective, candidates) for objective in spec.objectives if candidates]
+
+
+def _best_at(objective: Objective, candidates: Sequence[Trial]) -> Best:
+    sign = objective.direction.sign
+    best = min(candidates, key=lambda trial: sign * trial.metrics[objective.metric])
+    value = _plain(best.metrics)[objective.metric]
+    return Best(objective=objective.metric, trial=best.number, value=value)
+
+
+def _recent(spec: Spec, seen: Observation) -> list[RecentTrial]:
+    """Return trials that have not ended, then those that ended last; at most ``RECENT_LIMIT``."""
+    live = {a.trial: a for a in seen.attempts if _trains(a) and a.live}
+    newest = sorted(seen.trials, key=lambda t: (t.state is not State.RUNNING, -(t.ended or 0.0)))
+    return [
+        _unfinished(spec, seen, trial, live.get(trial.number))
+        if trial.state is State.RUNNING
+        else _finished(spec, trial)
+        for trial in newest[:RECENT_LIMIT]
+    ]
+
+
+def _finished(spec: Spec, trial: Trial) -> RecentTrial:
+    verdict = feasibility.verdict(spec, trial)
+    return RecentTrial(
+        trial=trial.number,
+        state=state(spec, trial),
+        reason=verdict.reason,
+        message=conditions.cut(verdict.message, RECENT_BYTES),
+        values=_values(spec, trial),
+    )
+
+
+def _unfinished(
+    spec: Spec, seen: Observation, trial: Trial, attempt: Attempt | None
+) -> RecentTrial:
+    runs = attempt is not None and attempt.phase is Phase.RUNNING
+    report = attempt and seen.reports.get(attempt.key)
+    said = attempt.message if attempt else "no process works on it yet"
+    return RecentTrial(
+        trial=trial.number,
+        state=str(State.RUNNING if runs else Phase.PENDING),
+        reason=(attempt.reason if attempt else "") or str(State.RUNNING if runs else Phase.PENDING),
+        message=conditions.cut(
+            said or f"attempt {attempt.number if attempt else 1} runs", RECENT_BYTES
+        ),
+        values=_objectives(spec, report.metrics) if report else {},
+        progress=report.progress if report else None,
+    )

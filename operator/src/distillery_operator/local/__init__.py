@@ -1,0 +1,4 @@
+"""An experiment on one machine.
+
+runner  the port: trainings as processes of this machine
+"""

@@ -1,0 +1,237 @@
+"""EDGE: attempts as subprocesses of this machine. Called by the command line.
+
+Each attempt has a folder with its request, log, pid, exit code and final exposition. A lock on a
+file in it is held by the process itself for as long as it lives, handed over at its start: so no
+second process starts for an attempt, and a new `distillery run` after a `kill -9` knows which of
+the old one's trainings still live.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from distillery_contract import wire
+from distillery_contract.request import Request, Stage
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.errors import InUse
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials.attempt import Attempt, Phase
+
+TRAINER: Final = (sys.executable, "-m", "distillery_trainer")
+
+ATTEND: Final = """\
+trap : TERM INT
+echo $$ > pid.part && mv pid.part pid
+(cd "$WORKSPACE" && exec "$@") > log.txt 2>&1
+code=$?
+echo $code > exit.part && mv exit.part exit
+"""
+"""A shell that runs a trainer and writes down its exit code, even if nobody waits any more."""
+
+
+class Runner:
+    """Runs the attempts of one experiment below a workspace."""
+
+    def __init__(
+        self, workspace: Path, experiment: Experiment, trainer: Sequence[str] = TRAINER
+    ) -> None:
+        """Look after the attempts of an experiment.
+
+        Args:
+            workspace: working directory of the trainers.
+            experiment: whose attempts.
+            trainer: command line of a program that speaks the contract.
+        """
+        self._trainer = trainer
+        self._workspace = workspace.resolve()
+        self._experiment = experiment
+        self._results = self._workspace / requests.results(experiment)
+        self._ended: dict[Path, Attempt] = {}
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._devices: dict[Path, str] = {}
+
+    @property
+    def gpus(self) -> float:
+        """How many GPUs each attempt gets: one, or a share of one if there are too few."""
+        return min(1.0, len(_devices()) / self._experiment.spec.parallelism)
+
+    async def list(self) -> Sequence[Attempt]:
+        """Return every attempt of the experiment, live or ended, that was not released."""
+        self._children = [child for child in self._children if child.poll() is None]
+        folders = [
+            *self._results.glob("prepare/attempt-*"),
+            *self._results.glob("trials/*/attempt-*"),
+        ]
+        listed = (f for f in sorted(folders) if not (f / "released").exists())
+        return [self._attempt(folder) for folder in listed]
+
+    async def start(self, launch: Launch, request: Request) -> None:
+        """Start an attempt; one that exists already stays as it is."""
+        folder = self._folder(launch.stage, launch.trial, launch.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder) as lock:
+            if lock is None or (folder / "exit").exists():
+                return
+            document = request.to_json()
+            (folder / "request.json").write_text(document, encoding="utf-8")
+            self._devices[folder] = self._device()
+            child = subprocess.Popen(
+                ["sh", "-c", ATTEND, "sh", *self._trainer],
+                cwd=folder,
+                env=self._environment(folder, launch.stage, document),
+                stdin=subprocess.DEVNULL,
+                pass_fds=[lock],
+                start_new_session=True,
+            )
+            self._children.append(child)
+
+    async def stop(self, attempt: Attempt) -> None:
+        """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
+        folder = self._folder(attempt.stage, attempt.trial, attempt.number)
+        if (folder / "halted").exists() or not (folder / "pid").exists():
+            return
+        with _locked(folder) as lock:
+            if lock is None:  # it lives, so its pid is its own
+                os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
+                (folder / "halted").touch()
+
+    async def release(self, attempt: Attempt) -> None:
+        """Stop listing an attempt that has ended."""
+        (self._folder(attempt.stage, attempt.trial, attempt.number) / "released").touch()
+
+    async def free(self, attempt: Attempt) -> None:
+        """Do nothing: what a process left lies in a file."""
+
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Remove models and checkpoints of trials."""
+        for folder in requests.disposable(self._experiment, trials):
+            shutil.rmtree(self._workspace / folder, ignore_errors=True)
+
+    def forget_failed_preparation(self) -> None:
+        """Let the next pass prepare again: a person has acted on what the last one said."""
+        for folder in self._results.glob("prepare/attempt-*"):
+            attempt = self._attempt(folder)
+            if not attempt.live and attempt.exit_code != wire.Exit.OK:
+                shutil.rmtree(folder)
+                self._ended.pop(folder, None)
+
+    def _folder(self, stage: Stage, trial: int, number: int) -> Path:
+        if stage is Stage.TRAIN:
+            return (
+                self._workspace / requests.output(self._experiment, trial) / f"attempt-{number:03d}"
+            )
+        return self._results / str(stage) / f"attempt-{number:03d}"
+
+    def _attempt(self, folder: Path) -> Attempt:
+        if folder not in self._ended:
+            attempt = _inspect(folder)
+            if attempt.live:
+                return attempt
+            self._ended[folder] = attempt
+        return self._ended[folder]
+
+    def _environment(self, folder: Path, stage: Stage, document: str) -> dict[str, str]:
+        """Return the trainer's environment, with its share of the cores: more threads spin."""
+        beside = self._experiment.spec.parallelism if stage is Stage.TRAIN else 1
+        share = max(1, len(os.sched_getaffinity(0)) // beside)
+        device = self._devices[folder]
+        return {
+            "OMP_NUM_THREADS": str(share),
+            "TOKENIZERS_PARALLELISM": "false",
+            **os.environ,
+            **({"CUDA_VISIBLE_DEVICES": device} if device else {}),
+            "WORKSPACE": str(self._workspace),
+            wire.REQUEST: document,
+            wire.METRICS_PORT: "0",
+            wire.METRICS_PORT_FILE: str(folder / "port"),
+            wire.TERMINATION_MESSAGE: str(folder / "termination-message"),
+        }
+
+    def _device(self) -> str:
+        """Return the GPU that fewest live attempts use; empty on a machine without."""
+        used = [d for folder, d in self._devices.items() if _inspect(folder).live]
+        return min(_devices(), key=used.count, default="")
+
+
+def _devices() -> Sequence[str]:
+    """Return the GPUs of this machine that may be used."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [device for device in given.split(",") if device]
+    return sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold an experiment's results for this process.
+
+    Raises:
+        InUse: another process holds them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder) as lock:
+        if lock is None:
+            raise InUse(f"another `distillery run` works on {folder}; wait for it or stop it")
+        yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[int | None]:
+    """Take the lock of a folder; yield its file descriptor, or None if another process holds it."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield None
+    else:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _inspect(folder: Path) -> Attempt:
+    """Read the state of an attempt from its folder."""
+    trains = folder.parent.parent.name == "trials"
+    with _locked(folder) as lock:
+        live = lock is None
+    started, ended = _modified(folder / "request.json"), _modified(folder / "exit")
+    if not live and ended is None:  # nobody saw it end: the machine went down, maybe at once
+        ended = _modified(folder / "log.txt") or started
+    port, code = _text(folder / "port"), _text(folder / "exit")
+    return Attempt(
+        stage=Stage.TRAIN if trains else Stage.PREPARE,
+        trial=int(folder.parent.name) if trains else 0,
+        number=int(folder.name.removeprefix("attempt-")),
+        phase=Phase.RUNNING if live else Phase.ENDED,
+        exit_code=int(code) if code and not live else None,
+        halted=(folder / "halted").exists(),
+        started=started,
+        ended=None if live else ended,
+        message="" if live else _last_line(folder / "log.txt"),
+        metrics_url=f"http://127.0.0.1:{port}/metrics" if live and port else None,
+        termination_message=_text(folder / "termination-message"),
+    )
+
+
+def _modified(path: Path) -> float | None:
+    return path.stat().st_mtime if path.exists() else None
+
+
+def _text(path: Path) -> str | None:
+    return (
+        path.read_text(encoding="utf-8", errors="replace").strip("\0 ") if path.exists() else None
+    )
+
+
+def _last_line(path: Path) -> str:
+    """Return the last line of a log, which of a crash is the exception's."""
+    lines = (_text(path) or "").strip().splitlines()
+    return lines[-1][:512] if lines else ""

@@ -1,0 +1,7 @@
+"""The CustomResourceDefinition. ``manifests/generate.py`` writes it.
+
+definition   the whole of it
+schema       pydantic models as structural schemas
+validations  the rules between fields
+cel          the language that they are written in
+"""

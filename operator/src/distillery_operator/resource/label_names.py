@@ -1,0 +1,23 @@
+"""The labels, annotations and finalizers by which Distillery finds its objects."""
+
+from typing import Final
+
+from distillery_operator.resource.experiment import GROUP
+
+EXPERIMENT: Final = f"{GROUP}/experiment"
+EXPERIMENT_UID: Final = f"{GROUP}/experiment-uid"
+STAGE: Final = f"{GROUP}/stage"
+TRIAL: Final = f"{GROUP}/trial"
+ATTEMPT: Final = f"{GROUP}/attempt"
+TOLD: Final = f"{GROUP}/told"
+"""Label of a Job whose trial's ending is stored: no longer listed, kept for its log."""
+TEMPLATE: Final = f"{GROUP}/template"
+"""Annotation of a Job: digest of the pod template that it was rendered from."""
+HALTED: Final = f"{GROUP}/halted"
+"""Annotation of a Job: why its pod was asked to end."""
+
+QUEUE: Final = "kueue.x-k8s.io/queue-name"
+"""Label of a Job: the queue of Kueue that it waits in."""
+METRICS: Final = f"{GROUP}/metrics"
+"""Finalizer of a pod that must not go before its metrics are stored. The Job controller copies the
+finalizers of a template to its pods."""

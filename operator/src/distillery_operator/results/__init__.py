@@ -1,0 +1,8 @@
+"""How people get at the results of an experiment.
+
+local             from the workspace of this machine
+cluster           from a cluster, by kubeconfig; archive unpacks the model
+trials_document   all trials as one JSON document
+trials_server     ... which the operator serves
+optuna_dashboard  all experiments of a database, for looking
+"""

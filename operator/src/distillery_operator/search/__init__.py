@@ -1,0 +1,13 @@
+"""What to try next. Optuna is asked here, and stores nothing here.
+
+suggester      the next suggestion
+samplers       Optuna's samplers, as ``spec.sampler`` asks for them
+designs        suggestions that look at no result: random, even, grid
+crossover      suggestions crossed with points of the front
+duplicates     suggestions that repeat an earlier one
+warm_start     trials of other experiments
+importance     which parameter matters
+optuna_trials  trials as Optuna sees them
+
+``engine``, ``study`` and the report ask. It imports ``stopping`` and ``trials``.
+"""

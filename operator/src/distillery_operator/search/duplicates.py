@@ -1,0 +1,58 @@
+"""PURE: which suggestions repeat an earlier one, whose result is then theirs. ``decide`` asks.
+
+A training is reproducible: the same hyperparameters, seed included, give the same student.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from distillery_contract import parameters, size
+from distillery_contract.size import Architecture
+from distillery_operator.stopping import reasons
+from distillery_operator.trials.trial import State, Trial
+
+Key = tuple[tuple[str, object], ...]
+
+
+def earlier(trials: Sequence[Trial], sources: Mapping[str, Architecture]) -> dict[int, Trial]:
+    """Return for each suggestion that repeats an earlier one the trial that tells its result.
+
+    That is the first such trial, or what continues it. Failed trials, and those that were refused
+    before they were trained, say nothing that could be repeated; baselines always run.
+    """
+    sound = [t for t in trials if t.state is not State.FAILED and not reasons.refused(t)]
+    goes_on = {t.continues: t for t in sound if t.continues is not None}
+    first: dict[Key, Trial] = {}
+    found = {}
+    for trial in sound:
+        if trial.continues is None:
+            twin = first.setdefault(key(trial, sources), trial)
+            if twin is not trial and trial.baseline is None:
+                found[trial.number] = _latest(twin, goes_on)
+    return found
+
+
+def _latest(trial: Trial, goes_on: Mapping[int, Trial]) -> Trial:
+    while trial.number in goes_on:
+        trial = goes_on[trial.number]
+    return trial
+
+
+def key(trial: Trial, sources: Mapping[str, Architecture]) -> Key:
+    """Return what decides a training: every hyperparameter that has an effect."""
+    values = parameters.resolve(trial.parameters)
+    try:
+        shape = size.shape(sources, trial.parameters)
+    except ValueError:  # no such student
+        return tuple(sorted(values.items()))
+    source = size.source_of(sources, trial.parameters)
+    values |= {"n_layers": shape.n_layers, "n_heads": shape.n_heads, "hidden_size": None}
+    if values["initialization"] == parameters.Initialization.SCRATCH:
+        values["hidden_size"] = shape.hidden_size
+    without_effect = {
+        "temperature": values["alpha_ce"] == 0,
+        "pruning_seed": shape.n_heads == source.n_heads,
+        "layer_selection": shape.n_layers == source.n_layers
+        or values["initialization"] == parameters.Initialization.SCRATCH,
+    }
+    dropped = [name for name, useless in without_effect.items() if useless]
+    return tuple(sorted((n, v) for n, v in values.items() if n not in dropped))

@@ -1,0 +1,136 @@
+"""EDGE: the database of a process: connections, and a place for each experiment."""
+
+import uuid
+from pathlib import Path
+from typing import Final
+
+import optuna
+import sqlalchemy
+from sqlalchemy import (
+    text,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
+
+from distillery_operator.errors import DatabaseUnavailable
+from distillery_operator.study import tables
+from distillery_operator.study.tables import BUSY_SECONDS, Storage
+
+DRIVERS: Final = ("postgresql", "postgres", "postgresql+psycopg")
+DEFAULTS: Final = {
+    "application_name": "distillery",
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",
+    "options": "-cstatement_timeout=30000 -clock_timeout=10000",
+}
+"""Of a connection to a server, where the URL says nothing else: nothing waits for ever."""
+
+READABLE: Final = text(
+    "SELECT substr(nspname, 5) FROM pg_namespace"
+    " WHERE nspname ~ '^exp_[0-9a-f]{32}$' AND has_schema_privilege(oid, 'USAGE')"
+    " AND EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid"
+    " AND relname = 'trials' AND has_table_privilege(pg_class.oid, 'SELECT')) ORDER BY nspname"
+)
+"""The experiments whose tables may be read."""
+
+
+class Database:
+    """The database of a process's studies.
+
+    A server has one schema per experiment, for one search is slowed down by another in the same
+    tables; a folder has one SQLite file per experiment. All experiments share the connections to a
+    server, so that their number is that of the threads at work and not that of experiments.
+    """
+
+    def __init__(self, url: str, connections: int) -> None:
+        """Prepare the connections; none is made before it is used.
+
+        Args:
+            url: of a PostgreSQL database or, as ``sqlite:////folder``, of a folder.
+            connections: the most that are open at once.
+
+        Raises:
+            DatabaseUnavailable: the URL is none of these.
+        """
+        self._url, self._server = _parse(url), None
+        if self._url.drivername == "sqlite":
+            _make_folder(Path(str(self._url.database)))
+        else:
+            self._server = sqlalchemy.create_engine(
+                self._url,
+                pool_size=connections,
+                max_overflow=0,
+                pool_pre_ping=True,
+                hide_parameters=True,
+                # A prepared statement keeps to the enumeration types of the schema it was made in.
+                connect_args={"prepare_threshold": None},
+            )
+
+    def storage(self, uid: str) -> "Storage":
+        """Return the place of the experiment with this uid."""
+        identifier = uuid.UUID(uid)
+        if self._server is None:
+            return of_file(Path(str(self._url.database)) / f"{identifier}.db")
+        return Storage(self._server, f"exp_{identifier.hex}")
+
+    def readable(self) -> list[str]:
+        """Return the uids of the experiments that have tables which this user may read."""
+        if self._server is None:
+            raise DatabaseUnavailable("only a PostgreSQL server can list its experiments")
+        try:
+            with self._server.connect() as connection:
+                return [str(uuid.UUID(found)) for (found,) in connection.execute(READABLE)]
+        except DBAPIError as error:
+            raise tables.unavailable(self._url, str(error.orig)) from error
+
+    def reader(self, uid: str) -> optuna.storages.RDBStorage:
+        """Return the tables of an experiment as Optuna knows them; nothing can be written."""
+        given = str(self._url.query.get("options", ""))
+        options = (
+            f"{given} -csearch_path=exp_{uuid.UUID(uid).hex} -cdefault_transaction_read_only=on"
+        )
+        url = self._url.update_query_dict({"options": options})
+        address = url.render_as_string(hide_password=False)
+        return optuna.storages.RDBStorage(
+            address.replace("{", "{{").replace("}", "}}"),  # it is a template
+            engine_kwargs={"poolclass": NullPool, "hide_parameters": True},
+            skip_compatibility_check=True,
+            skip_table_creation=True,
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._server is not None:
+            self._server.dispose()
+
+
+def of_file(path: Path) -> Storage:
+    """Return the place in a SQLite file, which is made if it is not there."""
+    url = URL.create("sqlite", database=str(path), query={"timeout": str(BUSY_SECONDS)})
+    return Storage(sqlalchemy.create_engine(url, pool_size=1, max_overflow=0), None)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(f"the folder of the studies cannot be made: {error}") from error
+
+
+def _parse(address: str) -> URL:
+    """Read the URL of a database. What is wrong with it is said without what may be a password."""
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        url = URL.create("")
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        return url
+    # An @ in a host is the rest of a password that was not quoted.
+    if url.drivername in DRIVERS and url.database and "@" not in (url.host or ""):
+        return url.set(drivername="postgresql+psycopg", query={**DEFAULTS, **url.query})
+    raise DatabaseUnavailable(
+        "a database URL must be postgresql://user:password@host:port/database, special characters"
+        " of the password percent-encoded, or sqlite:////folder, but got another"
+        + (f" that begins with {url.drivername}:" if url.drivername else "")
+    )

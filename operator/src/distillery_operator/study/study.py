@@ -1,0 +1,284 @@
+"""The study of an experiment: suggestions and results, in Optuna's tables and in memory.
+
+A suggestion is computed on a study in memory and stored by one transaction with all its parameters,
+so that a process killed in between has suggested nothing.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, ParamSpec, Self
+
+from distillery_contract import size
+from distillery_contract.parameters import Value
+from distillery_operator.engine.actions import Tell
+from distillery_operator.errors import NotFound, StudyMismatch
+from distillery_operator.resource import space
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.spec import Spec
+from distillery_operator.search import optuna_trials, warm_start
+from distillery_operator.search.suggester import Suggester
+from distillery_operator.study import database, records
+from distillery_operator.study.records import ENDING_FIELDS, STUDENT, TAKEN_FIELDS, WARM
+from distillery_operator.study.tables import Storage
+from distillery_operator.study.workers import Workers
+from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.trial import Point, State, Trial
+
+P = ParamSpec("P")
+
+
+class Study:
+    """Ask, tell and load, for one experiment. All its work is done in one thread, in order."""
+
+    def __init__(self, place: Storage, workers: Workers) -> None:
+        """Use :meth:`open`."""
+        self._storage, self._workers = place, workers
+        self._suggester = Suggester()
+        self._stale = True
+        self._looked_at: set[str] = set()
+
+    @classmethod
+    async def open(
+        cls, place: Storage, experiment: Experiment, now: float, workers: Workers
+    ) -> Self:
+        """Open the study, or create it.
+
+        Args:
+            place: where the tables of this experiment are.
+            experiment: names the study; its search space and objectives must be those that the
+                study was made for.
+            now: seconds since the epoch, the start of a study that is created.
+            workers: the threads to work in.
+
+        Raises:
+            StudyMismatch: the study was made for another search space or other objectives.
+            DatabaseUnavailable: as every other method.
+        """
+        study = cls(place, workers)
+        await workers.run(place.key, study._open, experiment, now)
+        return study
+
+    async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
+        """Return when the study began, what was prepared, and all trials in their order."""
+        if self._stale:
+            await self._workers.run(self._storage.key, self._read)
+        return self._started, self._preparation, tuple(self._trials)
+
+    async def keep(self, preparation: Preparation) -> None:
+        """Store what the preparation found."""
+        await self._run(self._keep, preparation)
+
+    async def ask(self, spec: Spec, count: int, now: float) -> None:
+        """Store further suggestions: baselines that have no trial yet, then the sampler's."""
+        await self._run(self._ask, spec, count, now)
+
+    async def warm_up(
+        self, experiment: Experiment, find: Callable[[str], Storage | None]
+    ) -> Mapping[str, Sequence[Trial]]:
+        """Take the trials of other experiments, once each; return all that inform the sampler.
+
+        Before data and teacher are prepared, only see to it that those experiments are there.
+
+        Args:
+            experiment: names them.
+            find: returns the place of the study of an experiment; None if there is none.
+
+        Raises:
+            NotFound: an experiment is not there.
+            Unfit: none of its trials fits.
+        """
+        await self.load()
+        spec = experiment.spec
+        for wanted in spec.warm_start_from:
+            name, known = wanted.experiment, self._preparation
+            if name in self._warm or (known is None and name in self._looked_at):
+                continue
+            place = find(name)
+            source = None
+            if place is not None:
+                source = await self._workers.run(place.key, _source, place)
+            if source is None:
+                raise NotFound(f"there is no experiment {name} with trials to start from")
+            if known is None:
+                warm_start.check(spec, wanted, source)
+                self._looked_at.add(name)
+            else:
+                await self._run(
+                    self._take, name, warm_start.fitting(spec, known.key, wanted, source)
+                )
+        return warm_start.informing(spec, self._warm)
+
+    async def promote(self, spec: Spec, number: int, now: float) -> None:
+        """Store a trial that continues a stopped one; one that is continued stays as it is."""
+        await self._run(self._promote, spec, number, now)
+
+    async def record(self, number: int, point: Point) -> None:
+        """Add an evaluation to the learning curve of a trial that has not ended."""
+        await self._run(self._record, number, point)
+
+    async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
+        """Store how a trial ended. A trial that has ended stays as it is."""
+        await self._run(self._tell, spec, ending, model, now)
+
+    async def collect(self, numbers: Sequence[int]) -> None:
+        """Store that the files of trials are gone."""
+        await self._run(self._collect, numbers)
+
+    async def close(self) -> None:
+        """Give back what the study alone holds of the database."""
+        await self._workers.run(self._storage.key, self._storage.close)
+
+    async def _run(self, function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        def guarded() -> None:
+            if self._stale:
+                self._read()
+            self._stale = True  # a change that fails may or may not have reached the storage
+            function(*args, **kwargs)
+            self._stale = False
+
+        await self._workers.run(self._storage.key, guarded)
+
+    def _open(self, experiment: Experiment, now: float) -> None:
+        name, searched = experiment.metadata.name, records.space_of(experiment.spec)
+        directions = optuna_trials.directions(experiment.spec)
+        self._storage.open(name, directions, {"space": searched, "started": now})
+        if records.comparable(self._read()["space"]) != records.comparable(searched):
+            raise StudyMismatch(
+                f"the study {name!r} was made for another search space or other objectives; these"
+                " are immutable, so give the experiment another name"
+            )
+
+    def _read(self) -> dict[str, Any]:
+        """Read everything anew; return the attributes of the study."""
+        attributes, trials = self._storage.read()
+        self._started = float(attributes["started"])
+        self._collected = set(attributes.get("collected", []))
+        self._warm = {
+            key.removeprefix(WARM): tuple(records.taken(trial) for trial in trials)
+            for key, trials in attributes.items()
+            if key.startswith(WARM)
+        }
+        stored = attributes.get("preparation")
+        self._preparation = records.preparation_of(stored) if stored else None
+        self._trials = [
+            records.restored(number, stored, self._collected)
+            for number, stored in enumerate(trials)
+        ]
+        self._stale = False
+        return attributes
+
+    def _keep(self, preparation: Preparation) -> None:
+        self._storage.set_attribute("preparation", asdict(preparation))
+        self._preparation = preparation
+
+    def _take(self, name: str, taken: Sequence[Trial]) -> None:
+        stored = [{field: getattr(trial, field) for field in TAKEN_FIELDS} for trial in taken]
+        self._storage.set_attribute(f"{WARM}{name}", stored)
+        self._warm[name] = tuple(taken)
+
+    def _ask(self, spec: Spec, count: int, now: float) -> None:
+        known = {trial.baseline for trial in self._trials}
+        baselines = [baseline for baseline in spec.baselines if baseline.name not in known]
+        for baseline in baselines[:count]:
+            self._add(spec, baseline.parameters, baseline.name, now)
+        sources = warm_start.informing(spec, self._warm).values()
+        others = [trial for source in sources for trial in source]
+        for _ in range(count - len(baselines)):
+            suggestion = self._suggester.suggest(spec, self._trials, self._size, others)
+            if suggestion is not None:
+                self._add(spec, suggestion, None, now)
+
+    def _promote(self, spec: Spec, number: int, now: float) -> None:
+        if any(trial.continues == number for trial in self._trials):
+            return
+        before = self._trials[number]
+        suggestion = {
+            "parameters": dict(before.parameters),
+            "continues": number,
+            "started": now,
+            "parameter_count": before.parameter_count,
+        }
+        curve = [asdict(point) for point in before.curve]
+        self._store(spec, {"suggestion": suggestion, "curve": curve}, now)
+
+    def _add(
+        self, spec: Spec, searched: Mapping[str, Value], baseline: str | None, now: float
+    ) -> None:
+        parameters = space.described(spec, searched)
+        suggestion = {
+            "parameters": parameters,
+            "baseline": baseline,
+            "started": now,
+            "parameter_count": self._size(parameters),
+        }
+        self._store(spec, {"suggestion": suggestion}, now)
+
+    def _store(self, spec: Spec, stored: dict[str, Any], now: float) -> None:
+        """Add a trial, whole."""
+        trial = records.restored(len(self._trials), stored, self._collected)
+        if (student := warm_start.student(spec, trial.parameters)) is not None:
+            stored = {**stored, STUDENT: student}
+        self._storage.add(optuna_trials.frozen(spec, trial, stored), now)
+        self._trials.append(trial)
+
+    def _size(self, parameters: Mapping[str, Value]) -> int | None:
+        if self._preparation is None:
+            return None
+        try:
+            return size.student_size(self._preparation.sources, parameters)
+        except ValueError:  # no such student: decide ends the trial with the reason
+            return None
+
+    def _record(self, number: int, point: Point) -> None:
+        curve = records.thin((*self._trials[number].curve, point))
+        self._storage.set_trial_attribute(number, "curve", [asdict(p) for p in curve])
+        self._trials[number] = replace(self._trials[number], curve=curve)
+
+    def _tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
+        before = self._trials[ending.trial]
+        if before.state is not State.RUNNING:
+            return
+        trial = replace(before, **records.ended(before, ending, model, now))
+        stored: dict[str, Any] = {"ending": {name: getattr(trial, name) for name in ENDING_FIELDS}}
+        if trial.curve is not before.curve:
+            stored["curve"] = [asdict(point) for point in trial.curve]
+        self._storage.finish(ending.trial, optuna_trials.frozen(spec, trial, stored), now)
+        self._trials[ending.trial] = trial
+
+    def _collect(self, numbers: Sequence[int]) -> None:
+        collected = self._collected | set(numbers)
+        self._storage.set_attribute("collected", sorted(collected))
+        self._collected = collected
+        for number in numbers:
+            self._trials[number] = replace(self._trials[number], model=None, collected=True)
+
+
+@asynccontextmanager
+async def in_file(path: Path, experiment: Experiment, now: float) -> AsyncIterator[Study]:
+    """Open the study in a SQLite file, or create it, for the length of a block."""
+    with Workers(1) as workers:
+        study = await Study.open(database.of_file(path), experiment, now, workers)
+        try:
+            yield study
+        finally:
+            await study.close()
+
+
+def _source(place: Storage) -> warm_start.Source | None:
+    """Read another experiment's study; None if there is none.
+
+    It is the only one there, and called as its experiment was: a folder of results may be renamed.
+    """
+    try:
+        if "space" not in (place.find() or {}):
+            return None
+        attributes, trials = place.read()
+    finally:
+        place.close()
+    objectives = {o["metric"]: o["direction"] for o in attributes["space"]["objectives"]}
+    key = attributes.get("preparation", {}).get("key")
+    found = tuple(records.restored(number, stored, set()) for number, stored in enumerate(trials))
+    students = {n: stored[STUDENT] for n, stored in enumerate(trials) if STUDENT in stored}
+    return warm_start.Source(objectives, key, found, students)

@@ -1,0 +1,277 @@
+"""An experiment as series, as kube-state-metrics describes objects: the table of them.
+
+Nothing here has a label per trial, for those series come from the trials' pods and end with them.
+Two exceptions are bounded: the points of the front that the status lists, and the baselines.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from distillery_operator.cluster.kinds import Key
+from distillery_operator.engine.statistics import Statistics
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.telemetry.operator_metrics import (
+    ATTEMPTS_STARTED,
+    REGISTRY,
+    TRIAL_SECONDS,
+    TRIALS_ENDED,
+)
+
+
+class Experiments(Collector):
+    """The state of every experiment, from the statuses written last."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, Shown] = {}
+        REGISTRY.register(self)
+
+    def show(
+        self, key: Key, experiment: Experiment, status: Status, figures: Statistics | None = None
+    ) -> None:
+        """Take in a status, and the figures beside it; without them the last ones stand."""
+        before = self._known.get(key)
+        known = figures or (before.figures if before else Statistics())
+        self._known[key] = Shown(experiment, status, known)
+
+    def forget(self, key: Key) -> None:
+        """Drop an experiment that was deleted, with all its series."""
+        self._known.pop(key, None)
+        for family in (TRIALS_ENDED, ATTEMPTS_STARTED, TRIAL_SECONDS):
+            family.remove_by_labels({"namespace": key.namespace, "experiment": key.name})
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the families, as a registry asks for them."""
+        known = sorted(self._known.items(), key=itemgetter(0))
+        for family in FAMILIES:
+            made = GaugeMetricFamily(
+                f"distillery_experiment_{family.name}",
+                family.help,
+                labels=["namespace", "experiment", *family.labels],
+            )
+            for key, shown in known:
+                for values, value in family.samples(shown):
+                    made.add_metric([*key, *values], value)
+            yield made
+
+
+Samples = Iterator[tuple[list[str], float]]
+"""Label values and a value."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is known of an experiment."""
+
+    experiment: Experiment
+    status: Status
+    figures: Statistics
+
+
+@dataclass(frozen=True)
+class Family:
+    """Gauges ``distillery_experiment_<name>``; ``labels`` besides namespace and experiment."""
+
+    name: str
+    help: str
+    samples: Callable[[Shown], Samples]
+    labels: tuple[str, ...] = ()
+
+
+def _one(read: Callable[[Shown], float | None]) -> Callable[[Shown], Samples]:
+    """Make a family of one sample, or none where nothing is known."""
+
+    def samples(shown: Shown) -> Samples:
+        value = read(shown)
+        if value is not None:
+            yield [], value
+
+    return samples
+
+
+def _each(read: Callable[[Shown], Mapping[str, float]]) -> Callable[[Shown], Samples]:
+    """Make a family of a sample for each key."""
+
+    def samples(shown: Shown) -> Samples:
+        for key, value in read(shown).items():
+            yield [key], value
+
+    return samples
+
+
+def _info(shown: Shown) -> Samples:
+    spec = shown.experiment.spec
+    objectives = ",".join(objective.metric for objective in spec.objectives)
+    uid, sampler = shown.experiment.metadata.uid, str(spec.sampler.type)
+    yield [uid, sampler, objectives, shown.status.state], 1.0
+
+
+def _conditions(shown: Shown) -> Samples:
+    for condition in shown.status.conditions:
+        for truth in ("True", "False", "Unknown"):
+            yield [str(condition.type), truth.lower()], float(condition.status == truth)
+
+
+def _trials(shown: Shown) -> Mapping[str, float]:
+    counts: Mapping[str, int] = shown.status.trials.model_dump(exclude={"total"})
+    return {state.capitalize(): count for state, count in counts.items()}
+
+
+def _ended(shown: Shown) -> Samples:
+    for (state, reason), count in shown.figures.ended.items():
+        yield [state, reason], count
+
+
+def _thresholds(shown: Shown) -> Mapping[str, float]:
+    objectives = shown.experiment.spec.objectives
+    return {o.metric: o.threshold for o in objectives if o.threshold is not None}
+
+
+def _front(shown: Shown) -> Samples:
+    for point in shown.status.front:
+        for objective, value in point.values.items():
+            yield [str(point.trial), objective], value
+
+
+def _baselines(shown: Shown) -> Samples:
+    for baseline in shown.status.baselines:
+        yield [baseline.name, str(baseline.trial)], 1.0
+
+
+def _baseline_values(shown: Shown) -> Samples:
+    for baseline in shown.status.baselines:
+        for objective, value in baseline.values.items():
+            yield [baseline.name, objective], value
+
+
+def _time(timestamp: str | None) -> float | None:
+    return datetime.fromisoformat(timestamp).timestamp() if timestamp else None
+
+
+def _progress_time(shown: Shown) -> float | None:
+    """Return when a trial ended last, or the experiment went on, whichever is later."""
+    went_on = (
+        _time(c.last_transition_time)
+        for c in shown.status.conditions
+        if c.type is ConditionType.PROGRESSING and c.status == "True"
+    )
+    return max((t for t in (shown.figures.ended_time, *went_on) if t is not None), default=None)
+
+
+FAMILIES: Final = (
+    Family("info", "An experiment.", _info, ("uid", "sampler", "objectives", "state")),
+    Family(
+        "status_condition", "A condition of an experiment.", _conditions, ("condition", "status")
+    ),
+    Family("trials", "Trials by state.", _each(_trials), ("state",)),
+    Family("ended_trials", "Trials that ended, by reason.", _ended, ("state", "reason")),
+    Family(
+        "one_sided_trials",
+        "Trials that fail on one half of the questions only, by that half.",
+        _each(lambda shown: shown.figures.one_sided),
+        ("half",),
+    ),
+    Family("spec_max_trials", "Trials wanted.", _one(lambda s: s.experiment.spec.max_trials)),
+    Family("spec_parallelism", "Trials at a time.", _one(lambda s: s.experiment.spec.parallelism)),
+    Family("spec_threshold", "Threshold of an objective.", _each(_thresholds), ("objective",)),
+    Family(
+        "budget_used_ratio",
+        "Share of a budget that is used, by the field that sets it.",
+        _each(lambda shown: shown.figures.budgets),
+        ("budget",),
+    ),
+    Family("active", "Attempts that run or wait.", _one(lambda s: s.status.active)),
+    Family(
+        "pending_timestamp_seconds",
+        "When the attempt was made that has waited longest, by what it waits for.",
+        _each(lambda shown: shown.figures.pending_times),
+        ("reason",),
+    ),
+    Family("pareto_front_size", "Points of the front.", _one(lambda s: s.status.front_size)),
+    Family(
+        "pareto_front_truncated",
+        "Whether the status lists only a part of the front.",
+        _one(lambda s: s.status.front_truncated),
+    ),
+    Family(
+        "pareto_front_value",
+        "An objective of a point of the front that the status lists: at most 200 points.",
+        _front,
+        ("trial", "objective"),
+    ),
+    Family(
+        "pareto_front_improved_timestamp_seconds",
+        "When a trial joined the front last.",
+        _one(lambda s: s.figures.improved_time),
+    ),
+    Family(
+        "unimproved_trials",
+        "Trials that ended since one joined the front.",
+        _one(lambda s: s.figures.unimproved),
+    ),
+    Family(
+        "hypervolume",
+        "Volume that the front dominates.",
+        _one(lambda s: s.status.hypervolume or 0.0),
+    ),
+    Family(
+        "best_value",
+        "Best feasible value of an objective.",
+        _each(lambda s: {best.objective: best.value for best in s.status.best}),
+        ("objective",),
+    ),
+    Family(
+        "latest_value",
+        "Evaluation of the trial that was measured last.",
+        _each(lambda shown: shown.figures.latest),
+        ("metric",),
+    ),
+    Family(
+        "teacher_value",
+        "Evaluation of the teacher.",
+        _each(lambda s: s.status.teacher),
+        ("metric",),
+    ),
+    Family("baseline_info", "The trial of a baseline.", _baselines, ("baseline", "trial")),
+    Family(
+        "baseline_value", "An objective of a baseline.", _baseline_values, ("baseline", "objective")
+    ),
+    Family("gpu_seconds", "Time of GPUs that was used.", _one(lambda s: 3600 * s.status.gpu_hours)),
+    Family("cost", "What the trials cost, by costPerGpuHour.", _one(lambda s: s.status.cost)),
+    Family(
+        "median_trial_seconds",
+        "Median run time of the completed trials.",
+        _one(lambda s: s.figures.trial_seconds),
+    ),
+    Family(
+        "observed_generation",
+        "Generation that the status speaks of.",
+        _one(lambda s: s.status.observed_generation),
+    ),
+    Family(
+        "metadata_generation",
+        "Generation of the spec.",
+        _one(lambda s: s.experiment.metadata.generation),
+    ),
+    Family(
+        "start_timestamp_seconds",
+        "When the study began.",
+        _one(lambda s: _time(s.status.start_time)),
+    ),
+    Family(
+        "progress_timestamp_seconds",
+        "When a trial ended last, or the experiment went on, whichever is later.",
+        _one(_progress_time),
+    ),
+    Family(
+        "completion_timestamp_seconds",
+        "When the experiment ended.",
+        _one(lambda s: _time(s.status.completion_time)),
+    ),
+)

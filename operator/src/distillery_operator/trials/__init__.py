@@ -1,0 +1,11 @@
+"""What is known of trainings, and how good they are. All of it is pure.
+
+trial           a suggestion and what came of it
+attempt         a process that works on a trial, and what it exposes
+observation     everything that a decision rests on
+learning_curve  what a curve tells at a rung
+feasibility     is a trial acceptable, and if not, why
+pareto          the constrained front, its hypervolume and its knee
+
+Everything above imports it. It imports ``resource``.
+"""

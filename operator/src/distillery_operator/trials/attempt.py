@@ -1,0 +1,135 @@
+"""One process that works on a trial, and what it exposes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from distillery_contract.request import Stage
+from distillery_contract.size import Architecture
+from distillery_operator.trials.trial import Point
+
+
+class Phase(StrEnum):
+    """Where one attempt of a trial stands."""
+
+    PENDING = "Pending"  # accepted, waits for a machine
+    RUNNING = "Running"
+    ENDED = "Ended"
+
+
+STUCK: Final = ("ImagePullFailed", "PodConfigInvalid")
+"""Reasons of a waiting attempt that only a person can end."""
+
+
+AttemptKey = tuple[Stage, int, int]
+"""Stage, trial and number: what tells the attempts of an experiment apart."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One process (a Job on a cluster) that worked or works on a stage.
+
+    Attributes:
+        stage: prepare or train.
+        trial: number of the trial; 0 for prepare.
+        number: 1, 2, … per trial.
+        phase: where it stands.
+        exit_code: of the trainer; None while it lives, or if nobody saw it end.
+        disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
+        halted: whether it was asked to end.
+        held: whether its pod is held until its metrics are stored.
+        outdated: whether it waits for a machine as an earlier pod template described it.
+        created: seconds since the epoch at which it was asked for; None on one machine, where
+            nothing waits.
+        started, ended: seconds since the epoch, of its process.
+        reason: one word of the infrastructure for its state: Unschedulable, Evicted, OOMKilled.
+        message: the same as a sentence.
+        pod: name of its pod, by which a Prometheus server knows it; empty without one.
+        metrics_url: where its /metrics is served while it lives.
+        termination_message: the final exposition that it left.
+    """
+
+    stage: Stage
+    trial: int
+    number: int
+    phase: Phase
+    exit_code: int | None = None
+    disrupted: bool = False
+    halted: bool = False
+    held: bool = False
+    outdated: bool = False
+    created: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    reason: str = ""
+    message: str = ""
+    pod: str = ""
+    metrics_url: str | None = None
+    termination_message: str | None = None
+
+    @property
+    def key(self) -> AttemptKey:
+        """What tells it from others."""
+        return self.stage, self.trial, self.number
+
+    @property
+    def live(self) -> bool:
+        """Whether it may still do something."""
+        return self.phase is not Phase.ENDED
+
+    @property
+    def seconds(self) -> float:
+        """Run time, once ended."""
+        return (
+            self.ended - self.started
+            if self.started is not None and self.ended is not None
+            else 0.0
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an attempt exposes: one parsed exposition.
+
+    Attributes:
+        source: the channel it came by: TerminationMessage, Scrape or Prometheus.
+        final: whether the training has ended and ``metrics`` are its last evaluation.
+        reason, message: how the process ended, if it has.
+        step, steps: optimiser steps done and planned.
+        metric_step: step of the latest evaluation.
+        metrics, losses: latest evaluation and mean losses.
+        teacher: evaluation of the teacher (stage prepare).
+        sources: architectures of the models (stages describe and prepare).
+        key: key of the prepared data (stage prepare).
+    """
+
+    source: str
+    final: bool = False
+    reason: str = ""
+    message: str = ""
+    step: int | None = None
+    steps: int | None = None
+    metric_step: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    teacher: Mapping[str, float] = field(default_factory=dict)
+    sources: Mapping[str, Architecture] = field(default_factory=dict)
+    key: str | None = None
+
+    @property
+    def progress(self) -> float | None:
+        """Share of the planned steps that is done."""
+        return self.step / self.steps if self.step is not None and self.steps else None
+
+    def continuing(self, curve: Sequence[Point], now: float) -> Point | None:
+        """Return the latest evaluation, seen now, as what follows on a learning curve, if it does.
+
+        Now is in seconds since the epoch.
+        """
+        if self.metric_step is None or (curve and self.metric_step <= curve[-1].step):
+            return None
+        metrics = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
+        losses = dict(self.losses)
+        return Point(self.metric_step, metrics, losses, steps=self.steps, at=now)

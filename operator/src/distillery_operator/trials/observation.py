@@ -1,0 +1,59 @@
+"""Everything that a decision rests on, at one moment.
+
+Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distillery_contract.size import Architecture
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Report
+from distillery_operator.trials.trial import State, Trial, continued
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What stage prepare found, kept in the study: every later suggestion is sized by it.
+
+    Attributes:
+        key: of the prepared data.
+        teacher: its evaluation.
+        sources: architectures of the models.
+        seconds: run time of its attempts.
+        gpus: that they had.
+    """
+
+    key: str
+    teacher: Mapping[str, float]
+    sources: Mapping[str, Architecture]
+    seconds: float = 0.0
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that a decision rests on.
+
+    ``gpus`` are those that an attempt gets, and ``obstacle`` says why nothing may start, if so.
+    """
+
+    now: float
+    started: float
+    preparation: Preparation | None
+    trials: tuple[Trial, ...]
+    attempts: tuple[Attempt, ...]
+    reports: Mapping[AttemptKey, Report]
+    obstacle: str = ""
+    gpus: float = 0.0
+
+    @property
+    def suggested(self) -> int:
+        """How many trials were suggested; one that continues another was suggested before."""
+        return sum(trial.continues is None for trial in self.trials)
+
+    @property
+    def settled(self) -> int:
+        """How many suggestions have ended and are not continued."""
+        begun = continued(self.trials)
+        ended = (trial for trial in self.trials if trial.state is not State.RUNNING)
+        return sum(trial.number not in begun for trial in ended)

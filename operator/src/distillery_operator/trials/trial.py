@@ -1,0 +1,97 @@
+"""One suggestion and what came of it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from distillery_contract.parameters import Value
+
+
+class State(StrEnum):
+    """Where a trial stands in the study."""
+
+    RUNNING = "Running"  # suggested, not told; whether a process runs is the attempts' affair
+    COMPLETED = "Completed"  # measured to its end
+    INFEASIBLE = "Infeasible"  # ended by what was suggested: diverged, out of memory, no such shape
+    STOPPED = "Stopped"  # ended early by a rule: it would not have improved the front
+    FAILED = "Failed"  # ended by something else: says nothing about the suggestion
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation along a training.
+
+    Attributes:
+        step: optimiser steps done.
+        metrics: of the validation set.
+        losses: means since the evaluation before.
+        steps: optimiser steps planned; None where that is not known.
+        at: when it was stored, in seconds since the epoch.
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    losses: Mapping[str, float] = field(default_factory=dict)
+    steps: int | None = None
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One suggestion and what came of it.
+
+    Attributes:
+        number: 0, 1, 2, … in the order of suggestion.
+        parameters: hyperparameters, searched and fixed; what is missing is at the contract's
+            default.
+        baseline: its name, where a person suggested it.
+        parameter_count: weights of the student; None where the hyperparameters describe none.
+        metrics: the last evaluation, by the contract's names, parameter_count included; empty
+            before there is one.
+        reason: why it ended, one word; empty while it runs.
+        message: the same as a sentence.
+        expected: the metrics that it was expected to end with when it was stopped, where that was
+            foreseen.
+        curve: evaluations along the training, at most 200.
+        source: which channel the final metrics came by.
+        seconds: run time of all its attempts.
+        gpus: that it had; of one that n trials share, 1/n.
+        model: folder of the trained student, relative to the workspace; None where there is none
+            (any more).
+        collected: whether its model and its checkpoints were removed.
+        started, ended: seconds since the epoch.
+        continues: number of the stopped trial from whose checkpoint it goes on; its curve begins
+            with that trial's.
+    """
+
+    number: int
+    parameters: Mapping[str, Value]
+    state: State = State.RUNNING
+    baseline: str | None = None
+    parameter_count: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+    expected: Mapping[str, float] = field(default_factory=dict)
+    curve: tuple[Point, ...] = ()
+    source: str = ""
+    seconds: float = 0.0
+    gpus: float = 0.0
+    model: str | None = None
+    collected: bool = False
+    started: float = 0.0
+    ended: float | None = None
+    continues: int | None = None
+
+
+def lineage(trials: Sequence[Trial], trial: Trial) -> Iterator[Trial]:
+    """Yield a trial, then what it continues, back to the suggestion: one training in all."""
+    yield trial
+    while trial.continues is not None:
+        trial = trials[trial.continues]
+        yield trial
+
+
+def continued(trials: Iterable[Trial]) -> set[int]:
+    """Return the numbers of the stopped trials that another one continues."""
+    return {trial.continues for trial in trials if trial.continues is not None}
