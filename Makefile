@@ -6,8 +6,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/distillery
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
-PROJECTS := trainer/contract trainer operator
-SOURCES := operator/src trainer/src trainer/contract/src tests bench docs manifests charts
+PROJECTS := trainer/contract trainer trainer/quickstart operator
+SOURCES := operator/src trainer/src trainer/contract/src trainer/quickstart/src tests bench docs manifests charts
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-package distillery-contract \
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
@@ -52,8 +52,8 @@ format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff check --fix $(SOURCES)
 
 lock: $(UV) ## Pin every dependency again; UPGRADE=--upgrade takes newer versions
-	$(COMPILE) $(UPGRADE) trainer/pyproject.toml operator/pyproject.toml --group pyproject.toml:dev \
-		--extra gp --extra quickstart --extra report --extra dashboard --output-file tests/requirements.txt
+	$(COMPILE) $(UPGRADE) $(PROJECTS:=/pyproject.toml) --group pyproject.toml:dev \
+		--extra gp --extra report --extra dashboard --output-file tests/requirements.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml --extra report --extra dashboard --constraints tests/requirements.txt \
 		--output-file operator/requirements.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml --extra gp --extra report --extra dashboard \

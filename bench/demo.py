@@ -56,7 +56,7 @@ def show_times(seconds: dict[str, float]) -> None:
 
 def quickstart(folder: Path) -> None:
     """Write the quickstart's data and teacher into a folder."""
-    module("distillery_trainer.quickstart", folder)
+    module("distillery_quickstart", folder)
 
 
 def module(name: str, *arguments: object) -> None:

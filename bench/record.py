@@ -37,11 +37,15 @@ from distillery_operator.resource import yaml_files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.search import optuna_trials
 from distillery_operator.trials.trial import Trial
-from distillery_trainer import evaluate, model, prepare, schedule, settings
-from distillery_trainer.prepare import Prepared
-from distillery_trainer.quickstart import build
-from distillery_trainer.step import Stepper
-from distillery_trainer.telemetry import Telemetry
+from distillery_quickstart import build
+from distillery_trainer import hyperparameters
+from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.evaluation import evaluate
+from distillery_trainer.preparation import prepare
+from distillery_trainer.reporting.telemetry import Telemetry
+from distillery_trainer.students import model
+from distillery_trainer.training import schedule
+from distillery_trainer.training.step import Stepper
 
 BENCH: Final = Path(__file__).parent
 EXPERIMENT: Final = BENCH / "data" / "curves.yaml"
@@ -136,7 +140,7 @@ def train(
     """Train one student; return its curve, and what it took."""
     began = time.process_time()
     request = order(experiment, Stage.TRAIN, number, parameters)
-    values = settings.resolve(request)
+    values = hyperparameters.resolve(request)
     torch.manual_seed(values.seed)
     student: Any = model.student(request, values)
     stepper = Stepper(student, prepared, values)

@@ -33,11 +33,15 @@ import transformers
 from torch.nn import functional
 
 from distillery_contract import request as requests
-from distillery_trainer import batches, evaluate, loss, model, schedule, settings
-from distillery_trainer.batches import Batch
-from distillery_trainer.features import Features
-from distillery_trainer.prepare import Prepared
-from distillery_trainer.step import Stepper
+from distillery_trainer import hyperparameters
+from distillery_trainer.data import batches
+from distillery_trainer.data.batches import Batch
+from distillery_trainer.data.features import Features
+from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.evaluation import evaluate
+from distillery_trainer.students import model
+from distillery_trainer.training import loss, schedule
+from distillery_trainer.training.step import Stepper
 
 LENGTH: Final = 384
 BATCH: Final = 8
@@ -62,7 +66,7 @@ def run(folder: Path, width: int, rounds: int, relation: bool) -> None:
     """Compare both sides on a teacher of a width."""
     prepared, request = make(folder, width)
     agreement = agree(prepared, request)
-    plan = schedule.plan(prepared.train.lengths(), settings.resolve(request))
+    plan = schedule.plan(prepared.train.lengths(), hyperparameters.resolve(request))
     steps = np.array_split(range(plan.steps), rounds)
     plain, ours = plain_steps(prepared, request), our_steps(prepared, request)
     spent: dict[str, list[float]] = {"plain": [], "ours": []}
@@ -162,7 +166,7 @@ def features(count: int) -> Features:
 
 def our_steps(prepared: Prepared, request: requests.Request) -> Callable[[int], torch.Tensor]:
     """Return the trainer's own step."""
-    values = settings.resolve(request)
+    values = hyperparameters.resolve(request)
     student: Any = model.student(request, values)
     teacher: Any = None
     if values.alpha_relation and request.teacher:
@@ -175,7 +179,7 @@ def our_steps(prepared: Prepared, request: requests.Request) -> Callable[[int], 
 
 def plain_steps(prepared: Prepared, request: requests.Request) -> Callable[[], None]:
     """Return a step in the manner of the original script, on windows in random order."""
-    values = settings.resolve(request)
+    values = hyperparameters.resolve(request)
     student, teacher = plain_models(request, values)
     student.train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=values.learning_rate, foreach=False)
@@ -199,7 +203,7 @@ def plain_steps(prepared: Prepared, request: requests.Request) -> Callable[[], N
     return step
 
 
-def plain_models(request: requests.Request, values: settings.Settings) -> tuple[Any, Any]:
+def plain_models(request: requests.Request, values: hyperparameters.Settings) -> tuple[Any, Any]:
     """Return student and teacher with eager attention."""
     assert request.teacher is not None
     student: Any = model.student(request, values)
@@ -246,7 +250,7 @@ def agree(prepared: Prepared, request: requests.Request) -> dict[str, float]:
     """
     still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout", "learning_rate"), 0.0)
     asked = replace(request, parameters={**request.parameters, **still})
-    values, rows = settings.resolve(asked), next(shuffled(len(prepared.train)))
+    values, rows = hyperparameters.resolve(asked), next(shuffled(len(prepared.train)))
     batch = padded(prepared, rows)
     student, teacher = plain_models(asked, values)
     with torch.no_grad():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import transformers
 
     import cluster
-    from distillery_trainer import data
+    from distillery_trainer.data import loading
 
 # Read when the libraries are imported: no test reaches for the hub, and one thread is enough, for
 # more threads than free cores make a step ten times slower.
@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_questions() -> list[data.Question]:
+def tiny_questions() -> list[loading.Question]:
     """90 questions for training; a third is unanswerable."""
     from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
 
@@ -46,7 +46,7 @@ def tiny_questions() -> list[data.Question]:
 
 @pytest.fixture(scope="session")
 def tiny_squad_files(
-    tmp_path_factory: pytest.TempPathFactory, tiny_questions: list[data.Question]
+    tmp_path_factory: pytest.TempPathFactory, tiny_questions: list[loading.Question]
 ) -> tuple[Path, Path]:
     """Official JSON files: ``tiny_questions`` to train on, 30 other questions to validate."""
     from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
@@ -57,7 +57,9 @@ def tiny_squad_files(
 
 
 @pytest.fixture(scope="session")
-def tiny_tokenizer(tiny_questions: list[data.Question]) -> transformers.PreTrainedTokenizerBase:
+def tiny_tokenizer(
+    tiny_questions: list[loading.Question],
+) -> transformers.PreTrainedTokenizerBase:
     """A lower-casing WordPiece tokenizer that knows the questions' words."""
     from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
 

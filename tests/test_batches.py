@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery_contract import request
-from distillery_trainer import batches, features, model
-from distillery_trainer.data import Question
-from distillery_trainer.features import Features
+from distillery_trainer.data import batches, features
+from distillery_trainer.data.features import Features
+from distillery_trainer.data.loading import Question
+from distillery_trainer.students import model
 
 
 @settings(max_examples=100, deadline=None)

@@ -29,7 +29,7 @@ ELSEWHERE = {
 """Programs that no test can start, and what shows instead that the line is right."""
 
 PACKAGES = sorted(
-    path.parent.relative_to(ROOT) for path in ROOT.glob("operator/src/*/**/__init__.py")
+    path.parent.relative_to(ROOT) for path in ROOT.glob("[ot]*r/src/*/**/__init__.py")
 )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from distillery_trainer import dropout
+from distillery_trainer.students import dropout
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])

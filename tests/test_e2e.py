@@ -32,7 +32,7 @@ import worlds
 from cluster import Node, Refused, access, binaries, images
 from distillery_operator.cluster import pod_template
 from distillery_operator.resource import label_names
-from distillery_trainer.quickstart import build
+from distillery_quickstart import build
 from documentation import ROOT, Command
 from operators import until
 

@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from distillery_contract import metrics, request
-from distillery_trainer import batches, evaluate, features, model, prepare
-from distillery_trainer.data import Question
-from distillery_trainer.features import Features
-from distillery_trainer.telemetry import Telemetry
+from distillery_trainer.data import batches, features
+from distillery_trainer.data.features import Features
+from distillery_trainer.data.loading import Question
+from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.evaluation import evaluate
+from distillery_trainer.preparation import prepare
+from distillery_trainer.reporting.telemetry import Telemetry
+from distillery_trainer.students import model
 
 CPU = torch.device("cpu")
 
@@ -20,7 +24,7 @@ def prepared(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_teacher: Path,
     tiny_squad_files: tuple[Path, Path],
-) -> prepare.Prepared:
+) -> Prepared:
     train, validation = map(str, tiny_squad_files)
     asked = request.Request(
         experiment="tiny",
@@ -38,7 +42,7 @@ def prepared(
 
 @pytest.mark.parametrize("family", ["tiny_teacher", "tiny_distilbert"])
 def test_logits_are_those_of_each_window_alone(
-    family: str, request: pytest.FixtureRequest, prepared: prepare.Prepared
+    family: str, request: pytest.FixtureRequest, prepared: Prepared
 ) -> None:
     reader = model.load_source(str(request.getfixturevalue(family)))
     made = prepared.validation
@@ -54,7 +58,7 @@ def test_logits_are_those_of_each_window_alone(
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_model_keeps_its_mode_and_its_dropout_stays_out(
-    prepared: prepare.Prepared, tiny_teacher: Path, training: bool
+    prepared: Prepared, tiny_teacher: Path, training: bool
 ) -> None:
     reader = model.load_source(str(tiny_teacher)).train(training)
     once, again = (evaluate.logits(reader, prepared.validation, 8, 0, CPU) for _ in range(2))
@@ -63,7 +67,7 @@ def test_a_model_keeps_its_mode_and_its_dropout_stays_out(
 
 
 def test_an_evaluation_has_every_metric_of_the_contract(
-    prepared: prepare.Prepared, tiny_teacher: Path
+    prepared: Prepared, tiny_teacher: Path
 ) -> None:
     reader = model.load_source(str(tiny_teacher))
     found = evaluate.evaluate(reader, prepared, 8, CPU)
@@ -72,7 +76,7 @@ def test_an_evaluation_has_every_metric_of_the_contract(
     assert found["inference_seconds"] > 0
 
 
-def test_the_batch_size_changes_no_answer(prepared: prepare.Prepared, tiny_teacher: Path) -> None:
+def test_the_batch_size_changes_no_answer(prepared: Prepared, tiny_teacher: Path) -> None:
     reader = model.load_source(str(tiny_teacher))
     alone, together = (evaluate.answers(reader, prepared, size, CPU) for size in (1, 64))
     assert alone.text == together.text
@@ -99,14 +103,14 @@ class Oracle(torch.nn.Module):
 
 
 def test_a_model_that_knows_all_answers_scores_100(
-    prepared: prepare.Prepared, tiny_questions: list[Question]
+    prepared: Prepared, tiny_questions: list[Question]
 ) -> None:
     knowing = Oracle(prepared.validation)
     found = evaluate.evaluate(knowing, prepared, 8, CPU)
     assert (found["exact"], found["f1"], found["parameter_count"]) == (100, 100, 0)
 
 
-def test_length_sorted_batches_have_every_window_once(prepared: prepare.Prepared) -> None:
+def test_length_sorted_batches_have_every_window_once(prepared: Prepared) -> None:
     made: features.Features = prepared.train
     rows = [row for batch in made.by_length(7) for row in batch]
     assert sorted(rows) == list(range(len(made)))

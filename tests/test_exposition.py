@@ -10,7 +10,7 @@ import worlds
 from distillery_contract import metrics, wire
 from distillery_operator.measurements import exposition
 from distillery_operator.trials.attempt import Report
-from distillery_trainer import telemetry
+from distillery_trainer.reporting import telemetry
 from quick_trainer import Shown
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery_contract import request
-from distillery_trainer import features
-from distillery_trainer.data import Answer, Question
+from distillery_trainer.data import features
+from distillery_trainer.data.loading import Answer, Question
 
 SETTINGS = request.Data(max_length=24, stride=6, max_query_length=6)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from distillery_trainer import loss
+from distillery_trainer.training import loss
 
 LENGTHS = (5, 9, 3)
 

@@ -27,7 +27,7 @@ from distillery_operator.measurements import exposition, scraping
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
 from distillery_operator.trials.attempt import Attempt, Phase, Report
-from distillery_trainer.telemetry import Telemetry
+from distillery_trainer.reporting.telemetry import Telemetry
 from prometheus import Prometheus
 from quick_trainer import Shown
 from test_exposition import shown, text

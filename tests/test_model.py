@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from distillery_contract import request as requests
 from distillery_contract import size
 from distillery_contract.parameters import PARAMETERS, LayerSelection
-from distillery_trainer import heads, model, settings
+from distillery_trainer import hyperparameters
+from distillery_trainer.students import heads, model
 
 IDS = torch.tensor([[2, 9, 8, 3, 7, 11, 3], [2, 5, 3, 6, 3, 0, 0]])
 MASK = (IDS != 0).long()
@@ -40,7 +41,7 @@ def request(
 
 def build(teacher: Path | None, student: Path | None = None, **parameters: Any) -> Any:
     asked = request(teacher, student, **parameters)
-    return model.student(asked, settings.resolve(asked))
+    return model.student(asked, hyperparameters.resolve(asked))
 
 
 def logits(network: Any) -> torch.Tensor:
@@ -294,10 +295,10 @@ def test_impossible_shapes_are_infeasible(
 
 
 def test_settings_have_the_contracts_names_and_refuse_what_no_model_can_give() -> None:
-    resolved = settings.resolve(request(Path("teacher"), temperature=3, n_layers=2))
+    resolved = hyperparameters.resolve(request(Path("teacher"), temperature=3, n_layers=2))
     assert asdict(resolved).keys() == PARAMETERS.keys()
     assert isinstance(resolved.temperature, float)
-    alone = settings.resolve(request(None, Path("student"), initialization="Pretrained"))
+    alone = hyperparameters.resolve(request(None, Path("student"), initialization="Pretrained"))
     assert alone.alpha_ce == 0
     for bad in (
         request(None, Path("student")),
@@ -307,4 +308,4 @@ def test_settings_have_the_contracts_names_and_refuse_what_no_model_can_give() -
         request(None, Path("student"), initialization="Pretrained", alpha_relation=0.5),
     ):
         with pytest.raises(requests.RequestError):
-            settings.resolve(bad)
+            hyperparameters.resolve(bad)

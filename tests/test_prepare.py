@@ -11,8 +11,12 @@ import pytest
 import torch
 
 from distillery_contract import request
-from distillery_trainer import data, evaluate, features, model, prepare, tiny
-from distillery_trainer.telemetry import Telemetry
+from distillery_trainer import tiny
+from distillery_trainer.data import features, loading, prepared
+from distillery_trainer.evaluation import evaluate
+from distillery_trainer.preparation import prepare
+from distillery_trainer.reporting.telemetry import Telemetry
+from distillery_trainer.students import model
 
 Files = tuple[Path, Path]
 
@@ -46,7 +50,7 @@ def changed(asked: request.Request, **changes: Any) -> request.Request:
 
 
 def faults(asked: request.Request) -> str:
-    with pytest.raises(data.DataError) as caught:
+    with pytest.raises(loading.DataError) as caught:
         prepare.prepare(asked, Telemetry())
     return "\n".join(caught.value.faults)
 
@@ -88,12 +92,12 @@ def test_a_trial_that_names_its_prepared_folder_reads_no_data(asked: request.Req
     elsewhere = changed(asked, train="gone.json", validation="gone.json")
     opened = prepare.open_prepared(dataclasses.replace(elsewhere, prepared=made.key))
     assert (opened.key, opened.questions) == (made.key, made.questions)
-    with pytest.raises(prepare.PreparedMissing):
+    with pytest.raises(prepared.PreparedMissing):
         prepare.open_prepared(dataclasses.replace(asked, prepared="another"))
 
 
 def test_without_a_prepared_folder_trials_are_told_so(asked: request.Request) -> None:
-    with pytest.raises(prepare.PreparedMissing, match="the stage prepare must have made"):
+    with pytest.raises(prepared.PreparedMissing, match="the stage prepare must have made"):
         prepare.open_prepared(asked)
 
 
@@ -110,7 +114,7 @@ def test_a_second_experiment_reuses_the_folder(asked: request.Request) -> None:
 def test_a_half_written_folder_is_made_again(asked: request.Request) -> None:
     first = prepare.prepare(asked, Telemetry())
     (first.folder / "start.npy").write_bytes(b"half")
-    with pytest.raises(prepare.PreparedMissing):
+    with pytest.raises(prepared.PreparedMissing):
         prepare.open_prepared(asked)
     second = prepare.prepare(asked, Telemetry())
     assert second.start is not None
@@ -149,9 +153,9 @@ def test_every_file_of_the_teacher_has_its_part_in_the_key(
     assert prepare.key(other) != prepare.key(asked)
 
 
-@pytest.mark.parametrize("split", data.SPLITS)
+@pytest.mark.parametrize("split", loading.SPLITS)
 def test_the_contents_of_the_data_have_their_part_in_the_key(
-    asked: request.Request, tmp_path: Path, split: data.Split
+    asked: request.Request, tmp_path: Path, split: loading.Split
 ) -> None:
     path = Path(getattr(asked.data, split))
     copy = tmp_path / "copy.json"
@@ -188,12 +192,12 @@ def test_a_teacher_below_its_floor_is_refused_even_if_prepared(asked: request.Re
 
 
 def test_every_fault_is_told_at_once(
-    asked: request.Request, tmp_path: Path, tiny_questions: list[data.Question]
+    asked: request.Request, tmp_path: Path, tiny_questions: list[loading.Question]
 ) -> None:
     answerable = [q for q in tiny_questions if q.answers]
-    stray = dataclasses.replace(answerable[0], answers=(data.Answer("nowhere", 3),))
+    stray = dataclasses.replace(answerable[0], answers=(loading.Answer("nowhere", 3),))
     context = answerable[1].context
-    long = dataclasses.replace(answerable[1], answers=(data.Answer(context, 0),))
+    long = dataclasses.replace(answerable[1], answers=(loading.Answer(context, 0),))
     train = tiny.write_squad(
         tmp_path / "t.json", [stray, long, answerable[2], answerable[2], answerable[3]]
     )
@@ -300,7 +304,7 @@ def test_a_teacher_that_was_never_taught_is_refused_at_once(
     copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
-    with pytest.raises(data.DataError, match="trained to answer questions"):
+    with pytest.raises(loading.DataError, match="trained to answer questions"):
         prepare.describe(changed(asked, teacher_model=str(copy)), Telemetry())
 
 

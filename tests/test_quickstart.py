@@ -10,12 +10,12 @@ import pytest
 import transformers
 
 from distillery_contract import request
-from distillery_trainer import checks, data
-from distillery_trainer.quickstart import build, facts, questions, source, wordings
+from distillery_quickstart import build, facts, questions, source, wordings
+from distillery_trainer.data import checks, loading
 
 Domains = Mapping[str, list[facts.Entity]]
 Made = Mapping[str, bytes]
-Splits = Mapping[data.Split, list[data.Question]]
+Splits = Mapping[loading.Split, list[loading.Question]]
 
 SHA256 = {
     "train": "52eadd4f86131621792c51d269da76f9baa8d19efd118c385c3a9e658ee56bcc",
@@ -41,7 +41,7 @@ def splits(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Splits:
     wanted = request.Data(
         train=str(folder / "train.json"), validation=str(folder / "validation.json")
     )
-    return {split: data.load(wanted, split) for split in data.SPLITS}
+    return {split: loading.load(wanted, split) for split in loading.SPLITS}
 
 
 def paragraphs(content: bytes) -> Iterator[dict[str, Any]]:

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery_contract import request as requests
-from distillery_trainer import batches, schedule, settings
+from distillery_trainer import hyperparameters
+from distillery_trainer.data import batches
+from distillery_trainer.training import schedule
 
-DEFAULTS = settings.resolve(
+DEFAULTS = hyperparameters.resolve(
     requests.Request(
         "test",
         requests.Stage.TRAIN,

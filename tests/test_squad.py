@@ -9,9 +9,11 @@ import pytest
 
 from distillery_contract import metrics as contract
 from distillery_contract import request
-from distillery_trainer import features, squad, tiny
-from distillery_trainer.data import Answer, Question
-from distillery_trainer.features import Features
+from distillery_trainer import tiny
+from distillery_trainer.data import features
+from distillery_trainer.data.features import Features
+from distillery_trainer.data.loading import Answer, Question
+from distillery_trainer.evaluation import squad
 
 Oracle = Callable[[dict[str, Any]], dict[str, Any]]
 

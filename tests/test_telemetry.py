@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser
 
 from distillery_contract import metrics, size, wire
-from distillery_trainer import telemetry
+from distillery_trainer.reporting import telemetry
 
 EVALUATION = {"exact": 61.25, "HasAns_exact": 50.5, "NoAns_exact": 72.0, "parameter_count": 1234567}
 

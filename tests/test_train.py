@@ -25,11 +25,13 @@ from distillery_contract import request as requests
 from distillery_contract.parameters import PARAMETERS
 from distillery_contract.wire import Exit
 from distillery_operator.measurements import exposition
-from distillery_trainer import checkpoint as checkpoints
-from distillery_trainer import model, prepare, record, settings, stages, train
-from distillery_trainer.step import Stepper
+from distillery_trainer import hyperparameters, stages
+from distillery_trainer.preparation import prepare
+from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop, StoppedError
-from distillery_trainer.telemetry import Telemetry
+from distillery_trainer.students import model
+from distillery_trainer.training import checkpoint, history, train
+from distillery_trainer.training.step import Stepper
 
 SHORT = {
     "epochs": 1.0,
@@ -82,7 +84,7 @@ def run(request: requests.Request) -> dict[str, Any]:
 
 
 def result(request: requests.Request) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((Path(request.output) / record.NAME).read_text())
+    document: dict[str, Any] = json.loads((Path(request.output) / history.NAME).read_text())
     return document
 
 
@@ -212,7 +214,7 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(make: Make) -> Non
     found = []
     for group in ([[5, 9, 30, 2, 77]], [[5, 9], [30], [2, 77]]):
         asked = make(**still)
-        values = settings.resolve(asked)
+        values = hyperparameters.resolve(asked)
         stepper = Stepper(model.student(asked, values), prepared, values)
         losses = stepper.take(group, 1e-3)
         found.append((losses, stepper.student.get_parameter("qa_outputs.weight").detach()))
@@ -223,7 +225,7 @@ def test_the_stored_logits_are_those_of_the_teacher_in_the_right_places(make: Ma
     """A student equal to its teacher has no soft loss, but for the half precision of the store."""
     still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
     asked = make(**still, n_layers=3, alpha_relation=1.0)
-    values, prepared = settings.resolve(asked), prepare.open_prepared(asked)
+    values, prepared = hyperparameters.resolve(asked), prepare.open_prepared(asked)
     teacher = model.load_source(str(asked.teacher.model))  # type: ignore[union-attr]
     stepper = Stepper(model.student(asked, values), prepared, values, teacher)
     losses = dict(zip(stepper.parts, stepper.take([[3, 88, 40]], 0.0).tolist(), strict=True))
@@ -234,7 +236,7 @@ def test_the_stored_logits_are_those_of_the_teacher_in_the_right_places(make: Ma
 
 def test_weight_decay_leaves_biases_and_norms_alone(make: Make) -> None:
     asked = make(weight_decay=0.1)
-    values = settings.resolve(asked)
+    values = hyperparameters.resolve(asked)
     stepper = Stepper(model.student(asked, values), prepare.open_prepared(asked), values)
     decayed, spared = stepper.optimizer.param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
@@ -257,7 +259,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_with_its_step(make: Make) -> No
 
 def test_a_weight_that_is_no_number_is_named(make: Make) -> None:
     asked = make()
-    student: Any = model.student(asked, settings.resolve(asked))
+    student: Any = model.student(asked, hyperparameters.resolve(asked))
     train._check_weights(student, 3)
     with torch.no_grad():
         student.qa_outputs.bias[1] = float("inf")
@@ -279,7 +281,7 @@ def test_a_finished_trial_is_reported_again_without_its_data(make: Make, tmp_pat
 
 def test_a_folder_of_another_request_is_refused(make: Make) -> None:
     run(make())
-    with pytest.raises(checkpoints.MismatchError, match="same request"):
+    with pytest.raises(checkpoint.MismatchError, match="same request"):
         run(make(learning_rate=5e-4))
 
 
@@ -524,7 +526,7 @@ def test_a_trial_stopped_within_an_evaluation_tells_its_steps_with_that_evaluati
 
     request = replace(make("broken-off"), rungs=(0.25,))
     with monkeypatch.context() as patch:
-        patch.setattr("distillery_trainer.evaluate.measure", cut_off)
+        patch.setattr("distillery_trainer.evaluation.evaluate.measure", cut_off)
         with pytest.raises(StoppedError):
             run(request)
     told: list[tuple[Any, ...]] = []
@@ -545,7 +547,7 @@ def test_a_trial_stopped_within_an_evaluation_tells_its_steps_with_that_evaluati
 def test_a_trial_does_not_continue_another_training(make: Make) -> None:
     stopped_at(make("stopped", epochs=4.0, evaluations=4), 6)
     other = make("other", epochs=4.0, evaluations=4, learning_rate=2e-3)
-    with pytest.raises(checkpoints.MismatchError, match="same request"):
+    with pytest.raises(checkpoint.MismatchError, match="same request"):
         run(replace(other, continues=make("stopped").output))
 
 
@@ -564,12 +566,12 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(make: Make) -> None:
 
 def test_a_checkpoint_of_other_data_is_refused(make: Make, tmp_path: Path) -> None:
     request = make()
-    asked = settings.resolve(request)
+    asked = hyperparameters.resolve(request)
     stepper = Stepper(model.student(request, asked), prepare.open_prepared(request), asked)
     folder = tmp_path / "checkpoints"
-    mine = checkpoints.Checkpoints(folder, "mine")
-    mine.save(checkpoints.Progress(step=3), stepper.student, stepper.optimizer)
+    mine = checkpoint.Checkpoints(folder, "mine")
+    mine.save(checkpoint.Progress(step=3), stepper.student, stepper.optimizer)
     found = mine.restore(stepper.student, stepper.optimizer)
-    assert found == checkpoints.Progress(step=3)
-    with pytest.raises(checkpoints.MismatchError, match="same request, data and teacher"):
-        checkpoints.Checkpoints(folder, "yours").restore(stepper.student, stepper.optimizer)
+    assert found == checkpoint.Progress(step=3)
+    with pytest.raises(checkpoint.MismatchError, match="same request, data and teacher"):
+        checkpoint.Checkpoints(folder, "yours").restore(stepper.student, stepper.optimizer)

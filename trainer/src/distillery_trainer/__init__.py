@@ -1,1 +1,16 @@
-"""Distils question-answering models: `prepare` once per experiment, `train` once per trial."""
+"""Distils question-answering models: `prepare` once per experiment, `train` once per trial.
+
+The rooms, from the top down. A package imports only what stands below it.
+
+stages           runs the stage of a request
+training         the stage ``train``
+preparation      the stages ``describe`` and ``prepare``
+evaluation       from logits to the official metrics
+data             questions as windows of tokens
+students         models: read, built, saved and loaded
+reporting        ``/metrics``, and an exposition that outlives the process
+hyperparameters  every hyperparameter of a trial, complete and typed
+collect          the stage ``collect``: removes files
+store, stop      folders that are there whole or not at all; signals
+tiny             questions and a teacher of seconds, for tests and tries
+"""

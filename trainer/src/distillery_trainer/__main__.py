@@ -11,9 +11,10 @@ import sys
 from distillery_contract import wire
 from distillery_contract.request import Request, RequestError, Stage
 from distillery_contract.wire import Exit, Reason
-from distillery_trainer import collect, telemetry
+from distillery_trainer import collect
+from distillery_trainer.reporting import telemetry
+from distillery_trainer.reporting.telemetry import Server, Telemetry
 from distillery_trainer.stop import Stop, StoppedError
-from distillery_trainer.telemetry import Server, Telemetry
 
 log = logging.getLogger("distillery_trainer")
 

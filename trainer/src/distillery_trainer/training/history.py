@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from distillery_contract.request import Request
-from distillery_trainer.checkpoint import MismatchError, Progress
+from distillery_trainer.training.checkpoint import MismatchError, Progress
 
 NAME: Final = "history.json"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from distillery_contract import request
-from distillery_trainer.data import Question
+from distillery_trainer.data.loading import Question
 
 log = logging.getLogger(__name__)
 

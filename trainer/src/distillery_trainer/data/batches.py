@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distillery_trainer import dropout
-from distillery_trainer.features import Features
+from distillery_trainer.data.features import Features
+from distillery_trainer.students import dropout
 
 POOL: Final = 64
 """Batches whose windows are sorted by length together: enough to leave little padding, few enough

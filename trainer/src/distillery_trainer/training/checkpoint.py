@@ -1,8 +1,9 @@
 """Checkpoints: everything that a training needs to go on as if it had never stopped.
 
 Folders ``step-00000120`` that are there whole or not at all (:mod:`distillery_trainer.store`). The
-place in the data and the learning rate follow from the step (:mod:`distillery_trainer.schedule`),
-and the best evaluation so far from the history. ``train`` calls it.
+place in the data and the learning rate follow from the step
+(:mod:`distillery_trainer.training.schedule`), and the best evaluation so far from the history.
+``train`` calls it.
 """
 
 import logging

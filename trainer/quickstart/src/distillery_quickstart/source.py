@@ -1,6 +1,6 @@
 """What the quickstart's teacher starts from: MiniLM-L6 with a vocabulary trimmed to the data.
 
-Called by :mod:`distillery_trainer.quickstart.build`. Half of MiniLM's 22.7 million parameters embed
+Called by :mod:`distillery_quickstart.build`. Half of MiniLM's 22.7 million parameters embed
 words that the data never uses; without them, a student's size is mostly what a search can change.
 """
 

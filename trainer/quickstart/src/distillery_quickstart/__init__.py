@@ -6,6 +6,5 @@
 * :mod:`source`: the pretrained weights that the teacher starts from;
 * :mod:`build`: everything together, with the fine-tuned teacher kept in a cache.
 
-``python -m distillery_trainer.quickstart FOLDER`` writes it. The packages that it reads are in the
-extra ``quickstart``.
+``python -m distillery_quickstart FOLDER`` writes it.
 """

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery_contract import request
-from distillery_trainer.data import Question
-from distillery_trainer.features import Features
+from distillery_trainer.data.features import Features
+from distillery_trainer.data.loading import Question
 
 _CHUNK: Final = 256
 _ARTICLES: Final = re.compile(r"\b(a|an|the)\b")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery_contract import rungs
-from distillery_trainer import batches
-from distillery_trainer.settings import Settings
+from distillery_trainer.data import batches
+from distillery_trainer.hyperparameters import Settings
 
 Rows = list[int]
 

@@ -1,4 +1,4 @@
-"""Copy a trained student: ``python -m distillery_trainer.export MODEL TARGET``.
+"""Copy a trained student: ``python -m distillery_trainer.students.export MODEL TARGET``.
 
 `distillery export` calls it. The target is a folder that plain transformers loads.
 """
@@ -7,13 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from distillery_trainer import model
+from distillery_trainer.students import model
 
 
 def main() -> int:
     """Read the command line and copy; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m distillery_trainer.export", description="Copy a trained student."
+        prog="python -m distillery_trainer.students.export", description="Copy a trained student."
     )
     parser.add_argument("model", type=Path, help="folder of a saved student")
     parser.add_argument("target", type=Path, help="folder to write; must not exist yet")

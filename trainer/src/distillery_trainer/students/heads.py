@@ -1,8 +1,8 @@
 """Attention heads of BERT and DistilBERT, pruned so that the matrices really shrink.
 
-transformers 5 has no head pruning of its own. This module imports nothing of Distillery: beside
-the weights of a student with pruned heads :func:`distillery_trainer.model.save` puts a copy of it,
-whose classes transformers finds by the ``auto_map`` in ``config.json``.
+transformers 5 has no head pruning of its own. This module imports nothing of Distillery: beside the
+weights of a student with pruned heads :func:`distillery_trainer.students.model.save` puts a copy of
+it, whose classes transformers finds by the ``auto_map`` in ``config.json``.
 """
 
 from collections.abc import Sequence

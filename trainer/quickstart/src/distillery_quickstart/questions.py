@@ -1,6 +1,6 @@
 """Paragraphs of facts and questions on them, half of these unanswerable, in SQuAD 2.0's format.
 
-Called by :mod:`distillery_trainer.quickstart.build`. A paragraph tells facts of two or three
+Called by :mod:`distillery_quickstart.build`. A paragraph tells facts of two or three
 entities that share some attributes, so that an answer needs both the entity and the attribute.
 Equal entities and seeds give equal documents.
 """
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from distillery_trainer.quickstart.facts import Entity
-from distillery_trainer.quickstart.wordings import WORDINGS
+from distillery_quickstart.facts import Entity
+from distillery_quickstart.wordings import WORDINGS
 
 SHAPES: Final = ((2, 1), (2, 2), (1, 1, 1), (2, 1, 1))
 """How many facts a paragraph tells of each of its entities."""

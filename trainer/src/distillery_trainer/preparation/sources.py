@@ -14,8 +14,9 @@ import tokenizers
 import transformers
 
 from distillery_contract import request as requests
-from distillery_trainer import data, store
-from distillery_trainer.data import SPLITS, DataError
+from distillery_trainer import store
+from distillery_trainer.data import loading
+from distillery_trainer.data.loading import SPLITS, DataError
 
 TOKENIZER: Final = ("tokenizer*.json", "vocab.txt", "special_tokens_map.json", "added_tokens.json")
 MODEL: Final = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.bin")
@@ -50,7 +51,7 @@ def folders(request: requests.Request) -> dict[str, Path]:
             files = (*TOKENIZER, *(MODEL if source == "teacher" else MODEL[:1]))
             found[source] = _folder(str(model.model), model.revision, files)
         except (OSError, ValueError) as error:
-            faults.append(data.unreachable(f"{source}.model", str(model.model), error))
+            faults.append(loading.unreachable(f"{source}.model", str(model.model), error))
     if faults:
         raise DataError(faults)
     return found
@@ -69,12 +70,12 @@ def key(request: requests.Request, folders: dict[str, Path]) -> str:
         "format": store.FORMAT,
         "libraries": [transformers.__version__, tokenizers.__version__],
         "data": {k: v for k, v in asdict(request.data).items() if k not in places},
-        **{split: data.fingerprint(request.data, split) for split in SPLITS},
+        **{split: loading.fingerprint(request.data, split) for split in SPLITS},
     }
     for source, folder in folders.items():
         files = (*TOKENIZER, *(MODEL if source == "teacher" else ()))
         document[source] = {
-            path.name: data.digest(path) for pattern in files for path in folder.glob(pattern)
+            path.name: loading.digest(path) for pattern in files for path in folder.glob(pattern)
         }
     text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distillery_contract import request
-from distillery_trainer import features
-from distillery_trainer.data import Answer, Question, Split, fault
+from distillery_trainer.data import features
+from distillery_trainer.data.loading import Answer, Question, Split, fault
 
 
 def lengths(data: request.Data, positions: int) -> list[str]:

@@ -2,65 +2,30 @@
 
 Checked questions as windows of tokens, the teacher's metrics, and its logits on the training
 windows lie in one folder of the cache, named by a key over everything that shapes them.
-``__main__`` calls :func:`describe` and :func:`prepare`, the training :func:`open_prepared`.
 """
 
-import json
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 
 from distillery_contract import parameters
 from distillery_contract import request as requests
-from distillery_trainer import checks, data, evaluate, features, sources, store
-from distillery_trainer import model as models
-from distillery_trainer.data import SPLITS, Answer, DataError, Question, Split
-from distillery_trainer.features import Features
-from distillery_trainer.telemetry import Telemetry
+from distillery_trainer import store
+from distillery_trainer.data import checks, features, loading
+from distillery_trainer.data.features import Features
+from distillery_trainer.data.loading import SPLITS, DataError, Question, Split
+from distillery_trainer.data.prepared import Prepared, open_folder, write_questions
+from distillery_trainer.evaluation import evaluate
+from distillery_trainer.preparation import sources
+from distillery_trainer.reporting.telemetry import Telemetry
+from distillery_trainer.students import model
 
 log = logging.getLogger(__name__)
-
-
-class PreparedMissing(DataError):
-    """No whole prepared folder is there for a request; the stage ``prepare`` makes it."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What the stage ``prepare`` left for the trials. Arrays are memory-mapped and read-only.
-
-    Attributes:
-        key: names everything that shaped it.
-        folder: where it lies.
-        train: windows to learn from.
-        validation: windows to answer.
-        questions: the validation questions.
-        start: the teacher's start logits on ``train``, flat (t,) float16; None without a teacher.
-        end: its end logits.
-        teacher_metrics: its evaluation on the validation questions; empty without a teacher.
-        data: the settings that shaped the windows.
-        tokenizer: folder of the tokenizer.
-        pad: id of the padding token.
-    """
-
-    key: str
-    folder: Path
-    train: Features
-    validation: Features
-    questions: list[Question]
-    start: NDArray[np.float16] | None
-    end: NDArray[np.float16] | None
-    teacher_metrics: Mapping[str, float]
-    data: requests.Data
-    tokenizer: Path
-    pad: int
 
 
 def describe(request: requests.Request, telemetry: Telemetry) -> None:
@@ -72,11 +37,11 @@ def describe(request: requests.Request, telemetry: Telemetry) -> None:
     faults: list[str] = []
     for source, named in sources.named(request).items():
         try:
-            config = models.load_config(str(named.model), named.revision)
-            telemetry.architecture(source, models.architecture(config))
+            config = model.load_config(str(named.model), named.revision)
+            telemetry.architecture(source, model.architecture(config))
             if source == "teacher":
                 faults += checks.answer_head(config.architectures)
-        except models.SourceError as error:
+        except model.SourceError as error:
             faults.append(f"{source}.model: {error}")
     if faults:
         raise DataError(faults)
@@ -93,7 +58,7 @@ def prepare(request: requests.Request, telemetry: Telemetry) -> Prepared:
     folders = sources.folders(request)
     folder = Path(request.cache) / sources.key(request, folders)
     about = store.make(folder, lambda partial: _fill(partial, request, folders))
-    prepared = _open(request, folder)
+    prepared = open_folder(request, folder)
     for split, counts in about["questions"].items():
         telemetry.questions(split, **counts)
     telemetry.features("train", len(prepared.train))
@@ -113,7 +78,7 @@ def open_prepared(request: requests.Request) -> Prepared:
         PreparedMissing: it is not there, or not whole.
         DataError: what the key is made of cannot be read.
     """
-    return _open(request, Path(request.cache) / (request.prepared or key(request)))
+    return open_folder(request, Path(request.cache) / (request.prepared or key(request)))
 
 
 def key(request: requests.Request) -> str:
@@ -125,27 +90,6 @@ def key(request: requests.Request) -> str:
     return sources.key(request, sources.folders(request))
 
 
-def _open(request: requests.Request, folder: Path) -> Prepared:
-    about = store.manifest(folder)
-    if about is None:
-        rule = "the stage prepare must have made the features and logits of this request"
-        raise PreparedMissing([f"{rule}, but {folder} is not there or not whole"])
-    taught = request.teacher is not None
-    return Prepared(
-        key=folder.name,
-        folder=folder,
-        train=features.load(folder / "train"),
-        validation=features.load(folder / "validation"),
-        questions=_read_questions(folder / "questions.json"),
-        start=features.mapped(folder / "start.npy") if taught else None,
-        end=features.mapped(folder / "end.npy") if taught else None,
-        teacher_metrics=about["teacher_metrics"],
-        data=request.data,
-        tokenizer=folder / "tokenizer",
-        pad=about["pad"],
-    )
-
-
 def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> dict[str, Any]:
     """Write everything of a :class:`Prepared` into a folder; return what its manifest tells."""
     questions = _load(request.data)
@@ -153,7 +97,7 @@ def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> 
     for split, made in windows.items():
         features.save(made, folder / split)
         log.info("%s: %d questions, %d windows", split, len(questions[split]), len(made))
-    _write_questions(folder / "questions.json", questions["validation"])
+    write_questions(folder / "questions.json", questions["validation"])
     tokenizer.save_pretrained(folder / "tokenizer")
     prepared = Prepared(
         key=folder.name,
@@ -186,7 +130,7 @@ def _load(settings: requests.Data) -> dict[Split, list[Question]]:
     faults = []
     for split in SPLITS:
         try:
-            questions[split] = data.load(settings, split)
+            questions[split] = loading.load(settings, split)
         except DataError as error:
             faults += error.faults
     if faults:
@@ -204,7 +148,7 @@ def _windows(
     """
     faults = checks.questions(questions, settings)
     found, unfit = _tokenizers(folders)
-    positions = [models.load_config(str(f)).max_position_embeddings for f in folders.values()]
+    positions = [model.load_config(str(f)).max_position_embeddings for f in folders.values()]
     unfit += checks.lengths(settings, min(positions))
     windows: dict[Split, Features] = {}
     if not unfit:
@@ -227,7 +171,7 @@ def _tokenizers(folders: dict[str, Path]) -> tuple[dict[str, Any], list[str]]:
         except (OSError, ValueError) as error:
             faults.append(f"{source}.model must have a tokenizer, but reading {folder}: {error}")
             continue
-        config = models.load_config(str(folder))
+        config = model.load_config(str(folder))
         faults += checks.tokenizer(found[source], config.vocab_size, source)
     if not faults and len(found) == 2:
         faults += checks.same_tokenizers(found["teacher"], found["student"])
@@ -241,11 +185,11 @@ def _run_teacher(prepared: Prepared, teacher: Path, batch_size: int) -> dict[str
         DataError: logits that half precision does not hold.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model: torch.nn.Module = models.load_source(str(teacher))
-    model.to(device)
-    metrics = evaluate.evaluate(model, prepared, batch_size, device)
+    reader: torch.nn.Module = model.load_source(str(teacher))
+    reader.to(device)
+    metrics = evaluate.evaluate(reader, prepared, batch_size, device)
     log.info("teacher: %s", ", ".join(f"{k} {v:.6g}" for k, v in metrics.items()))
-    logits = evaluate.logits(model, prepared.train, batch_size, prepared.pad, device)
+    logits = evaluate.logits(reader, prepared.train, batch_size, prepared.pad, device)
     most = float(np.finfo(np.float16).max)
     for name, values in zip(("start", "end"), logits, strict=True):
         if beyond := np.count_nonzero(~(np.abs(values) <= most)):  # NaN is beyond, too
@@ -258,15 +202,3 @@ def _run_teacher(prepared: Prepared, teacher: Path, batch_size: int) -> dict[str
 def _counts(questions: list[Question]) -> dict[str, int]:
     answerable = sum(bool(q.answers) for q in questions)
     return {"answerable": answerable, "unanswerable": len(questions) - answerable}
-
-
-def _write_questions(path: Path, questions: list[Question]) -> None:
-    records = [asdict(question) for question in questions]
-    path.write_text(json.dumps(records, ensure_ascii=False), encoding="utf-8")
-
-
-def _read_questions(path: Path) -> list[Question]:
-    return [
-        Question(**{**record, "answers": tuple(Answer(**a) for a in record["answers"])})
-        for record in json.loads(path.read_text(encoding="utf-8"))
-    ]

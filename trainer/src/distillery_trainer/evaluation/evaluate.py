@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from distillery_trainer import batches, squad
-from distillery_trainer.features import Features
+from distillery_trainer.data import batches
+from distillery_trainer.data.features import Features
+from distillery_trainer.evaluation import squad
 
 if TYPE_CHECKING:
-    from distillery_trainer.prepare import Prepared
+    from distillery_trainer.data.prepared import Prepared
 
 Logits = NDArray[np.float32]
 

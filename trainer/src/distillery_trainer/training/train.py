@@ -1,7 +1,8 @@
 """The stage ``train``: one student, from its first weights to a saved model. ``__main__`` calls it.
 
 Reads top to bottom: :func:`train` makes the parts and walks the schedule, evaluation by evaluation;
-``_Run.advance`` takes the steps between two of them, each a call of :mod:`distillery_trainer.step`.
+``_Run.advance`` takes the steps between two of them, each a call of
+:mod:`distillery_trainer.training.step`.
 
 The teacher's model is loaded only where ``alpha_relation`` is above 0: its projections would take
 hundreds of times the space of its logits, so they are computed and not stored. With a 12-layer
@@ -22,16 +23,18 @@ import torch
 from torch import Tensor
 
 from distillery_contract.request import Request
-from distillery_trainer import evaluate, prepare, record, schedule, squad
-from distillery_trainer import model as models
-from distillery_trainer import settings as hyperparameters
-from distillery_trainer.checkpoint import Checkpoints, Progress
-from distillery_trainer.prepare import Prepared
-from distillery_trainer.schedule import Schedule
-from distillery_trainer.settings import Settings
-from distillery_trainer.step import Stepper
+from distillery_trainer import hyperparameters
+from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.evaluation import evaluate, squad
+from distillery_trainer.hyperparameters import Settings
+from distillery_trainer.preparation import prepare
+from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop
-from distillery_trainer.telemetry import Telemetry
+from distillery_trainer.students import model
+from distillery_trainer.training import history, schedule
+from distillery_trainer.training.checkpoint import Checkpoints, Progress
+from distillery_trainer.training.schedule import Schedule
+from distillery_trainer.training.step import Stepper
 
 log = logging.getLogger(__name__)
 
@@ -60,19 +63,19 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
         StoppedError: a signal came; a checkpoint was written.
     """
     settings = hyperparameters.resolve(request)
-    if known := record.finished(request):
+    if known := history.finished(request):
         _report_again(known, telemetry)
         return
     prepared = prepare.open_prepared(request)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
     _seed(settings.seed)
-    student: Any = models.student(request, settings)
+    student: Any = model.student(request, settings)
     student.to(device)
     stepper = Stepper(student, prepared, settings, _teacher(request, settings, device))
     plan = schedule.plan(prepared.train.lengths(), settings, request.rungs)
     output = Path(request.output)
-    identity = f"{record.identity(request)} {prepared.key}"
+    identity = f"{history.identity(request)} {prepared.key}"
     checkpoints = Checkpoints(output / "checkpoints", identity)
     progress = checkpoints.restore(student, stepper.optimizer)
     if progress is None and request.continues is not None:
@@ -89,14 +92,14 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
         with stop.deferred():
             run.advance(target, stop)
         answers = run.evaluate()
-        record.write(request, progress, plan.steps, finished=False)
+        history.write(request, progress, plan.steps, finished=False)
         telemetry.leave()
 
-    models.save(student, prepared.tokenizer, output / "model")
+    model.save(student, prepared.tokenizer, output / "model")
     given = answers.given(prepared.data.null_threshold)
     predictions = {q.id: text for q, text in zip(prepared.questions, given, strict=True)}
-    record.replace_text(output / "predictions.json", json.dumps(predictions, ensure_ascii=False))
-    record.write(request, progress, plan.steps, finished=True)
+    history.replace_text(output / "predictions.json", json.dumps(predictions, ensure_ascii=False))
+    history.write(request, progress, plan.steps, finished=True)
     checkpoints.thin(1)
     telemetry.final()
 
@@ -209,7 +212,7 @@ def _teacher(request: Request, settings: Settings, device: torch.device) -> Any:
     if not settings.alpha_relation:
         return None
     assert request.teacher is not None  # settings refuse relations without a teacher
-    teacher: Any = models.load_source(request.teacher.model, request.teacher.revision)
+    teacher: Any = model.load_source(request.teacher.model, request.teacher.revision)
     return teacher.to(device)
 
 

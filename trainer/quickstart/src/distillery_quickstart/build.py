@@ -1,4 +1,4 @@
-"""Build the quickstart's data and teacher. ``python -m distillery_trainer.quickstart`` calls this.
+"""Build the quickstart's data and teacher. ``python -m distillery_quickstart`` calls this.
 
 Fine-tuning the teacher takes minutes, so a finished teacher is kept in a cache, under a key of
 everything that shapes it.
@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from distillery_contract import request, wire
 from distillery_contract.parameters import Value
-from distillery_trainer.quickstart import facts, questions, source
+from distillery_quickstart import facts, questions, source
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distillery_trainer import batches, heads, loss
-from distillery_trainer.batches import Batch
-from distillery_trainer.prepare import Prepared
-from distillery_trainer.replay import Replay, Tensors
-from distillery_trainer.settings import Settings
+from distillery_trainer.data import batches
+from distillery_trainer.data.batches import Batch
+from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.hyperparameters import Settings
+from distillery_trainer.students import heads
+from distillery_trainer.training import loss
+from distillery_trainer.training.replay import Replay, Tensors
 
 MULTIPLE: Final = 32
 """Of which the length of a GPU's batches is one, so that few lengths have to be recorded."""
