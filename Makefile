@@ -45,7 +45,7 @@ generate: setup ## Write generated files again
 	PYTHONPATH=charts $(BIN)/python -m dashboards
 
 manifest: setup ## Render manifests/operator.yaml from the chart; builds Helm once (Go)
-	cd tests && ../$(BIN)/python -m charts
+	cd tests && ../$(BIN)/python -m support.charts
 
 format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
@@ -68,10 +68,10 @@ bench-search: setup ## Search by Distillery, Optuna and Syne Tune on recorded tr
 	OMP_NUM_THREADS=1 $(BIN)/python bench/search.py --jobs 2 --plot docs/search.png # threads as in the operator's image
 
 cluster: ## Run a Kubernetes with one node on this machine; eval "$(make cluster)" reaches it
-	@cd tests && $(PYTHON) -m cluster up
+	@cd tests && $(PYTHON) -m support.cluster up
 
 cluster-down: ## End that Kubernetes and remove what it left
-	@cd tests && $(PYTHON) -m cluster down
+	@cd tests && $(PYTHON) -m support.cluster down
 
 clean: ## Remove what the commands made in this folder
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -18,9 +18,9 @@ import demo
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import stack
-from cluster import Given, cache
-from cluster import __main__ as keeper
+from support import stack
+from support.cluster import Given, cache
+from support.cluster import __main__ as keeper
 
 FOLDER = demo.WORKSPACE / "cluster"
 PLACE = keeper.Place(cache.folder() / "cluster")

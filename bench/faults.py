@@ -27,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import psycopg
 
-from cluster import Node, Refused, images
-from operators import Operator
-from postgres import running as postgres_running
-from prometheus import Prometheus
-from spaces import Space, install
+from support.cluster import Node, Refused, images
+from support.operators import Operator
+from support.postgres import running as postgres_running
+from support.prometheus import Prometheus
+from support.spaces import Space, install
 
 BOUNDARIES: Final = [
     f"{action}-{side}"
@@ -47,7 +47,7 @@ PATIENCE: Final = 8.0
 SPOIL: Final = """
 import json, os, sys
 sys.path.insert(0, "/opt")
-import quick_trainer
+from support import quick_trainer
 request = json.loads(os.environ["DISTILLERY_REQUEST"])
 code = quick_trainer.main()
 if request["stage"] == "train" and request["trial"] % 7 == 3 and request["attempt"] == 1:

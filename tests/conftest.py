@@ -18,19 +18,19 @@ import pytest
 if TYPE_CHECKING:
     import transformers
 
-    import cluster
     from distillery_trainer.data import loading
+    from support import cluster
 
 # Read when the libraries are imported: no test reaches for the hub, and one thread is enough, for
 # more threads than free cores make a step ten times slower.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 
-ORACLE = Path(__file__).parent / "oracle"
+ORACLE = Path(__file__).parent / "support" / "oracle"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how large the images are that this run has tried."""
-    from cluster import images
+    from support.cluster import images
 
     for image in images.seen():
         terminalreporter.write_line(f"{image.name} {image.size / 1e6:.0f} MB")
@@ -89,8 +89,7 @@ def tiny_distilbert(
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
     """A Kubernetes without nodes, or the one of DISTILLERY_TEST_KUBECONFIG."""
-    import cluster
-    import clusters
+    from support import cluster, clusters
 
     given = cluster.given()
     if given is not None:
@@ -104,8 +103,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Node]:
     """A Kubernetes with a node, so that pods run."""
-    import cluster
-    import clusters
+    from support import cluster, clusters
 
     clusters.need(cluster.node.provide)
     with cluster.Node(tmp_path_factory.mktemp("node") / "node") as node:

@@ -37,10 +37,6 @@ import uvloop
 from process import Probe
 from seen import Jobs
 
-import kubelet
-import postgres
-import worlds
-from cluster import ControlPlane
 from distillery_contract.request import Stage
 from distillery_operator.cluster import jobs, pod_template
 from distillery_operator.cluster.runner import SELECTOR
@@ -53,8 +49,10 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import State
-from kubelet import Kubelet
-from operators import Operator
+from support import kubelet, postgres, worlds
+from support.cluster import ControlPlane
+from support.kubelet import Kubelet
+from support.operators import Operator
 
 PARAMETERS = [
     {"name": "learning_rate", "type": "Float", "low": 8.3e-7, "high": 6.7e-3, "log": True},

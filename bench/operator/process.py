@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from operators import Operator
+from support.operators import Operator
 
 SAMPLE_SECONDS = 10.0
 

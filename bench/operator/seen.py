@@ -6,9 +6,9 @@ from math import inf
 
 import aiohttp
 
-import kubelet
 from distillery_operator.cluster import attempts
 from distillery_operator.resource import label_names
+from support import kubelet
 
 
 @dataclass

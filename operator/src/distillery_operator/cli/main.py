@@ -8,40 +8,30 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from rich.console import Console
 
 from distillery_operator.cli import plan, terminal
-from distillery_operator.engine import conditions, decide, requests, status
-from distillery_operator.engine.ports import Ports
-from distillery_operator.engine.reconcile import observe, reconcile
+from distillery_operator.engine import requests
 from distillery_operator.errors import (
     DistilleryError,
     InvalidExperiment,
     MissingExtra,
     NotFound,
-    Unfit,
 )
-from distillery_operator.local.runner import TRAINER, Runner, only_one
-from distillery_operator.measurements.reports import Measurements
+from distillery_operator.local.run import run
+from distillery_operator.local.runner import TRAINER, only_one
 from distillery_operator.resource import space, yaml_files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.resource.status import Status
 from distillery_operator.results import local
 from distillery_operator.search import importance, samplers
-from distillery_operator.study import database, study, tables
-from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import Trial
-
-PASS_SECONDS: Final = 0.5
-"""Between two looks at running trials: short against an evaluation, long against a look's cost."""
 
 PIPE_COLUMNS: Final = 160
 """Width of tables where the output is no terminal."""
@@ -243,9 +233,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         terminal.say(console, f"no report will be written: {lack}")
     with only_one(results):
         shutil.copyfile(arguments.file, results / "experiment.yaml")
-        seen, found, interrupted = asyncio.run(
-            _loop(experiment, arguments.workspace, arguments.trainer, console)
-        )
+        view = terminal.View(console, experiment)
+        try:
+            seen, found, interrupted = asyncio.run(
+                run(experiment, arguments.workspace, arguments.trainer, view.show)
+            )
+        finally:
+            view.close()
         page = results / "report.html"
         if not lack:
             _write_report(experiment, found, seen.trials, page)
@@ -255,73 +249,6 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         terminal.say(console, "interrupted; the same command goes on from the checkpoints")
         return INTERRUPTED
     return 0 if found.front else 1
-
-
-async def _loop(
-    experiment: Experiment, place: Path, trainer: Sequence[str], console: Console
-) -> tuple[Observation, Status, bool]:
-    """Reconcile until nothing is left to do. Ctrl-C suspends: trials write a checkpoint and end."""
-    results = place / requests.results(experiment)
-    runner, measured = Runner(place, experiment, trainer), Measurements()
-    runner.forget_failed_preparation()
-    view = terminal.View(console, experiment)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    before = (
-        yaml_files.read_status(results / "status.yaml")
-        if (results / "status.yaml").exists()
-        else None
-    )
-    wanted = experiment
-    try:
-        async with study.in_file(local.Results(results).database, experiment, time.time()) as kept:
-            ports = Ports(runner, measured, kept)
-
-            def find(name: str) -> tables.Storage | None:
-                found = local.known(place).get(name)
-                return database.of_file(found.database) if found else None
-
-            while True:
-                if stop.is_set():
-                    wanted = experiment.model_copy(
-                        update={"spec": experiment.spec.model_copy(update={"suspend": True})}
-                    )
-                try:
-                    taken = await kept.warm_up(wanted, find)
-                except (NotFound, Unfit) as error:
-                    seen = await observe(ports, time.time(), str(error))
-                    cold = conditions.warm_started(wanted.spec, {}, error)
-                    found = status.derive(wanted, seen, before, cold)
-                    yaml_files.write_status(results / "status.yaml", experiment, found)
-                    raise
-                result = await reconcile(wanted, ports, time.time())
-                warm = conditions.warm_started(wanted.spec, taken)
-                found = status.derive(wanted, result.seen, before, warm)
-                if found != before:
-                    yaml_files.write_status(results / "status.yaml", experiment, found)
-                before = found
-                view.show(result.seen, found)
-                idle = not result.actions and not found.active
-                if idle and (wanted.spec.suspend or decide.done(wanted.spec, result.seen)):
-                    return result.seen, found, stop.is_set()
-                await _wait(
-                    stop, 0.0 if result.actions and not wanted.spec.suspend else PASS_SECONDS
-                )
-    finally:
-        view.close()
-        await measured.close()
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    """Wait that long, or until a stop is asked for the first time."""
-    if stop.is_set():
-        await asyncio.sleep(seconds)
-        return
-    try:
-        await asyncio.wait_for(stop.wait(), max(seconds, 0.01))
-    except TimeoutError:
-        return
 
 
 def _operate(arguments: argparse.Namespace, console: Console) -> int:

@@ -1,4 +1,5 @@
 """An experiment on one machine.
 
+run     the loop of ``distillery run``
 runner  the port: trainings as processes of this machine
 """

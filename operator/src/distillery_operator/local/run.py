@@ -1,0 +1,104 @@
+"""The loop of ``distillery run``: visits an experiment until nothing is left to do."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from distillery_operator.engine import conditions, decide, requests, status
+from distillery_operator.engine.ports import Ports
+from distillery_operator.engine.reconcile import observe, reconcile
+from distillery_operator.errors import NotFound, Unfit
+from distillery_operator.local.runner import Runner
+from distillery_operator.measurements.reports import Measurements
+from distillery_operator.resource import yaml_files
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import Status
+from distillery_operator.results import local
+from distillery_operator.study import database, study, tables
+from distillery_operator.trials.observation import Observation
+
+VISIT_SECONDS: Final = 0.5
+"""Between two visits of running trials: short against an evaluation, long against a visit's
+cost."""
+
+Show = Callable[[Observation, Status], None]
+
+
+async def run(
+    experiment: Experiment, workspace: Path, trainer: Sequence[str], show: Show
+) -> tuple[Observation, Status, bool]:
+    """Visit an experiment until nothing is left to do.
+
+    Ctrl-C suspends it: trials write a checkpoint and end.
+
+    Args:
+        experiment: what is wanted.
+        workspace: folder of its relative paths and of its results.
+        trainer: command of a trainer that speaks the contract.
+        show: is called after each visit.
+
+    Returns:
+        What was seen last, the status, and whether it was interrupted.
+    """
+    results = workspace / requests.results(experiment)
+    runner, measured = Runner(workspace, experiment, trainer), Measurements()
+    runner.forget_failed_preparation()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    before = (
+        yaml_files.read_status(results / "status.yaml")
+        if (results / "status.yaml").exists()
+        else None
+    )
+    wanted = experiment
+    try:
+        async with study.in_file(local.Results(results).database, experiment, time.time()) as kept:
+            ports = Ports(runner, measured, kept)
+
+            def find(name: str) -> tables.Storage | None:
+                found = local.known(workspace).get(name)
+                return database.of_file(found.database) if found else None
+
+            while True:
+                if stop.is_set():
+                    wanted = experiment.model_copy(
+                        update={"spec": experiment.spec.model_copy(update={"suspend": True})}
+                    )
+                try:
+                    taken = await kept.warm_up(wanted, find)
+                except (NotFound, Unfit) as error:
+                    seen = await observe(ports, time.time(), str(error))
+                    cold = conditions.warm_started(wanted.spec, {}, error)
+                    found = status.derive(wanted, seen, before, cold)
+                    yaml_files.write_status(results / "status.yaml", experiment, found)
+                    raise
+                result = await reconcile(wanted, ports, time.time())
+                warm = conditions.warm_started(wanted.spec, taken)
+                found = status.derive(wanted, result.seen, before, warm)
+                if found != before:
+                    yaml_files.write_status(results / "status.yaml", experiment, found)
+                before = found
+                show(result.seen, found)
+                idle = not result.actions and not found.active
+                if idle and (wanted.spec.suspend or decide.done(wanted.spec, result.seen)):
+                    return result.seen, found, stop.is_set()
+                await _wait(
+                    stop, 0.0 if result.actions and not wanted.spec.suspend else VISIT_SECONDS
+                )
+    finally:
+        await measured.close()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    """Wait that long, or until a stop is asked for the first time."""
+    if stop.is_set():
+        await asyncio.sleep(seconds)
+        return
+    try:
+        await asyncio.wait_for(stop.wait(), max(seconds, 0.01))
+    except TimeoutError:
+        return

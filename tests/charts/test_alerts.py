@@ -1,0 +1,416 @@
+"""Every alert, firing and not firing, by promtool: the rules themselves over made-up series."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from ruamel.yaml import YAML
+
+from support.prometheus import program
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "charts/distillery/rules").glob("*.yaml"))
+RULES = [
+    rule
+    for file in FILES
+    for group in YAML(typ="safe").load(file.read_text())["groups"]
+    for rule in group["rules"]
+]
+ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+
+BY_CHOICE = {"DistilleryOperatorDown"}
+"""Alerts without a threshold: something is there or it is not."""
+
+
+class Case(NamedTuple):
+    """Series, a sample each minute, and the labels of what fires after so many minutes."""
+
+    series: dict[str, str]
+    minutes: int
+    firing: list[dict[str, str]] = []  # noqa: RUF012 - nobody changes it
+
+
+TINY = 'namespace="science",experiment="tiny"'
+BY_TINY = {"namespace": "science", "experiment": "tiny"}
+OPERATOR = 'namespace="distillery",pod="distillery-0"'
+BY_OPERATOR = {"namespace": "distillery"}
+
+
+def shown(name: str, labels: str = "") -> str:
+    """Return a series of the experiment's, as the operator shows it."""
+    return f"distillery_experiment_{name}{{{TINY},pod='distillery-0'{labels and ','}{labels}}}"
+
+
+def condition(kind: str, status: str) -> str:
+    return shown("status_condition", f'condition="{kind}",status="{status}"')
+
+
+def ended(reason: str, state: str = "Infeasible") -> str:
+    return shown("ended_trials", f'state="{state}",reason="{reason}"')
+
+
+GOES_ON = {condition("Progressing", "true"): "1x900"}
+IS_OVER = {condition("Progressing", "true"): "0x900"}
+NONE_COMPLETED = {shown("trials", 'state="Completed"'): "0x900"}
+ONE_COMPLETED = {shown("trials", 'state="Completed"'): "1x900"}
+
+
+def stalled(**series: str) -> dict[str, str]:
+    return {shown("info"): "1x900", **GOES_ON, **{shown(k): v for k, v in series.items()}}
+
+
+def sided(half: str, count: int, total: int) -> dict[str, str]:
+    return {
+        shown("one_sided_trials", f'half="{half}"'): f"{count}x60",
+        ended("ConstraintViolated"): f"{total}x60",
+        **GOES_ON,
+    }
+
+
+def gpu(labels: str, busy: str, trains: bool = True) -> dict[str, str]:
+    trial = f'distillery_trial_step{{{TINY},trial="7",pod="tiny-7"}}'
+    return {f"DCGM_FI_DEV_GPU_UTIL{{{labels}}}": busy, **({trial: "1+10x60"} if trains else {})}
+
+
+POD = 'namespace="science",pod="tiny-7",gpu="0"'
+EXPORTED = 'namespace="gpus",pod="dcgm",exported_namespace="science",exported_pod="tiny-7",gpu="0"'
+IDLE = {**BY_TINY, "pod": "tiny-7", "trial": "7"}
+
+CASES: dict[str, dict[str, Case]] = {
+    "DistilleryOperatorDown": {
+        "it is gone": Case(
+            {f"distillery_build_info{{{OPERATOR}}}": "1x10 stale"}, 30, [BY_OPERATOR]
+        ),
+        "there never was one": Case({}, 30, [{}]),
+        "one of two is gone": Case(
+            {
+                f"distillery_build_info{{{OPERATOR}}}": "1x60",
+                'distillery_build_info{namespace="other"}': "1x10 stale",
+            },
+            30,
+            [{"namespace": "other"}],
+        ),
+        "it answers": Case({f"distillery_build_info{{{OPERATOR}}}": "1x60"}, 30),
+        "its pod was replaced": Case(
+            {
+                f"distillery_build_info{{{OPERATOR}}}": "1x10 stale",
+                'distillery_build_info{namespace="distillery",pod="next"}': "_x12 1x60",
+            },
+            30,
+        ),
+    },
+    "DistilleryReconcileErrors": {
+        "every fifth pass fails": Case(
+            {
+                f'distillery_reconcile_total{{{OPERATOR},result="error"}}': "0+2x60",
+                f'distillery_reconcile_total{{{OPERATOR},result="done"}}': "0+8x60",
+            },
+            40,
+            [BY_OPERATOR],
+        ),
+        "one in twenty fails": Case(
+            {
+                f'distillery_reconcile_total{{{OPERATOR},result="error"}}': "0+1x60",
+                f'distillery_reconcile_total{{{OPERATOR},result="done"}}': "0+19x60",
+            },
+            40,
+        ),
+        "nothing is done": Case(
+            {f'distillery_reconcile_total{{{OPERATOR},result="done"}}': "7x60"}, 40
+        ),
+    },
+    "DistilleryQueueStuck": {
+        "an experiment waits": Case(
+            {f"distillery_workqueue_oldest_age_seconds{{{OPERATOR}}}": "0+60x10"}, 6, [BY_OPERATOR]
+        ),
+        "it is looked at in time": Case(
+            {f"distillery_workqueue_oldest_age_seconds{{{OPERATOR}}}": "290x60"}, 30
+        ),
+    },
+    "DistilleryWatchStale": {
+        "each list shows what the watch did not": Case(
+            {f'distillery_watch_missed_total{{{OPERATOR},resource="jobs"}}': "0 0+0.2x60"},
+            40,
+            [{**BY_OPERATOR, "resource": "jobs"}],
+        ),
+        "a list was overtaken by the watch": Case(
+            {f'distillery_watch_missed_total{{{OPERATOR},resource="jobs"}}': "0x20 1x60"}, 40
+        ),
+    },
+    "DistilleryStorageErrors": {
+        "the database is away": Case(
+            {f"distillery_storage_errors_total{{{OPERATOR}}}": "0x10 1+1x60"}, 30, [BY_OPERATOR]
+        ),
+        "it was away long ago": Case(
+            {f"distillery_storage_errors_total{{{OPERATOR}}}": "0+1x10 10x60"}, 30
+        ),
+    },
+    "DistilleryExperimentObstructed": {
+        "the template is refused": Case(
+            {condition("TemplateValid", "false"): "1x60"},
+            20,
+            [{**BY_TINY, "condition": "TemplateValid"}],
+        ),
+        "it is mended soon": Case({condition("TemplateValid", "false"): "1x10 0x60"}, 20),
+        "all is well": Case({condition("StorageReachable", "false"): "0x60"}, 20),
+        "no point yet": Case({condition("Succeeded", "false"): "1x60"}, 20),
+    },
+    "DistilleryExperimentStalled": {
+        "three trials could have ended": Case(
+            stalled(progress_timestamp_seconds="0x900", median_trial_seconds="3600x900"),
+            200,
+            [BY_TINY],
+        ),
+        "a trial may take so long": Case(
+            stalled(progress_timestamp_seconds="0x900", median_trial_seconds="3600x900"), 170
+        ),
+        "trials end": Case(
+            stalled(progress_timestamp_seconds="0+60x900", median_trial_seconds="60x900"), 200
+        ),
+        "quick trials pause": Case(
+            stalled(progress_timestamp_seconds="0x900", median_trial_seconds="10x900"), 50
+        ),
+        "not one trial ends": Case(stalled(progress_timestamp_seconds="0x900"), 740, [BY_TINY]),
+        "the first trial takes long": Case(stalled(progress_timestamp_seconds="0x900"), 700),
+        "it is over": Case(
+            stalled(progress_timestamp_seconds="0x900", median_trial_seconds="3600x900") | IS_OVER,
+            200,
+        ),
+    },
+    "DistilleryNoAcceptableTrial": {
+        "ten trials and none": Case(
+            {
+                ended("ThresholdMissed"): "0+1x6 6x60",
+                ended("Collapsed"): "0+1x3 3x60",
+                ended("Crashed", "Failed"): "0+1x1 1x60",
+                **NONE_COMPLETED,
+                **GOES_ON,
+            },
+            10,
+            [BY_TINY],
+        ),
+        "nine trials": Case({ended("ThresholdMissed"): "9x60", **NONE_COMPLETED, **GOES_ON}, 10),
+        "one of many is acceptable": Case(
+            {ended("ThresholdMissed"): "90x60", **ONE_COMPLETED, **GOES_ON}, 10
+        ),
+        "suggestions were too large": Case(
+            {ended("Oversize"): "90x60", **NONE_COMPLETED, **GOES_ON}, 10
+        ),
+        "it is over": Case({ended("ThresholdMissed"): "90x60", **NONE_COMPLETED, **IS_OVER}, 10),
+    },
+    "DistilleryNoAcceptableTrialForHours": {
+        "a night and none": Case(
+            {shown("start_timestamp_seconds"): "0x900", **NONE_COMPLETED, **GOES_ON},
+            490,
+            [BY_TINY],
+        ),
+        "it is still early": Case(
+            {shown("start_timestamp_seconds"): "0x900", **NONE_COMPLETED, **GOES_ON}, 470
+        ),
+        "one is acceptable": Case(
+            {shown("start_timestamp_seconds"): "0x900", **ONE_COMPLETED, **GOES_ON}, 490
+        ),
+        "it is over": Case(
+            {shown("start_timestamp_seconds"): "0x900", **NONE_COMPLETED, **IS_OVER}, 490
+        ),
+    },
+    "DistilleryTrialsOneSided": {
+        "no unanswerable question is recognised": Case(
+            sided("unanswerable", 5, 6), 10, [{**BY_TINY, "half": "unanswerable"}]
+        ),
+        "nothing is answered": Case(
+            sided("answerable", 4, 7), 10, [{**BY_TINY, "half": "answerable"}]
+        ),
+        "half of them": Case(sided("answerable", 4, 8), 10),
+        "too few to tell": Case(sided("answerable", 4, 4), 10),
+        "it is over": Case(sided("answerable", 9, 9) | IS_OVER, 10),
+    },
+    "DistilleryTrialsFail": {
+        "a third fails": Case(
+            {
+                ended("Crashed", "Failed"): "3x60",
+                ended("Completed", "Completed"): "6x60",
+                **GOES_ON,
+            },
+            10,
+            [BY_TINY],
+        ),
+        "one in ten fails": Case(
+            {
+                ended("Crashed", "Failed"): "1x60",
+                ended("Completed", "Completed"): "9x60",
+                **GOES_ON,
+            },
+            10,
+        ),
+        "too few to tell": Case({ended("Crashed", "Failed"): "4x60", **GOES_ON}, 10),
+    },
+    "DistilleryMetricsUnavailable": {
+        "the first is lost": Case(
+            {ended("MetricsUnavailable", "Failed"): "0x10 1x90"}, 30, [BY_TINY]
+        ),
+        "another is lost": Case(
+            {ended("MetricsUnavailable", "Failed"): "3x10 4x90"}, 30, [BY_TINY]
+        ),
+        "one was lost long ago": Case({ended("MetricsUnavailable", "Failed"): "0x10 1x90"}, 80),
+        "something else is wrong": Case({ended("Crashed", "Failed"): "0x10 1x90"}, 30),
+    },
+    "DistilleryTrialPendingTooLong": {
+        "no node takes it": Case(
+            {shown("pending_timestamp_seconds", 'reason="Unschedulable"'): "0x90"},
+            70,
+            [{**BY_TINY, "reason": "Unschedulable"}],
+        ),
+        "a node may come": Case(
+            {shown("pending_timestamp_seconds", 'reason="Unschedulable"'): "0x90"}, 50
+        ),
+        "others wait in turn": Case(
+            {shown("pending_timestamp_seconds", 'reason="Queued"'): "0+60x90"}, 70
+        ),
+    },
+    "DistilleryGPUIdle": {
+        "a trial does not use it": Case(gpu(POD, "2x60"), 30, [IDLE]),
+        "by an exporter that keeps its own labels": Case(gpu(EXPORTED, "2x60"), 30, [IDLE]),
+        "it works": Case(gpu(POD, "60x60"), 30),
+        "it works now and then": Case(gpu(POD, "0 0 0 0 90 0 0 0 0 90" + " 0 0 0 0 90" * 9), 30),
+        "nothing trains in the pod": Case(gpu(POD, "0x60", trains=False), 30),
+        "it was idle while it started": Case(gpu(POD, "0x8 95x60"), 30),
+    },
+    "DistilleryBudgetNearlyUsed": {
+        "time runs out": Case(
+            {shown("budget_used_ratio", 'budget="maxDurationSeconds"'): "0.8x60", **GOES_ON},
+            10,
+            [{**BY_TINY, "budget": "maxDurationSeconds"}],
+        ),
+        "there is time": Case(
+            {shown("budget_used_ratio", 'budget="maxDurationSeconds"'): "0.79x60", **GOES_ON}, 10
+        ),
+        "it makes its last trials": Case(
+            {shown("budget_used_ratio", 'budget="maxTrials"'): "0.99x60", **GOES_ON}, 10
+        ),
+        "it is over": Case(
+            {shown("budget_used_ratio", 'budget="maxDurationSeconds"'): "1x60", **IS_OVER}, 10
+        ),
+    },
+    "DistilleryFrontStagnates": {
+        "many trials bring no point": Case(
+            {shown("unimproved_trials"): "51x60", shown("pareto_front_size"): "4x60", **GOES_ON},
+            10,
+            [BY_TINY],
+        ),
+        "the front grows": Case(
+            {shown("unimproved_trials"): "50x60", shown("pareto_front_size"): "4x60", **GOES_ON}, 10
+        ),
+        "there is no front": Case(
+            {shown("unimproved_trials"): "99x60", shown("pareto_front_size"): "0x60", **GOES_ON}, 10
+        ),
+        "it is over": Case(
+            {shown("unimproved_trials"): "99x60", shown("pareto_front_size"): "4x60", **IS_OVER}, 10
+        ),
+    },
+    "DistilleryFrontTruncated": {
+        "it has more points": Case({shown("pareto_front_truncated"): "1x60"}, 10, [BY_TINY]),
+        "it is whole": Case({shown("pareto_front_truncated"): "0x60"}, 10),
+    },
+}
+
+
+def promtool(*arguments: str | Path) -> tuple[int, str]:
+    """Run promtool; return its exit status and all that it says."""
+    done = subprocess.run(
+        [program("promtool"), *arguments], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def run(folder: Path, *tests: dict[str, Any]) -> tuple[int, str]:
+    """Run unit tests of the rules."""
+    path = folder / "tests.yaml"
+    document = {
+        "rule_files": [str(file) for file in FILES],
+        "evaluation_interval": "1m",
+        "tests": tests,
+    }
+    path.write_text(json.dumps(document))
+    return promtool("test", "rules", path)
+
+
+def given(case: Case) -> dict[str, Any]:
+    series = [{"series": name, "values": values} for name, values in case.series.items()]
+    return {"interval": "1m", "input_series": series}
+
+
+def test_promtool_finds_no_fault_in_the_rules() -> None:
+    code, said = promtool("check", "rules", "--lint=all", "--lint-fatal", *FILES)
+    assert code == 0, said
+
+
+def test_every_alert_is_tried_firing_and_not_firing() -> None:
+    assert CASES.keys() == ALERTS.keys()
+    for name, cases in CASES.items():
+        outcomes = {bool(case.firing) for case in cases.values()}
+        assert outcomes == {True, False}, name
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_alert_fires_when_it_should_and_only_then(name: str, tmp_path: Path) -> None:
+    severity = ALERTS[name]["labels"]["severity"]
+    tests = []
+    for case_name, case in CASES[name].items():
+        own = f'ALERTS{{alertname="{name}",alertstate="firing"}}'
+        fixed = {"__name__": "ALERTS", "alertname": name, "alertstate": "firing"}
+        found = [
+            ",".join(
+                f"{k}={json.dumps(v)}" for k, v in {**fixed, "severity": severity, **f}.items()
+            )
+            for f in case.firing
+        ]
+        expected = [{"labels": f"{{{labels}}}", "value": 1} for labels in found]
+        query = {"expr": own, "eval_time": f"{case.minutes}m", "exp_samples": expected}
+        tests.append({"name": case_name, **given(case), "promql_expr_test": [query]})
+    code, said = run(tmp_path, *tests)
+    assert code == 0, said
+
+
+def test_what_alerts_say_is_whole(tmp_path: Path) -> None:
+    """promtool shows the texts that it did not expect, with their values filled in."""
+    tests, firing = [], {}
+    for name, cases in CASES.items():
+        case = next(case for case in cases.values() if case.firing)
+        asked = {"alertname": name, "eval_time": f"{case.minutes}m", "exp_alerts": []}
+        tests.append({**given(case), "alert_rule_test": [asked]})
+        firing[name] = case.firing[0].values()
+    _, said = run(tmp_path, *tests)
+    found = re.findall(r'alertname="(\w+)".*?description="(.*?)"', said.replace("\n", " "))
+    told = dict(found)
+    assert told.keys() == CASES.keys()
+    for name, text in told.items():
+        assert not re.search(r"no value|error|{{|NaN|%!|  ", text), text
+        assert all(value in text for value in firing[name]), text
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_has_what_people_need(name: str) -> None:
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in ("critical", "warning", "info")
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert len(rule["annotations"]["summary"]) <= 80
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert page == "https://distillery.dev/docs/runbooks.md"
+    assert anchor == name.lower()
+
+
+def test_a_threshold_stands_at_the_end_where_the_chart_can_replace_it() -> None:
+    ending = re.compile(r"(==|>=|<=|>|<)\s*[0-9.]+\s*$")
+    without = {name for name, rule in ALERTS.items() if not ending.search(rule["expr"])}
+    assert without == BY_CHOICE
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    text = (ROOT / "docs/runbooks.md").read_text()
+    assert sorted(re.findall(r"^## (Distillery\w+)$", text, re.MULTILINE)) == sorted(ALERTS)
+    for chapter in text.split("\n## ")[1:]:
+        assert "```" in chapter, f"{chapter.splitlines()[0]} must name a command that shows more"

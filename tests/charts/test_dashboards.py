@@ -1,0 +1,296 @@
+"""Dashboards and rules, by themselves and on a Prometheus that has scraped a real run."""
+
+import json
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from ruamel.yaml import YAML
+
+from dashboards import boards
+from dashboards.panels import BOARDS
+from distillery_contract import metrics
+from distillery_operator.telemetry import experiment_metrics, operator_metrics
+from support import charts, clusters, discovery, worlds
+from support.cluster import Node, images
+from support.operators import Operator, until
+from support.prometheus import Prometheus
+from support.spaces import Object, Space, install, template
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "charts/distillery/dashboards"
+DOCUMENTS = {path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+PANELS = [
+    pytest.param(panel, id=f"{name.removesuffix('.json')}: {panel['title']}")
+    for name, document in DOCUMENTS.items()
+    for panel in document["panels"]
+    if panel["type"] != "row"
+]
+RULES = [
+    rule
+    for path in sorted((ROOT / "charts/distillery/rules").glob("*.yaml"))
+    for group in YAML(typ="safe").load(path.read_text())["groups"]
+    for rule in group["rules"]
+]
+QUERIES = [t["expr"] for p in PANELS for t in p.values[0]["targets"]]  # type: ignore[index]
+
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+NAME = re.compile(r"\b(?:distillery|DCGM)_\w+")
+SELECTOR = re.compile(r"(?:\bdistillery[_:]\w+|\bDCGM_\w+)(?:\{[^}]*\})?")
+
+ELSEWHERE = {"DCGM_FI_DEV_GPU_UTIL"}
+"""Metrics of others: the DCGM exporter, which needs a GPU."""
+
+
+def names(family: metrics.Family) -> set[str]:
+    return {family.name + {"counter": "_total", "info": "_info"}.get(family.kind, "")}
+
+
+def known() -> set[str]:
+    """Return every name that trainers and operator expose."""
+    found = set.union(*(names(family) for family in metrics.FAMILIES))
+    found |= {f"distillery_experiment_{family.name}" for family in experiment_metrics.FAMILIES}
+    for family in operator_metrics.REGISTRY.collect():
+        suffixes = {"counter": ["_total"], "info": ["_info"], "histogram": ["_bucket"]}
+        found |= {family.name + suffix for suffix in suffixes.get(family.type, [""])}
+    return found
+
+
+def test_the_committed_dashboards_are_those_of_the_code() -> None:
+    assert boards.documents() == DOCUMENTS
+    assert {d["uid"]: d["title"] for d in DOCUMENTS.values()} == BOARDS
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_dashboard_is_read_only_and_of_any_data_source(name: str) -> None:
+    document = DOCUMENTS[name]
+    assert document["editable"] is False
+    first, *others = document["templating"]["list"]
+    assert (first["name"], first["type"], first["query"]) == (
+        "datasource",
+        "datasource",
+        "prometheus",
+    )
+    assert all(variable["datasource"] == SOURCE for variable in others)
+    assert not re.search(r"\$\{?DS_", json.dumps(document))
+    titles = [panel["title"] for panel in document["panels"]]
+    assert len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_says_what_it_shows(panel: Object) -> None:
+    assert panel["title"]
+    assert panel["description"].endswith(".")
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["datasource"] == SOURCE
+    assert panel["pluginVersion"]
+    assert panel["targets"]
+    assert all(target["datasource"] == SOURCE for target in panel["targets"])
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_fits_into_its_place(panel: Object) -> None:
+    place = panel["gridPos"]
+    assert place["w"] > 0
+    assert place["x"] + place["w"] <= 24
+
+
+@pytest.mark.parametrize("expr", [*QUERIES, *(rule["expr"] for rule in RULES)])
+def test_rates_are_of_counters_and_over_what_grafana_chooses(expr: str) -> None:
+    for metric in re.findall(r"\b(?:rate|increase)\((\w+)", expr):
+        assert metric.endswith(("_total", "_bucket")), metric
+    if expr in QUERIES:
+        windows = set(re.findall(r"\[(.*?)\]", expr))
+        assert windows <= {"$__rate_interval", "$__range"}
+    for metric in NAME.findall(expr):
+        if metric.endswith(("_total", "_bucket")):
+            assert re.search(rf"\b(?:rate|increase)\({metric}", expr), metric
+
+
+def test_every_metric_is_one_that_trainers_or_operator_expose() -> None:
+    rules = [rule["expr"] for rule in RULES]
+    variables = [v["query"] for d in DOCUMENTS.values() for v in d["templating"]["list"]]
+    used = {name for text in (*QUERIES, *rules, str(variables)) for name in NAME.findall(text)}
+    assert used - known() == ELSEWHERE
+
+
+VARIABLES = {
+    "__rate_interval": "20s",
+    "__range": "15m",
+    "experiment": "tiny",
+    "trial": "1",
+    "baseline": "deep",
+    "metric": "exact",
+    "objective": "exact",
+    "x": "parameter_count",
+    "y": "exact",
+}
+
+
+class Run(NamedTuple):
+    """What a Prometheus has seen of an experiment from its first pod to its end."""
+
+    prometheus: Prometheus
+    namespace: str
+    begun: float
+
+    def filled(self, expr: str, namespace: str = "") -> str:
+        """Return a query with Grafana's variables filled in."""
+        values = {**VARIABLES, "namespace": namespace or self.namespace}
+        return re.sub(r"\$(\w+)", lambda found: values[found[1]], expr)
+
+    def numbers(self, expr: str, over_time: bool = True) -> list[float]:
+        """Return what a query finds, over the run or at its end."""
+        asked: dict[str, Any] = {"query": expr, "time": f"{time.time():.3f}"}
+        if over_time:
+            asked |= {"start": f"{self.begun:.3f}", "end": asked.pop("time"), "step": "1"}
+        path = "query_range" if over_time else "query"
+        url = f"{self.prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(asked)}"
+        try:
+            with urllib.request.urlopen(url) as answer:
+                found = json.load(answer)["data"]["result"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{expr}: {error.read().decode()}") from error
+        pairs = [pair for one in found for pair in one.get("values", [one.get("value")])]
+        return [float(value) for _, value in pairs if isfinite(float(value))]
+
+
+SOUND = [
+    {"name": "learning_rate", "type": "Float", "low": 0.1, "high": 0.3, "log": True},
+    *worlds.DOCUMENT["spec"]["parameters"][1:],
+]
+"""A space without what diverges or learns too slowly: every trial of it trains to its end."""
+
+
+@pytest.fixture(scope="module")
+def run(node: Node, workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """An experiment on the node, to its end; it wants more trials at a time than there are GPUs."""
+    folder = tmp_path_factory.mktemp("observed")
+    image = images.quick_trainer()
+    node.load(image.archive)
+    operator = Operator(
+        install(node.plane, folder),
+        f"sqlite:///{folder}",
+        folder / "log",
+        "--scrape-seconds=0.5",
+        image=image.name,
+    )
+    pod = {"namespace": "distillery", "name": "distillery-0"}
+    pod_labels = {"labels": {"app.kubernetes.io/name": "distillery"}}
+    own = discovery.target(f"127.0.0.1:{operator.port}", "metrics", {**pod, **pod_labels})
+    path = folder / "targets.json"
+    with ExitStack() as stack:
+        stack.enter_context(discovery.following(node, path, [own]))
+        config = json.dumps(discovery.configuration(path))
+        prometheus = stack.enter_context(Prometheus(folder / "prometheus", config))
+        stack.enter_context(operator)
+
+        def scraped() -> Any:
+            assert operator.exit_code is None, operator.log.read_text()
+            return prometheus.query("distillery_build_info")
+
+        until(scraped)
+        space, begun = Space(node.plane), time.time()
+        pods = template(workspace, 0.2)
+        linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "8"}  # rates need two scrapes
+        pods["spec"]["containers"][0]["env"].append(linger)
+        baselines = [{"name": "deep", "parameters": {"n_layers": 6}}]
+        limits: Object = {"maxTrials": 6, "parallelism": 6, "maxDurationSeconds": 3600}
+        space.apply(
+            template=pods, parameters=SOUND, baselines=baselines, costPerGpuHour=2, **limits
+        )
+        until(space.reached("Succeeded"))
+        time.sleep(3)  # until the last state is scraped
+        yield Run(prometheus, space.name, begun)
+        space.kubectl("delete", "dexp", "--all", "--timeout=60s")
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_every_query_of_a_panel_has_data_after_a_real_run(run: Run, panel: Object) -> None:
+    for target in panel["targets"]:
+        expr = target["expr"]
+        if ELSEWHERE & set(NAME.findall(expr)):
+            continue
+        operator = 'namespace="$namespace"' in expr and "experiment" not in expr
+        filled = run.filled(expr, "distillery" if operator else "")
+        assert run.numbers(filled, over_time=bool(target.get("range"))), filled
+
+
+def test_every_variable_has_choices_after_a_real_run(run: Run) -> None:
+    for document in DOCUMENTS.values():
+        for variable in document["templating"]["list"][1:]:
+            query = variable["query"]["query"]
+            found = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
+            assert found, query
+            selector = run.filled(found[1])
+            assert run.numbers(f"count by ({found[2]}) ({selector})"), query
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
+def test_all_that_a_rule_looks_at_is_there_after_a_real_run(run: Run, rule: Object) -> None:
+    for selector in SELECTOR.findall(rule["expr"]):
+        if not ELSEWHERE & set(NAME.findall(selector)):
+            assert run.numbers(selector), selector
+
+
+def test_prometheus_evaluates_every_rule(run: Run) -> None:
+    with urllib.request.urlopen(f"{run.prometheus.url}/api/v1/rules") as answer:
+        groups = json.load(answer)["data"]["groups"]
+    found = {
+        rule["name"]: (rule["health"], rule.get("lastError", ""))
+        for g in groups
+        for rule in g["rules"]
+    }
+    assert found == {rule.get("alert") or rule["record"]: ("ok", "") for rule in RULES}
+
+
+def test_no_alert_fires_in_a_run_without_fault(run: Run) -> None:
+    fired = run.prometheus.query(
+        'count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[15m]))'
+    )
+    assert [one["metric"]["alertname"] for one in fired] == []
+
+
+def test_labels_of_trials_come_from_their_pods(run: Run) -> None:
+    found = run.prometheus.query("last_over_time(distillery_trial_final[15m])")
+    own = [one["metric"] for one in found if one["metric"]["namespace"] == run.namespace]
+    assert {(m["experiment"], m["stage"], m["trial"], m["attempt"]) for m in own} == {
+        ("tiny", "train", str(number), "1") for number in range(6)
+    }
+    assert all(m["pod"].startswith("tiny-") and m["job"] == "distillery-trials" for m in own)
+
+
+def test_an_experiments_series_keep_its_namespace(run: Run) -> None:
+    (found,) = run.prometheus.query("last_over_time(distillery_experiment_info[15m])")[-1:]
+    assert found["metric"]["namespace"] == run.namespace
+    assert found["metric"]["pod"] == "distillery-0"
+    assert "exported_namespace" not in found["metric"]
+
+
+def test_the_charts_monitors_give_the_documented_labels(tmp_path: Path) -> None:
+    """But for namespace and pod, which the Prometheus operator adds by itself."""
+    clusters.need(charts.provide)
+    options = ("--set=metrics.podMonitor.enabled=true", "--set=metrics.serviceMonitor.enabled=true")
+    found = charts.render(*options)
+    (trials,) = charts.one(found, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    (own,) = charts.one(found, "ServiceMonitor")["spec"]["endpoints"]
+    operator, pods = discovery.configuration(tmp_path)["scrape_configs"]
+    assert own["honorLabels"] is operator["honor_labels"] is True
+    documented = {
+        rule["target_label"]: (rule["source_labels"], rule.get("regex"))
+        for rule in pods["relabel_configs"]
+        if "target_label" in rule
+    }
+    assert {
+        rule["targetLabel"]: (rule["sourceLabels"], rule.get("regex"))
+        for rule in trials["relabelings"]
+    } == {label: rule for label, rule in documented.items() if label not in ("namespace", "pod")}
+    assert documented.keys() == {"namespace", "pod", "experiment", "stage", "trial", "attempt"}

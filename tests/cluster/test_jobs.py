@@ -1,0 +1,610 @@
+import copy
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distillery_contract import wire
+from distillery_contract.request import Request, Stage
+from distillery_operator.cluster import errands, jobs, pod_template
+from distillery_operator.cluster.pod_template import Defaults
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.resource import label_names
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials.trial import Trial
+from support import shapes
+from support.shapes import DEFAULTS, Object, experiment
+
+LAUNCH = Launch(Stage.TRAIN, 7, 2)
+NO_CLAIM = Defaults("registry.example/trainer:1")
+
+RICH: Object = {
+    "metadata": {
+        "labels": {"kueue.x-k8s.io/queue-name": "gpus", "team": "nlp"},
+        "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+    },
+    "spec": {
+        "priorityClassName": "batch",
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"gpu": "h200"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
+        "terminationGracePeriodSeconds": 300,
+        "serviceAccountName": "trainer",
+        "securityContext": {"runAsUser": 1000, "supplementalGroups": [44]},
+        "initContainers": [{"name": "fetch", "image": "fetch:1"}],
+        "volumes": [
+            {"name": "workspace", "persistentVolumeClaim": {"claimName": "mine"}},
+            {"name": "shm", "emptyDir": {"medium": "Memory"}},
+        ],
+        "containers": [
+            {"name": "shipper", "image": "shipper:1"},
+            {
+                "name": "trainer",
+                "image": "mine:2",
+                "imagePullPolicy": "Always",
+                "env": [
+                    {"name": "HF_HOME", "value": "/workspace/hub"},
+                    {"name": wire.REQUEST, "value": "{}"},
+                    {
+                        "name": "TOKEN",
+                        "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}},
+                    },
+                ],
+                "ports": [
+                    {"name": "debug", "containerPort": 5678},
+                    {"name": "metrics", "containerPort": 1234},
+                ],
+                "resources": {
+                    "limits": {
+                        "nvidia.com/gpu": "2",
+                        "nvidia.com/mig-1g.10gb": 1,
+                        "nvidia.com/gpumem": "3000",
+                        "memory": "40Gi",
+                        "cpu": "8",
+                    },
+                    "claims": [{"name": "gpu"}],
+                },
+                "securityContext": {"readOnlyRootFilesystem": False},
+                "volumeMounts": [
+                    {"name": "shm", "mountPath": "/dev/shm"},
+                    {"name": "workspace", "mountPath": "/workspace", "subPath": "team"},
+                ],
+            },
+        ],
+    },
+}
+
+
+def rendered(
+    of: Experiment | None = None, launch: Launch = LAUNCH, defaults: Defaults = DEFAULTS
+) -> Object:
+    of = of or experiment()
+    trial = Trial(launch.trial, {"n_layers": 2})
+    return jobs.job(of, launch, requests.order(of, launch, trial), defaults)
+
+
+def trainer(job: Object) -> Object:
+    containers = job["spec"]["template"]["spec"]["containers"]
+    (found,) = [c for c in containers if c["name"] == "trainer"]
+    made: Object = found
+    return made
+
+
+def variables(job: Object) -> dict[str, Any]:
+    return {v["name"]: v.get("value", v.get("valueFrom")) for v in trainer(job)["env"]}
+
+
+def expanded(value: str, known: dict[str, str]) -> str:
+    """A value as the kubelet hands it on: k8s.io/kubernetes/third_party/.../expansion, Expand."""
+    return re.sub(
+        r"\$(?:\$|\(([^)]*)\))",
+        lambda m: "$" if m[1] is None else known.get(m[1], m[0]),
+        value,
+    )
+
+
+def test_a_silent_template_makes_a_whole_job() -> None:
+    assert rendered() == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "tiny-8f1c2f7e-00007-2",
+            "namespace": "science",
+            "labels": LABELS,
+            "annotations": {"distillery.dev/template": pod_template.digest(experiment(), DEFAULTS)},
+            "ownerReferences": [
+                {
+                    "apiVersion": "distillery.dev/v1alpha1",
+                    "kind": "DistillationExperiment",
+                    "name": "tiny",
+                    "uid": shapes.UID,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    },
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": "trainer",
+                            "operator": "NotIn",
+                            "values": [0],
+                        },
+                    },
+                ]
+            },
+            "podReplacementPolicy": "Failed",
+            "ttlSecondsAfterFinished": 604800,
+            "template": {
+                "metadata": {"labels": LABELS, "annotations": {}},
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "restartPolicy": "Never",
+                    "terminationGracePeriodSeconds": 120,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": 65532,
+                        "runAsGroup": 65532,
+                        "fsGroup": 65532,
+                        "fsGroupChangePolicy": "OnRootMismatch",
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "volumes": [
+                        {"name": "workspace", "persistentVolumeClaim": {"claimName": "work"}},
+                        {"name": "tmp", "emptyDir": {}},
+                    ],
+                    "containers": [
+                        {
+                            "name": "trainer",
+                            "image": "registry.example/trainer:1",
+                            "workingDir": "/workspace",
+                            "terminationMessagePath": "/dev/termination-log",
+                            "terminationMessagePolicy": "File",
+                            "env": [
+                                {"name": "DISTILLERY_REQUEST", "value": REQUEST},
+                                {"name": "DISTILLERY_METRICS_PORT", "value": "9090"},
+                            ],
+                            "ports": [
+                                {"name": "metrics", "containerPort": 9090, "protocol": "TCP"}
+                            ],
+                            "volumeMounts": [
+                                {"name": "workspace", "mountPath": "/workspace"},
+                                {"name": "tmp", "mountPath": "/tmp"},
+                            ],
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "capabilities": {"drop": ["ALL"]},
+                                "readOnlyRootFilesystem": True,
+                            },
+                        }
+                    ],
+                },
+            },
+        },
+    }
+
+
+LABELS = {
+    "app.kubernetes.io/name": "distillery-trial",
+    "app.kubernetes.io/instance": "tiny",
+    "app.kubernetes.io/managed-by": "distillery",
+    "distillery.dev/experiment": "tiny",
+    "distillery.dev/experiment-uid": shapes.UID,
+    "distillery.dev/stage": "train",
+    "distillery.dev/trial": "7",
+    "distillery.dev/attempt": "2",
+}
+REQUEST = requests.order(experiment(), LAUNCH, Trial(7, {"n_layers": 2})).to_json()
+
+
+def test_a_rich_template_is_kept_where_distillery_has_nothing_to_say() -> None:
+    job = rendered(experiment(template=RICH))
+    template, given = job["spec"]["template"], RICH["spec"]
+    spec, container = template["spec"], trainer(job)
+    as_given = (
+        "priorityClassName",
+        "imagePullSecrets",
+        "nodeSelector",
+        "tolerations",
+        "affinity",
+        "resourceClaims",
+        "terminationGracePeriodSeconds",
+        "serviceAccountName",
+        "initContainers",
+    )
+    assert {k: spec[k] for k in as_given} == {k: given[k] for k in as_given}
+    assert [c["name"] for c in spec["containers"]] == ["trainer", "shipper"]
+    assert spec["containers"][1] == given["containers"][0]
+    assert [v["name"] for v in spec["volumes"]] == ["workspace", "shm", "tmp"]
+    assert spec["volumes"][:2] == given["volumes"]
+    assert container["resources"] == given["containers"][1]["resources"]
+    assert (container["image"], container["imagePullPolicy"]) == ("mine:2", "Always")
+    assert [m["name"] for m in container["volumeMounts"]] == ["shm", "workspace", "tmp"]
+    assert container["volumeMounts"][1]["subPath"] == "team"
+    assert [p["name"] for p in container["ports"]] == ["debug", "metrics"]
+    assert container["ports"][1]["containerPort"] == 9090
+    assert variables(job).keys() == {
+        "HF_HOME", "TOKEN", "DISTILLERY_REQUEST", "DISTILLERY_METRICS_PORT", "OMP_NUM_THREADS",
+    }  # fmt: skip
+    assert Request.from_json(variables(job)[wire.REQUEST]).trial == 7
+
+
+@pytest.mark.parametrize("kind", ["requests", "limits"])
+def test_a_trainer_has_as_many_threads_as_it_asks_for_cores(kind: str) -> None:
+    container: Object = {"name": "trainer", "resources": {kind: {"cpu": "500m"}}}
+    (bound,) = [e for e in trainer(one(container))["env"] if e["name"] == pod_template.THREADS]
+    assert bound["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+    own = {"name": pod_template.THREADS, "value": "3"}
+    assert variables(one({**container, "env": [own]}))[pod_template.THREADS] == "3"
+    assert pod_template.THREADS not in variables(one({"name": "trainer"}))
+
+
+def one(container: Object) -> Object:
+    return rendered(experiment(template={"spec": {"containers": [container]}}))
+
+
+def test_a_queues_label_stands_on_the_job_and_on_its_pod() -> None:
+    job = rendered(experiment(template=RICH))
+    for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
+        assert labels["kueue.x-k8s.io/queue-name"] == "gpus"
+        assert labels[label_names.TRIAL] == "7"
+    assert job["metadata"]["annotations"].keys() == {
+        "cluster-autoscaler.kubernetes.io/safe-to-evict",
+        label_names.TEMPLATE,
+    }
+
+
+def test_a_security_context_is_restricted_where_the_template_is_silent() -> None:
+    job = rendered(experiment(template=RICH))
+    pods, containers = (
+        job["spec"]["template"]["spec"]["securityContext"],
+        trainer(job)["securityContext"],
+    )
+    assert (pods["runAsUser"], pods["supplementalGroups"]) == (1000, [44])
+    assert pods["runAsNonRoot"] is True
+    assert pods["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert containers["readOnlyRootFilesystem"] is False
+    assert containers["allowPrivilegeEscalation"] is False
+    assert containers["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_place_that_the_template_has_taken_gets_no_second_volume() -> None:
+    mounts = [{"name": "scratch", "mountPath": "/tmp"}, {"name": "code", "mountPath": "/code"}]
+    given = {
+        "volumes": [{"name": "scratch", "emptyDir": {}}, {"name": "code", "emptyDir": {}}],
+        "containers": [{"name": "trainer", "volumeMounts": mounts}],
+    }
+    found = trainer(rendered(experiment(template={"spec": given})))["volumeMounts"]
+    assert [m["mountPath"] for m in found] == ["/tmp", "/code", "/workspace"]
+
+
+@pytest.mark.parametrize(
+    "text", ["$(HOME)", "$$(DISTILLERY_METRICS_PORT)", "$(DISTILLERY_METRICS_PORT)", "a$$b$", "$("]
+)
+def test_a_request_reaches_the_trainer_as_it_is(text: str) -> None:
+    of = experiment(data={"name": text, "unanswerable": False})
+    known = {"HOME": "/root", "DISTILLERY_METRICS_PORT": "9090"}
+    value = expanded(variables(rendered(of))[wire.REQUEST], known)
+    assert Request.from_json(value).data.name == text
+
+
+def test_a_trials_limit_is_the_pods_not_the_jobs_which_would_count_the_wait_for_a_node() -> None:
+    of = experiment(trialTimeoutSeconds=3600)
+    job = rendered(of)
+    assert "activeDeadlineSeconds" not in job["spec"]
+    limit = job["spec"]["template"]["spec"]["activeDeadlineSeconds"]
+    assert limit >= 3600 + pod_template.GRACE_SECONDS  # Distillery itself is to be the first
+    prepare = rendered(of, Launch(Stage.PREPARE, 0, 1))
+    assert "activeDeadlineSeconds" not in prepare["spec"]["template"]["spec"]
+    assert "activeDeadlineSeconds" not in rendered()["spec"]["template"]["spec"]
+
+
+LONGEST = experiment("n" * 40, maxTrials=100_000)
+
+
+@pytest.mark.parametrize("stage", [Stage.TRAIN, Stage.PREPARE])
+def test_names_fit_a_label_and_tell_attempts_apart(stage: Stage) -> None:
+    launches = [Launch(stage, t, n) for t, n in ((99_999, 999), (99_999, 99), (9_999, 999))]
+    names = [rendered(LONGEST, launch)["metadata"]["name"] for launch in launches]
+    assert max(map(len, names)) <= 63
+    assert len(set(names)) == (3 if stage is Stage.TRAIN else 2)
+    assert all(re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) for name in names)
+
+
+def test_names_of_other_jobs_fit_a_label_too() -> None:
+    for job in (
+        jobs.trial(LONGEST, DEFAULTS),
+        errands.collection(LONGEST, [99_998, 99_999], DEFAULTS),
+    ):
+        assert len(job["metadata"]["name"]) <= 63
+
+
+def test_names_differ_from_those_of_an_experiment_that_was_created_anew() -> None:
+    other = experiment(uid="99999999-2b5d-4a51-9c56-2d0d5a1f3b77")
+    assert rendered(other)["metadata"]["name"] != rendered()["metadata"]["name"]
+
+
+def test_equal_attempts_are_equal_texts() -> None:
+    texts = {json.dumps(rendered(experiment(template=RICH)), sort_keys=True) for _ in range(2)}
+    assert len(texts) == 1
+
+
+def test_the_users_template_stays_as_it_is() -> None:
+    of = experiment(template=copy.deepcopy(RICH))
+    for job in (
+        rendered(of),
+        jobs.trial(of, DEFAULTS),
+        errands.collection(of, [1], DEFAULTS),
+    ):
+        container = trainer(job)
+        container["env"].clear()
+        container["volumeMounts"][0]["mountPath"] = "/elsewhere"
+        container.setdefault("resources", {}).clear()
+        job["spec"]["template"]["metadata"]["labels"].clear()
+        job["spec"]["template"]["spec"]["tolerations"].clear()
+    assert of.spec.template == RICH
+
+
+def test_jobs_wait_in_the_operators_queue_unless_their_template_names_another() -> None:
+    queued = replace(DEFAULTS, queue="shared")
+    silent, named = experiment(), experiment(template=RICH)
+    for job, queue in (
+        (rendered(silent, defaults=queued), "shared"),
+        (errands.collection(silent, [1], queued), "shared"),
+        (rendered(named, defaults=queued), "gpus"),
+        (rendered(silent), None),
+    ):
+        assert job["metadata"]["labels"].get(label_names.QUEUE) == queue
+    # Kueue queues pods by themselves too, and this one's Job already waits.
+    pod = rendered(silent, defaults=queued)["spec"]["template"]["metadata"]["labels"]
+    assert label_names.QUEUE not in pod
+
+
+def test_a_template_is_known_by_its_digest() -> None:
+    digests = [
+        pod_template.digest(of, defaults)
+        for of, defaults in (
+            (experiment(), DEFAULTS),
+            (experiment(maxTrials=9), DEFAULTS),
+            (experiment(template=RICH), DEFAULTS),
+            (experiment(), NO_CLAIM),
+        )
+    ]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+def test_a_dry_run_asks_for_the_pod_that_the_job_would_make() -> None:
+    job = jobs.trial(experiment(template=RICH), DEFAULTS)
+    pod = jobs.pod(job)
+    assert pod["spec"] == job["spec"]["template"]["spec"]
+    assert pod["metadata"]["namespace"] == "science"
+    assert pod["metadata"]["labels"] == job["metadata"]["labels"]
+    assert job["metadata"]["name"].endswith("-check")
+
+
+def test_a_pod_that_reads_the_volume_needs_nothing_else_and_ends_by_itself() -> None:
+    for of in (experiment(), experiment(template=RICH)):
+        pod = errands.reader(of, DEFAULTS, "reader")
+        (container,) = pod["spec"]["containers"]
+        assert container["command"] == ["sleep", "3600"]
+        assert container["image"] == trainer(rendered(of))["image"]
+        assert container["securityContext"] == trainer(rendered(of))["securityContext"]
+        assert container["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}}
+        assert "workspace" in {m["name"] for m in container["volumeMounts"]}
+        assert not {"env", "ports", "args"} & container.keys()
+        assert pod["spec"]["activeDeadlineSeconds"] == 3600
+        assert pod["spec"]["volumes"] == rendered(of)["spec"]["template"]["spec"]["volumes"]
+        # No attempt, or an operator would take it for a trial's.
+        assert label_names.STAGE not in pod["metadata"]["labels"]
+
+
+def test_files_are_removed_by_the_trainer_alone_without_a_gpu() -> None:
+    job = errands.collection(experiment(template=RICH), [3, 4], DEFAULTS)
+    spec = job["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}}
+    assert not {"initContainers", "resourceClaims"} & spec.keys()
+    assert {m["name"] for m in container["volumeMounts"]} == {"shm", "workspace", "tmp"}
+    assert spec["restartPolicy"] == "Never"
+    request = Request.from_json(variables(job)[wire.REQUEST])
+    assert request.stage is Stage.COLLECT
+    assert [folder.split("/")[-2:] for folder in request.remove] == [
+        ["00003", "model"],
+        ["00003", "checkpoints"],
+        ["00004", "model"],
+        ["00004", "checkpoints"],
+    ]
+    names = {
+        errands.collection(experiment(), trials, DEFAULTS)["metadata"]["name"]
+        for trials in ([3, 4], [4, 3], [3], [3, 4, 5])
+    }
+    assert len(names) == 3
+
+
+def test_the_files_of_500_trials_fit_one_variable() -> None:
+    job = errands.collection(LONGEST, range(99_000, 99_500), DEFAULTS)
+    assert len(variables(job)[wire.REQUEST]) < 128 * 1024  # MAX_ARG_STRLEN
+
+
+@pytest.mark.parametrize(
+    ("limits", "count"),
+    [
+        ({}, 0),
+        ({"cpu": "8", "memory": "40Gi"}, 0),
+        ({"nvidia.com/gpu": "1"}, 1),
+        ({"nvidia.com/gpu": 4}, 4),
+        ({"nvidia.com/mig-1g.10gb": "2", "nvidia.com/mig-3g.20gb": "1"}, 3),
+        ({"nvidia.com/gpu.shared": "1"}, 1),
+        ({"nvidia.com/gpu": "1", "nvidia.com/gpumem": "3000", "nvidia.com/gpucores": "30"}, 1),
+        ({"amd.com/gpu": "2"}, 2),
+        ({"gpu.intel.com/i915": "1", "gpu.intel.com/millicores": "100"}, 1),
+        ({"nvidia.com/gpu": "many"}, 0),
+        ({"nvidia.com/gpu": None}, 0),
+        ([], 0),
+    ],
+)
+def test_accelerators_are_counted_from_the_trainers_limits(limits: Any, count: int) -> None:
+    sidecar = {"name": "other", "resources": {"limits": {"nvidia.com/gpu": "7"}}}
+    container = {"name": "trainer", "resources": {"limits": limits}}
+    of = experiment(template={"spec": {"containers": [sidecar, container]}})
+    assert pod_template.gpus(of) == count
+
+
+WORKSPACE = {"name": "workspace", "emptyDir": {}}
+ODD = {
+    "name": "trainer",
+    "env": None,
+    "ports": {"metrics": 1},
+    "volumeMounts": ["/tmp"],
+    "resources": {"limits": "all"},
+    "securityContext": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "fields"),
+    [
+        ({"spec": {"volumes": [WORKSPACE]}}, []),
+        ({"spec": {"volumes": [WORKSPACE], "restartPolicy": "Never"}}, []),
+        ({"spec": {"volumes": [WORKSPACE], "containers": None}, "metadata": None}, []),
+        ({}, ["spec.volumes"]),
+        ({"spec": {"volumes": [{"name": "other"}]}}, ["spec.volumes"]),
+        ({"spec": {"volumes": [WORKSPACE], "restartPolicy": "OnFailure"}}, ["spec.restartPolicy"]),
+        (
+            {"spce": {}, "spec": {"volumes": [WORKSPACE]}, "metadata": {"finalizers": ["a"]}},
+            ["spce", "metadata.finalizers"],
+        ),
+        (
+            {
+                "spec": {"volumes": [WORKSPACE]},
+                "metadata": {
+                    "labels": {"distillery.dev/told": "true", "distillery.devil/x": ""},
+                    "annotations": {"distillery.dev/halted": ""},
+                },
+            },
+            ["metadata.labels.distillery.dev/told", "metadata.annotations.distillery.dev/halted"],
+        ),
+        ({"spec": []}, ["spec", "spec.volumes"]),
+        (
+            {"metadata": {"labels": ["a"], "annotations": "b"}, "spec": {"volumes": [WORKSPACE]}},
+            ["metadata.labels", "metadata.annotations"],
+        ),
+        (
+            {"spec": {"volumes": {"workspace": {}}, "containers": {}, "securityContext": 1}},
+            ["spec.securityContext", "spec.volumes", "spec.containers", "spec.volumes"],
+        ),
+        ({"spec": {"volumes": [WORKSPACE], "containers": ["trainer"]}}, ["spec.containers"]),
+        (
+            {"spec": {"volumes": [WORKSPACE], "containers": [ODD]}},
+            [
+                "spec.containers[trainer].resources.limits",
+                "spec.containers[trainer].securityContext",
+                "spec.containers[trainer].ports",
+                "spec.containers[trainer].volumeMounts",
+            ],
+        ),
+    ],
+)
+def test_all_faults_of_a_template_are_told_at_once(template: Object, fields: list[str]) -> None:
+    found = pod_template.faults(experiment(template=template), NO_CLAIM)
+    assert [fault.split(": ")[0].removeprefix("spec.template.") for fault in found] == fields
+
+
+@pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
+def test_a_template_names_no_service_account_but_those_that_the_operator_allows(field: str) -> None:
+    of = experiment(template={"spec": {field: "deployer"}})
+    assert pod_template.faults(of, DEFAULTS) == [
+        f"spec.template.spec.{field}: must be one that the operator allows trials,"
+        ' ["default"], but got "deployer"'
+    ]
+    assert not pod_template.faults(of, replace(DEFAULTS, accounts=("trainer", "deployer")))
+    for account in ("default", "", None):
+        assert not pod_template.faults(experiment(template={"spec": {field: account}}), DEFAULTS)
+
+
+def test_a_fault_says_the_rule_then_the_value() -> None:
+    spec = {"containers": {"trainer": {}}, "restartPolicy": "Always"}
+    assert pod_template.faults(experiment(template={"spec": spec}), DEFAULTS) == [
+        'spec.template.spec.containers: must be a list of objects, but got {"trainer":{}}',
+        'spec.template.spec.restartPolicy: must be Never or absent, but got "Always"',
+    ]
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    SCALARS,
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def part(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """An object with some of these keys, or anything else."""
+    return st.fixed_dictionaries({}, optional=known) | JSON
+
+
+def several(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(items, max_size=2) | JSON
+
+
+NAMED = part(name=st.sampled_from(["trainer", "workspace", "tmp", "metrics"]) | JSON, value=JSON)
+CONTAINER = part(
+    name=st.just("trainer") | JSON,
+    env=several(NAMED),
+    ports=several(NAMED),
+    volumeMounts=several(part(name=JSON, mountPath=JSON)),
+    resources=part(limits=part(**{"nvidia.com/gpu": JSON})),
+    securityContext=JSON,
+)
+TEMPLATE = part(
+    metadata=part(labels=part(a=JSON), annotations=JSON, name=JSON),
+    spec=part(
+        containers=several(CONTAINER),
+        initContainers=several(CONTAINER),
+        volumes=several(NAMED),
+        securityContext=JSON,
+        restartPolicy=st.just("Never") | JSON,
+    ),
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(TEMPLATE.filter(lambda value: isinstance(value, dict)))
+def test_rendering_never_raises_and_keeps_what_has_no_fault(template: Object) -> None:
+    of = experiment(template=template)
+    found = pod_template.faults(of, DEFAULTS)
+    job = jobs.trial(of, DEFAULTS)
+    jobs.pod(job)
+    errands.collection(of, [1], DEFAULTS)
+    assert pod_template.gpus(of) >= 0
+    json.dumps(job, allow_nan=False)
+    if not found:
+        spec, made = template.get("spec") or {}, job["spec"]["template"]["spec"]
+        added = {"containers", "volumes", "securityContext"}
+        assert {k: v for k, v in spec.items() if k not in added} == {
+            k: v for k, v in made.items() if k in spec and k not in added
+        }
+        for key in ("containers", "volumes"):
+            for item in spec.get(key) or []:
+                assert item in made[key] or item.get("name") == "trainer"
+        for item in (spec.get("securityContext") or {}).items():
+            assert item in made["securityContext"].items()

@@ -1,0 +1,121 @@
+"""What the documentation tells a reader to type works: no command and no sample is only text.
+
+Commands for a cluster run in test_e2e, which has one with everything in it.
+"""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distillery_operator.resource import yaml_files
+from support import clusters, documentation, quick_trainer, worlds
+from support.charts import one, render
+from support.cluster import binaries
+from support.documentation import ROOT
+
+QUICK = f"{sys.executable} {quick_trainer.__file__}"
+IN_A_CLUSTER = ("kubectl", "helm")
+ELSEWHERE = {
+    "open": "a person's browser; the report is opened in Chromium by test_report",
+    "docker": "the same Dockerfiles are built by buildah: see test_images",
+}
+"""Programs that no test can start, and what shows instead that the line is right."""
+
+PACKAGES = sorted(
+    path.parent.relative_to(ROOT) for path in ROOT.glob("[ot]*r/src/*/**/__init__.py")
+)
+
+
+def provide_helm() -> None:
+    binaries.locate("helm")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path) -> Path:
+    """A workspace with an experiment, and a `distillery` whose trainer is the quick one.
+
+    That trainer leaves no model: a real one lies where the exported one would.
+    """
+    folder = tmp_path_factory.mktemp("workspace")
+    (folder / "train.json").touch()
+    shutil.copytree(tiny_teacher, folder / "experiments" / "tiny" / "trials" / "00003" / "model")
+    document = worlds.document(
+        parameters=[{"name": "n_layers", "type": "Int", "low": 1, "high": 6}],
+        checkpointRetention="All",
+        maxTrials=4,
+    )
+    (folder / "experiment.yaml").write_text(yaml_files.dump(document))
+    program = folder / "bin" / "distillery"
+    program.parent.mkdir()
+    command = f'{sys.executable} -m distillery_operator --trainer "{QUICK}"'
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=str)
+def test_a_package_says_what_is_in_it(package: Path) -> None:
+    told = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text())) or ""
+    modules = {m.stem for m in (ROOT / package).glob("*.py") if not m.stem.startswith("__")}
+    packages = {p.parent.name for p in (ROOT / package).glob("*/__init__.py")}
+    assert {name for name in modules | packages if not re.search(rf"\b{name}\b", told)} == set()
+
+
+def test_every_command_is_one_that_something_runs() -> None:
+    known = {"make", "distillery", *IN_A_CLUSTER, *ELSEWHERE}
+    assert [str(c) for c in documentation.commands() if c.program not in known] == []
+
+
+def test_every_target_of_make_exists() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    used = [c.text.split()[1] for c in documentation.commands() if c.program == "make"]
+    assert used
+    assert set(used) <= set(targets)
+
+
+def test_every_dockerfile_exists() -> None:
+    used = [c.text for c in documentation.commands() if c.program == "docker"]
+    for found in re.findall(r"--file (\S+)", "\n".join(used)):
+        assert (ROOT / found).is_file()
+
+
+def test_commands_for_one_machine_work_in_their_order(workspace: Path) -> None:
+    commands = [c for c in documentation.commands() if c.program == "distillery"]
+    for command in (c for c in commands if not c.on_a_cluster):
+        done = subprocess.run(
+            ["bash", "-euc", command.text],
+            cwd=workspace,
+            env={"PATH": f"{workspace}/bin:/usr/bin:/bin", "QUICK_TRAINER_STEP_SECONDS": "0.001"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_the_experiment_in_the_readme_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(documentation.yaml("README.md", "DistillationExperiment"))
+    experiment = yaml_files.read_experiment(file)
+    assert experiment.spec.max_trials == 40
+
+
+def test_the_values_in_the_readme_are_those_of_the_chart(tmp_path: Path) -> None:
+    clusters.need(provide_helm)
+    values = tmp_path / "values.yaml"
+    values.write_text(documentation.yaml("README.md", "imagePullSecrets"))
+    deployment = one(render(f"--values={values}"), "Deployment")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "registry.example.com/ml/distillery-operator:0.1.0"
+    assert "--workspace-claim=distillery" in container["args"]
+
+
+def test_every_file_that_is_linked_exists() -> None:
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).exists(), f"{path.name} links to {link}"

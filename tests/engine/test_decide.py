@@ -1,0 +1,746 @@
+"""The decisions: a table for each situation, and a state machine that kills between actions."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from distillery_contract.request import Stage
+from distillery_contract.wire import Exit
+from distillery_operator.engine import decide
+from distillery_operator.engine.actions import (
+    Action,
+    Ask,
+    Collect,
+    Free,
+    Halt,
+    Keep,
+    Launch,
+    Promote,
+    Record,
+    Release,
+    Tell,
+)
+from distillery_operator.resource.spec import Spec
+from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import Point, State, Trial
+from support import worlds
+
+SPEC = worlds.experiment(trialTimeoutSeconds=100, maxInterruptions=2, maxCrashes=1).spec
+RUNNING = Trial(0, {"learning_rate": 0.1, "n_layers": 2}, parameter_count=300_000)
+ONE = worlds.completed(0, 80.0, 1)
+FINAL = Report(
+    "TerminationMessage",
+    final=True,
+    metrics={"exact": 80.0, "HasAns_exact": 70.0, "NoAns_exact": 90.0, "parameter_count": 3e5},
+    metric_step=20,
+)
+
+
+def attempt(
+    number: int = 1, code: int | None = None, live: bool = False, **more: object
+) -> Attempt:
+    fields: dict[str, object] = {
+        "phase": Phase.RUNNING if live else Phase.ENDED,
+        "exit_code": code,
+        "started": 990.0,
+        "ended": None if live else 999.0,
+        **more,
+    }
+    return Attempt(Stage.TRAIN, 0, number, **fields)  # type: ignore[arg-type]
+
+
+def tells(seen: Observation, spec: Spec = SPEC) -> list[tuple[State, str]]:
+    return [(a.state, str(a.reason)) for a in decide.decide(spec, seen) if isinstance(a, Tell)]
+
+
+def launches(seen: Observation, spec: Spec = SPEC) -> list[Launch]:
+    return [a for a in decide.decide(spec, seen) if isinstance(a, Launch)]
+
+
+def test_nothing_is_asked_for_before_data_and_teacher_are_prepared() -> None:
+    assert decide.decide(SPEC, worlds.observation(preparation=None)) == [
+        Launch(Stage.PREPARE, 0, 1)
+    ]
+
+
+def test_what_the_preparation_found_is_kept() -> None:
+    done = replace(attempt(code=0), stage=Stage.PREPARE)
+    report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0})
+    actions = decide.decide(SPEC, worlds.observation((), (done,), {done: report}, preparation=None))
+    assert [type(a) for a in actions] == [Keep]
+
+
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [(Exit.BAD_DATA, False), (Exit.BAD_REQUEST, False), (1, True), (None, True), (75, True)],
+)
+def test_a_preparation_is_repeated_only_where_that_can_help(code: int | None, again: bool) -> None:
+    ended = replace(attempt(code=code), stage=Stage.PREPARE)
+    seen = worlds.observation(attempts=(ended,), preparation=None)
+    assert (decide.decide(SPEC, seen) == [Launch(Stage.PREPARE, 0, 2)]) is again
+    assert (decide.closing(SPEC, seen) is None) is again
+
+
+def test_the_free_places_are_filled_with_suggestions() -> None:
+    assert decide.decide(SPEC, worlds.observation()) == [Ask(2)]
+
+
+def test_no_more_is_asked_for_than_max_trials() -> None:
+    ended = tuple(worlds.completed(n, 80.0, 1 + n % 6) for n in range(7))
+    asked = [a for a in decide.decide(SPEC, worlds.observation(ended)) if isinstance(a, Ask)]
+    assert asked == [Ask(1)]
+
+
+def test_a_suggestion_without_a_process_gets_one() -> None:
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,)))
+    assert actions == [Launch(Stage.TRAIN, 0, 1), Ask(1)]
+
+
+def test_a_live_trial_is_left_alone() -> None:
+    seen = worlds.observation((RUNNING,), (attempt(live=True),))
+    assert decide.decide(SPEC, seen) == [Ask(1)]
+
+
+def test_an_evaluation_is_recorded_once() -> None:
+    live = attempt(live=True)
+    report = Report("Scrape", steps=20, metric_step=5, metrics={"exact": 3.0})
+    point = Point(5, {"exact": 3.0}, steps=20, at=1000.0)
+    seen = worlds.observation((RUNNING,), (live,), {live: report})
+    assert Record(0, point) in decide.decide(SPEC, seen)
+    known = replace(seen, trials=(replace(RUNNING, curve=(point,)),))
+    assert Record(0, point) not in decide.decide(SPEC, known)
+
+
+def test_the_last_evaluation_is_stored_with_the_ending() -> None:
+    ended = attempt(code=0)
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (ended,), {ended: FINAL}))
+    (told,) = [action for action in actions if isinstance(action, Tell)]
+    assert told.report.continuing((), 1000.0) == Point(20, FINAL.metrics, at=1000.0)
+    assert not any(isinstance(action, Record) for action in actions)
+
+
+@pytest.mark.parametrize(
+    ("code", "report", "state", "reason"),
+    [
+        (0, FINAL, State.COMPLETED, "Completed"),
+        (Exit.DIVERGED, None, State.INFEASIBLE, "Diverged"),
+        (Exit.OUT_OF_MEMORY, None, State.INFEASIBLE, "OutOfMemory"),
+        (Exit.INFEASIBLE, None, State.INFEASIBLE, "InfeasibleShape"),
+        (Exit.BAD_REQUEST, None, State.FAILED, "BadRequest"),
+    ],
+)
+def test_an_ending_is_told_by_its_exit_code(
+    code: int, report: Report | None, state: State, reason: str
+) -> None:
+    ended = attempt(code=code)
+    seen = worlds.observation((RUNNING,), (ended,), {ended: report} if report else {})
+    assert tells(seen) == [(state, reason)]
+
+
+@pytest.mark.parametrize("code", [None, 75, 1, -9, 137])
+def test_an_ending_that_the_suggestion_did_not_cause_goes_on_as_a_new_attempt(
+    code: int | None,
+) -> None:
+    assert launches(worlds.observation((RUNNING,), (attempt(code=code),))) == [
+        Launch(Stage.TRAIN, 0, 2)
+    ]
+
+
+def test_interruptions_have_a_limit_of_their_own() -> None:
+    lost = tuple(attempt(n, code=None) for n in (1, 2, 3))
+    assert launches(worlds.observation((RUNNING,), lost[:2])) == [Launch(Stage.TRAIN, 0, 3)]
+    assert tells(worlds.observation((RUNNING,), lost)) == [(State.FAILED, "TooManyInterruptions")]
+
+
+def test_crashes_have_a_limit_of_their_own() -> None:
+    crashes = (attempt(1, code=1), attempt(2, code=75), attempt(3, code=1))
+    assert launches(worlds.observation((RUNNING,), crashes[:2])) == [Launch(Stage.TRAIN, 0, 3)]
+    assert tells(worlds.observation((RUNNING,), crashes)) == [(State.FAILED, "Crashed")]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        None,
+        replace(FINAL, final=False),
+        replace(FINAL, metrics={}),
+        replace(FINAL, metrics={"exact": 80.0}),  # without the halves that the guard judges
+        replace(FINAL, metrics={"exact": float("nan")}),
+    ],
+)
+def test_a_success_without_a_sound_final_report_is_no_result(report: Report | None) -> None:
+    first, second = attempt(1, code=0), attempt(2, code=0)
+    reports = {first: report, second: report} if report else {}
+    assert launches(worlds.observation((RUNNING,), (first,), reports)) == [
+        Launch(Stage.TRAIN, 0, 2)
+    ]
+    assert tells(worlds.observation((RUNNING,), (first, second), reports)) == [
+        (State.FAILED, "MetricsUnavailable")
+    ]
+
+
+def test_what_is_no_number_stays_out_of_the_curve() -> None:
+    report = Report("Scrape", step=8, steps=24, metric_step=8, metrics={"exact": math.nan, "f1": 3})
+    point = report.continuing((), 1.0)
+    assert point is not None
+    assert (point.step, point.metrics) == (8, {"f1": 3})
+
+
+def test_a_trial_beyond_its_time_is_stopped_and_told_infeasible() -> None:
+    live = attempt(live=True, started=899.0)
+    assert Halt(live, "TimedOut") in decide.decide(SPEC, worlds.observation((RUNNING,), (live,)))
+    stopped = attempt(code=75, started=890.0)
+    assert tells(worlds.observation((RUNNING,), (stopped,))) == [(State.INFEASIBLE, "TimedOut")]
+
+
+def test_the_time_of_a_trial_counts_with_that_of_what_it_continues() -> None:
+    paused = replace(RUNNING, state=State.STOPPED, reason="Paused", seconds=60.0)
+    further = replace(RUNNING, number=1, continues=0)
+    for began, late in ((961.0, False), (959.0, True)):
+        live = replace(attempt(live=True, started=began), trial=1)
+        actions = decide.decide(SPEC, worlds.observation((paused, further), (live,)))
+        assert (Halt(live, "TimedOut") in actions) is late
+    ended = replace(attempt(code=75, started=950.0), trial=1, ended=995.0)
+    (told,) = (
+        a
+        for a in decide.decide(SPEC, worlds.observation((paused, further), (ended,)))
+        if isinstance(a, Tell)
+    )
+    assert (told.state, told.reason) == (State.INFEASIBLE, "TimedOut")
+
+
+def test_prepared_data_that_are_gone_are_made_again_before_the_trial_goes_on() -> None:
+    prepared = Attempt(Stage.PREPARE, 0, 1, Phase.ENDED, exit_code=0, started=1.0, ended=2.0)
+    gone = attempt(code=Exit.BAD_DATA)
+    seen = worlds.observation((RUNNING,), (prepared, gone))
+    assert decide.decide(SPEC, seen) == [Launch(Stage.PREPARE, 0, 2)]
+    again = replace(prepared, number=2, phase=Phase.RUNNING, started=1000.0, ended=None)
+    assert decide.decide(SPEC, replace(seen, attempts=(prepared, gone, again))) == []
+    made = replace(again, phase=Phase.ENDED, exit_code=0, ended=1001.0)
+    assert launches(replace(seen, attempts=(prepared, gone, made))) == [Launch(Stage.TRAIN, 0, 2)]
+    twice = replace(seen, attempts=(prepared, gone, made, attempt(2, code=Exit.BAD_DATA)))
+    assert tells(twice) == [(State.FAILED, "BadData")]
+
+
+def test_an_oversize_suggestion_costs_no_process() -> None:
+    spec = worlds.experiment(constraints=[{"metric": "parameter_count", "maximum": 250_000}]).spec
+    large = replace(RUNNING, parameters={"n_layers": 6})
+    assert tells(worlds.observation((large,)), spec) == [(State.INFEASIBLE, "Oversize")]
+    assert launches(worlds.observation((large,)), spec) == []
+
+
+def test_a_shape_that_does_not_exist_costs_no_process() -> None:
+    wide = replace(RUNNING, parameters={"n_heads": 12})
+    assert tells(worlds.observation((wide,))) == [(State.INFEASIBLE, "InfeasibleShape")]
+
+
+def test_suspending_halts_what_lives_and_starts_nothing() -> None:
+    spec = SPEC.model_copy(update={"suspend": True})
+    live = attempt(live=True)
+    waiting = replace(RUNNING, number=1)
+    assert decide.decide(spec, worlds.observation((RUNNING, waiting), (live,))) == [
+        Halt(live, "Suspended")
+    ]
+
+
+def test_a_suspended_experiment_still_stores_what_has_ended() -> None:
+    ended = attempt(code=0)
+    spec = SPEC.model_copy(update={"suspend": True})
+    assert tells(worlds.observation((RUNNING,), (ended,), {ended: FINAL}), spec) == [
+        (State.COMPLETED, "Completed")
+    ]
+
+
+def test_lowering_the_parallelism_drains() -> None:
+    spec = SPEC.model_copy(update={"parallelism": 1})
+    trials = (RUNNING, replace(RUNNING, number=1), replace(RUNNING, number=2))
+    live = (attempt(live=True), replace(attempt(live=True), trial=1))
+    assert decide.decide(spec, worlds.observation(trials, live)) == []
+
+
+def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
+    trials = (
+        worlds.completed(0, 80.0, 3, model="a"),
+        worlds.completed(1, 70.0, 4, model="b"),
+        worlds.completed(2, 60.0, 5, model="c", baseline="base"),
+    )
+    spec = SPEC.model_copy(update={"max_trials": 3})
+    actions = decide.decide(spec, worlds.observation(trials))
+    assert [a for a in actions if isinstance(a, Collect)] == [Collect((1,))]
+    keep = worlds.experiment(checkpointRetention="All").spec
+    assert not any(isinstance(a, Collect) for a in decide.decide(keep, worlds.observation(trials)))
+
+
+def test_while_a_search_runs_files_are_removed_for_many_trials_at_once() -> None:
+    def collected(count: int) -> list[Action]:
+        trials = tuple(worlds.completed(n, 90.0 - n, 1 + n) for n in range(count))
+        spec = SPEC.model_copy(update={"max_trials": 50})
+        actions = decide.decide(spec, worlds.observation(trials))
+        return [a for a in actions if isinstance(a, Collect)]
+
+    assert collected(decide.COLLECT_AT_ONCE) == []
+    assert collected(decide.COLLECT_AT_ONCE + 1) == [Collect(tuple(range(1, 11)))]
+
+
+def test_an_attempt_is_released_once_its_trials_ending_is_stored() -> None:
+    ended, live = attempt(code=0), replace(attempt(live=True), trial=1)
+    seen = worlds.observation((ONE, replace(RUNNING, number=1)), (ended, live))
+    assert [a for a in decide.decide(SPEC, seen) if isinstance(a, Release)] == [Release(ended)]
+
+
+def test_nothing_starts_while_there_is_an_obstacle() -> None:
+    blocked = replace(worlds.observation(), obstacle="the template is refused")
+    assert decide.decide(SPEC, blocked) == []
+
+
+def test_what_waits_with_an_earlier_template_is_halted() -> None:
+    waiting = attempt(live=True, phase=Phase.PENDING, outdated=True)
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (waiting,)))
+    assert Halt(waiting, "TemplateChanged") in actions
+
+
+def test_an_attempt_that_was_asked_to_end_is_no_interruption() -> None:
+    ended = tuple(attempt(n, 75, halted=True) for n in range(1, 9))
+    assert launches(worlds.observation((RUNNING,), ended)) == [Launch(Stage.TRAIN, 0, 9)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "trials", "reason"),
+    [
+        ({"maxTrials": 2}, (ONE, worlds.completed(1, 90.0, 2)), "MaxTrialsReached"),
+        ({"maxDurationSeconds": 999}, (ONE,), "MaxDurationReached"),
+        ({"maxFailedTrials": 0}, (replace(RUNNING, state=State.FAILED),), "TooManyFailures"),
+    ],
+)  # fmt: skip
+def test_a_budget_ends_the_experiment_with_its_reason(
+    changes: dict[str, int], trials: tuple[Trial, ...], reason: str
+) -> None:
+    spec, seen = worlds.experiment(**changes).spec, worlds.observation(trials)
+    assert decide.decide(spec, seen) == []
+    end = decide.done(spec, seen)
+    assert end is not None
+    assert end.reason == reason
+
+
+def test_a_held_pod_goes_once_the_next_attempt_has_taken_over() -> None:
+    first, second = attempt(1, int(Exit.INTERRUPTED), held=True), attempt(2, live=True, held=True)
+    alone = decide.decide(SPEC, worlds.observation((RUNNING,), (first,)))
+    assert not [a for a in alone if isinstance(a, Free)]
+    both = decide.decide(SPEC, worlds.observation((RUNNING,), (first, second)))
+    assert [a for a in both if isinstance(a, Free)] == [Free(first)]
+
+
+def test_raising_max_trials_continues_a_finished_experiment() -> None:
+    seen = worlds.observation(tuple(worlds.completed(n, 80.0, 1) for n in range(8)))
+    assert decide.done(SPEC, seen) is not None
+    more = SPEC.model_copy(update={"max_trials": 9})
+    assert decide.done(more, seen) is None
+    assert Ask(1) in decide.decide(more, seen)
+
+
+def curve(exact: float, steps: tuple[int, ...] = (10, 30)) -> tuple[Point, ...]:
+    found = {"exact": exact, "HasAns_exact": exact, "NoAns_exact": exact}
+    return tuple(Point(step, found, steps=90, at=float(step)) for step in steps)
+
+
+def learnt(count: int = 12) -> tuple[Trial, ...]:
+    """Return trials that ended ten points above their last rung, the smallest ones best."""
+    return tuple(
+        replace(
+            worlds.completed(n, 90.0 - 5 * (n % 6) + n / 100, 1 + n % 6),
+            parameters={"learning_rate": 0.1 + n / 1000, "n_layers": 1 + n % 6},
+            curve=curve(80.0 - 5 * (n % 6) + n / 100),
+        )
+        for n in range(count)
+    )
+
+
+MANY = SPEC.model_copy(update={"max_trials": 50, "parallelism": 1})
+HOPELESS = replace(
+    RUNNING,
+    number=12,
+    parameters={"learning_rate": 0.3, "n_layers": 6},
+    parameter_count=600_000,
+    curve=curve(45.0),
+)
+
+
+def of_twelve(made: Attempt) -> Attempt:
+    return replace(made, trial=12)
+
+
+def test_a_hopeless_training_is_asked_to_end_with_its_reason() -> None:
+    live = of_twelve(attempt(live=True))
+    actions = decide.decide(MANY, worlds.observation((*learnt(), HOPELESS), (live,)))
+    (halt,) = (a for a in actions if isinstance(a, Halt))
+    assert (halt.attempt, halt.reason) == (live, "CannotImprove")
+    assert "which is not larger" in halt.message
+
+
+def test_it_is_judged_by_an_evaluation_that_is_not_stored_yet() -> None:
+    live = of_twelve(attempt(live=True))
+    fresh = replace(HOPELESS, curve=HOPELESS.curve[:1])
+    last = HOPELESS.curve[1]
+    report = Report("Scrape", steps=90, metric_step=last.step, metrics=last.metrics)
+    actions = decide.decide(MANY, worlds.observation((*learnt(), fresh), (live,), {live: report}))
+    kinds = [type(a) for a in actions]
+    assert kinds.index(Record) < kinds.index(Halt)
+
+
+def test_a_training_that_ended_for_it_is_told_stopped_with_what_it_reached() -> None:
+    ended = of_twelve(attempt(code=75, halted=True))
+    seen = worlds.observation((*learnt(), HOPELESS), (ended,))
+    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    assert (told.trial, told.state, told.reason) == (12, State.STOPPED, "CannotImprove")
+    assert told.report.metrics == HOPELESS.curve[-1].metrics
+    assert told.expected.keys() >= {"exact", "HasAns_exact", "NoAns_exact"}
+    assert told.seconds == 9.0
+
+
+@pytest.mark.parametrize("code", [None, 75, 1])
+def test_a_hopeless_training_that_was_lost_does_not_start_again(code: int | None) -> None:
+    seen = worlds.observation((*learnt(), HOPELESS), (of_twelve(attempt(code=code)),))
+    assert tells(seen, MANY) == [(State.STOPPED, "CannotImprove")]
+    assert launches(seen, MANY) == []
+
+
+def test_a_training_whose_outlook_has_changed_goes_on_from_its_checkpoint() -> None:
+    ended = of_twelve(attempt(code=75, halted=True))
+    small = replace(HOPELESS, curve=curve(88.0))
+    assert launches(worlds.observation((*learnt(), small), (ended,)), MANY) == [
+        Launch(Stage.TRAIN, 12, 2)
+    ]
+
+
+def test_a_result_is_a_result_even_of_a_training_that_was_to_stop() -> None:
+    ended = of_twelve(attempt(code=0, halted=True))
+    seen = worlds.observation((*learnt(), HOPELESS), (ended,), {ended: FINAL})
+    assert tells(seen, MANY) == [(State.COMPLETED, "Completed")]
+
+
+def test_a_baseline_trains_to_its_end() -> None:
+    live = of_twelve(attempt(live=True))
+    known = replace(HOPELESS, baseline="known")
+    actions = decide.decide(MANY, worlds.observation((*learnt(), known), (live,)))
+    assert not any(isinstance(a, Halt) for a in actions)
+
+
+STOPPED = replace(
+    HOPELESS, state=State.STOPPED, reason="CannotImprove", seconds=9.0, curve=curve(85.0)
+)
+
+
+def test_a_stopped_trial_that_looks_better_now_goes_on_before_anything_new() -> None:
+    seen = worlds.observation((*learnt(), STOPPED))
+    assert [a for a in decide.decide(MANY, seen) if isinstance(a, Promote | Ask)] == [Promote(12)]
+    further = replace(STOPPED, number=13, state=State.RUNNING, continues=12, seconds=0.0)
+    again = worlds.observation((*learnt(), STOPPED, further))
+    assert launches(again, MANY) == [Launch(Stage.TRAIN, 13, 1)]
+    assert not any(isinstance(a, Promote) for a in decide.decide(MANY, again))
+
+
+def test_what_goes_on_is_not_stopped_at_the_same_rung_again() -> None:
+    bad = replace(STOPPED, curve=curve(45.0))
+    further = replace(bad, number=13, state=State.RUNNING, continues=12, seconds=0.0)
+    live = replace(attempt(live=True), trial=13)
+    actions = decide.decide(MANY, worlds.observation((*learnt(), bad, further), (live,)))
+    assert not any(isinstance(a, Halt) for a in actions)
+
+
+def test_an_experiment_is_done_when_no_stopped_trial_should_go_on() -> None:
+    spec = MANY.model_copy(update={"max_trials": 13})
+    assert decide.done(spec, worlds.observation((*learnt(), STOPPED))) is None
+    hopeless = replace(STOPPED, curve=curve(45.0))
+    assert decide.done(spec, worlds.observation((*learnt(), hopeless))) is not None
+
+
+def test_a_budget_that_is_spent_leaves_stopped_trials_as_they_are() -> None:
+    spec = MANY.model_copy(update={"max_trials": 13, "max_duration_seconds": 1})
+    seen = worlds.observation((*learnt(), STOPPED))
+    end = decide.done(spec, seen)
+    assert end is not None
+    assert end.reason == "MaxDurationReached"
+    assert not any(isinstance(a, Promote) for a in decide.decide(spec, seen))
+
+
+def test_the_checkpoint_of_a_stopped_trial_is_kept_until_the_end() -> None:
+    hopeless = replace(STOPPED, curve=curve(45.0))
+    for limit, gone in ((50, False), (13, True)):
+        spec = MANY.model_copy(update={"max_trials": limit})
+        actions = decide.decide(spec, worlds.observation((*learnt(), hopeless)))
+        collected = {n for a in actions if isinstance(a, Collect) for n in a.trials}
+        assert (12 in collected) is gone
+
+
+TWIN = replace(RUNNING, number=12, parameters=learnt()[3].parameters, parameter_count=400_000)
+
+
+def test_a_suggestion_that_was_tried_before_is_answered_from_the_record() -> None:
+    seen = worlds.observation((*learnt(), TWIN))
+    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    assert (told.state, told.reason, told.seconds) == (State.COMPLETED, "Duplicate", 0.0)
+    assert told.report.metrics == learnt()[3].metrics
+    assert "those of trial 3, which is Completed" in told.message
+    assert launches(seen, MANY) == []
+
+
+def test_who_repeats_a_stopped_trial_is_expected_to_end_like_it() -> None:
+    stopped = replace(
+        learnt()[3], state=State.STOPPED, reason="CannotImprove", expected={"exact": 57.0}
+    )
+    seen = worlds.observation((*learnt()[:3], stopped, *learnt()[4:], TWIN))
+    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    assert (told.state, told.reason) == (State.STOPPED, "Duplicate")
+    assert told.expected == {"exact": 57.0}
+
+
+def test_a_suggestion_that_is_being_tried_waits_for_its_result() -> None:
+    first = replace(TWIN, number=0, parameters={"n_layers": 2})
+    live = attempt(live=True)
+    spec = MANY.model_copy(update={"parallelism": 2})
+    seen = worlds.observation((first, replace(first, number=1)), (live,))
+    assert decide.decide(spec, seen) == [Ask(1)]
+
+
+def test_a_suggestion_whose_likes_all_fell_short_is_not_started() -> None:
+    poor = tuple(
+        replace(
+            worlds.completed(n, 80.0 - 5 * (n % 6) + (n % 5) / 10, 1 + n % 6),
+            parameters={"learning_rate": 0.1 + n / 1000, "n_layers": 1 + n % 6},
+        )
+        for n in range(30)
+    )
+    large = replace(
+        RUNNING,
+        number=30,
+        parameters={"learning_rate": 0.2, "n_layers": 6},
+        parameter_count=600_000,
+    )
+    seen = worlds.observation((*poor, large))
+    assert tells(seen, MANY) == [(State.STOPPED, "CannotImprove")]
+    assert launches(seen, MANY) == []
+    fewer = worlds.observation((*poor[:12], replace(large, number=12)))
+    assert launches(fewer, MANY) == [Launch(Stage.TRAIN, 12, 1)]
+
+
+STOPPING: list[dict[str, object]] = [
+    {"type": "None", "collapse": False},
+    {"type": "FrontAware", "minTrials": 3},
+    {"type": "ASHA"},
+    {"type": "ASHA", "pause": True},
+]
+
+
+class Search(RuleBasedStateMachine):
+    """A world of processes and a study, with a controller that is killed between two actions."""
+
+    @initialize(
+        parallelism=st.integers(1, 4),
+        trials=st.integers(4, 8),
+        stopping=st.sampled_from(STOPPING),
+    )
+    def begin(self, parallelism: int, trials: int, stopping: dict[str, object]) -> None:
+        self.spec = worlds.experiment(
+            parallelism=parallelism,
+            maxTrials=trials,
+            maxInterruptions=3,
+            maxFailedTrials=99,
+            earlyStopping={"rungs": [0.25, 0.5], **stopping},
+        ).spec
+        self.trials: list[Trial] = []
+        self.attempts: dict[tuple[Stage, int, int], Attempt] = {}
+        self.reports: dict[tuple[Stage, int, int], Report] = {}
+        self.told: list[int] = []
+        self.now = 1000.0
+
+    def seen(self) -> Observation:
+        attempts = tuple(self.attempts.values())
+        return Observation(
+            self.now, 0.0, worlds.PREPARATION, tuple(self.trials), attempts, dict(self.reports)
+        )
+
+    def apply(self, action: Action) -> None:
+        match action:
+            case Launch(stage, trial, number):
+                fresh = Attempt(stage, trial, number, Phase.RUNNING, started=self.now)
+                self.attempts.setdefault((stage, trial, number), fresh)
+            case Ask(count):
+                for _ in range(count):
+                    number = len(self.trials)
+                    layers = 1 + number % 6  # the seventh repeats the first
+                    self.trials.append(
+                        Trial(number, {"n_layers": layers}, parameter_count=100_000 * layers)
+                    )
+            case Promote(number):
+                if not any(trial.continues == number for trial in self.trials):
+                    before = self.trials[number]
+                    assert not before.collected
+                    self.trials.append(
+                        Trial(
+                            len(self.trials),
+                            before.parameters,
+                            continues=number,
+                            parameter_count=before.parameter_count,
+                            curve=before.curve,
+                        )
+                    )
+            case Halt(attempt):
+                key = (attempt.stage, attempt.trial, attempt.number)
+                if key in self.attempts and self.attempts[key].live:
+                    self.attempts[key] = replace(self.attempts[key], halted=True)
+            case Tell(number, state, reason):
+                if self.trials[number].state is State.RUNNING:
+                    self.told.append(number)
+                    curve = self.trials[number].curve
+                    point = action.report.continuing(curve, 1000.0)
+                    self.trials[number] = replace(
+                        self.trials[number],
+                        curve=(*curve, point) if point else curve,
+                        state=state,
+                        reason=reason,
+                        seconds=action.seconds,
+                        metrics=dict(action.report.metrics),
+                        model="m",
+                    )
+            case Release(attempt):
+                self.attempts.pop((attempt.stage, attempt.trial, attempt.number), None)
+            case Collect(numbers):
+                for number in numbers:
+                    self.trials[number] = replace(self.trials[number], model=None, collected=True)
+            case Record(number, point):
+                curve = (*self.trials[number].curve, point)
+                self.trials[number] = replace(self.trials[number], curve=curve)
+
+    @rule(survives=st.integers(0, 6), twice=st.booleans())
+    def controller_passes(self, survives: int, twice: bool) -> None:
+        """Apply the first actions only, as if killed then; or twice, as if killed before noting."""
+        for action in decide.decide(self.spec, self.seen())[:survives]:
+            self.apply(action)
+            if twice and not isinstance(action, Ask):
+                self.apply(action)
+
+    @rule(
+        choice=st.integers(0, 9),
+        code=st.sampled_from([0, 0, 0, 1, 65, 67, 68, 75, None]),
+        heard=st.booleans(),
+    )
+    def process_ends(self, choice: int, code: int | None, heard: bool) -> None:
+        live = [key for key, a in self.attempts.items() if a.live]
+        if live:
+            key = live[choice % len(live)]
+            self.end(key, code)
+            if code == 0 and heard:
+                self.reports[key] = FINAL
+
+    def end(self, key: tuple[Stage, int, int], code: int | None) -> None:
+        self.now += 1
+        self.attempts[key] = replace(
+            self.attempts[key], phase=Phase.ENDED, exit_code=code, ended=self.now
+        )
+
+    @rule(choice=st.integers(0, 9), exact=st.sampled_from([0.0, 50.0, 55.0, 80.0]))
+    def process_measures(self, choice: int, exact: float) -> None:
+        live = [key for key, a in self.attempts.items() if a.live and a.stage is Stage.TRAIN]
+        if live:
+            self.measure(live[choice % len(live)], exact)
+
+    def measure(self, key: tuple[Stage, int, int], exact: float) -> None:
+        """Let a process evaluate, a quarter of its steps after the evaluation before."""
+        curve, known = self.trials[key[1]].curve, self.reports.get(key)
+        last = max(curve[-1].step if curve else 0, (known and known.metric_step) or 0)
+        if last < 15:
+            self.now += 1
+            halves = {"HasAns_exact": exact, "NoAns_exact": 100.0 if exact == 0.0 else exact}
+            self.reports[key] = Report(
+                "Scrape",
+                step=last + 5,
+                steps=20,
+                metric_step=last + 5,
+                metrics={"exact": exact, **halves, "parameter_count": 3e5},
+            )
+
+    def short(self, trial: Trial) -> bool:
+        """Tell whether a training is at less than three quarters of its steps."""
+        return not trial.curve or trial.curve[-1].step < 15
+
+    @rule(stopping=st.sampled_from(STOPPING))
+    def user_stops_by_another_rule(self, stopping: dict[str, object]) -> None:
+        wanted = worlds.experiment(earlyStopping={"rungs": [0.25, 0.5], **stopping}).spec
+        self.spec = self.spec.model_copy(update={"early_stopping": wanted.early_stopping})
+
+    @rule(parallelism=st.integers(1, 4))
+    def user_scales(self, parallelism: int) -> None:
+        self.spec = self.spec.model_copy(update={"parallelism": parallelism})
+
+    @rule(suspend=st.booleans())
+    def user_suspends(self, suspend: bool) -> None:
+        self.spec = self.spec.model_copy(update={"suspend": suspend})
+
+    @invariant()
+    def no_trial_has_two_live_processes(self) -> None:
+        for trial in self.trials:
+            live = [a for a in self.attempts.values() if a.trial == trial.number and a.live]
+            assert sum(a.stage is Stage.TRAIN for a in live) <= 1
+
+    @invariant()
+    def each_trial_is_told_once(self) -> None:
+        assert len(self.told) == len(set(self.told))
+
+    @invariant()
+    def there_are_never_too_many_suggestions(self) -> None:
+        assert sum(trial.continues is None for trial in self.trials) <= self.spec.max_trials
+
+    @invariant()
+    def a_stopped_trial_is_continued_once_and_only_from_what_it_left(self) -> None:
+        continued = [t.continues for t in self.trials if t.continues is not None]
+        assert len(continued) == len(set(continued))
+        for number in continued:
+            assert self.trials[number].state is State.STOPPED
+            assert self.trials[number].seconds > 0
+
+    @invariant()
+    def no_training_is_repeated(self) -> None:
+        """Of equal suggestions one trains at a time, and the others get its result."""
+        live = [a for a in self.attempts.values() if a.live and a.stage is Stage.TRAIN]
+        layers = [self.trials[a.trial].parameters["n_layers"] for a in live]
+        assert len(layers) == len(set(layers))
+
+    @invariant()
+    def no_more_processes_live_than_were_ever_allowed(self) -> None:
+        live = [a for a in self.attempts.values() if a.live]
+        assert sum(a.stage is Stage.TRAIN for a in live) <= 4
+        assert sum(a.stage is Stage.PREPARE for a in live) <= 1
+
+    def teardown(self) -> None:
+        """Left alone, it converges: every trial is told, every result once, and it is done."""
+        if not hasattr(self, "spec"):
+            return
+        self.spec = self.spec.model_copy(update={"suspend": False})
+        for _ in range(200):
+            actions = decide.decide(self.spec, self.seen())
+            for action in actions:
+                self.apply(action)
+            live = [key for key, a in self.attempts.items() if a.live]
+            for key in live:
+                if self.attempts[key].halted:
+                    self.end(key, Exit.INTERRUPTED)
+                elif key[0] is Stage.TRAIN and self.short(self.trials[key[1]]):
+                    self.measure(key, 50.0 + key[1])
+                else:
+                    self.end(key, 0)
+                    self.reports[key] = FINAL
+            if not actions and not live:
+                break
+        assert decide.done(self.spec, self.seen()) is not None
+        assert sorted(self.told) == list(range(len(self.trials)))
+        assert sum(trial.continues is None for trial in self.trials) == self.spec.max_trials
+        assert decide.decide(self.spec, self.seen()) == []
+
+
+TestSearch = Search.TestCase
+TestSearch.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

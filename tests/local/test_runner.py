@@ -1,0 +1,117 @@
+"""The runner of one machine, on real processes: the port's suite, and what only processes have."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from distillery_contract.request import Stage
+from distillery_contract.wire import Exit
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.errors import InUse
+from distillery_operator.local.runner import Runner, only_one
+from support import ports, quick_trainer
+
+QUICK = (sys.executable, str(quick_trainer.__file__))
+
+
+@pytest.fixture(autouse=True)
+def pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUICK_TRAINER_STEP_SECONDS", "0.05")
+
+
+class TestProcesses(ports.RunnerSuite):
+    @pytest.fixture
+    def make(self, tmp_path: Path) -> ports.MakeRunner:
+        return lambda: Runner(tmp_path, ports.EXPERIMENT, QUICK)
+
+    @pytest.fixture
+    def ledger(self, tmp_path: Path) -> ports.Ledger:
+        path = tmp_path / requests.output(ports.EXPERIMENT, 0) / "ledger"
+
+        def steps() -> list[int]:
+            text = path.read_text() if path.exists() else ""
+            return [int(line.split()[2]) for line in text.splitlines()]
+
+        return steps
+
+
+def running(workspace: Path, program: str) -> Runner:
+    """Return a runner whose trainer is a line of Python, with its first attempt started."""
+    runner = Runner(workspace, ports.EXPERIMENT, (sys.executable, "-c", program))
+    ports.start(runner)
+    return runner
+
+
+def test_a_process_that_nobody_saw_end_counts_as_lost(tmp_path: Path) -> None:
+    runner = running(tmp_path, "import time; time.sleep(60)")
+    pid = tmp_path / requests.output(ports.EXPERIMENT, 0) / "attempt-001" / "pid"
+    ports.until(pid.exists)
+    os.killpg(int(pid.read_text()), signal.SIGKILL)
+    attempt = ports.ended(runner)
+    assert attempt.exit_code is None
+    assert attempt.ended is not None
+
+
+def test_a_process_that_was_lost_before_it_wrote_anything_ended_as_it_began(tmp_path: Path) -> None:
+    runner = running(tmp_path, "import time; time.sleep(60)")
+    folder = tmp_path / requests.output(ports.EXPERIMENT, 0) / "attempt-001"
+    ports.until((folder / "log.txt").exists)
+    os.killpg(int((folder / "pid").read_text()), signal.SIGKILL)
+    ports.ended(runner)
+    (folder / "log.txt").unlink()
+    attempt = ports.ended(Runner(tmp_path, ports.EXPERIMENT, QUICK))
+    assert attempt.ended == attempt.started
+    assert attempt.seconds == 0
+
+
+def test_a_crash_leaves_its_last_line_as_message(tmp_path: Path) -> None:
+    attempt = ports.ended(running(tmp_path, "raise OSError('disk is full')"))
+    assert (attempt.exit_code, attempt.message) == (1, "OSError: disk is full")
+
+
+def test_the_trainer_gets_its_share_of_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    runner = running(tmp_path, "import os; print(os.environ['OMP_NUM_THREADS'])")
+    share = max(1, len(os.sched_getaffinity(0)) // ports.EXPERIMENT.spec.parallelism)
+    assert ports.ended(runner).message == str(share)
+
+
+def test_a_failed_preparation_is_forgotten_and_a_good_one_is_not(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, ports.EXPERIMENT, QUICK)
+    launch = Launch(Stage.PREPARE, 0, 1)
+    ports.start(runner, launch)
+    assert ports.ended(runner).exit_code == Exit.BAD_DATA  # there is no train.json
+    runner.forget_failed_preparation()
+    assert ports.listed(runner) == []
+    (tmp_path / "train.json").touch()
+    ports.start(runner, launch)
+    assert ports.ended(runner).exit_code == 0
+    runner.forget_failed_preparation()
+    assert len(ports.listed(runner)) == 1
+
+
+def test_a_collected_trial_has_no_model(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, ports.EXPERIMENT, QUICK)
+    ports.start(runner)
+    ports.ended(runner)
+    assert (tmp_path / requests.model(ports.EXPERIMENT, 0)).is_dir()
+    asyncio.run(runner.collect([0]))
+    assert not (tmp_path / requests.model(ports.EXPERIMENT, 0)).exists()
+
+
+def test_results_belong_to_one_process_at_a_time(tmp_path: Path) -> None:
+    with (
+        only_one(tmp_path),
+        pytest.raises(InUse, match="another `distillery run`"),
+        only_one(tmp_path),
+    ):
+        pass
+    with only_one(tmp_path):
+        pass

@@ -1,0 +1,74 @@
+"""The commands and the files that README.md and docs/*.md tell a reader to use."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+BLOCK: Final = re.compile(
+    r"^```(?P<language>sh|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+CONTINUED: Final = re.compile(r"\\\n\s*")
+ON_A_CLUSTER: Final = re.compile(r"(kubectl|helm) |distillery .*--(cluster|namespace)\b")
+FOR_EVER: Final = re.compile(r"port-forward|--watch\b|\s-w\b|\blogs .*(-f\b|--follow)")
+"""What ends only when the reader ends it."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line, where it stands."""
+
+    file: str
+    line: int
+    text: str
+
+    @property
+    def program(self) -> str:
+        """Return its first word."""
+        return shlex.split(self.text)[0]
+
+    @property
+    def on_a_cluster(self) -> bool:
+        """Tell whether it needs one."""
+        return bool(ON_A_CLUSTER.match(self.text))
+
+    @property
+    def ends(self) -> bool:
+        """Tell whether it ends by itself."""
+        return not FOR_EVER.search(self.text)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+def commands() -> list[Command]:
+    """Return every command line of every block of shell."""
+    return [command for path in _files() for command in _commands(path)]
+
+
+def yaml(path: str, kind: str) -> str:
+    """Return the first block of YAML of a file that has a word in it."""
+    texts = (block["text"] for block in _blocks(ROOT / path, "yaml"))
+    return next(text for text in texts if kind in text)
+
+
+def _files() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def _commands(path: Path) -> Iterator[Command]:
+    for block in _blocks(path, "sh"):
+        line = path.read_text(encoding="utf-8").count("\n", 0, block.start("text")) + 1
+        for text in re.split(r"(?<!\\)\n", block["text"]):
+            words = re.sub(r"(^|\s)#.*", "", CONTINUED.sub(" ", text)).strip()
+            if words:
+                yield Command(str(path.relative_to(ROOT)), line, words)
+            line += text.count("\n") + 1
+
+
+def _blocks(path: Path, language: str) -> Iterator[re.Match[str]]:
+    found = BLOCK.finditer(path.read_text(encoding="utf-8"))
+    return (block for block in found if block["language"] == language)

@@ -1,0 +1,105 @@
+"""A PostgreSQL of the tests' own, in a temporary folder; it ends with who started it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from support.cluster import packages, processes
+from support.cluster.errors import Missing
+
+USER = "postgres"
+PASSWORD = "pa{ss}word?/:@ 100%"  # what a URL has to quote
+
+
+class Postgres:
+    """A server on a free port of this machine; its data outlives :meth:`stop`."""
+
+    def __init__(self, folder: Path, binaries: Path) -> None:
+        self._data, self._log, self._binaries = folder / "data", folder / "log", binaries
+        self._server: processes.Process | None = None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        password = folder / "password"
+        password.write_text(PASSWORD)
+        self._data.mkdir()
+        if os.geteuid() == 0:  # the server refuses to run as root
+            folder.chmod(0o755)
+            for path in (self._data, password):
+                shutil.chown(path, USER, USER)
+        options = ["--no-sync", "--auth=scram-sha-256", f"--username={USER}"]
+        options += [f"--pwfile={password}", f"--pgdata={self._data}"]
+        command = [*_as_user(), str(binaries / "initdb"), *options]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+    def start(self, *options: str) -> None:
+        """Start the server, with further options, and wait until it answers."""
+        settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", *options]
+        command = [*_as_user(), str(self._binaries / "postgres"), f"-D{self._data}"]
+        command += [f"-p{self.port}", *(f"-c{setting}" for setting in settings)]
+        self._server = processes.start(command, self._log)
+        processes.until(self._answers, "PostgreSQL", self._server, self._log)
+
+    def stop(self, sign: signal.Signals = signal.SIGINT) -> None:
+        """Stop the server; whoever is connected is cut off. SIGQUIT is as good as a crash."""
+        if self._server is not None:
+            processes.stop(self._server, sign)
+            self._server = None
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a database, which is made if it is not there."""
+        with self.connect() as connection:
+            known = "SELECT FROM pg_database WHERE datname = %s"
+            if not connection.execute(known, [database]).rowcount:
+                connection.execute(f'CREATE DATABASE "{database}"'.encode())
+        return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def connect(self) -> psycopg.Connection:
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, autocommit=True
+        )
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """Run a server for the length of a block, or skip the test where there can be none."""
+    try:
+        (binary,) = packages.locate("postgres")
+    except Missing as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:  # not pytest's: that is 0700
+        server = Postgres(Path(folder), Path(binary).parent)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def _as_user() -> list[str]:
+    """Return what runs a command as an ordinary user, who ends with the process that starts it."""
+    if os.geteuid() != 0:
+        return []
+    user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"]
+    return [*user, "--pdeathsig=INT", "--"]  # again: the kernel forgets it when the user changes
