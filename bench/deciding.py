@@ -65,7 +65,7 @@ def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
     prepared = Preparation("key", {"exact": 75.0}, SOURCES)
     seen = Observation(1.0, 0.0, prepared, tuple(trials), attempts, {})
     suggest(suggester, spec, trials)  # builds the study, as after a restart
-    deciding = timed(lambda: decide.decide(spec, seen))
+    deciding = timed(lambda: decide.decide(spec, seen).actions)
     suggesting = timed(lambda: suggest(suggester, spec, trials))
     return {
         "trials": ended_trials,

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from distillery_operator.engine.actions import Launch, Tell
+
 from contest.clock import History
 from contest.problems import Parameters, Problem, Training
 from distillery_contract import rungs
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
 from distillery_operator.engine import reconcile
-from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.ports import Ports
 from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
@@ -70,7 +71,7 @@ async def _search(
         while world.now * workers <= gpu_seconds:
             while True:
                 done = await reconcile.reconcile(experiment, ports, world.now)
-                for tell in (a for a in done.actions if isinstance(a, Tell)):
+                for tell in (a for a in done.decision.actions if isinstance(a, Tell)):
                     known = done.seen.trials[tell.trial]
                     history.add(
                         world.now * workers,
@@ -78,7 +79,7 @@ async def _search(
                         stopped=tell.state is not State.COMPLETED,
                         trained=bool(known.curve or tell.seconds),
                     )
-                if not done.actions:
+                if not done.decision.actions:
                     break
             world.advance()
     return history

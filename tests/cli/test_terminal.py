@@ -6,7 +6,6 @@ from rich.console import Console
 
 from distillery_contract.request import Stage
 from distillery_operator.cli import terminal
-from distillery_operator.engine import status
 from distillery_operator.trials.attempt import Attempt, Phase, Report
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial
@@ -21,7 +20,7 @@ REPORT = Report("Scrape", step=5, steps=20, metrics={"exact": 61.25})
 def shown(seen: Observation, *, in_terminal: bool) -> str:
     file = StringIO()
     view = terminal.View(Console(file=file, force_terminal=in_terminal, width=120), EXPERIMENT)
-    view.show(seen, status.derive(EXPERIMENT, seen, None))
+    view.show(seen, worlds.status(EXPERIMENT, seen, None))
     view.close()
     return file.getvalue()
 
@@ -65,7 +64,7 @@ def test_an_event_is_told_once() -> None:
     file = StringIO()
     view = terminal.View(Console(file=file, width=120), EXPERIMENT)
     for _ in range(3):
-        view.show(SEEN, status.derive(EXPERIMENT, SEEN, None))
+        view.show(SEEN, worlds.status(EXPERIMENT, SEEN, None))
     assert len(file.getvalue().splitlines()) == 4
 
 

@@ -557,7 +557,7 @@ def test_what_the_infrastructure_ended_is_resumed_and_never_told(
     ended = attempt(*found)
     overtime = limit is not None and ended.seconds > limit
     seen = worlds.observation((Trial(0, {"n_layers": 2}),), (ended,), now=seconds(70))
-    actions = decide.decide(spec, seen)
+    actions = decide.decide(spec, seen).actions
     told = [action for action in actions if isinstance(action, Tell)]
     launches = [action for action in actions if isinstance(action, Launch)]
     if overtime:  # measured on its container, not on its Job

@@ -7,7 +7,7 @@ from distillery_contract.request import Stage
 from distillery_contract.wire import Reason
 from distillery_operator.controller import events
 from distillery_operator.controller.events import NORMAL, WARNING, Event
-from distillery_operator.engine import decide, status
+from distillery_operator.engine import reasons
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -56,11 +56,11 @@ TOLD: list[tuple[Action, tuple[str, str, str] | None]] = [
         (NORMAL, "Restarted", "the preparation goes on as attempt 2"),
     ),
     (
-        Halt(attempt(), decide.SUSPENDED),
+        Halt(attempt(), reasons.SUSPENDED),
         (NORMAL, "Suspended", "trial 3 is asked to write a checkpoint and end"),
     ),
     (
-        Halt(replace(attempt(), stage=Stage.PREPARE, trial=0), decide.TEMPLATE_CHANGED),
+        Halt(replace(attempt(), stage=Stage.PREPARE, trial=0), reasons.TEMPLATE_CHANGED),
         (NORMAL, "TemplateChanged", "the preparation is asked to write a checkpoint and end"),
     ),
     (
@@ -89,7 +89,7 @@ TOLD: list[tuple[Action, tuple[str, str, str] | None]] = [
         (NORMAL, "Diverged", "trial 3 is Infeasible: the loss is nan"),
     ),
     (
-        Tell(3, State.FAILED, decide.METRICS_UNAVAILABLE, "no final metrics", 10.0),
+        Tell(3, State.FAILED, reasons.METRICS_UNAVAILABLE, "no final metrics", 10.0),
         (WARNING, "MetricsUnavailable", "trial 3 is Failed: no final metrics"),
     ),
     (
@@ -228,7 +228,7 @@ def test_a_whole_search_tells_each_condition_once() -> None:
         ((first, worlds.completed(1, 90.0, 2)), worlds.PREPARATION),
         ((first, worlds.completed(1, 90.0, 2)), worlds.PREPARATION),
     ):
-        after = status.derive(
+        after = worlds.status(
             experiment, worlds.observation(trials, preparation=preparation), before
         )
         told += [event.reason for event in events.of_change(before, after)]
@@ -242,7 +242,7 @@ def test_only_what_is_said_of_each_trial_is_routine() -> None:
     assert once == {"Prepared", "MetricsUnavailable"}
     spec = worlds.experiment(maxTrials=1, parallelism=1)
     seen = worlds.observation((worlds.completed(0, 80.0, 1),))
-    (over,) = events.of_change(None, status.derive(spec, seen, None))
+    (over,) = events.of_change(None, worlds.status(spec, seen, None))
     assert (over.reason, over.routine) == ("MaxTrialsReached", False)
 
 

@@ -43,7 +43,7 @@ def closing(wanted: Spec, found: Observation) -> Closing:
 
 
 def starts(wanted: Spec, found: Observation) -> int:
-    actions = decide.decide(wanted, found)
+    actions = decide.decide(wanted, found).actions
     launched = sum(isinstance(a, Launch) for a in actions)
     return launched + sum(a.count for a in actions if isinstance(a, Ask))
 
@@ -73,7 +73,7 @@ def test_a_spent_budget_ends_the_search_with_its_reason_and_its_numbers(
     budget: dict[str, object], reason: str, sentence: str
 ) -> None:
     found, wanted = seen(ended(3)), spec(**budget)
-    assert decide.done(wanted, found) == Closing(reason, sentence)
+    assert decide.decide(wanted, found).done == Closing(reason, sentence)
     assert starts(wanted, found) == 0
     name = next(iter(budget))
     assert starts(spec(**{**budget, name: 400_000}), found) == 4
@@ -93,7 +93,7 @@ def test_what_runs_is_expected_to_take_as_long_as_what_has_ended() -> None:
     assert effort.hours(found) == 3.25
     assert starts(spec(maxGpuHours=5), found) == 1
     assert closing(spec(maxGpuHours=4.9), found).reason == "MaxGpuHoursReached"
-    assert decide.done(spec(maxGpuHours=4.9), found) is None  # it runs to its end
+    assert decide.decide(spec(maxGpuHours=4.9), found).done is None  # it runs to its end
 
 
 def test_a_budget_counts_every_gpu_and_the_preparation() -> None:
@@ -113,8 +113,8 @@ def test_an_interrupted_trial_waits_for_a_greater_budget() -> None:
     trials = (*ended(3), Trial(3, {"n_layers": 2}))
     lost = replace(running(3, hours=1.0), phase=Phase.ENDED, ended=100 * HOUR)
     found = seen(trials, lost)
-    assert decide.done(spec(maxGpuHours=4), found) is not None
-    assert Launch(Stage.TRAIN, 3, 2) in decide.decide(spec(maxGpuHours=6), found)
+    assert decide.decide(spec(maxGpuHours=4), found).done is not None
+    assert Launch(Stage.TRAIN, 3, 2) in decide.decide(spec(maxGpuHours=6), found).actions
 
 
 def test_a_budget_that_is_spent_with_the_last_trial_ends_nothing_early() -> None:
@@ -162,6 +162,6 @@ def test_at_least_twenty_trials_and_a_tenth_must_bring_nothing() -> None:
 def test_what_a_stagnating_search_has_suggested_is_still_run() -> None:
     trials = (*grown(*[80.0] * 5), Trial(5, {"n_layers": 2}))
     wanted = spec(stagnation=RULE)
-    assert decide.decide(wanted, seen(trials)) == [Launch(Stage.TRAIN, 5, 1)]
-    assert decide.done(wanted, seen(trials)) is None
-    assert decide.done(wanted, seen(trials[:5])) is not None
+    assert decide.decide(wanted, seen(trials)).actions == [Launch(Stage.TRAIN, 5, 1)]
+    assert decide.decide(wanted, seen(trials)).done is None
+    assert decide.decide(wanted, seen(trials[:5])).done is not None

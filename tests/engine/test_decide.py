@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator.engine import decide
+from distillery_operator.engine import decide, housekeeping
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -55,15 +55,17 @@ def attempt(
 
 
 def tells(seen: Observation, spec: Spec = SPEC) -> list[tuple[State, str]]:
-    return [(a.state, str(a.reason)) for a in decide.decide(spec, seen) if isinstance(a, Tell)]
+    return [
+        (a.state, str(a.reason)) for a in decide.decide(spec, seen).actions if isinstance(a, Tell)
+    ]
 
 
 def launches(seen: Observation, spec: Spec = SPEC) -> list[Launch]:
-    return [a for a in decide.decide(spec, seen) if isinstance(a, Launch)]
+    return [a for a in decide.decide(spec, seen).actions if isinstance(a, Launch)]
 
 
 def test_nothing_is_asked_for_before_data_and_teacher_are_prepared() -> None:
-    assert decide.decide(SPEC, worlds.observation(preparation=None)) == [
+    assert decide.decide(SPEC, worlds.observation(preparation=None)).actions == [
         Launch(Stage.PREPARE, 0, 1)
     ]
 
@@ -71,7 +73,9 @@ def test_nothing_is_asked_for_before_data_and_teacher_are_prepared() -> None:
 def test_what_the_preparation_found_is_kept() -> None:
     done = replace(attempt(code=0), stage=Stage.PREPARE)
     report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0})
-    actions = decide.decide(SPEC, worlds.observation((), (done,), {done: report}, preparation=None))
+    actions = decide.decide(
+        SPEC, worlds.observation((), (done,), {done: report}, preparation=None)
+    ).actions
     assert [type(a) for a in actions] == [Keep]
 
 
@@ -82,28 +86,30 @@ def test_what_the_preparation_found_is_kept() -> None:
 def test_a_preparation_is_repeated_only_where_that_can_help(code: int | None, again: bool) -> None:
     ended = replace(attempt(code=code), stage=Stage.PREPARE)
     seen = worlds.observation(attempts=(ended,), preparation=None)
-    assert (decide.decide(SPEC, seen) == [Launch(Stage.PREPARE, 0, 2)]) is again
-    assert (decide.closing(SPEC, seen) is None) is again
+    assert (decide.decide(SPEC, seen).actions == [Launch(Stage.PREPARE, 0, 2)]) is again
+    assert (decide.decide(SPEC, seen).closing is None) is again
 
 
 def test_the_free_places_are_filled_with_suggestions() -> None:
-    assert decide.decide(SPEC, worlds.observation()) == [Ask(2)]
+    assert decide.decide(SPEC, worlds.observation()).actions == [Ask(2)]
 
 
 def test_no_more_is_asked_for_than_max_trials() -> None:
     ended = tuple(worlds.completed(n, 80.0, 1 + n % 6) for n in range(7))
-    asked = [a for a in decide.decide(SPEC, worlds.observation(ended)) if isinstance(a, Ask)]
+    asked = [
+        a for a in decide.decide(SPEC, worlds.observation(ended)).actions if isinstance(a, Ask)
+    ]
     assert asked == [Ask(1)]
 
 
 def test_a_suggestion_without_a_process_gets_one() -> None:
-    actions = decide.decide(SPEC, worlds.observation((RUNNING,)))
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,))).actions
     assert actions == [Launch(Stage.TRAIN, 0, 1), Ask(1)]
 
 
 def test_a_live_trial_is_left_alone() -> None:
     seen = worlds.observation((RUNNING,), (attempt(live=True),))
-    assert decide.decide(SPEC, seen) == [Ask(1)]
+    assert decide.decide(SPEC, seen).actions == [Ask(1)]
 
 
 def test_an_evaluation_is_recorded_once() -> None:
@@ -111,14 +117,14 @@ def test_an_evaluation_is_recorded_once() -> None:
     report = Report("Scrape", steps=20, metric_step=5, metrics={"exact": 3.0})
     point = Point(5, {"exact": 3.0}, steps=20, at=1000.0)
     seen = worlds.observation((RUNNING,), (live,), {live: report})
-    assert Record(0, point) in decide.decide(SPEC, seen)
+    assert Record(0, point) in decide.decide(SPEC, seen).actions
     known = replace(seen, trials=(replace(RUNNING, curve=(point,)),))
-    assert Record(0, point) not in decide.decide(SPEC, known)
+    assert Record(0, point) not in decide.decide(SPEC, known).actions
 
 
 def test_the_last_evaluation_is_stored_with_the_ending() -> None:
     ended = attempt(code=0)
-    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (ended,), {ended: FINAL}))
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (ended,), {ended: FINAL})).actions
     (told,) = [action for action in actions if isinstance(action, Tell)]
     assert told.report.continuing((), 1000.0) == Point(20, FINAL.metrics, at=1000.0)
     assert not any(isinstance(action, Record) for action in actions)
@@ -193,7 +199,10 @@ def test_what_is_no_number_stays_out_of_the_curve() -> None:
 
 def test_a_trial_beyond_its_time_is_stopped_and_told_infeasible() -> None:
     live = attempt(live=True, started=899.0)
-    assert Halt(live, "TimedOut") in decide.decide(SPEC, worlds.observation((RUNNING,), (live,)))
+    assert (
+        Halt(live, "TimedOut")
+        in decide.decide(SPEC, worlds.observation((RUNNING,), (live,))).actions
+    )
     stopped = attempt(code=75, started=890.0)
     assert tells(worlds.observation((RUNNING,), (stopped,))) == [(State.INFEASIBLE, "TimedOut")]
 
@@ -203,12 +212,12 @@ def test_the_time_of_a_trial_counts_with_that_of_what_it_continues() -> None:
     further = replace(RUNNING, number=1, continues=0)
     for began, late in ((961.0, False), (959.0, True)):
         live = replace(attempt(live=True, started=began), trial=1)
-        actions = decide.decide(SPEC, worlds.observation((paused, further), (live,)))
+        actions = decide.decide(SPEC, worlds.observation((paused, further), (live,))).actions
         assert (Halt(live, "TimedOut") in actions) is late
     ended = replace(attempt(code=75, started=950.0), trial=1, ended=995.0)
     (told,) = (
         a
-        for a in decide.decide(SPEC, worlds.observation((paused, further), (ended,)))
+        for a in decide.decide(SPEC, worlds.observation((paused, further), (ended,))).actions
         if isinstance(a, Tell)
     )
     assert (told.state, told.reason) == (State.INFEASIBLE, "TimedOut")
@@ -218,9 +227,9 @@ def test_prepared_data_that_are_gone_are_made_again_before_the_trial_goes_on() -
     prepared = Attempt(Stage.PREPARE, 0, 1, Phase.ENDED, exit_code=0, started=1.0, ended=2.0)
     gone = attempt(code=Exit.BAD_DATA)
     seen = worlds.observation((RUNNING,), (prepared, gone))
-    assert decide.decide(SPEC, seen) == [Launch(Stage.PREPARE, 0, 2)]
+    assert decide.decide(SPEC, seen).actions == [Launch(Stage.PREPARE, 0, 2)]
     again = replace(prepared, number=2, phase=Phase.RUNNING, started=1000.0, ended=None)
-    assert decide.decide(SPEC, replace(seen, attempts=(prepared, gone, again))) == []
+    assert decide.decide(SPEC, replace(seen, attempts=(prepared, gone, again))).actions == []
     made = replace(again, phase=Phase.ENDED, exit_code=0, ended=1001.0)
     assert launches(replace(seen, attempts=(prepared, gone, made))) == [Launch(Stage.TRAIN, 0, 2)]
     twice = replace(seen, attempts=(prepared, gone, made, attempt(2, code=Exit.BAD_DATA)))
@@ -243,7 +252,7 @@ def test_suspending_halts_what_lives_and_starts_nothing() -> None:
     spec = SPEC.model_copy(update={"suspend": True})
     live = attempt(live=True)
     waiting = replace(RUNNING, number=1)
-    assert decide.decide(spec, worlds.observation((RUNNING, waiting), (live,))) == [
+    assert decide.decide(spec, worlds.observation((RUNNING, waiting), (live,))).actions == [
         Halt(live, "Suspended")
     ]
 
@@ -260,7 +269,7 @@ def test_lowering_the_parallelism_drains() -> None:
     spec = SPEC.model_copy(update={"parallelism": 1})
     trials = (RUNNING, replace(RUNNING, number=1), replace(RUNNING, number=2))
     live = (attempt(live=True), replace(attempt(live=True), trial=1))
-    assert decide.decide(spec, worlds.observation(trials, live)) == []
+    assert decide.decide(spec, worlds.observation(trials, live)).actions == []
 
 
 def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
@@ -270,37 +279,41 @@ def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
         worlds.completed(2, 60.0, 5, model="c", baseline="base"),
     )
     spec = SPEC.model_copy(update={"max_trials": 3})
-    actions = decide.decide(spec, worlds.observation(trials))
+    actions = decide.decide(spec, worlds.observation(trials)).actions
     assert [a for a in actions if isinstance(a, Collect)] == [Collect((1,))]
     keep = worlds.experiment(checkpointRetention="All").spec
-    assert not any(isinstance(a, Collect) for a in decide.decide(keep, worlds.observation(trials)))
+    assert not any(
+        isinstance(a, Collect) for a in decide.decide(keep, worlds.observation(trials)).actions
+    )
 
 
 def test_while_a_search_runs_files_are_removed_for_many_trials_at_once() -> None:
     def collected(count: int) -> list[Action]:
         trials = tuple(worlds.completed(n, 90.0 - n, 1 + n) for n in range(count))
         spec = SPEC.model_copy(update={"max_trials": 50})
-        actions = decide.decide(spec, worlds.observation(trials))
+        actions = decide.decide(spec, worlds.observation(trials)).actions
         return [a for a in actions if isinstance(a, Collect)]
 
-    assert collected(decide.COLLECT_AT_ONCE) == []
-    assert collected(decide.COLLECT_AT_ONCE + 1) == [Collect(tuple(range(1, 11)))]
+    assert collected(housekeeping.COLLECT_AT_ONCE) == []
+    assert collected(housekeeping.COLLECT_AT_ONCE + 1) == [Collect(tuple(range(1, 11)))]
 
 
 def test_an_attempt_is_released_once_its_trials_ending_is_stored() -> None:
     ended, live = attempt(code=0), replace(attempt(live=True), trial=1)
     seen = worlds.observation((ONE, replace(RUNNING, number=1)), (ended, live))
-    assert [a for a in decide.decide(SPEC, seen) if isinstance(a, Release)] == [Release(ended)]
+    assert [a for a in decide.decide(SPEC, seen).actions if isinstance(a, Release)] == [
+        Release(ended)
+    ]
 
 
 def test_nothing_starts_while_there_is_an_obstacle() -> None:
     blocked = replace(worlds.observation(), obstacle="the template is refused")
-    assert decide.decide(SPEC, blocked) == []
+    assert decide.decide(SPEC, blocked).actions == []
 
 
 def test_what_waits_with_an_earlier_template_is_halted() -> None:
     waiting = attempt(live=True, phase=Phase.PENDING, outdated=True)
-    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (waiting,)))
+    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (waiting,))).actions
     assert Halt(waiting, "TemplateChanged") in actions
 
 
@@ -321,26 +334,26 @@ def test_a_budget_ends_the_experiment_with_its_reason(
     changes: dict[str, int], trials: tuple[Trial, ...], reason: str
 ) -> None:
     spec, seen = worlds.experiment(**changes).spec, worlds.observation(trials)
-    assert decide.decide(spec, seen) == []
-    end = decide.done(spec, seen)
+    assert decide.decide(spec, seen).actions == []
+    end = decide.decide(spec, seen).done
     assert end is not None
     assert end.reason == reason
 
 
 def test_a_held_pod_goes_once_the_next_attempt_has_taken_over() -> None:
     first, second = attempt(1, int(Exit.INTERRUPTED), held=True), attempt(2, live=True, held=True)
-    alone = decide.decide(SPEC, worlds.observation((RUNNING,), (first,)))
+    alone = decide.decide(SPEC, worlds.observation((RUNNING,), (first,))).actions
     assert not [a for a in alone if isinstance(a, Free)]
-    both = decide.decide(SPEC, worlds.observation((RUNNING,), (first, second)))
+    both = decide.decide(SPEC, worlds.observation((RUNNING,), (first, second))).actions
     assert [a for a in both if isinstance(a, Free)] == [Free(first)]
 
 
 def test_raising_max_trials_continues_a_finished_experiment() -> None:
     seen = worlds.observation(tuple(worlds.completed(n, 80.0, 1) for n in range(8)))
-    assert decide.done(SPEC, seen) is not None
+    assert decide.decide(SPEC, seen).done is not None
     more = SPEC.model_copy(update={"max_trials": 9})
-    assert decide.done(more, seen) is None
-    assert Ask(1) in decide.decide(more, seen)
+    assert decide.decide(more, seen).done is None
+    assert Ask(1) in decide.decide(more, seen).actions
 
 
 def curve(exact: float, steps: tuple[int, ...] = (10, 30)) -> tuple[Point, ...]:
@@ -376,7 +389,7 @@ def of_twelve(made: Attempt) -> Attempt:
 
 def test_a_hopeless_training_is_asked_to_end_with_its_reason() -> None:
     live = of_twelve(attempt(live=True))
-    actions = decide.decide(MANY, worlds.observation((*learnt(), HOPELESS), (live,)))
+    actions = decide.decide(MANY, worlds.observation((*learnt(), HOPELESS), (live,))).actions
     (halt,) = (a for a in actions if isinstance(a, Halt))
     assert (halt.attempt, halt.reason) == (live, "CannotImprove")
     assert "which is not larger" in halt.message
@@ -387,7 +400,9 @@ def test_it_is_judged_by_an_evaluation_that_is_not_stored_yet() -> None:
     fresh = replace(HOPELESS, curve=HOPELESS.curve[:1])
     last = HOPELESS.curve[1]
     report = Report("Scrape", steps=90, metric_step=last.step, metrics=last.metrics)
-    actions = decide.decide(MANY, worlds.observation((*learnt(), fresh), (live,), {live: report}))
+    actions = decide.decide(
+        MANY, worlds.observation((*learnt(), fresh), (live,), {live: report})
+    ).actions
     kinds = [type(a) for a in actions]
     assert kinds.index(Record) < kinds.index(Halt)
 
@@ -395,7 +410,7 @@ def test_it_is_judged_by_an_evaluation_that_is_not_stored_yet() -> None:
 def test_a_training_that_ended_for_it_is_told_stopped_with_what_it_reached() -> None:
     ended = of_twelve(attempt(code=75, halted=True))
     seen = worlds.observation((*learnt(), HOPELESS), (ended,))
-    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    (told,) = (a for a in decide.decide(MANY, seen).actions if isinstance(a, Tell))
     assert (told.trial, told.state, told.reason) == (12, State.STOPPED, "CannotImprove")
     assert told.report.metrics == HOPELESS.curve[-1].metrics
     assert told.expected.keys() >= {"exact", "HasAns_exact", "NoAns_exact"}
@@ -426,7 +441,7 @@ def test_a_result_is_a_result_even_of_a_training_that_was_to_stop() -> None:
 def test_a_baseline_trains_to_its_end() -> None:
     live = of_twelve(attempt(live=True))
     known = replace(HOPELESS, baseline="known")
-    actions = decide.decide(MANY, worlds.observation((*learnt(), known), (live,)))
+    actions = decide.decide(MANY, worlds.observation((*learnt(), known), (live,))).actions
     assert not any(isinstance(a, Halt) for a in actions)
 
 
@@ -437,42 +452,44 @@ STOPPED = replace(
 
 def test_a_stopped_trial_that_looks_better_now_goes_on_before_anything_new() -> None:
     seen = worlds.observation((*learnt(), STOPPED))
-    assert [a for a in decide.decide(MANY, seen) if isinstance(a, Promote | Ask)] == [Promote(12)]
+    assert [a for a in decide.decide(MANY, seen).actions if isinstance(a, Promote | Ask)] == [
+        Promote(12)
+    ]
     further = replace(STOPPED, number=13, state=State.RUNNING, continues=12, seconds=0.0)
     again = worlds.observation((*learnt(), STOPPED, further))
     assert launches(again, MANY) == [Launch(Stage.TRAIN, 13, 1)]
-    assert not any(isinstance(a, Promote) for a in decide.decide(MANY, again))
+    assert not any(isinstance(a, Promote) for a in decide.decide(MANY, again).actions)
 
 
 def test_what_goes_on_is_not_stopped_at_the_same_rung_again() -> None:
     bad = replace(STOPPED, curve=curve(45.0))
     further = replace(bad, number=13, state=State.RUNNING, continues=12, seconds=0.0)
     live = replace(attempt(live=True), trial=13)
-    actions = decide.decide(MANY, worlds.observation((*learnt(), bad, further), (live,)))
+    actions = decide.decide(MANY, worlds.observation((*learnt(), bad, further), (live,))).actions
     assert not any(isinstance(a, Halt) for a in actions)
 
 
 def test_an_experiment_is_done_when_no_stopped_trial_should_go_on() -> None:
     spec = MANY.model_copy(update={"max_trials": 13})
-    assert decide.done(spec, worlds.observation((*learnt(), STOPPED))) is None
+    assert decide.decide(spec, worlds.observation((*learnt(), STOPPED))).done is None
     hopeless = replace(STOPPED, curve=curve(45.0))
-    assert decide.done(spec, worlds.observation((*learnt(), hopeless))) is not None
+    assert decide.decide(spec, worlds.observation((*learnt(), hopeless))).done is not None
 
 
 def test_a_budget_that_is_spent_leaves_stopped_trials_as_they_are() -> None:
     spec = MANY.model_copy(update={"max_trials": 13, "max_duration_seconds": 1})
     seen = worlds.observation((*learnt(), STOPPED))
-    end = decide.done(spec, seen)
+    end = decide.decide(spec, seen).done
     assert end is not None
     assert end.reason == "MaxDurationReached"
-    assert not any(isinstance(a, Promote) for a in decide.decide(spec, seen))
+    assert not any(isinstance(a, Promote) for a in decide.decide(spec, seen).actions)
 
 
 def test_the_checkpoint_of_a_stopped_trial_is_kept_until_the_end() -> None:
     hopeless = replace(STOPPED, curve=curve(45.0))
     for limit, gone in ((50, False), (13, True)):
         spec = MANY.model_copy(update={"max_trials": limit})
-        actions = decide.decide(spec, worlds.observation((*learnt(), hopeless)))
+        actions = decide.decide(spec, worlds.observation((*learnt(), hopeless))).actions
         collected = {n for a in actions if isinstance(a, Collect) for n in a.trials}
         assert (12 in collected) is gone
 
@@ -482,7 +499,7 @@ TWIN = replace(RUNNING, number=12, parameters=learnt()[3].parameters, parameter_
 
 def test_a_suggestion_that_was_tried_before_is_answered_from_the_record() -> None:
     seen = worlds.observation((*learnt(), TWIN))
-    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    (told,) = (a for a in decide.decide(MANY, seen).actions if isinstance(a, Tell))
     assert (told.state, told.reason, told.seconds) == (State.COMPLETED, "Duplicate", 0.0)
     assert told.report.metrics == learnt()[3].metrics
     assert "those of trial 3, which is Completed" in told.message
@@ -494,7 +511,7 @@ def test_who_repeats_a_stopped_trial_is_expected_to_end_like_it() -> None:
         learnt()[3], state=State.STOPPED, reason="CannotImprove", expected={"exact": 57.0}
     )
     seen = worlds.observation((*learnt()[:3], stopped, *learnt()[4:], TWIN))
-    (told,) = (a for a in decide.decide(MANY, seen) if isinstance(a, Tell))
+    (told,) = (a for a in decide.decide(MANY, seen).actions if isinstance(a, Tell))
     assert (told.state, told.reason) == (State.STOPPED, "Duplicate")
     assert told.expected == {"exact": 57.0}
 
@@ -504,7 +521,7 @@ def test_a_suggestion_that_is_being_tried_waits_for_its_result() -> None:
     live = attempt(live=True)
     spec = MANY.model_copy(update={"parallelism": 2})
     seen = worlds.observation((first, replace(first, number=1)), (live,))
-    assert decide.decide(spec, seen) == [Ask(1)]
+    assert decide.decide(spec, seen).actions == [Ask(1)]
 
 
 def test_a_suggestion_whose_likes_all_fell_short_is_not_started() -> None:
@@ -619,7 +636,7 @@ class Search(RuleBasedStateMachine):
     @rule(survives=st.integers(0, 6), twice=st.booleans())
     def controller_passes(self, survives: int, twice: bool) -> None:
         """Apply the first actions only, as if killed then; or twice, as if killed before noting."""
-        for action in decide.decide(self.spec, self.seen())[:survives]:
+        for action in decide.decide(self.spec, self.seen()).actions[:survives]:
             self.apply(action)
             if twice and not isinstance(action, Ask):
                 self.apply(action)
@@ -722,7 +739,7 @@ class Search(RuleBasedStateMachine):
             return
         self.spec = self.spec.model_copy(update={"suspend": False})
         for _ in range(200):
-            actions = decide.decide(self.spec, self.seen())
+            actions = decide.decide(self.spec, self.seen()).actions
             for action in actions:
                 self.apply(action)
             live = [key for key, a in self.attempts.items() if a.live]
@@ -736,10 +753,10 @@ class Search(RuleBasedStateMachine):
                     self.reports[key] = FINAL
             if not actions and not live:
                 break
-        assert decide.done(self.spec, self.seen()) is not None
+        assert decide.decide(self.spec, self.seen()).done is not None
         assert sorted(self.told) == list(range(len(self.trials)))
         assert sum(trial.continues is None for trial in self.trials) == self.spec.max_trials
-        assert decide.decide(self.spec, self.seen()) == []
+        assert decide.decide(self.spec, self.seen()).actions == []
 
 
 TestSearch = Search.TestCase

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from distillery_contract import size
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit
-from distillery_operator.engine import decide
+from distillery_operator.engine import decide, reasons
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -42,7 +42,7 @@ from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.spec import Constraint, Spec
 from distillery_operator.trials.attempt import Attempt, Phase, Report
 from distillery_operator.trials.observation import Observation, Preparation
-from distillery_operator.trials.trial import Point, State, Trial
+from distillery_operator.trials.trial import Point, State, Trial, lineage
 from support import worlds
 
 Key = tuple[Stage, int, int]
@@ -270,7 +270,7 @@ class Promises(RuleBasedStateMachine):
 
     def decide(self) -> None:
         spec, seen = self.spec, self.observe()
-        actions = decide.decide(spec, seen)
+        actions = decide.decide(spec, seen).actions
         self.check(spec, seen, actions)
         self.plan = [effect for action in actions for effect in self.effects(spec, action)]
 
@@ -606,7 +606,7 @@ class Promises(RuleBasedStateMachine):
         asked = sum(a.count for a in actions if isinstance(a, Ask))
         told = [a.trial for a in actions if isinstance(a, Tell)]
         live = sum(attempt.live for attempt in seen.attempts)
-        if spec.suspend or seen.obstacle or decide.done(spec, seen):
+        if spec.suspend or seen.obstacle or decide.decide(spec, seen).done:
             assert not launches
             assert not asked
         assert not launches or live + len(launches) <= spec.parallelism
@@ -620,12 +620,16 @@ class Promises(RuleBasedStateMachine):
         assert not any(j.live for j in jobs), f"told while a process lives: {jobs}"
         said = (ending.state, ending.reason, ending.report.metrics)
         readable = [j for j in jobs if j.observation]
+        _, *continued = lineage(self.trials, self.trials[ending.trial])  # their time counts as well
         limits = {
-            decide.TOO_MANY_INTERRUPTIONS: (
+            reasons.TOO_MANY_INTERRUPTIONS: (
                 sum(j.ending.interruption and not j.stopping for j in jobs if j.ending),
                 spec.max_interruptions,
             ),
-            decide.TIMED_OUT: (sum(j.seconds for j in jobs), spec.trial_timeout_seconds),
+            reasons.TIMED_OUT: (
+                sum(j.seconds for j in jobs) + sum(t.seconds for t in continued),
+                spec.trial_timeout_seconds,
+            ),
         }
         if readable:
             assert [said] == [j.outcome for j in readable]
@@ -645,7 +649,7 @@ class Promises(RuleBasedStateMachine):
             count, limit = limits[ending.reason]
             assert limit is not None
             assert count > limit
-            failed = ending.reason == decide.TOO_MANY_INTERRUPTIONS
+            failed = ending.reason == reasons.TOO_MANY_INTERRUPTIONS
             assert ending.state is (State.FAILED if failed else State.INFEASIBLE)
         elif ending.state is State.FAILED:
             endings = [j.ending for j in jobs if j.ending]
@@ -690,12 +694,12 @@ class Promises(RuleBasedStateMachine):
         self.settle()
         self.edit("obstacle", "")
         self.edit("suspend", False)
-        assert decide.done(self.spec, self.settle()) is not None
+        assert decide.decide(self.spec, self.settle()).done is not None
         self.user_lets_it_go_on()
         if self.preparation is None:  # somebody mends the cause and deletes the failed Jobs
             for job in filter(lambda j: j.exists, self.jobs):
                 self.delete(job)
-        assert decide.done(self.spec, self.settle()) is not None
+        assert decide.decide(self.spec, self.settle()).done is not None
         assert self.suggestions >= self.spec.max_trials
         assert all(trial.state is not State.RUNNING for trial in self.trials)
         assert not any(job.held and job.ending for job in self.jobs), "a pod is held for ever"
@@ -710,7 +714,7 @@ class Promises(RuleBasedStateMachine):
         for _ in range(300):
             self.catch_up()
             seen = self.observe()
-            actions = decide.decide(self.spec, seen)
+            actions = decide.decide(self.spec, seen).actions
             if not actions and not any(job.live for job in self.jobs):
                 return seen
             self.catch_up()

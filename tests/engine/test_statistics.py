@@ -5,7 +5,6 @@ import pytest
 
 from distillery_contract.request import Stage
 from distillery_operator.cluster import attempts
-from distillery_operator.engine import statistics
 from distillery_operator.engine.statistics import Statistics
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.trial import State, Trial
@@ -15,7 +14,7 @@ EXPERIMENT = worlds.experiment()
 
 
 def derive(*trials: Trial, **spec: Any) -> Statistics:
-    return statistics.derive(worlds.experiment(**spec).spec, worlds.observation(trials))
+    return worlds.statistics_of(worlds.experiment(**spec).spec, worlds.observation(trials))
 
 
 def infeasible(number: int, reason: str, **more: Any) -> Trial:
@@ -110,7 +109,7 @@ def test_what_has_waited_longest_is_told_by_what_it_waits_for() -> None:
         waiting(3, None, "NoPod"),  # its Job is made, but no watch has shown it
         replace(waiting(4, 100.0, ""), phase=Phase.RUNNING),
     )
-    found = statistics.derive(EXPERIMENT.spec, worlds.observation(attempts=live))
+    found = worlds.statistics_of(EXPERIMENT.spec, worlds.observation(attempts=live))
     assert found.pending_times == {"Unschedulable": 200.0, "Queued": 250.0}
 
 
@@ -132,7 +131,7 @@ def test_an_attempt_waits_since_its_job_was_created() -> None:
 )
 def test_a_budget_is_used_up_to_one(spec: dict[str, int], expected: dict[str, float]) -> None:
     trials = (worlds.completed(0, 80.0, 3), worlds.completed(1, 70.0, 3), Trial(2, {}))
-    found = statistics.derive(
+    found = worlds.statistics_of(
         worlds.experiment(**spec).spec, worlds.observation(trials, now=1000.0)
     )
     assert found.budgets.items() >= expected.items()
@@ -148,5 +147,5 @@ def test_time_is_not_used_after_the_end() -> None:
     done = (worlds.completed(0, 80.0, 3, ended=400.0),)
     spec = worlds.experiment(maxTrials=1, parallelism=1, maxDurationSeconds=1000).spec
     for now in (500.0, 900.0):
-        found = statistics.derive(spec, worlds.observation(done, now=now))
+        found = worlds.statistics_of(spec, worlds.observation(done, now=now))
         assert found.budgets["maxDurationSeconds"] == 0.4

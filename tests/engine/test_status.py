@@ -34,7 +34,7 @@ def condition(found: Status, kind: str) -> tuple[str, str]:
 
 
 def derive(seen: Observation, before: Status | None = None) -> Status:
-    return status.derive(EXPERIMENT, seen, before)
+    return worlds.status(EXPERIMENT, seen, before)
 
 
 def test_a_fresh_experiment_is_preparing() -> None:
@@ -152,7 +152,7 @@ def test_a_status_stays_a_light_load_whatever_it_has_to_say(letter: str) -> None
     )
     seen = worlds.observation((*trials, *(Trial(a.trial, parameters) for a in waiting)), waiting)
     findings = [Finding(kind, "False", "R" * 60, long) for kind in OBSTACLES]
-    found = status.derive(LARGEST, replace(seen, obstacle=long), None, findings)
+    found = worlds.status(LARGEST, replace(seen, obstacle=long), None, findings)
     text = json.dumps(yaml_files.to_document(found), ensure_ascii=False)
     print(f"\n{len(text.encode())} bytes, {len(found.front)} of {found.front_size} points")
     assert found.front_size == 9000
@@ -293,7 +293,7 @@ def test_gpu_hours_are_those_of_all_attempts() -> None:
     )
     seen = replace(worlds.observation(trials, attempts, now=10_000.0), gpus=2.0)
     priced = worlds.experiment(costPerGpuHour=3, maxCost=100, maxGpuHours=8)
-    found = status.derive(priced, seen, None)
+    found = worlds.status(priced, seen, None)
     assert found.gpu_hours == 2 * (1 + 0.5 + 0.25 + 0.125 + 0.125)
     assert found.compute_seconds == 5400.0
     assert (found.cost, found.cost_per_front_point) == (12.0, 12.0)
@@ -306,13 +306,13 @@ def test_a_point_of_the_front_cost_what_its_whole_training_did() -> None:
     paused = Trial(0, {}, state=State.STOPPED, reason="Paused", seconds=3600.0, gpus=1.0)
     further = worlds.completed(1, 80.0, 1, seconds=7200.0, gpus=1.0, continues=0)
     seen = worlds.observation((paused, further))
-    (point,) = status.derive(worlds.experiment(costPerGpuHour=2), seen, None).front
+    (point,) = worlds.status(worlds.experiment(costPerGpuHour=2), seen, None).front
     assert (point.trial, point.gpu_hours, point.cost) == (1, 3.0, 6.0)
 
 
 def test_without_gpus_hours_of_run_time_count_against_budgets_and_cost() -> None:
     seen = worlds.observation((worlds.completed(0, 80.0, 1, seconds=1800.0),))
-    found = status.derive(worlds.experiment(costPerGpuHour=3, maxGpuHours=8), seen, None)
+    found = worlds.status(worlds.experiment(costPerGpuHour=3, maxGpuHours=8), seen, None)
     assert (found.gpu_hours, found.cost) == (0.0, 1.5)
     assert found.budgets[-1].used == 0.5
 
@@ -320,14 +320,14 @@ def test_without_gpus_hours_of_run_time_count_against_budgets_and_cost() -> None
 def test_a_finished_experiment_uses_no_more_of_its_time() -> None:
     spec = {"maxDurationSeconds": 9000, "maxTrials": 1, "parallelism": 1}
     seen = worlds.observation((worlds.completed(0, 80.0, 1, ended=700.0),), now=90_000.0)
-    found = status.derive(worlds.experiment(**spec), seen, None)
+    found = worlds.status(worlds.experiment(**spec), seen, None)
     assert condition(found, "Succeeded") == ("True", "MaxTrialsReached")
     assert {b.name: b.used for b in found.budgets} == {"maxTrials": 1, "maxDurationSeconds": 700}
 
 
 def test_a_status_names_what_belongs_to_the_experiment() -> None:
     experiment = shapes.experiment()
-    found = status.derive(experiment, worlds.observation(), None)
+    found = worlds.status(experiment, worlds.observation(), None)
     assert found.results == "experiments/tiny-8f1c2f7e"
     label, value = found.selector.split("=")
     assert shapes.pod(shapes.job(), "Running", None)["metadata"]["labels"][label] == value
@@ -368,12 +368,12 @@ FINE = Finding(ConditionType.TEMPLATE_VALID, "True", "Accepted", "the API server
 def test_a_state_is_one_word(
     word: str, spec: dict[str, Any], seen: Observation, findings: list[Finding]
 ) -> None:
-    found = status.derive(worlds.experiment(**spec), seen, None, findings)
+    found = worlds.status(worlds.experiment(**spec), seen, None, findings)
     assert found.state == word
 
 
 def test_what_the_operator_found_out_stands_beside_what_is_derived() -> None:
-    found = status.derive(EXPERIMENT, worlds.observation(), None, [TEMPLATE, DATABASE])
+    found = worlds.status(EXPERIMENT, worlds.observation(), None, [TEMPLATE, DATABASE])
     assert [str(c.type) for c in found.conditions] == [
         "TemplateValid",
         "StorageReachable",
@@ -422,7 +422,7 @@ def test_an_experiment_of_which_only_an_obstacle_is_known_says_that() -> None:
 
 def test_an_obstacle_leaves_what_was_known() -> None:
     reachable = Finding(ConditionType.STORAGE_REACHABLE, "True", "Connected", "it answers")
-    before = status.derive(EXPERIMENT, worlds.observation(COMPLETED[:3]), None, [reachable])
+    before = worlds.status(EXPERIMENT, worlds.observation(COMPLETED[:3]), None, [reachable])
     found = status.obstructed(2, 8, before, DATABASE, 5000.0)
     assert found.state == "DatabaseUnavailable"
     assert found.observed_generation == 2
@@ -439,7 +439,7 @@ def test_an_obstacle_leaves_what_was_known() -> None:
 def test_an_obstacle_that_is_gone_leaves_no_trace() -> None:
     found = status.obstructed(1, 8, derive(worlds.observation()), DATABASE, 5000.0)
     reachable = Finding(ConditionType.STORAGE_REACHABLE, "True", "Connected", "it answers")
-    after = status.derive(EXPERIMENT, worlds.observation(now=6000.0), found, [reachable])
+    after = worlds.status(EXPERIMENT, worlds.observation(now=6000.0), found, [reachable])
     assert after.state == "Running"
     assert condition(after, "StorageReachable") == ("True", "Connected")
 

@@ -70,9 +70,9 @@ def test_a_warm_start_is_said_first_among_the_findings() -> None:
     wanted = searches.experiment(warmStartFrom=[{"experiment": "src"}])
     trials = searches.search(12)
     seen = worlds.observation(tuple(trials))
-    others = summary.findings(wanted.spec, status.derive(wanted, seen, None), trials)
+    others = summary.findings(wanted.spec, worlds.status(wanted, seen, None), trials)
     warm = conditions.warm_started(wanted.spec, {"src": trials[:4]})
-    found = summary.findings(wanted.spec, status.derive(wanted, seen, None, warm), trials)
+    found = summary.findings(wanted.spec, worlds.status(wanted, seen, None, warm), trials)
     assert found == [
         "This search was warm-started; these inform the sampler: 4 trials of src.", *others
     ]  # fmt: skip

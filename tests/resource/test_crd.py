@@ -14,7 +14,6 @@ from kubernetes import client, config
 from ruamel.yaml import YAML
 
 from distillery_contract import metrics, parameters
-from distillery_operator.engine import status
 from distillery_operator.errors import Fault, InvalidExperiment
 from distillery_operator.resource import parsing, yaml_files
 from distillery_operator.resource.crd import definition
@@ -352,7 +351,7 @@ def test_scaling_changes_the_parallelism(space: Space) -> None:
 def report(space: Space, name: str, experiment: Experiment, **changes: Any) -> Status:
     """Write the status of an experiment with a front of two, as the operator derives it."""
     seen = worlds.observation((worlds.completed(0, 80.0, 6), worlds.completed(1, 70.0, 3)))
-    made = status.derive(experiment, seen, None).model_copy(update=changes)
+    made = worlds.status(experiment, seen, None).model_copy(update=changes)
     patch = json.dumps({"status": yaml_files.to_document(made)})
     space.kubectl("patch", "dexp", name, "--subresource=status", "--type=merge", "--patch", patch)
     return made

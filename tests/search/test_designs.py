@@ -67,9 +67,11 @@ def test_an_exhausted_grid_ends_the_search_with_its_reason() -> None:
     points = suggested(wanted, 100)
     trials = [Trial(n, {**wanted.training, **point}) for n, point in enumerate(points)]
     seen = worlds.observation(tuple(trials[:-1]))
-    assert [a for a in decide.decide(wanted, seen) if isinstance(a, Ask)] == []  # 2 at a time
+    assert [
+        a for a in decide.decide(wanted, seen).actions if isinstance(a, Ask)
+    ] == []  # 2 at a time
     four = wanted.model_copy(update={"parallelism": 20})
-    assert Ask(2) in decide.decide(four, seen)  # the last point and the baseline
+    assert Ask(2) in decide.decide(four, seen).actions  # the last point and the baseline
     known = Trial(10, {"initialization": "Teacher"}, baseline="known")
     end = budgets.closing(wanted, worlds.observation((*trials, known)))
     assert end is not None
@@ -77,7 +79,9 @@ def test_an_exhausted_grid_ends_the_search_with_its_reason() -> None:
         "GridExhausted",
         "all 10 points of the grid are suggested",
     )
-    assert decide.done(wanted, worlds.observation((*trials, known))) is None  # they still run
+    assert (
+        decide.decide(wanted, worlds.observation((*trials, known))).done is None
+    )  # they still run
 
 
 def test_a_search_that_becomes_a_grid_visits_what_it_has_not() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Reason
-from distillery_operator.engine import status
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
 from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import Point, State, Trial
+from support import worlds
 
 TEACHER = {
     "exact": 74.3,
@@ -137,12 +137,12 @@ def observed(wanted: Experiment, trials: Sequence[Trial]) -> Status:
     seen = Observation(
         now=START + 1500.0 * len(trials),
         started=START,
-        preparation=Preparation("a1b2c3", TEACHER, {}) if trials else None,
+        preparation=Preparation("a1b2c3", TEACHER, worlds.SOURCES) if trials else None,
         trials=tuple(trials),
         attempts=(),
         reports={(Stage.TRAIN, n, 1): Report("Scrape", step=4000, steps=8000) for n in running},
     )
-    return status.derive(wanted, seen, None)
+    return worlds.status(wanted, seen, None)
 
 
 def importances(objectives: int = 2) -> dict[str, dict[str, float]]:

@@ -1,13 +1,19 @@
 """Builders for the operator's tests: experiments as documents, trials, observations."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distillery_contract.parameters import Value
 from distillery_contract.size import Architecture, Family
+from distillery_operator.engine import decide, statistics
+from distillery_operator.engine import status as statuses
+from distillery_operator.engine.conditions import Finding
+from distillery_operator.engine.statistics import Statistics
 from distillery_operator.resource import parsing
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.spec import Spec
+from distillery_operator.resource.status import Status
 from distillery_operator.trials.attempt import Attempt, Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import State, Trial
@@ -117,3 +123,19 @@ def observation(
 ) -> Observation:
     keyed = {(a.stage, a.trial, a.number): r for a, r in (reports or {}).items()}
     return Observation(now, 0.0, preparation, trials, attempts, keyed)
+
+
+def status(
+    wanted: Experiment,
+    seen: Observation,
+    before: Status | None = None,
+    findings: Iterable[Finding] = (),
+) -> Status:
+    """Return the status of what is seen, as a visit derives it."""
+    decision = decide.decide(wanted.spec, seen)
+    return statuses.derive(wanted, seen, decision, before, findings)
+
+
+def statistics_of(spec: Spec, seen: Observation) -> Statistics:
+    """Return the statistics of what is seen, as a visit derives them."""
+    return statistics.derive(spec, seen, decide.decide(spec, seen).done)

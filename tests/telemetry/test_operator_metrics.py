@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from distillery_contract.request import Stage
 from distillery_operator.cluster.kinds import Key
-from distillery_operator.engine import conditions, statistics, status
+from distillery_operator.engine import conditions
 from distillery_operator.engine.statistics import Statistics
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
@@ -115,8 +115,8 @@ def ended() -> tuple[Experiment, Status, Statistics]:
     )
     seen = worlds.observation(trials, now=1000.0)
     findings = [conditions.Finding(ConditionType.ACCEPTED, "True", "Valid", "it keeps every rule")]
-    found = status.derive(experiment, seen, None, findings)
-    return experiment, found, statistics.derive(experiment.spec, seen)
+    found = worlds.status(experiment, seen, None, findings)
+    return experiment, found, worlds.statistics_of(experiment.spec, seen)
 
 
 def young(attempt: Attempt) -> tuple[Experiment, Status, Statistics]:
@@ -125,8 +125,8 @@ def young(attempt: Attempt) -> tuple[Experiment, Status, Statistics]:
     seen = worlds.observation(attempts=(attempt,), preparation=None)
     return (
         experiment,
-        status.derive(experiment, seen, None),
-        statistics.derive(experiment.spec, seen),
+        worlds.status(experiment, seen, None),
+        worlds.statistics_of(experiment.spec, seen),
     )
 
 

@@ -20,16 +20,16 @@ from distillery_operator.controller.event_writer import Announcer
 from distillery_operator.controller.session import Session, Settings, findings
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.engine import statistics, status
-from distillery_operator.engine.actions import Ask, Keep, Launch, Promote, Tell
+from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.conditions import Finding
-from distillery_operator.engine.decide import METRICS_UNAVAILABLE, done
-from distillery_operator.engine.reconcile import Pass, reconcile
+from distillery_operator.engine.ports import Ports
+from distillery_operator.engine.reasons import METRICS_UNAVAILABLE
+from distillery_operator.engine.reconcile import Pass
+from distillery_operator.engine.visit import AGAIN_SECONDS, Visitor, goes_on
 from distillery_operator.errors import (
     DatabaseUnavailable,
     InvalidExperiment,
-    NotFound,
     StudyMismatch,
-    Unfit,
 )
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
@@ -51,14 +51,8 @@ STATUS_SECONDS: Final = 2.0
 STATUS_SECONDS_EACH: Final = 0.3
 """What each further running experiment adds, so that all statuses together stay a light load."""
 
-PASSES: Final = 3
-"""In one visit at most: one tells what has ended and asks, the next one starts what was asked."""
-
 VISIT_SECONDS: Final = 300.0
 """Between two visits of an experiment that nothing happens to."""
-
-TEMPLATE_SECONDS: Final = 60.0
-"""Between two questions whether a refused template is taken now."""
 
 
 class Controller:
@@ -169,43 +163,51 @@ class Controller:
             now = time.time()
             with timed("open"):
                 place = self._database.storage(experiment.metadata.uid)
-                study = await Study.open(place, experiment, now, self._workers)
-            session = Session(
-                experiment=experiment,
-                runner=Runner(self._api, self._cache, experiment, self._settings.defaults),
-                study=ObservedStudy(study),
-                measurements=Measurements(
-                    self._scraper,
-                    key.namespace,
-                    self._settings.scrape_seconds,
-                    lambda: self._queue.add(key, self.status_seconds),
-                ),
-                status=_status(found),
-            )
+                study = ObservedStudy(await Study.open(place, experiment, now, self._workers))
+            session = self._session(key, experiment, study, _status(found))
             self._sessions[key] = session
         session.follow(experiment)
         return session
 
+    def _session(
+        self, key: Key, experiment: Experiment, study: ObservedStudy, before: Status | None
+    ) -> Session:
+        runner = Runner(self._api, self._cache, experiment, self._settings.defaults)
+        measurements = Measurements(
+            self._scraper,
+            key.namespace,
+            self._settings.scrape_seconds,
+            lambda: self._queue.add(key, self.status_seconds),
+        )
+
+        def find(name: str) -> Storage | None:
+            found = self._cache.experiments.get(Key(key.namespace, name))
+            return self._database.storage(found["metadata"]["uid"]) if found else None
+
+        visitor = Visitor(
+            Ports(runner, measurements, study), lambda wanted: study.warm_up(wanted, find)
+        )
+        return Session(experiment, runner, study, visitor, measurements, before)
+
     async def _work(self, key: Key, session: Session) -> float | None:
         experiment = session.experiment
         await self._check_template(session)
-        for _ in range(PASSES):
-            await self._warm_up(key, session)
-            result = await reconcile(experiment, session.ports, time.time(), session.obstacle)
-            self._count(key, result)
-            for action in result.actions:
-                if event := events.of_action(action, result.seen):
+
+        def tell(done: Pass) -> None:
+            self._count(key, done)
+            for action in done.decision.actions:
+                if event := events.of_action(action, done.seen):
                     self._announcer.tell(vars(experiment.metadata), event)
-            if not _goes_on(result):
-                break
+
+        result = await session.visitor.visit(experiment, session.refusal, tell)
         rest = await self._write_status(key, session, result)
-        if _goes_on(result):
+        if goes_on(result):
             return 0.0
         live = any(attempt.live for attempt in result.seen.attempts)
-        if done(experiment.spec, result.seen) and not live and rest is None:
+        if result.decision.done and rest is None:
             await self._leave(key)
             return None
-        wait = TEMPLATE_SECONDS if session.obstacle else VISIT_SECONDS
+        wait = AGAIN_SECONDS if session.obstacle else VISIT_SECONDS
         wait = self._settings.scrape_seconds if live else wait
         return wait if rest is None else min(rest, wait)
 
@@ -213,29 +215,10 @@ class Controller:
         """Ask, once for each generation, whether the API server takes the trials' Jobs."""
         generation, now = session.experiment.metadata.generation, time.monotonic()
         checked, when = session.checked
-        stale = session.refusal and now - when >= TEMPLATE_SECONDS
+        stale = session.refusal and now - when >= AGAIN_SECONDS
         if checked != generation or stale:
             session.refusal = await session.runner.check()
             session.checked = (generation, now)
-
-    async def _warm_up(self, key: Key, session: Session) -> None:
-        """Take the trials of other experiments, as soon as there is prepared data to tell which."""
-
-        def find(name: str) -> Storage | None:
-            found = self._cache.experiments.get(Key(key.namespace, name))
-            return self._database.storage(found["metadata"]["uid"]) if found else None
-
-        generation, now = session.experiment.metadata.generation, time.monotonic()
-        prepared = (await session.study.load())[1] is not None
-        *before, when = session.warmed
-        stale = session.cold and now - when >= TEMPLATE_SECONDS
-        if not stale and before == [generation, prepared]:
-            return
-        session.cold, session.warmed = None, (generation, prepared, now)
-        try:
-            session.warm = await session.study.warm_up(session.experiment, find)
-        except (NotFound, Unfit) as error:
-            session.cold = error
 
     async def _write_status(self, key: Key, session: Session, result: Pass) -> float | None:
         """Write the status if it changed; return after how many seconds it may be written."""
@@ -243,12 +226,19 @@ class Controller:
         if early > 0:
             return early
         derived = await asyncio.to_thread(
-            status.derive, session.experiment, result.seen, session.status, findings(session)
+            status.derive,
+            session.experiment,
+            result.seen,
+            result.decision,
+            session.status,
+            findings(session),
         )
         before = session.status.trials_path if session.status else None
         path = trials_server.path(self._settings.trials_service, key, before)
         found = derived.model_copy(update={"trials_path": path})
-        figured = await asyncio.to_thread(statistics.derive, session.experiment.spec, result.seen)
+        figured = await asyncio.to_thread(
+            statistics.derive, session.experiment.spec, result.seen, result.decision.done
+        )
         self._shown.show(key, session.experiment, found, figured)
         if found != session.status:
             for event in events.of_change(session.status, found):
@@ -289,7 +279,7 @@ class Controller:
         await let_go(self._api, self._cache, key)
 
     def _count(self, key: Key, result: Pass) -> None:
-        for action in result.actions:
+        for action in result.decision.actions:
             if isinstance(action, Launch):
                 operator_metrics.ATTEMPTS_STARTED.labels(*key, str(action.stage)).inc()
             elif isinstance(action, Tell):
@@ -301,11 +291,6 @@ class Controller:
                     operator_metrics.METRICS_MISSING.inc()
                 elif action.state is State.COMPLETED:
                     operator_metrics.METRICS_SOURCE.labels(action.report.source).inc()
-
-
-def _goes_on(result: Pass) -> bool:
-    """Tell whether something was done that lets a next pass do more."""
-    return any(isinstance(action, Keep | Tell | Ask | Promote) for action in result.actions)
 
 
 def _status(found: Mapping[str, Any]) -> Status | None:

@@ -1,21 +1,15 @@
 """What the controller keeps of an experiment from one visit to the next."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from distillery_operator.cluster import pod_template
 from distillery_operator.cluster.runner import Runner
-from distillery_operator.engine import conditions
 from distillery_operator.engine.conditions import Finding
-from distillery_operator.engine.ports import Ports
-from distillery_operator.errors import (
-    DistilleryError,
-)
+from distillery_operator.engine.visit import Visitor
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry.timed_study import ObservedStudy
-from distillery_operator.trials.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -41,24 +35,17 @@ class Session:
     experiment: Experiment
     runner: Runner
     study: ObservedStudy
+    visitor: Visitor
     measurements: Measurements
     status: Status | None
     written: float = 0.0
     refusal: str = ""
     checked: tuple[int, float] = (0, 0.0)  # generation, time
-    warm: Mapping[str, Sequence[Trial]] = field(default_factory=dict)
-    cold: DistilleryError | None = None
-    warmed: tuple[int, bool, float] = (0, False, 0.0)  # generation, whether prepared, time
 
     @property
     def obstacle(self) -> str:
         """Why nothing may start; empty if it may."""
-        return self.refusal or (str(self.cold) if self.cold else "")
-
-    @property
-    def ports(self) -> Ports:
-        """The world of this experiment."""
-        return Ports(self.runner, self.measurements, self.study)
+        return self.refusal or (str(self.visitor.fault) if self.visitor.fault else "")
 
     def follow(self, experiment: Experiment) -> None:
         """Go on with the experiment as it was edited."""
@@ -81,5 +68,5 @@ def findings(session: Session) -> list[Finding]:
             ConditionType.STORAGE_REACHABLE, "True", "Connected", "the study's database answers"
         ),
         valid,
-        *conditions.warm_started(session.experiment.spec, session.warm, session.cold),
+        *session.visitor.findings(session.experiment),
     ]

@@ -1,13 +1,17 @@
-"""What an experiment needs next. All of it is pure but ``reconcile``.
+"""What an experiment needs next. Pure, but for ``reconcile`` and ``visit``.
 
-decide       an observation in, actions out: read this first
-actions      what a decision asks for
-budgets      whether a search may go on; effort is what it has used
-reconcile    gather, decide, apply: one pass
-ports        what a pass needs of the world: runner, measurements, study
-requests     what a trainer is asked for
-status       what the status says; conditions are its sentences
-statistics   what dashboards and alerts need besides
+decide        an observation in, one decision out: read this first
+preparation   the stage before all trials
+endings       how trials end, and what follows an attempt that has ended
+housekeeping  what is no longer needed
+budgets       whether a search may go on; effort is what it has used
+actions       what a decision asks for; reasons are its words
+reconcile     gather, decide, apply: one pass
+visit         as many passes as there is something to do at once
+ports         what a pass needs of the world: runner, measurements, study
+requests      what a trainer is asked for
+status        what the status says; conditions are its sentences
+statistics    what dashboards and alerts need besides
 
-The loops in ``controller`` and ``local`` call it. It imports ``search`` and what lies below.
+The loops in ``controller`` and ``local`` visit. It imports ``search`` and what lies below.
 """

@@ -6,8 +6,13 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from distillery_contract import metrics
-from distillery_operator.engine import decide
 from distillery_operator.engine.budgets import Closing
+from distillery_operator.engine.reasons import (
+    OBSTRUCTED,
+    PREPARATION_FAILED,
+    SUSPENDED,
+    TOO_MANY_FAILURES,
+)
 from distillery_operator.errors import DistilleryError, Unfit
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Condition, ConditionType, Status
@@ -119,7 +124,7 @@ def prepared(seen: Observation, closing: Closing | None) -> Finding:
         floor = ", ".join(f"{k} {v:.2f}" for k, v in teacher.items() if k in metrics.COLLAPSE)
         message = f"data and teacher are checked and cached; the teacher has {floor}"
         return Finding(kind, "True", "Prepared", message)
-    if closing and closing.reason == decide.PREPARATION_FAILED:
+    if closing and closing.reason == PREPARATION_FAILED:
         return Finding(kind, "False", closing.reason, closing.message)
     message = "data and teacher are being read and checked"
     return Finding(kind, "Unknown", "Preparing", message)
@@ -133,10 +138,10 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
         return Finding(kind, "False", end.reason, end.message)
     if spec.suspend:
         message = f"nothing starts; {len(live)} processes still run to their next checkpoint"
-        return Finding(kind, "False", decide.SUSPENDED, message)
+        return Finding(kind, "False", SUSPENDED, message)
     asked = f"{seen.suggested} of {spec.max_trials} trials are suggested"
     if seen.obstacle:
-        return Finding(kind, "False", decide.OBSTRUCTED, f"nothing starts: {seen.obstacle}")
+        return Finding(kind, "False", OBSTRUCTED, f"nothing starts: {seen.obstacle}")
     waiting = [attempt for attempt in live if attempt.phase is Phase.PENDING]
     message = f"{asked}, {len(live) - len(waiting)} processes run"
     if waiting:
@@ -165,7 +170,7 @@ def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
         if trial.state is not State.RUNNING and trial.reason not in reasons.RESUMABLE
     ]
     verdicts = [feasibility.verdict(spec, trial) for trial in ended]
-    if closing and closing.reason in (decide.PREPARATION_FAILED, decide.TOO_MANY_FAILURES):
+    if closing and closing.reason in (PREPARATION_FAILED, TOO_MANY_FAILURES):
         return Finding(kind, "True", closing.reason, closing.message)
     for attempt in seen.attempts:
         if attempt.live and attempt.reason in STUCK:

@@ -6,7 +6,6 @@ changed, and once more after a pass that did something.
 """
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distillery_contract.request import Stage
@@ -24,6 +23,7 @@ from distillery_operator.engine.actions import (
     Release,
     Tell,
 )
+from distillery_operator.engine.decide import Decision
 from distillery_operator.engine.ports import Ports
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials import feasibility
@@ -34,10 +34,10 @@ from distillery_operator.trials.trial import State
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass saw and did. ``actions`` not empty: look again at once."""
+    """What one pass saw and decided."""
 
     seen: Observation
-    actions: Sequence[Action]
+    decision: Decision
 
 
 async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: str = "") -> Pass:
@@ -51,10 +51,10 @@ async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: 
     """
     seen = await observe(ports, now, obstacle)
     # In a thread: with thousands of trials a front takes longer than other experiments may wait.
-    actions = await asyncio.to_thread(decide.decide, experiment.spec, seen)
-    for action in actions:
+    decision = await asyncio.to_thread(decide.decide, experiment.spec, seen)
+    for action in decision.actions:
         await apply(experiment, ports, seen, action)
-    return Pass(seen, actions)
+    return Pass(seen, decision)
 
 
 async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:

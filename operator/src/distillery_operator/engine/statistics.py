@@ -7,8 +7,8 @@ from statistics import median
 from typing import Final
 
 from distillery_contract import metrics
-from distillery_operator.engine import budgets, decide
-from distillery_operator.engine.budgets import Use
+from distillery_operator.engine import budgets, reasons
+from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.resource.spec import COLLAPSE_GUARD, Spec
 from distillery_operator.trials import feasibility, pareto
 from distillery_operator.trials.attempt import Phase
@@ -43,15 +43,15 @@ class Statistics:
     budgets: Mapping[str, float] = field(default_factory=dict)
 
 
-LOST: Final = (str(State.FAILED), decide.METRICS_UNAVAILABLE)
+LOST: Final = (str(State.FAILED), reasons.METRICS_UNAVAILABLE)
 """An ending that is counted from 0 on, for an alert looks for its increase."""
 
 HALVES: Final = ("answerable", "unanswerable")
 """Kinds of questions, in the order of the metrics that measure each, ``metrics.COLLAPSE``."""
 
 
-def derive(spec: Spec, seen: Observation) -> Statistics:
-    """Return the figures of an experiment."""
+def derive(spec: Spec, seen: Observation, done: Closing | None) -> Statistics:
+    """Return the statistics of an experiment, which may be done."""
     trials = [trial for trial in seen.trials if trial.state is not State.RUNNING]
     # A point that has left the front was beaten by one that joined it later.
     improved = max((t.ended or 0.0 for t in pareto.front(spec, trials)), default=None)
@@ -64,7 +64,7 @@ def derive(spec: Spec, seen: Observation) -> Statistics:
         improved_time=improved,
         unimproved=sum((t.ended or 0.0) > (improved or 0.0) for t in trials),
         pending_times=_pending_times(seen),
-        budgets=_budgets(spec, seen),
+        budgets=_budgets(spec, seen, done),
     )
 
 
@@ -113,9 +113,9 @@ def _ended(seen: Observation, state: State) -> int:
     return sum(trial.state is state for trial in seen.trials)
 
 
-def _budgets(spec: Spec, seen: Observation) -> dict[str, float]:
+def _budgets(spec: Spec, seen: Observation, done: Closing | None) -> dict[str, float]:
     uses = [
-        *budgets.uses(spec, seen, decide.done(spec, seen)),
+        *budgets.uses(spec, seen, done),
         # One failure more than allowed ends the experiment.
         Use("maxFailedTrials", _ended(seen, State.FAILED), spec.max_failed_trials + 1),
     ]

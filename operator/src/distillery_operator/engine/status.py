@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from distillery_contract import metrics
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, conditions, decide, effort, requests
+from distillery_operator.engine import budgets, conditions, effort, requests
 from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.engine.conditions import Finding
+from distillery_operator.engine.decide import Decision
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Objective, Spec
@@ -24,7 +25,6 @@ from distillery_operator.resource.status import (
     Status,
     TrialCounts,
 )
-from distillery_operator.stopping.rule import Rule
 from distillery_operator.trials import feasibility, pareto
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.observation import Observation
@@ -37,6 +37,7 @@ RECENT_BYTES: Final = 512
 def derive(
     experiment: Experiment,
     seen: Observation,
+    decision: Decision,
     before: Status | None,
     findings: Iterable[Finding] = (),
 ) -> Status:
@@ -45,14 +46,14 @@ def derive(
     Args:
         experiment: what is wanted.
         seen: what there is.
+        decision: what follows from it.
         before: the status written last, whose transition times stand where nothing changed.
         findings: conditions that the operator found out besides.
     """
     spec, ended = experiment.spec, [t for t in seen.trials if t.state is not State.RUNNING]
     points = pareto.front(spec, seen.trials)
     knee = pareto.knee(spec, points)
-    rule = Rule(spec, seen.trials)
-    closing, end = decide.closing(spec, seen, rule), decide.done(spec, seen, rule)
+    closing, end = decision.closing, decision.done
     finished = max((t.ended or 0.0 for t in ended), default=seen.now)
     counts = _counts(spec, seen)
     found = [

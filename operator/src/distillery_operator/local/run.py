@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from distillery_operator.engine import conditions, decide, requests, status
+from distillery_operator.engine import requests, status
 from distillery_operator.engine.ports import Ports
-from distillery_operator.engine.reconcile import observe, reconcile
-from distillery_operator.errors import NotFound, Unfit
+from distillery_operator.engine.visit import Visitor
 from distillery_operator.local.runner import Runner
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.resource import yaml_files
@@ -57,40 +56,38 @@ async def run(
     wanted = experiment
     try:
         async with study.in_file(local.Results(results).database, experiment, time.time()) as kept:
-            ports = Ports(runner, measured, kept)
 
             def find(name: str) -> tables.Storage | None:
                 found = local.known(workspace).get(name)
                 return database.of_file(found.database) if found else None
 
+            visitor = Visitor(
+                Ports(runner, measured, kept), lambda wanted: kept.warm_up(wanted, find)
+            )
             while True:
                 if stop.is_set():
-                    wanted = experiment.model_copy(
-                        update={"spec": experiment.spec.model_copy(update={"suspend": True})}
-                    )
-                try:
-                    taken = await kept.warm_up(wanted, find)
-                except (NotFound, Unfit) as error:
-                    seen = await observe(ports, time.time(), str(error))
-                    cold = conditions.warm_started(wanted.spec, {}, error)
-                    found = status.derive(wanted, seen, before, cold)
-                    yaml_files.write_status(results / "status.yaml", experiment, found)
-                    raise
-                result = await reconcile(wanted, ports, time.time())
-                warm = conditions.warm_started(wanted.spec, taken)
-                found = status.derive(wanted, result.seen, before, warm)
+                    wanted = _suspended(experiment)
+                last = await visitor.visit(wanted)
+                seen, decision = last.seen, last.decision
+                found = status.derive(wanted, seen, decision, before, visitor.findings(wanted))
                 if found != before:
                     yaml_files.write_status(results / "status.yaml", experiment, found)
                 before = found
-                show(result.seen, found)
-                idle = not result.actions and not found.active
-                if idle and (wanted.spec.suspend or decide.done(wanted.spec, result.seen)):
-                    return result.seen, found, stop.is_set()
-                await _wait(
-                    stop, 0.0 if result.actions and not wanted.spec.suspend else VISIT_SECONDS
-                )
+                if visitor.fault:
+                    raise visitor.fault
+                show(seen, found)
+                idle = not decision.actions and not found.active
+                if idle and (wanted.spec.suspend or decision.done):
+                    return seen, found, stop.is_set()
+                at_once = decision.actions and not wanted.spec.suspend
+                await _wait(stop, 0.0 if at_once else VISIT_SECONDS)
     finally:
         await measured.close()
+
+
+def _suspended(experiment: Experiment) -> Experiment:
+    spec = experiment.spec.model_copy(update={"suspend": True})
+    return experiment.model_copy(update={"spec": spec})
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

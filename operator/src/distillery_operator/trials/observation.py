@@ -3,9 +3,11 @@
 Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Report
 from distillery_operator.trials.trial import State, Trial, continued
@@ -46,6 +48,14 @@ class Observation:
     obstacle: str = ""
     gpus: float = 0.0
 
+    def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
+        """Return the attempts of a stage of a trial, in the order of their numbers."""
+        return self._attempts.get((stage, trial), ())
+
+    def report(self, attempt: Attempt) -> Report | None:
+        """Return what an attempt exposes; None if nothing is known."""
+        return self.reports.get(attempt.key)
+
     @property
     def suggested(self) -> int:
         """How many trials were suggested; one that continues another was suggested before."""
@@ -57,3 +67,10 @@ class Observation:
         begun = continued(self.trials)
         ended = (trial for trial in self.trials if trial.state is not State.RUNNING)
         return sum(trial.number not in begun for trial in ended)
+
+    @cached_property
+    def _attempts(self) -> Mapping[tuple[Stage, int], Sequence[Attempt]]:
+        found: dict[tuple[Stage, int], list[Attempt]] = {}
+        for attempt in sorted(self.attempts, key=lambda attempt: attempt.number):
+            found.setdefault((attempt.stage, attempt.trial), []).append(attempt)
+        return found

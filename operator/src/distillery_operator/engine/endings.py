@@ -1,0 +1,157 @@
+"""PURE: how trials end, and what follows an attempt that has ended."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Final
+
+from distillery_contract.request import Stage
+from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
+from distillery_operator.engine.actions import Tell
+from distillery_operator.engine.reasons import (
+    METRICS_UNAVAILABLE,
+    TIMED_OUT,
+    TOO_MANY_INTERRUPTIONS,
+)
+from distillery_operator.resource.spec import Spec
+from distillery_operator.search import duplicates
+from distillery_operator.stopping.rule import Rule
+from distillery_operator.trials import feasibility
+from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import State, Trial, lineage
+
+CRASHES: Final = (Reason.CRASHED, Reason.COMPLETED, Reason.BAD_DATA)
+"""Endings that are tried again: a crash, no final metrics, prepared data that were gone."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """A trial goes on with another attempt of this number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class End:
+    """A trial has ended."""
+
+    state: State
+    reason: str
+    message: str
+    expected: Mapping[str, float] = field(default_factory=dict)
+
+
+def tell(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Tell]:
+    """Yield how trials have ended that are not stored as ended."""
+    for trial in seen.trials:
+        attempts = seen.attempts_of(Stage.TRAIN, trial.number)
+        if trial.state is not State.RUNNING or any(a.live for a in attempts):
+            continue
+        if not attempts:
+            yield from _tell_untrained(spec, seen, rule, trial)
+            continue
+        report = seen.report(attempts[-1]) or Report("")
+        step = follow(spec, seen, attempts)
+        if isinstance(step, Again) and (stop := rule.stop(trial)):
+            step = End(State.STOPPED, stop.reason, stop.message, stop.expected)
+            report = replace(report, metrics=trial.curve[-1].metrics)
+        if isinstance(step, End):
+            seconds = sum(attempt.seconds for attempt in attempts)
+            said = (step.state, step.reason, step.message)
+            yield Tell(trial.number, *said, seconds, report, seen.gpus, step.expected)
+
+
+def _tell_untrained(spec: Spec, seen: Observation, rule: Rule, trial: Trial) -> Iterator[Tell]:
+    """Yield the ending of a suggestion that needs no training."""
+    if seen.preparation is None:
+        return
+    number, twin = trial.number, repeated(seen).get(trial.number)
+    if refusal := feasibility.refusal(spec, trial, seen.preparation.sources):
+        yield Tell(number, State.INFEASIBLE, refusal.reason, refusal.message, 0.0)
+    elif twin and twin.state is not State.RUNNING:
+        said = f"its hyperparameters are those of trial {twin.number}, which is {twin.state}"
+        record = Report(twin.source, metrics=twin.metrics)
+        reason = feasibility.DUPLICATE
+        yield Tell(number, twin.state, reason, said, 0.0, record, expected=twin.expected)
+    elif twin is None and (stop := rule.start(trial)):
+        yield Tell(number, State.STOPPED, stop.reason, stop.message, 0.0)
+
+
+def repeated(seen: Observation) -> Mapping[int, Trial]:
+    """Return the suggestions without a process that repeat an earlier one, with that one."""
+    begun = {a.trial for a in seen.attempts if a.stage is Stage.TRAIN}
+    fresh = {t.number for t in seen.trials if t.state is State.RUNNING} - begun
+    if not fresh or seen.preparation is None:
+        return {}
+    found = duplicates.earlier(seen.trials, seen.preparation.sources)
+    return {number: twin for number, twin in found.items() if number in fresh}
+
+
+def follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> Again | End:
+    """Say what follows the last of a trial's attempts, which has ended.
+
+    Only what the suggestion caused becomes an observation. Interruptions by the infrastructure
+    resume from the checkpoint, crashes are tried again: each within a limit of its own.
+    """
+    last = attempts[-1]
+    report = seen.report(last)
+    reason, message = cause(last, report)
+    if reason is Reason.INTERRUPTED and overtime(spec, seconds(seen, last)):
+        limit = f"the run time of a trial <= {spec.trial_timeout_seconds} s must hold"
+        return End(State.INFEASIBLE, TIMED_OUT, limit)
+    if reason in (Reason.DIVERGED, Reason.OUT_OF_MEMORY, Reason.INFEASIBLE):
+        return End(State.INFEASIBLE, reason, message)
+    if reason is Reason.BAD_REQUEST or (reason is Reason.BAD_DATA and last.stage is Stage.PREPARE):
+        return End(State.FAILED, reason, message)
+    if reason is Reason.INTERRUPTED:
+        number = sum(cause(a, None)[0] is Reason.INTERRUPTED and not a.halted for a in attempts)
+        if number > spec.max_interruptions:
+            limit = f"interruptions <= {spec.max_interruptions} must hold, but got {number}"
+            return End(State.FAILED, TOO_MANY_INTERRUPTIONS, f"{limit}; the last: {message}")
+        return Again(last.number + 1)
+    if reason is Reason.COMPLETED and report and _usable(spec, last.stage, report):
+        return End(State.COMPLETED, reason, message)
+    crashes = sum(cause(a, None)[0] in CRASHES for a in attempts)
+    if crashes > spec.max_crashes:
+        if reason is Reason.COMPLETED:
+            return End(State.FAILED, METRICS_UNAVAILABLE, "the trial ended without final metrics")
+        return End(State.FAILED, reason, message)
+    return Again(last.number + 1)
+
+
+def cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:
+    """Return why an attempt ended: the reason by exit code, the sentence by report."""
+    message = (report.message if report else "") or attempt.message
+    if attempt.disrupted or attempt.exit_code is None:
+        return Reason.INTERRUPTED, message or "the process was lost"
+    if attempt.exit_code in REASON_OF_EXIT:
+        return REASON_OF_EXIT[Exit(attempt.exit_code)], message
+    return Reason.CRASHED, message or f"the trainer ended with exit code {attempt.exit_code}"
+
+
+def seconds(seen: Observation, attempt: Attempt) -> float:
+    """Return the run time so far of what an attempt works on, with that of what it continues."""
+    own = sum(a.seconds for a in seen.attempts_of(attempt.stage, attempt.trial))
+    if attempt.stage is Stage.PREPARE:
+        return own
+    _, *earlier = lineage(seen.trials, seen.trials[attempt.trial])
+    return own + sum(trial.seconds for trial in earlier)
+
+
+def overtime(spec: Spec, spent: float) -> bool:
+    """Tell whether a training has run for longer than a trial may, in seconds."""
+    return spec.trial_timeout_seconds is not None and spent > spec.trial_timeout_seconds
+
+
+def _usable(spec: Spec, stage: Stage, report: Report) -> bool:
+    """Tell whether a report is a result: final, with every metric that is judged, all finite."""
+    if stage is Stage.PREPARE:
+        return report.key is not None and "teacher" in report.sources
+    judged = {objective.metric for objective in spec.objectives}
+    judged |= {bound.metric for bound in feasibility.bounds(spec)}
+    return (
+        report.final
+        and judged <= {*report.metrics, "parameter_count"}
+        and all(map(isfinite, report.metrics.values()))
+    )

@@ -1,0 +1,60 @@
+"""PURE: what an experiment no longer needs: ended attempts, held pods, files of trials."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from distillery_contract.request import Stage
+from distillery_operator.engine.actions import Collect, Free, Release
+from distillery_operator.resource.spec import CheckpointRetention, Spec
+from distillery_operator.stopping import reasons
+from distillery_operator.trials import pareto
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import State
+
+COLLECT_AT_ONCE: Final = 10
+COLLECT_AT_MOST: Final = 500
+"""Trials whose files are removed together, at least and at most: on a cluster each removal takes a
+pod, whose request must fit into one environment variable."""
+
+
+def release(seen: Observation) -> Iterator[Release]:
+    """Yield the attempts of trials whose ending is stored."""
+    ended = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
+    for attempt in seen.attempts:
+        if attempt.stage is Stage.TRAIN and attempt.trial in ended and not attempt.live:
+            yield Release(attempt)
+
+
+def free(seen: Observation) -> Iterator[Free]:
+    """Yield the attempts whose pods are held, though the next attempt has taken over."""
+    last: dict[int, int] = {}
+    for attempt in seen.attempts:
+        if attempt.stage is Stage.TRAIN:
+            last[attempt.trial] = max(attempt.number, last.get(attempt.trial, 0))
+    for attempt in seen.attempts:
+        if attempt.held and not attempt.live and attempt.number < last[attempt.trial]:
+            yield Free(attempt)
+
+
+def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
+    """Yield the trials whose files nobody needs; those of a failed trial may explain its failure.
+
+    Args:
+        spec: of the experiment.
+        seen: what there is.
+        over: whether the experiment is over, so that no stopped trial goes on.
+    """
+    if spec.checkpoint_retention is CheckpointRetention.ALL:
+        return
+    kept = {trial.number for trial in pareto.front(spec, seen.trials)}
+    if not over:
+        kept |= reasons.resumable(seen.trials)
+    useless = tuple(
+        trial.number
+        for trial in seen.trials
+        if trial.state in (State.COMPLETED, State.INFEASIBLE, State.STOPPED)
+        and trial.seconds
+        and not (trial.collected or trial.baseline or trial.number in kept)
+    )
+    if len(useless) >= COLLECT_AT_ONCE or (useless and over):
+        yield Collect(useless[:COLLECT_AT_MOST])

@@ -1,0 +1,20 @@
+"""PURE: one word for why a trial ended, an attempt was asked to end, or an experiment is over.
+
+The same words stand in conditions, events, logs and metrics. What a trainer says itself is in
+:mod:`distillery_contract.wire`, what early stopping says in
+:mod:`distillery_operator.stopping.reasons`, what a budget says in
+:mod:`distillery_operator.engine.budgets`.
+"""
+
+from typing import Final
+
+METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
+TOO_MANY_INTERRUPTIONS: Final = "TooManyInterruptions"
+TIMED_OUT: Final = "TimedOut"
+
+SUSPENDED: Final = "Suspended"
+TEMPLATE_CHANGED: Final = "TemplateChanged"
+OBSTRUCTED: Final = "Obstructed"
+
+TOO_MANY_FAILURES: Final = "TooManyFailures"
+PREPARATION_FAILED: Final = "PreparationFailed"

@@ -1,0 +1,87 @@
+"""A visit: as many passes over an experiment as there is something to do at once.
+
+The loops of the operator and of ``distillery run`` both call it, and write the status after it.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from distillery_operator.engine import conditions
+from distillery_operator.engine.actions import Ask, Keep, Promote, Tell
+from distillery_operator.engine.conditions import Finding
+from distillery_operator.engine.ports import Ports
+from distillery_operator.engine.reconcile import Pass, reconcile
+from distillery_operator.errors import DistilleryError, NotFound, Unfit
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials.trial import Trial
+
+PASSES: Final = 3
+"""In one visit at most: one tells what has ended and asks, the next one starts what was asked."""
+
+AGAIN_SECONDS: Final = 60.0
+"""Between two questions whether what was refused is accepted now."""
+
+WarmUp = Callable[[Experiment], Awaitable[Mapping[str, Sequence[Trial]]]]
+"""Takes the trials of other experiments; returns all that inform the sampler."""
+
+
+def goes_on(done: Pass) -> bool:
+    """Tell whether a pass did something that lets a next pass do more."""
+    return any(isinstance(a, Keep | Tell | Ask | Promote) for a in done.decision.actions)
+
+
+class Visitor:
+    """Visits one experiment again and again.
+
+    Keeps between two visits only what can be found again: which experiments inform the sampler.
+
+    Attributes:
+        fault: why another experiment does not inform the sampler, though it should.
+    """
+
+    def __init__(self, ports: Ports, warm_up: WarmUp) -> None:
+        self._ports, self._warm_up = ports, warm_up
+        self._warm: Mapping[str, Sequence[Trial]] = {}
+        self._asked: tuple[int, bool, float] = (0, False, 0.0)  # generation, whether prepared, time
+        self.fault: DistilleryError | None = None
+
+    async def visit(
+        self,
+        experiment: Experiment,
+        obstacle: str = "",
+        after: Callable[[Pass], None] = lambda _: None,
+    ) -> Pass:
+        """Bring an experiment closer to what is wanted; return the last pass.
+
+        Args:
+            experiment: what is wanted.
+            obstacle: why nothing may start; empty if it may.
+            after: is called after each pass.
+        """
+        for _ in range(PASSES):
+            await self._inform(experiment)
+            why = obstacle or (str(self.fault) if self.fault else "")
+            done = await reconcile(experiment, self._ports, time.time(), why)
+            after(done)
+            if not goes_on(done):
+                break
+        return done
+
+    def findings(self, experiment: Experiment) -> list[Finding]:
+        """Return what is said of the experiments that inform the sampler."""
+        return conditions.warm_started(experiment.spec, self._warm, self.fault)
+
+    async def _inform(self, experiment: Experiment) -> None:
+        """Take the trials of other experiments, as soon as there is prepared data to tell which."""
+        generation, now = experiment.metadata.generation, time.monotonic()
+        prepared = (await self._ports.study.load())[1] is not None
+        *before, when = self._asked
+        stale = self.fault is not None and now - when >= AGAIN_SECONDS
+        if not stale and before == [generation, prepared]:
+            return
+        self.fault, self._asked = None, (generation, prepared, now)
+        try:
+            self._warm = await self._warm_up(experiment)
+        except (NotFound, Unfit) as error:
+            self.fault = error
