@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from distillery_operator.engine.actions import Launch, Tell
-
 from contest.clock import History
 from contest.problems import Parameters, Problem, Training
 from distillery_contract import rungs
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
 from distillery_operator.engine import reconcile
+from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.ports import Ports
 from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
