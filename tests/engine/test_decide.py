@@ -190,6 +190,57 @@ def test_a_success_without_a_sound_final_report_is_no_result(report: Report | No
     ]
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "sentence"),
+    [
+        ("exact", 1e305, "exact must be at least 0 and at most 100 percent, but got 1e+305"),
+        ("exact", 250.0, "exact must be at least 0 and at most 100 percent, but got 250"),
+        ("f1", -3.0, "f1 must be at least 0 and at most 100 percent, but got -3"),
+        (
+            "inference_seconds",
+            -0.5,
+            "inference_seconds must be at least 0 and at most 86400 seconds, but got -0.5",
+        ),
+    ],
+)
+def test_a_metric_beyond_what_can_be_measured_fails_the_trial_at_once(
+    metric: str, value: float, sentence: str
+) -> None:
+    ended = attempt(1, code=0)
+    report = replace(FINAL, metrics={**FINAL.metrics, metric: value})
+    (told,) = (
+        a
+        for a in decide.decide(
+            SPEC, worlds.observation((RUNNING,), (ended,), {ended: report})
+        ).actions
+        if isinstance(a, Tell)
+    )
+    assert (told.state, told.reason) == (State.FAILED, "MetricOutOfBounds")
+    assert told.message == sentence
+
+
+def test_a_metric_that_nobody_judges_may_be_no_number() -> None:
+    ended = attempt(1, code=0)
+    report = replace(FINAL, metrics={**FINAL.metrics, "inference_seconds": math.nan})
+    seen = worlds.observation((RUNNING,), (ended,), {ended: report})
+    assert tells(seen) == [(State.COMPLETED, "Completed")]
+
+
+def test_a_judged_metric_that_is_no_number_is_named() -> None:
+    both = attempt(1, code=0), attempt(2, code=0)
+    report = replace(FINAL, metrics={**FINAL.metrics, "exact": math.nan})
+    seen = worlds.observation((RUNNING,), both, dict.fromkeys(both, report))
+    (told,) = (a for a in decide.decide(SPEC, seen).actions if isinstance(a, Tell))
+    assert told.message == "every metric that is judged must be a number, but exact is nan"
+
+
+def test_what_cannot_have_been_measured_stays_out_of_the_curve() -> None:
+    report = Report("Scrape", step=8, steps=24, metric_step=8, metrics={"exact": 250.0, "f1": 3})
+    point = report.continuing((), 1.0)
+    assert point is not None
+    assert point.metrics == {"f1": 3}
+
+
 def test_what_is_no_number_stays_out_of_the_curve() -> None:
     report = Report("Scrape", step=8, steps=24, metric_step=8, metrics={"exact": math.nan, "f1": 3})
     point = report.continuing((), 1.0)

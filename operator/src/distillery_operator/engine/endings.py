@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Final
 
+from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
 from distillery_operator.engine.actions import Tell
 from distillery_operator.engine.reasons import (
+    METRIC_OUT_OF_BOUNDS,
     METRICS_UNAVAILABLE,
     TIMED_OUT,
     TOO_MANY_INTERRUPTIONS,
@@ -110,12 +112,15 @@ def follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> Again 
             limit = f"interruptions <= {spec.max_interruptions} must hold, but got {number}"
             return End(State.FAILED, TOO_MANY_INTERRUPTIONS, f"{limit}; the last: {message}")
         return Again(last.number + 1)
-    if reason is Reason.COMPLETED and report and _usable(spec, last.stage, report):
-        return End(State.COMPLETED, reason, message)
+    if reason is Reason.COMPLETED and report and _whole(last.stage, report):
+        if faults := metrics.faults({**report.metrics, **report.teacher}):
+            return End(State.FAILED, METRIC_OUT_OF_BOUNDS, "; ".join(faults))
+        if not _lacking(spec, last.stage, report):
+            return End(State.COMPLETED, reason, message)
     crashes = sum(cause(a, None)[0] in CRASHES for a in attempts)
     if crashes > spec.max_crashes:
         if reason is Reason.COMPLETED:
-            return End(State.FAILED, METRICS_UNAVAILABLE, "the trial ended without final metrics")
+            return End(State.FAILED, METRICS_UNAVAILABLE, _unavailable(spec, last.stage, report))
         return End(State.FAILED, reason, message)
     return Again(last.number + 1)
 
@@ -144,14 +149,28 @@ def overtime(spec: Spec, spent: float) -> bool:
     return spec.trial_timeout_seconds is not None and spent > spec.trial_timeout_seconds
 
 
-def _usable(spec: Spec, stage: Stage, report: Report) -> bool:
-    """Tell whether a report is a result: final, with every metric that is judged, all finite."""
+def _whole(stage: Stage, report: Report) -> bool:
+    """Tell whether a report was made once the result stood."""
     if stage is Stage.PREPARE:
         return report.key is not None and "teacher" in report.sources
+    return report.final
+
+
+def _lacking(spec: Spec, stage: Stage, report: Report) -> list[str]:
+    """Return the metrics that are judged and that a result does not have as numbers."""
+    if stage is Stage.PREPARE:
+        return []
     judged = {objective.metric for objective in spec.objectives}
     judged |= {bound.metric for bound in feasibility.bounds(spec)}
-    return (
-        report.final
-        and judged <= {*report.metrics, "parameter_count"}
-        and all(map(isfinite, report.metrics.values()))
+    known = {name for name, value in report.metrics.items() if isfinite(value)}
+    return sorted(judged - known - {*feasibility.KNOWN})
+
+
+def _unavailable(spec: Spec, stage: Stage, report: Report | None) -> str:
+    """Say what is missing of the result of an attempt that ended well."""
+    if report is None or not _whole(stage, report):
+        return "the trial ended without final metrics"
+    told = ", ".join(
+        f"{name} is {report.metrics.get(name, 'absent')}" for name in _lacking(spec, stage, report)
     )
+    return f"every metric that is judged must be a number, but {told}"

@@ -9,6 +9,7 @@ The same words stand in conditions, events, logs and metrics. What a trainer say
 from typing import Final
 
 METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
+METRIC_OUT_OF_BOUNDS: Final = "MetricOutOfBounds"
 TOO_MANY_INTERRUPTIONS: Final = "TooManyInterruptions"
 TIMED_OUT: Final = "TimedOut"
 

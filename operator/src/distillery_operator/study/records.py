@@ -1,10 +1,9 @@
 """PURE: trials and preparations as they are stored, and back."""
 
-import math
 from collections.abc import Mapping, Set
 from typing import Any, Final
 
-from distillery_contract import size
+from distillery_contract import metrics, size
 from distillery_operator.engine.actions import Tell
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Report
@@ -79,7 +78,7 @@ def ended(before: Trial, ending: Tell, model: str | None, now: float) -> dict[st
     known = (
         {} if before.parameter_count is None else {"parameter_count": float(before.parameter_count)}
     )
-    measured = {k: v for k, v in report.metrics.items() if math.isfinite(v)}
+    measured = metrics.sound(report.metrics)
     point = report.continuing(before.curve, now)
     return {
         "curve": thin((*before.curve, point)) if point else before.curve,

@@ -1,11 +1,11 @@
 """One process that works on a trial, and what it exposes."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
 from distillery_operator.trials.trial import Point
@@ -130,6 +130,5 @@ class Report:
         """
         if self.metric_step is None or (curve and self.metric_step <= curve[-1].step):
             return None
-        metrics = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
-        losses = dict(self.losses)
-        return Point(self.metric_step, metrics, losses, steps=self.steps, at=now)
+        sound = metrics.sound(self.metrics)
+        return Point(self.metric_step, sound, dict(self.losses), steps=self.steps, at=now)

@@ -6,6 +6,7 @@ Labels that identify the pod come from Prometheus and from the operator, never f
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import Final
 
 
@@ -30,16 +31,30 @@ class Evaluation:
         help: one sentence.
         direction: which way it improves; None where it is no objective.
         worst: the value told for a trial that ended before it could be measured.
+        least, most: what a value can be; beyond them it is no measurement.
     """
 
     unit: str
     help: str
     direction: Direction | None
     worst: float
+    least: float
+    most: float
+
+    def fault(self, value: float) -> str | None:
+        """Say why a value cannot have been measured; None if it can."""
+        if self.least <= value <= self.most:
+            return None
+        bounds = f"at least {self.least:.15g} and at most {self.most:.15g} {self.unit}"
+        return f"must be {bounds}, but got {value:.15g}"
 
 
 def _percent(text: str) -> Evaluation:
-    return Evaluation("percent", text, Direction.MAXIMIZE, 0.0)
+    return Evaluation("percent", text, Direction.MAXIMIZE, 0.0, 0.0, 100.0)
+
+
+def _logits(text: str) -> Evaluation:
+    return Evaluation("logits", text, None, 0.0, -1e6, 1e6)
 
 
 EVALUATIONS: Final[Mapping[str, Evaluation]] = {
@@ -50,19 +65,45 @@ EVALUATIONS: Final[Mapping[str, Evaluation]] = {
     "NoAns_exact": _percent("exact over the unanswerable questions"),
     "NoAns_f1": _percent("f1 over the unanswerable questions"),
     "best_exact": _percent("exact at the no-answer threshold that suits the validation set best"),
-    "best_exact_thresh": Evaluation("logits", "that threshold", None, 0.0),
+    "best_exact_thresh": _logits("that threshold"),
     "best_f1": _percent("f1 at the no-answer threshold that suits the validation set best"),
-    "best_f1_thresh": Evaluation("logits", "that threshold", None, 0.0),
+    "best_f1_thresh": _logits("that threshold"),
     "parameter_count": Evaluation(
-        "parameters", "weights of the student, embeddings included", Direction.MINIMIZE, 1e10
+        "parameters",
+        "weights of the student, embeddings included",
+        Direction.MINIMIZE,
+        1e10,
+        1.0,
+        1e13,
     ),
     "inference_seconds": Evaluation(
         "seconds",
         "time to answer one validation question at the evaluation batch size",
         Direction.MINIMIZE,
         60.0,
+        0.0,
+        86400.0,
     ),
 }
+
+
+def faults(values: Mapping[str, float]) -> list[str]:
+    """Say of each known evaluation that is a number why it cannot have been measured."""
+    found = []
+    for name, value in values.items():
+        if name in EVALUATIONS and isfinite(value) and (fault := EVALUATIONS[name].fault(value)):
+            found.append(f"{name} {fault}")
+    return found
+
+
+def sound(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values that are numbers and can have been measured."""
+    return {
+        name: value
+        for name, value in values.items()
+        if isfinite(value) and not (name in EVALUATIONS and EVALUATIONS[name].fault(value))
+    }
+
 
 COLLAPSE: Final = ("HasAns_exact", "NoAns_exact")
 """The pair that shows a collapse: who answers nothing scores 0 on the first, 100 on the second."""
