@@ -135,7 +135,7 @@ def test_a_search_that_finds_nothing_better_ends_if_asked_to() -> None:
     end = closing(spec(stagnation=RULE), seen(flat))
     assert end.reason == "Stagnated"
     assert end.message == (
-        "the last 3 ended trials made the hypervolume grow by 0.33 %, less than 1 %"
+        "the last 3 ended trials made the hypervolume grow by 0.32 %, less than 1 %"
     )
     assert budgets.closing(spec(), seen(flat)) is None
     assert budgets.closing(spec(stagnation={"trials": 4, "gainPercent": 1}), seen(flat)) is None

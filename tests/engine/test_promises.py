@@ -676,7 +676,7 @@ class Promises(RuleBasedStateMachine):
 
     @property
     def suggestions(self) -> int:
-        return sum(trial.continues is None for trial in self.trials)
+        return sum(t.continues is None and t.reason != "Duplicate" for t in self.trials)
 
     @invariant()
     def a_stopped_trial_is_continued_at_most_once(self) -> None:
@@ -699,8 +699,9 @@ class Promises(RuleBasedStateMachine):
         if self.preparation is None:  # somebody mends the cause and deletes the failed Jobs
             for job in filter(lambda j: j.exists, self.jobs):
                 self.delete(job)
-        assert decide.decide(self.spec, self.settle()).done is not None
-        assert self.suggestions >= self.spec.max_trials
+        done = decide.decide(self.spec, self.settle()).done
+        assert done is not None
+        assert done.reason == "SpaceExhausted" or self.suggestions >= self.spec.max_trials
         assert all(trial.state is not State.RUNNING for trial in self.trials)
         assert not any(job.held and job.ending for job in self.jobs), "a pod is held for ever"
 

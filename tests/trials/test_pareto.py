@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery_operator.trials import feasibility, pareto
+from distillery_operator.trials import feasibility, hypervolume, pareto
 from distillery_operator.trials.trial import State, Trial
 from support import worlds
 
 SPEC = worlds.experiment().spec
+REFERENCE = hypervolume.reference(SPEC, worlds.PREPARATION)
 
 trials = st.lists(
     st.builds(
@@ -58,24 +59,23 @@ def test_the_order_of_trials_does_not_change_the_front(
 
 @given(trials)
 def test_the_hypervolume_is_the_area_of_the_staircase(found: list[Trial]) -> None:
-    corner = pareto.reference(SPEC, found)
+    corner = hypervolume.corner(SPEC, REFERENCE)
     area = 0.0
-    if corner is not None:
-        points = [
-            (-p.metrics["exact"], p.metrics["parameter_count"]) for p in pareto.front(SPEC, found)
-        ]
-        inside = [p for p in sorted(points) if p[0] < corner[0] and p[1] < corner[1]]
-        height = float(corner[1])
-        for point, following in itertools.zip_longest(inside, inside[1:]):
-            right = following[0] if following else corner[0]
-            height = min(height, point[1])
-            area += (right - point[0]) * (corner[1] - height)
-    assert pareto.hypervolume(SPEC, found) == pytest.approx(area)
+    points = [
+        (-p.metrics["exact"], p.metrics["parameter_count"]) for p in pareto.front(SPEC, found)
+    ]
+    inside = [p for p in sorted(points) if p[0] < corner[0] and p[1] < corner[1]]
+    height = float(corner[1])
+    for point, following in itertools.zip_longest(inside, inside[1:]):
+        right = following[0] if following else corner[0]
+        height = min(height, point[1])
+        area += (right - point[0]) * (corner[1] - height)
+    assert pareto.hypervolume(SPEC, found, corner) == pytest.approx(area)
 
 
 @given(trials)
 def test_more_trials_never_shrink_the_hypervolume(found: list[Trial]) -> None:
-    corner = pareto.reference(SPEC, found)
+    corner = hypervolume.corner(SPEC, REFERENCE)
     grown = [pareto.hypervolume(SPEC, found[:n], corner) for n in range(len(found) + 1)]
     assert grown == sorted(grown)
 

@@ -10,7 +10,7 @@ from distillery_operator.engine import effort
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec, Stagnation
 from distillery_operator.search import designs
-from distillery_operator.trials import pareto
+from distillery_operator.trials import hypervolume, pareto
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
 
@@ -20,6 +20,10 @@ MAX_GPU_HOURS_REACHED: Final = "MaxGpuHoursReached"
 MAX_COST_REACHED: Final = "MaxCostReached"
 STAGNATED: Final = "Stagnated"
 GRID_EXHAUSTED: Final = "GridExhausted"
+SPACE_EXHAUSTED: Final = "SpaceExhausted"
+
+REPEATS: Final = 20
+"""Suggestions, one after the other, that must not all repeat earlier ones."""
 
 STAGNATION_TRIALS: Final = 20
 STAGNATION_SHARE: Final = 0.1
@@ -132,6 +136,9 @@ def missing(spec: Spec, seen: Observation) -> int:
 
 
 def _suggested(spec: Spec, seen: Observation) -> Closing | None:
+    if seen.repeats >= REPEATS:
+        message = f"the last {REPEATS} suggestions all repeat earlier ones"
+        return Closing(SPACE_EXHAUSTED, message, finishes=True)
     if missing(spec, seen):
         return None
     if seen.suggested >= spec.max_trials:
@@ -162,10 +169,15 @@ def _spent(spec: Spec, seen: Observation) -> Closing | None:
 def _stagnation(spec: Spec, seen: Observation) -> Closing | None:
     rule = spec.stagnation
     told = [t for t in seen.trials if t.state not in (State.RUNNING, State.FAILED)]
-    if rule is None or len(told) <= (window := _window(rule, len(told))):
+    if (
+        rule is None
+        or seen.preparation is None
+        or len(told) <= (window := _window(rule, len(told)))
+    ):
         return None
     told.sort(key=lambda trial: (trial.ended or 0.0, trial.number))
-    corner, front = pareto.reference(spec, told), pareto.front(spec, told[:-window])
+    corner = hypervolume.corner(spec, hypervolume.reference(spec, seen.preparation))
+    front = pareto.front(spec, told[:-window])
     before = pareto.hypervolume(spec, front, corner)
     after = pareto.hypervolume(spec, [*front, *told[-window:]], corner)
     gain = 100 * (after / before - 1) if before else math.inf

@@ -25,7 +25,7 @@ from distillery_operator.resource.status import (
     Status,
     TrialCounts,
 )
-from distillery_operator.trials import feasibility, pareto
+from distillery_operator.trials import feasibility, hypervolume, pareto
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, continued, lineage
@@ -54,6 +54,12 @@ def derive(
     points = pareto.front(spec, seen.trials)
     knee = pareto.knee(spec, points)
     closing, end = decision.closing, decision.done
+    reference = hypervolume.reference(spec, seen.preparation) if seen.preparation else {}
+    volume = (
+        pareto.hypervolume(spec, points, hypervolume.corner(spec, reference))
+        if points and reference
+        else None
+    )
     finished = max((t.ended or 0.0 for t in ended), default=seen.now)
     counts = _counts(spec, seen)
     found = [
@@ -80,7 +86,8 @@ def derive(
         front_truncated=len(points) > len(shown),
         best=_best(spec, seen.trials),
         knee=knee.number if knee else None,
-        hypervolume=pareto.hypervolume(spec, seen.trials) if points else None,
+        hypervolume=volume,
+        hypervolume_reference=reference,
         baselines=[
             BaselineValues(
                 name=t.baseline, trial=t.number, state=state(spec, t), values=_values(spec, t)

@@ -12,7 +12,7 @@ from distillery_operator.resource import space
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Status
-from distillery_operator.trials import feasibility, pareto
+from distillery_operator.trials import feasibility, hypervolume, pareto
 from distillery_operator.trials.feasibility import Verdict
 from distillery_operator.trials.trial import Point, State, Trial, lineage
 
@@ -48,7 +48,7 @@ def payload(
         "teacher": _numbers(status.teacher),
         "front": front,
         "knee": status.knee,
-        "history": _history(spec, trials, verdicts),
+        "history": _history(spec, trials, verdicts, status.hypervolume_reference),
         "importances": {name: _numbers(shares) for name, shares in importances.items()},
         "correlations": correlations.table(spec, trials),
         "trials": [
@@ -136,10 +136,15 @@ def _curve(points: Sequence[Point]) -> dict[str, Any]:
 
 
 def _history(
-    spec: Spec, trials: Sequence[Trial], verdicts: Mapping[int, Verdict]
+    spec: Spec,
+    trials: Sequence[Trial],
+    verdicts: Mapping[int, Verdict],
+    reference: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return the front's hypervolume after each trial, in the order in which they ended."""
-    corner = pareto.reference(spec, trials)
+    if not reference:
+        return {"trials": [], "volumes": []}
+    corner = hypervolume.corner(spec, reference)
     scale = math.prod(units.of(objective.metric).factor for objective in spec.objectives)
     front: list[Trial] = []
     volume, numbers, volumes = 0.0, [], []

@@ -223,7 +223,10 @@ class Spec(Model):
     teacher: Teacher = Field(description="Who teaches.")
     student: Student = Field(default_factory=Student, description="Who learns.")
     max_trials: Integer = Field(
-        50, ge=1, le=100_000, description="Trials in all, baselines included."
+        50,
+        ge=1,
+        le=100_000,
+        description="Trials in all, baselines included. Duplicates of earlier trials do not count.",
     )
     parallelism: Integer = Field(
         1, ge=1, le=10_000, description="Trials that run at the same time."

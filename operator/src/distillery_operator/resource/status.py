@@ -139,6 +139,11 @@ class Status(Model):
     hypervolume: float | None = Field(
         None, description="Volume between front and reference, in the objectives' units."
     )
+    hypervolume_reference: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="The corner that the hypervolume is measured from, by objective: a little"
+        " beyond the threshold or, without one, beyond the worst value that a trial can have.",
+    )
     baselines: list[BaselineValues] = Field(
         default_factory=list, description="How the baselines did."
     )

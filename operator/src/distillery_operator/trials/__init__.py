@@ -6,6 +6,7 @@ observation     everything that a decision rests on
 learning_curve  what a curve tells at a rung
 feasibility     is a trial acceptable, and if not, why
 pareto          the constrained front, its hypervolume and its knee
+hypervolume     the corner that hypervolumes are measured from
 
 Everything above imports it. It imports ``resource``.
 """

@@ -6,10 +6,12 @@ Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import dropwhile, takewhile
 
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Report
+from distillery_operator.trials.feasibility import DUPLICATE
 from distillery_operator.trials.trial import State, Trial, continued
 
 
@@ -58,15 +60,22 @@ class Observation:
 
     @property
     def suggested(self) -> int:
-        """How many trials were suggested; one that continues another was suggested before."""
-        return sum(trial.continues is None for trial in self.trials)
+        """How many suggestions count: not what continues another trial, and no told duplicate."""
+        return sum(_counts(trial) for trial in self.trials)
 
     @property
     def settled(self) -> int:
-        """How many suggestions have ended and are not continued."""
+        """How many suggestions that count have ended and are not continued."""
         begun = continued(self.trials)
-        ended = (trial for trial in self.trials if trial.state is not State.RUNNING)
+        ended = (t for t in self.trials if t.state is not State.RUNNING and t.reason != DUPLICATE)
         return sum(trial.number not in begun for trial in ended)
+
+    @property
+    def repeats(self) -> int:
+        """How many duplicates the newest suggestions that were told are, one after the other."""
+        newest = (t for t in reversed(self.trials) if t.continues is None)
+        told = dropwhile(lambda t: t.state is State.RUNNING, newest)
+        return sum(1 for _ in takewhile(lambda t: t.reason == DUPLICATE, told))
 
     @cached_property
     def _attempts(self) -> Mapping[tuple[Stage, int], Sequence[Attempt]]:
@@ -74,3 +83,7 @@ class Observation:
         for attempt in sorted(self.attempts, key=lambda attempt: attempt.number):
             found.setdefault((attempt.stage, attempt.trial), []).append(attempt)
         return found
+
+
+def _counts(trial: Trial) -> bool:
+    return trial.continues is None and trial.reason != DUPLICATE

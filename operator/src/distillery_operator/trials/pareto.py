@@ -30,41 +30,17 @@ def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
     return sorted(points, key=lambda trial: tuple(_costs(spec, [trial])[0]))
 
 
-def reference(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64] | None:
-    """Return the corner that hypervolumes are measured from, as costs; None while it is unknown.
-
-    An objective's corner is its threshold; without one, the worst value of the baselines that ended
-    feasible; without such, of the feasible trials. The first two do not move while an experiment
-    runs, which keeps a growing front's volume growing.
-    """
-    known = feasibility.feasible(spec, trials)
-    if not known:
-        return None
-    corner: NDArray[np.float64] = _costs(spec, [t for t in known if t.baseline] or known).max(
-        axis=0
-    )
-    for column, objective in enumerate(spec.objectives):
-        if objective.threshold is not None:
-            corner[column] = objective.direction.sign * objective.threshold
-        else:  # a little beyond the worst point, which would otherwise span no volume
-            corner[column] += 0.01 * abs(corner[column])
-    return corner
-
-
-def hypervolume(
-    spec: Spec, trials: Sequence[Trial], corner: NDArray[np.float64] | None = None
-) -> float:
+def hypervolume(spec: Spec, trials: Sequence[Trial], corner: NDArray[np.float64]) -> float:
     """Return the volume between front and corner, in the product of the objectives' units.
 
     Args:
         spec: objectives and constraints.
         trials: any trials; those that are not feasible count for nothing.
-        corner: the reference to measure from, so that histories are comparable; by default that of
-            ``trials``.
+        corner: the reference to measure from, as costs: see
+            :mod:`distillery_operator.trials.hypervolume`.
     """
-    corner = reference(spec, trials) if corner is None else corner
     points = front(spec, trials)
-    if corner is None or not points:
+    if not points:
         return 0.0
     costs = _costs(spec, points)
     if len(spec.objectives) > EXACT_OBJECTIVES:
