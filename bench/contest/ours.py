@@ -165,6 +165,9 @@ class World:
         self._done[attempt.trial] = self._progress(self._attempts[attempt.key])
         self._attempts[attempt.key] = self._ended(replace(attempt, halted=True), Exit.INTERRUPTED)
 
+    async def discard(self, attempt: Attempt) -> None:
+        """Remove nothing: the study forgets no trial here."""
+
     async def release(self, attempt: Attempt) -> None:
         """Stop listing an attempt."""
         del self._attempts[attempt.key]

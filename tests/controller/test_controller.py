@@ -65,6 +65,7 @@ def test_an_experiment_runs_to_its_front(space: Space) -> None:
         "Accepted": "True",
         "StorageReachable": "True",
         "TemplateValid": "True",
+        "ActionsAccepted": "True",
         "Prepared": "True",
         "Progressing": "False",
         "Succeeded": "True",
@@ -145,7 +146,7 @@ def test_raising_max_trials_continues_a_finished_experiment(space: Space) -> Non
     until(space.reached("Succeeded"))
     space.patch(maxTrials=4)
     until(lambda: space.status()["progress"] == "4/4")
-    assert [c["observedGeneration"] for c in space.status()["conditions"]] == [2] * 7
+    assert [c["observedGeneration"] for c in space.status()["conditions"]] == [2] * 8
 
 
 def test_scaling_changes_the_parallelism(space: Space) -> None:
@@ -155,6 +156,63 @@ def test_scaling_changes_the_parallelism(space: Space) -> None:
     until(lambda: len(space.live()) == 6)
     space.kubectl("scale", "dexp/tiny", "--replicas=1")
     until(lambda: len(space.live()) <= 1)
+
+
+def test_a_quota_holds_up_nothing_but_what_it_refuses(space: Space) -> None:
+    space.kubectl("create", "quota", "few", "--hard=count/jobs.batch=2")
+    space.apply(maxTrials=4, parallelism=4)
+    until(lambda: space.condition("ActionsAccepted").get("status") == "False")
+    said = space.condition("ActionsAccepted")
+    assert said["reason"] == "Refused"
+    assert "exceeded quota: few" in said["message"]
+    until(lambda: space.status()["trials"]["completed"] >= 1)  # the status is written all the same
+    assert "Refused" in space.events()
+    space.kubectl("delete", "quota", "few")
+    until(space.reached("Succeeded"), seconds=180)
+    assert space.condition("ActionsAccepted")["status"] == "True"
+
+
+def test_a_job_of_a_suggestion_that_the_study_does_not_know_is_named_and_never_told(
+    space: Space,
+) -> None:
+    space.apply(maxTrials=3, parallelism=1, suspend=True)
+    until(lambda: space.state() == "Suspended")
+    mine = space.get()["metadata"]
+    foreign = strange_job(mine["name"], mine["uid"], trial=2)
+    space.kubectl("create", "--filename=-", stdin=json.dumps(foreign))
+    until(lambda: "ForeignAttempt" in space.events())
+    until(lambda: not space.trials())
+    space.patch(suspend=False)
+    until(space.reached("Succeeded"), seconds=180)
+    assert space.status()["trials"]["completed"] == 3
+    assert [t["values"]["exact"] for t in space.status()["recentTrials"]] != [81.5]
+
+
+def strange_job(name: str, uid: str, trial: int) -> Object:
+    """A Job as the operator makes them, but of a trial that it has never suggested."""
+    labels = {
+        label_names.EXPERIMENT: name,
+        label_names.EXPERIMENT_UID: uid,
+        label_names.STAGE: "train",
+        label_names.TRIAL: str(trial),
+        label_names.ATTEMPT: "1",
+    }
+    container = {"name": "trainer", "image": "quick", "env": [{"name": "DISTILLERY_REQUEST"}]}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"restartPolicy": "Never", "containers": [container], "schedulerName": "nobody"},
+    }
+    metadata = {
+        "name": f"{name}-{uid[:8]}-{trial:05d}-1",
+        "labels": labels,
+        "annotations": {label_names.REQUEST: "of another"},
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {"backoffLimit": 0, "template": template},
+    }
 
 
 def test_deleting_ends_the_jobs_and_leaves_nothing(space: Space) -> None:

@@ -15,6 +15,7 @@ from distillery_operator.engine.actions import (
     Action,
     Ask,
     Collect,
+    Discard,
     Free,
     Halt,
     Keep,
@@ -188,6 +189,22 @@ def test_a_success_without_a_sound_final_report_is_no_result(report: Report | No
     assert tells(worlds.observation((RUNNING,), (first, second), reports)) == [
         (State.FAILED, "MetricsUnavailable")
     ]
+
+
+def test_an_attempt_that_the_study_does_not_know_is_discarded_and_nothing_of_it_is_told() -> None:
+    for foreign in (attempt(1, live=True), attempt(1, code=0)):
+        seen = replace(worlds.observation((RUNNING,)), foreign=(foreign,))
+        actions = decide.decide(SPEC, seen).actions
+        assert [a for a in actions if not isinstance(a, Ask)] == [Discard(foreign)]
+        assert not any(isinstance(a, Launch | Tell) for a in actions)  # its name is still taken
+
+
+def test_a_search_is_not_over_while_an_attempt_that_is_not_its_own_lives() -> None:
+    spec = SPEC.model_copy(update={"max_trials": 1})
+    over = worlds.observation((worlds.completed(0, 80.0, 2),))
+    assert decide.decide(spec, over).done is not None
+    seen = replace(over, foreign=(replace(attempt(1, live=True), trial=7),))
+    assert decide.decide(spec, seen).done is None
 
 
 @pytest.mark.parametrize(

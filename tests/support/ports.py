@@ -163,6 +163,30 @@ class RunnerSuite:
         assert ended(runner).exit_code == 0
         assert ledger() == list(range(20))
 
+    def test_an_attempt_tells_the_digest_of_its_request(self, make: MakeRunner) -> None:
+        runner = make()
+        start(runner)
+        wanted = requests.order(EXPERIMENT, FIRST, Trial(0, {"learning_rate": 0.2}))
+        assert listed(runner)[0].digest == requests.digest(wanted)
+        assert ended(runner).digest == requests.digest(wanted)
+
+    def test_a_discarded_attempt_ends_and_is_gone_and_its_name_is_free(
+        self, make: MakeRunner, ledger: Ledger
+    ) -> None:
+        runner = make()
+        start(runner)
+        until(lambda: len(ledger()) > 0)
+
+        def gone() -> bool:
+            for attempt in listed(runner):
+                asyncio.run(runner.discard(attempt))
+            return not listed(runner)
+
+        until(gone)
+        start(runner, rate=0.1)
+        assert ended(runner).exit_code == 0
+        assert ledger() == list(range(20))  # from its beginning: nothing of the other one is left
+
     def test_what_the_suggestion_caused_is_seen_in_exit_code_and_report(
         self, make: MakeRunner
     ) -> None:

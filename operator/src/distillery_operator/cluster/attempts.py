@@ -96,7 +96,8 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
     """
     pod = max(pods, key=lambda p: str(p["metadata"]["creationTimestamp"]), default=None)
     annotations = job["metadata"].get("annotations") or {}
-    found = replace(_named(job), halted=label_names.HALTED in annotations)
+    halted, digested = label_names.HALTED in annotations, annotations.get(label_names.REQUEST, "")
+    found = replace(_named(job), halted=halted, digest=digested)
     ending = finished(job)
     if ending is None or (pod is not None and not terminal(pod)):
         outdated = annotations.get(label_names.TEMPLATE) != digest

@@ -16,7 +16,7 @@ from distillery_operator.cluster.pod_template import TRAINER, Defaults
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.resource.label_names import QUEUE, TEMPLATE
+from distillery_operator.resource.label_names import QUEUE, REQUEST, TEMPLATE
 
 UNTOLD_SECONDS: Final = 7 * 24 * 3600
 """Life of a finished Job that nobody has read: an operator may be down over a long weekend."""
@@ -47,7 +47,9 @@ def job(
         "ttlSecondsAfterFinished": UNTOLD_SECONDS,
         "template": template,
     }
-    return wrapped(experiment, launch, defaults, spec)
+    made = wrapped(experiment, launch, defaults, spec)
+    made["metadata"]["annotations"][REQUEST] = requests.digest(request)
+    return made
 
 
 def trial(experiment: Experiment, defaults: Defaults) -> dict[str, Any]:

@@ -103,8 +103,30 @@ class Runner:
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""
         job = jobs.job(self.experiment, launch, request, self._defaults)
-        await self._api.create(Kind.JOB, job)
+        if not await self._api.create(Kind.JOB, job):
+            await self._compare(job)
         self._unseen[job["metadata"]["name"]] = (time.monotonic(), job)
+
+    async def _compare(self, job: Mapping[str, Any]) -> None:
+        """See to it that the Job of a name that is taken is the one that was to be created.
+
+        Raises:
+            Refused: it is another one. Of an attempt of this experiment it is removed, so that
+                the name is free at the next pass.
+        """
+        metadata = job["metadata"]
+        name = Key(metadata["namespace"], metadata["name"])
+        found = (await self._api.get(Kind.JOB, name))["metadata"]
+        owner, request = label_names.EXPERIMENT_UID, label_names.REQUEST
+        own = (found.get("labels") or {}).get(owner) == metadata["labels"][owner]
+        started = (found.get("annotations") or {}).get(request)
+        told = label_names.TOLD in (found.get("labels") or {})  # to a study that has forgotten it
+        if own and not told and started in (None, metadata["annotations"][request]):
+            return
+        if own:
+            await self._api.delete(Kind.JOB, name)
+        whose = "of another suggestion, and is removed" if own else "of somebody else"
+        raise Refused("Conflict", f"the Job {name.name} must be free, but there is one {whose}")
 
     async def stop(self, attempt: Attempt) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing.
@@ -119,6 +141,11 @@ class Runner:
             await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
             mark = {"metadata": {"annotations": {label_names.HALTED: "true"}}}
             await self._api.patch(Kind.JOB, job, mark)
+
+    async def discard(self, attempt: Attempt) -> None:
+        """Delete the Job of an attempt that is not of the study's trials, and its pods with it."""
+        await self.free(attempt)
+        await self._api.delete(Kind.JOB, Key(self._key.namespace, self._name(attempt)))
 
     async def release(self, attempt: Attempt) -> None:
         """Stop listing an attempt that has ended; its Job stays a while for its log.

@@ -207,7 +207,7 @@ class Controller:
         if result.decision.done and rest is None:
             await self._leave(key)
             return None
-        wait = AGAIN_SECONDS if session.obstacle else VISIT_SECONDS
+        wait = AGAIN_SECONDS if session.obstacle or result.refused else VISIT_SECONDS
         wait = self._settings.scrape_seconds if live else wait
         return wait if rest is None else min(rest, wait)
 
@@ -231,7 +231,7 @@ class Controller:
             result.seen,
             result.decision,
             session.status,
-            findings(session),
+            findings(session, result.refused),
         )
         before = session.status.trials_path if session.status else None
         path = trials_server.path(self._settings.trials_service, key, before)

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.engine.actions import Action, Collect, Halt, Keep, Launch, Promote, Tell
+from distillery_operator.engine.actions import (
+    Action,
+    Collect,
+    Discard,
+    Halt,
+    Keep,
+    Launch,
+    Promote,
+    Tell,
+)
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
@@ -30,6 +39,7 @@ WRONG: Final = {
     (ConditionType.ACCEPTED, "False"),
     (ConditionType.TEMPLATE_VALID, "False"),
     (ConditionType.STORAGE_REACHABLE, "False"),
+    (ConditionType.ACTIONS_ACCEPTED, "False"),
     (ConditionType.WARM_STARTED, "False"),
     (ConditionType.PREPARED, "False"),
     (ConditionType.SUCCEEDED, "False"),
@@ -80,6 +90,12 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
             said = f"{what} is asked to write a checkpoint and end" + (message and f": {message}")
             return _routine(reason, said)
+        case Discard(attempt):
+            said = (
+                f"attempt {attempt.number} of trial {attempt.trial} is of a suggestion that the"
+                " study does not know; the attempt is ended and removed, and nothing of it counts"
+            )
+            return _event(WARNING, "ForeignAttempt", said)
         case Promote(trial):
             return _routine("Promoted", f"trial {trial}, which was stopped, goes on")
         case Keep(preparation):

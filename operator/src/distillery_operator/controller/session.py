@@ -1,5 +1,6 @@
 """What the controller keeps of an experiment from one visit to the next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distillery_operator.cluster import pod_template
@@ -54,8 +55,13 @@ class Session:
             self.runner.follow(experiment)
 
 
-def findings(session: Session) -> list[Finding]:
-    """Return the conditions that the operator itself finds out."""
+def findings(session: Session, refused: Sequence[str]) -> list[Finding]:
+    """Return the conditions that the operator itself finds out.
+
+    Args:
+        session: of the experiment.
+        refused: what the API server said of the actions that it refused.
+    """
     refusal = session.refusal
     valid = Finding(
         ConditionType.TEMPLATE_VALID, "True", "Accepted", "the API server takes the trials' Jobs"
@@ -68,5 +74,13 @@ def findings(session: Session) -> list[Finding]:
             ConditionType.STORAGE_REACHABLE, "True", "Connected", "the study's database answers"
         ),
         valid,
+        _accepted(refused),
         *session.visitor.findings(session.experiment),
     ]
+
+
+def _accepted(refused: Sequence[str]) -> Finding:
+    kind = ConditionType.ACTIONS_ACCEPTED
+    if refused:
+        return Finding(kind, "False", "Refused", f"the API server refuses: {'; '.join(refused)}")
+    return Finding(kind, "True", "Accepted", "the API server does what is asked")

@@ -28,6 +28,13 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class Discard:
+    """End and remove an attempt of a trial or suggestion that the study does not know."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class Keep:
     """Store what the preparation found."""
 
@@ -94,4 +101,4 @@ class Collect:
     trials: tuple[int, ...]
 
 
-Action = Launch | Halt | Keep | Record | Tell | Ask | Promote | Release | Free | Collect
+Action = Launch | Halt | Discard | Keep | Record | Tell | Ask | Promote | Release | Free | Collect

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from distillery_contract.request import Stage
 from distillery_operator.engine import budgets, endings, housekeeping, preparation
-from distillery_operator.engine.actions import Action, Ask, Halt, Launch, Promote, Record
+from distillery_operator.engine.actions import Action, Ask, Discard, Halt, Launch, Promote, Record
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.endings import Again
 from distillery_operator.engine.reasons import (
@@ -57,6 +57,7 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     over = {tell.trial for tell in told}
     lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
     actions: list[Action] = [*preparation.keep(seen), *lasting, *told, *_halt(spec, seen, rule)]
+    actions += [Discard(attempt) for attempt in seen.foreign]
     actions += _fill(spec, seen, rule, closing, over)
     # Last, for a freed slot waits for what stands before.
     actions += housekeeping.release(seen)
@@ -82,7 +83,7 @@ def _closing(spec: Spec, seen: Observation, rule: Rule) -> Closing | None:
 
 def _done(seen: Observation, rule: Rule, closing: Closing | None) -> Closing | None:
     """Return why an experiment is over, or None while it has something left to do."""
-    if closing is None or any(attempt.live for attempt in seen.attempts):
+    if closing is None or any(attempt.live for attempt in (*seen.attempts, *seen.foreign)):
         return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
     if closing.finishes and (open_trials or rule.promotions):
@@ -96,12 +97,14 @@ def _fill(
     """Yield what the free slots get: trials that lack a process, then further suggestions."""
     if spec.suspend or seen.obstacle or (closing is not None and not closing.finishes):
         return
-    free = max(0, spec.parallelism - sum(attempt.live for attempt in seen.attempts))
+    held = sum(attempt.live for attempt in (*seen.attempts, *seen.foreign))
+    free = max(0, spec.parallelism - held)
     free = int(min(free, budgets.affordable(spec, seen)))
     if seen.preparation is None or preparation.lost(seen):
         yield from [*preparation.launch(spec, seen)][:free]
         return
     settled = told | endings.repeated(seen).keys()
+    settled |= {a.trial for a in seen.foreign}  # their names are taken until they are gone
     waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
     yield from waiting[:free]
     free = max(0, free - len(waiting))
@@ -159,7 +162,7 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt]:
             yield Halt(attempt, SUSPENDED)
         elif attempt.outdated:
             yield Halt(attempt, TEMPLATE_CHANGED)
-        elif attempt.stage is Stage.TRAIN and attempt.trial < len(seen.trials):
+        elif attempt.stage is Stage.TRAIN:
             now = seen.now - attempt.started if attempt.started is not None else 0.0
             if endings.overtime(spec, endings.seconds(seen, attempt) + now):
                 yield Halt(attempt, TIMED_OUT)

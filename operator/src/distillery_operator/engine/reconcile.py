@@ -6,6 +6,7 @@ changed, and once more after a pass that did something.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distillery_contract.request import Stage
@@ -14,6 +15,7 @@ from distillery_operator.engine.actions import (
     Action,
     Ask,
     Collect,
+    Discard,
     Free,
     Halt,
     Keep,
@@ -25,19 +27,21 @@ from distillery_operator.engine.actions import (
 )
 from distillery_operator.engine.decide import Decision
 from distillery_operator.engine.ports import Ports
+from distillery_operator.errors import Refused
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials import feasibility
 from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.observation import Observation, Preparation
-from distillery_operator.trials.trial import State
+from distillery_operator.trials.trial import State, Trial
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass saw and decided."""
+    """What one pass saw and decided, and the actions that were refused, with the words said."""
 
     seen: Observation
     decision: Decision
+    refused: Sequence[str] = ()
 
 
 async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: str = "") -> Pass:
@@ -49,18 +53,25 @@ async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: 
         now: seconds since the epoch.
         obstacle: why nothing may start; empty if it may.
     """
-    seen = await observe(ports, now, obstacle)
+    seen = await observe(experiment, ports, now, obstacle)
     # In a thread: with thousands of trials a front takes longer than other experiments may wait.
     decision = await asyncio.to_thread(decide.decide, experiment.spec, seen)
+    refused: list[str] = []
     for action in decision.actions:
-        await apply(experiment, ports, seen, action)
-    return Pass(seen, decision)
+        try:
+            await apply(experiment, ports, seen, action)
+        except Refused as refusal:  # one that is refused holds up no other
+            refused.append(str(refusal))
+    return Pass(seen, decision, tuple(dict.fromkeys(refused)))
 
 
-async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:
+async def observe(
+    experiment: Experiment, ports: Ports, now: float, obstacle: str = ""
+) -> Observation:
     """Gather everything that a decision rests on; reports only of attempts that still matter."""
     started, preparation, trials = await ports.study.load()
-    attempts = await ports.runner.list()
+    listed = await ports.runner.list()
+    attempts, foreign = _parted(experiment, listed, preparation, trials)
     running = {trial.number for trial in trials if trial.state is State.RUNNING}
     asked = [a for a in attempts if _matters(a, running, preparation)]
     reports = await ports.measurements.read(asked)
@@ -77,7 +88,35 @@ async def observe(ports: Ports, now: float, obstacle: str = "") -> Observation:
         },
         obstacle=obstacle,
         gpus=ports.runner.gpus,
+        foreign=tuple(foreign),
     )
+
+
+def _parted(
+    experiment: Experiment,
+    listed: Sequence[Attempt],
+    preparation: Preparation | None,
+    trials: Sequence[Trial],
+) -> tuple[list[Attempt], list[Attempt]]:
+    """Return the attempts of the study's own trials, and those of others.
+
+    Where a database was restored, or another one is used, processes live whose trials it has
+    forgotten, or whose numbers it has given to other suggestions.
+    """
+
+    def own(attempt: Attempt) -> bool:
+        if attempt.stage is not Stage.TRAIN:
+            return True
+        if attempt.trial >= len(trials):
+            return False
+        launch, trial = Launch(*attempt.key), trials[attempt.trial]
+        wanted = requests.order(experiment, launch, trial, preparation)
+        return attempt.digest in ("", requests.digest(wanted))
+
+    parted: tuple[list[Attempt], list[Attempt]] = [], []
+    for attempt in listed:
+        parted[not own(attempt)].append(attempt)
+    return parted
 
 
 async def apply(experiment: Experiment, ports: Ports, seen: Observation, action: Action) -> None:
@@ -90,6 +129,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await runner.start(action, order)
         case Halt(halted):
             await runner.stop(halted)
+        case Discard(foreign):
+            await runner.discard(foreign)
         case Keep(preparation):
             await study.keep(preparation)
         case Record(number, point):

@@ -4,6 +4,7 @@ The workspace is the trainers' working directory: the current folder on one mach
 volume on a cluster.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -85,6 +86,18 @@ def order(
         continues=None if before is None else output(experiment, before),
         remove=remove,
     )
+
+
+def digest(wanted: request.Request) -> str:
+    """Return what tells suggestions apart: the same for all attempts of one."""
+    meaning = (
+        str(wanted.stage),
+        wanted.output,
+        wanted.prepared,
+        wanted.continues,
+        sorted(wanted.parameters.items()),
+    )
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
 
 
 def _stops(spec: Spec, trial: Trial | None) -> bool:

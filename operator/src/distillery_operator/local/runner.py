@@ -76,10 +76,12 @@ class Runner:
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""
         folder = self._folder(launch.stage, launch.trial, launch.number)
+        self._make_room(folder, requests.digest(request))
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder) as lock:
             if lock is None or (folder / "exit").exists():
                 return
+            (folder / "digest").write_text(requests.digest(request), encoding="utf-8")
             document = request.to_json()
             (folder / "request.json").write_text(document, encoding="utf-8")
             self._devices[folder] = self._device()
@@ -102,6 +104,36 @@ class Runner:
             if lock is None:  # it lives, so its pid is its own
                 os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
                 (folder / "halted").touch()
+
+    async def discard(self, attempt: Attempt) -> None:
+        """Stop an attempt that is not of the study's trials; then put all of its trial aside."""
+        if attempt.live:
+            await self.stop(attempt)
+            return
+        self._put_aside(self._folder(attempt.stage, attempt.trial, attempt.number).parent)
+
+    def _put_aside(self, folder: Path) -> None:
+        """Move the folder of a trial away, checkpoints and all, to where nobody looks for it."""
+        if not folder.exists():
+            return
+        aside = self._results / "discarded"
+        aside.mkdir(exist_ok=True)
+        number = sum(1 for _ in aside.glob(f"{folder.name}-*")) + 1
+        folder.rename(aside / f"{folder.name}-{number}")
+        self._ended = {p: a for p, a in self._ended.items() if folder not in p.parents}
+
+    def _make_room(self, folder: Path, digest: str) -> None:
+        """Clear the place of an attempt that a study has forgotten: it was restored, or is another.
+
+        What the same suggestion left is gone on from; what another one left is put aside.
+        """
+        if not (folder / "released").exists():
+            return
+        if _text(folder / "digest") in (None, digest):
+            shutil.rmtree(folder)
+            self._ended.pop(folder, None)
+        else:
+            self._put_aside(folder.parent)
 
     async def release(self, attempt: Attempt) -> None:
         """Stop listing an attempt that has ended."""
@@ -218,6 +250,7 @@ def _inspect(folder: Path) -> Attempt:
         message="" if live else _last_line(folder / "log.txt"),
         metrics_url=f"http://127.0.0.1:{port}/metrics" if live and port else None,
         termination_message=_text(folder / "termination-message"),
+        digest=_text(folder / "digest") or "",
     )
 
 

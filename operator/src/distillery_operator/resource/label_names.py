@@ -13,6 +13,8 @@ TOLD: Final = f"{GROUP}/told"
 """Label of a Job whose trial's ending is stored: no longer listed, kept for its log."""
 TEMPLATE: Final = f"{GROUP}/template"
 """Annotation of a Job: digest of the pod template that it was rendered from."""
+REQUEST: Final = f"{GROUP}/request"
+"""Annotation of a Job: digest of the request that its trainer got."""
 HALTED: Final = f"{GROUP}/halted"
 """Annotation of a Job: why its pod was asked to end."""
 

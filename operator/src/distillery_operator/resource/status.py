@@ -24,6 +24,7 @@ class ConditionType(StrEnum):
     ACCEPTED = "Accepted"  # the spec keeps every rule (on a cluster)
     TEMPLATE_VALID = "TemplateValid"  # the API server takes the trials' Jobs (on a cluster)
     STORAGE_REACHABLE = "StorageReachable"  # the study's database answers (on a cluster)
+    ACTIONS_ACCEPTED = "ActionsAccepted"  # the API server did what was asked last (on a cluster)
     WARM_STARTED = "WarmStarted"  # the trials of other experiments inform the sampler
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
     PROGRESSING = "Progressing"  # trials run or will

@@ -49,6 +49,7 @@ class Attempt:
         pod: name of its pod, by which a Prometheus server knows it; empty without one.
         metrics_url: where its /metrics is served while it lives.
         termination_message: the final exposition that it left.
+        digest: of the request that it was started with; empty where it is not known.
     """
 
     stage: Stage
@@ -68,6 +69,7 @@ class Attempt:
     pod: str = ""
     metrics_url: str | None = None
     termination_message: str | None = None
+    digest: str = ""
 
     @property
     def key(self) -> AttemptKey:

@@ -38,7 +38,15 @@ class Preparation:
 class Observation:
     """Everything that a decision rests on.
 
-    ``gpus`` are those that an attempt gets, and ``obstacle`` says why nothing may start, if so.
+    Attributes:
+        now, started: of this moment and of the study, in seconds since the epoch.
+        preparation: what was prepared; None before.
+        trials: all of the experiment, in their order.
+        attempts: that work or worked on these trials.
+        reports: what attempts expose, by their keys.
+        obstacle: why nothing may start; empty if it may.
+        gpus: that an attempt gets.
+        foreign: attempts of trials or suggestions that the study does not know.
     """
 
     now: float
@@ -49,6 +57,7 @@ class Observation:
     reports: Mapping[AttemptKey, Report]
     obstacle: str = ""
     gpus: float = 0.0
+    foreign: tuple[Attempt, ...] = ()
 
     def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
         """Return the attempts of a stage of a trial, in the order of their numbers."""
