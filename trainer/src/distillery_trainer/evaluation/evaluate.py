@@ -1,7 +1,7 @@
 """A model on prepared questions: logits, answers, metrics, for training and ``prepare``."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +10,8 @@ from torch import nn
 
 from distillery_trainer.data import batches
 from distillery_trainer.data.features import Features
+from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.evaluation import squad
-
-if TYPE_CHECKING:
-    from distillery_trainer.data.prepared import Prepared
 
 Logits = NDArray[np.float32]
 
@@ -47,7 +45,7 @@ def _scatter(flat: Logits, values: Logits, features: Features, rows: list[int]) 
 
 
 def answers(
-    model: nn.Module, prepared: "Prepared", batch_size: int, device: torch.device | str
+    model: nn.Module, prepared: Prepared, batch_size: int, device: torch.device | str
 ) -> squad.Answers:
     """Return a model's answers to the validation questions."""
     features, pad = prepared.validation, prepared.pad
@@ -56,14 +54,14 @@ def answers(
 
 
 def evaluate(
-    model: nn.Module, prepared: "Prepared", batch_size: int, device: torch.device | str
+    model: nn.Module, prepared: Prepared, batch_size: int, device: torch.device | str
 ) -> dict[str, float]:
     """Return a model's metrics on the validation questions, named as in the contract."""
     return measure(model, prepared, batch_size, device)[1]
 
 
 def measure(
-    model: nn.Module, prepared: "Prepared", batch_size: int, device: torch.device | str
+    model: nn.Module, prepared: Prepared, batch_size: int, device: torch.device | str
 ) -> tuple[squad.Answers, dict[str, float]]:
     """Return a model's answers to the validation questions, and the metrics of :func:`evaluate`.
 
