@@ -43,7 +43,7 @@ from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.preparation import prepare
 from distillery_trainer.reporting.telemetry import Telemetry
-from distillery_trainer.students import model
+from distillery_trainer.students import building, families, sources
 from distillery_trainer.training import schedule
 from distillery_trainer.training.step import Stepper
 
@@ -104,13 +104,13 @@ def ready(experiment: Experiment) -> Prepared:
 
 def header(experiment: Experiment, prepared: Prepared) -> dict[str, Any]:
     """Return the first line of the file: what the others are."""
-    config = model.load_config(experiment.spec.teacher.model)
+    config = sources.load_config(experiment.spec.teacher.model)
     return {
         "about": "Real trainings of students of the quickstart's teacher, by bench/record.py; they"
         " are shorter than the quickstart's, and evaluated on a part of its validation questions.",
         "answerable": sum(bool(question.answers) for question in prepared.questions),
         "unanswerable": sum(not question.answers for question in prepared.questions),
-        "sources": {"teacher": asdict(model.architecture(config))},
+        "sources": {"teacher": asdict(families.architecture(config))},
         "teacher": {name: round(prepared.teacher_metrics[name], 2) for name in METRICS},
         "versions": {name: metadata.version(name) for name in ("torch", "transformers")},
     }
@@ -142,7 +142,7 @@ def train(
     request = order(experiment, Stage.TRAIN, number, parameters)
     values = hyperparameters.resolve(request)
     torch.manual_seed(values.seed)
-    student: Any = model.student(request, values)
+    student: Any = building.student(request, values)
     stepper = Stepper(student, prepared, values)
     plan = schedule.plan(prepared.train.lengths(), values)
     marks = {round(plan.steps * ninth / 9) for ninth in NINTHS}
@@ -150,7 +150,7 @@ def train(
     stepping = 0.0
     for step in range(plan.steps):
         before = time.process_time()
-        losses = stepper.take(plan.batches(step), plan.learning_rate(step))
+        losses = stepper.take(plan.group(step), plan.learning_rate(step))
         stepping += time.process_time() - before
         if not losses.isfinite().all():
             break

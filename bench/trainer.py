@@ -33,13 +33,14 @@ import transformers
 from torch.nn import functional
 
 from distillery_contract import request as requests
+from distillery_contract.parameters import Hyperparameters
 from distillery_trainer import hyperparameters
 from distillery_trainer.data import batches
 from distillery_trainer.data.batches import Batch
-from distillery_trainer.data.features import Features
 from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.data.windows import Windows
 from distillery_trainer.evaluation import evaluate
-from distillery_trainer.students import model
+from distillery_trainer.students import building, sources
 from distillery_trainer.training import loss, schedule
 from distillery_trainer.training.step import Stepper
 
@@ -111,7 +112,7 @@ def make(folder: Path, width: int) -> tuple[Prepared, requests.Request]:
     )
     teacher: Any = transformers.BertForQuestionAnswering(config)
     teacher.save_pretrained(folder / "teacher")
-    windows = features(batches.POOL * BATCH)
+    windows = random_windows(batches.POOL * BATCH)
     logits = evaluate.logits(teacher.to(DEVICE), windows, BATCH, 0, DEVICE)
     prepared = Prepared(
         key="bench",
@@ -145,7 +146,7 @@ def each(step: Callable[[int], object], numbers: Iterable[int]) -> None:
         step(number)
 
 
-def features(count: int) -> Features:
+def random_windows(count: int) -> Windows:
     """Return random windows whose lengths are spread as SQuAD's are."""
     random = np.random.default_rng(0)
     lengths = np.clip(random.lognormal(np.log(155), 0.36, count), 40, LENGTH).astype(np.int64)
@@ -153,7 +154,7 @@ def features(count: int) -> Features:
     rows = np.concatenate([[0], np.cumsum(lengths)])
     context = np.stack([np.full(count, 15), lengths - 1], axis=1).astype(np.int32)
     start = random.integers(15, lengths - 4) * random.integers(0, 2, count)
-    return Features(
+    return Windows(
         rows=rows,
         input_ids=random.integers(5, VOCABULARY, rows[-1]).astype(np.int32),
         context=context,
@@ -167,14 +168,14 @@ def features(count: int) -> Features:
 def our_steps(prepared: Prepared, request: requests.Request) -> Callable[[int], torch.Tensor]:
     """Return the trainer's own step."""
     values = hyperparameters.resolve(request)
-    student: Any = model.student(request, values)
+    student: Any = building.student(request, values)
     teacher: Any = None
     if values.alpha_relation and request.teacher:
-        teacher = model.load_source(request.teacher.model)
+        teacher = sources.load(request.teacher.model)
         teacher.to(DEVICE)
     stepper = Stepper(student.to(DEVICE), prepared, values, teacher)
     plan = schedule.plan(prepared.train.lengths(), values)
-    return lambda step: stepper.take(plan.batches(step), plan.learning_rate(step))
+    return lambda step: stepper.take(plan.group(step), plan.learning_rate(step))
 
 
 def plain_steps(prepared: Prepared, request: requests.Request) -> Callable[[], None]:
@@ -203,11 +204,11 @@ def plain_steps(prepared: Prepared, request: requests.Request) -> Callable[[], N
     return step
 
 
-def plain_models(request: requests.Request, values: hyperparameters.Settings) -> tuple[Any, Any]:
+def plain_models(request: requests.Request, values: Hyperparameters) -> tuple[Any, Any]:
     """Return student and teacher with eager attention."""
     assert request.teacher is not None
-    student: Any = model.student(request, values)
-    teacher: Any = model.load_source(request.teacher.model)
+    student: Any = building.student(request, values)
+    teacher: Any = sources.load(request.teacher.model)
     for network in (student, teacher):
         network.set_attn_implementation("eager")
         for name, module in list(network.named_modules()):
@@ -258,7 +259,7 @@ def agree(prepared: Prepared, request: requests.Request) -> dict[str, float]:
     pairs = [torch.stack([x.start_logits, x.end_logits]) for x in (output, taught)]
     soft = float(loss.soft(pairs[0], pairs[1], batch.mask, values.temperature))
     hard = float(loss.hard(pairs[0][0], pairs[0][1], batch.mask, batch.start, batch.end))
-    again: Any = model.student(asked, values)
+    again: Any = building.student(asked, values)
     stepper = Stepper(again.to(DEVICE), prepared, values, bf16=False)  # as the plain loop
     ours = dict(zip(stepper.parts, stepper.take([rows], 0.0).tolist(), strict=True))
     found = {

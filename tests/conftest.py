@@ -13,17 +13,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     import transformers
 
-    from distillery_trainer.data import loading
+    from distillery_trainer.data.questions import Question
     from support import cluster
 
 # Read when the libraries are imported: no test reaches for the hub, and one thread is enough, for
 # more threads than free cores make a step ten times slower.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+
+# A busy machine makes single examples slow, and a test must not fail for that.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 ORACLE = Path(__file__).parent / "support" / "oracle"
 
@@ -37,7 +42,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_questions() -> list[loading.Question]:
+def tiny_questions() -> list[Question]:
     """90 questions for training; a third is unanswerable."""
     from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
 
@@ -46,7 +51,7 @@ def tiny_questions() -> list[loading.Question]:
 
 @pytest.fixture(scope="session")
 def tiny_squad_files(
-    tmp_path_factory: pytest.TempPathFactory, tiny_questions: list[loading.Question]
+    tmp_path_factory: pytest.TempPathFactory, tiny_questions: list[Question]
 ) -> tuple[Path, Path]:
     """Official JSON files: ``tiny_questions`` to train on, 30 other questions to validate."""
     from distillery_trainer import tiny  # imports torch, which the operator's tests can do without
@@ -58,7 +63,7 @@ def tiny_squad_files(
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer(
-    tiny_questions: list[loading.Question],
+    tiny_questions: list[Question],
 ) -> transformers.PreTrainedTokenizerBase:
     """A lower-casing WordPiece tokenizer that knows the questions' words."""
     from distillery_trainer import tiny  # imports torch, which the operator's tests can do without

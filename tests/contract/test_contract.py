@@ -77,6 +77,17 @@ def changed(**changes: Any) -> str:
         (changed(data=None), "data must be an object"),
         (changed(data={"stride": 1.5}), "data.stride must be of type int, but got 1.5"),
         (changed(teacher={}), "teacher: "),
+        (changed(teacher={}), "teacher: these fields must be given: model"),
+        (changed(teacher=3), "teacher must be an object, but got 3"),
+        (
+            changed(teacher={"model": "m", "floor": 60}),
+            "teacher.floor must be an object, but got 60",
+        ),
+        (
+            changed(teacher={"model": "m", "floor": {"exact": "60"}}),
+            "teacher.floor.exact must be of type int or float, but got '60'",
+        ),
+        (changed(data={"null_threshold": True}), "must be of type int or float, but got True"),
         (changed(parameters=3), "parameters must be an object, but got 3"),
         (changed(parameters={"warmth": 1}), "parameters.warmth: no trainer consumes this"),
         (changed(parameters={"dropout": 2}), "parameters.dropout: must lie in [0, 1], but got 2"),
@@ -103,6 +114,24 @@ def test_all_faults_of_a_request_are_found_at_once() -> None:
     with pytest.raises(RequestError) as caught:
         Request.from_json(changed(trial="3", stage="guess", **broken))
     assert len(caught.value.faults) == 7
+
+
+def test_every_field_that_must_be_given_is_named_at_once() -> None:
+    with pytest.raises(RequestError) as caught:
+        Request.from_json('{"version": 1, "trial": "3"}')
+    assert caught.value.faults == [
+        "trial must be of type int, but got '3'",
+        "the request: these fields must be given: experiment, stage, data, student, cache, output",
+    ]
+
+
+def test_a_field_that_is_missing_has_its_default_and_no_teacher_is_none() -> None:
+    document = json.loads(REQUEST.to_json())
+    for name in ("teacher", "trial", "parameters", "rungs"):
+        del document[name]
+    assert Request.from_json(json.dumps(document)) == replace(
+        REQUEST, teacher=None, trial=0, parameters={}
+    )
 
 
 def test_folders_to_remove_survive_the_way_through_json() -> None:

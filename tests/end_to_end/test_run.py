@@ -23,7 +23,7 @@ from distillery_operator.resource import yaml_files
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.status import Status
 from distillery_trainer import tiny
-from distillery_trainer.students import model
+from distillery_trainer.students import families, model_folder, sources
 from support import worlds
 
 SEARCH: dict[str, Any] = {
@@ -98,7 +98,7 @@ def test_a_search_ends_with_a_front_of_measured_models(searched: tuple[Path, str
     assert found.front
     for point in found.front:
         folder = workspace / str(point.model)
-        student = model.load(folder)
+        student = model_folder.load(folder)
         count = sum(weights.numel() for weights in student.parameters())
         assert count == point.values["parameter_count"]
     assert "Pareto front" in said
@@ -118,7 +118,7 @@ def test_learning_curves_and_the_teacher_reach_study_and_status(searched: tuple[
     workspace, _ = searched
     found = status(workspace)
     assert found.teacher["parameter_count"] == size.student_size(
-        {"teacher": model.architecture(model.load_config(str(workspace / "teacher")))}, {}
+        {"teacher": families.architecture(sources.load_config(str(workspace / "teacher")))}, {}
     )
     history = json.loads((workspace / "experiments/tiny/trials/00000/history.json").read_text())
     url = f"sqlite:///{workspace}/experiments/tiny/study.db"
@@ -144,7 +144,7 @@ def test_an_exported_model_answers_in_plain_transformers(
     question = tiny.make_questions(1, seed=3)[0]
     encoded = tokenizer(question.question, question.context, return_tensors="pt")
     with torch.inference_mode():
-        expected = model.load(workspace / str(point.model))(**encoded)
+        expected = model_folder.load(workspace / str(point.model))(**encoded)
         found = plain(**encoded)
     torch.testing.assert_close(found.start_logits, expected.start_logits, atol=1e-5, rtol=0)
     code, said = distillery(workspace, "export", str(point.trial), str(target))

@@ -11,11 +11,12 @@ import transformers
 
 from distillery_contract import request
 from distillery_quickstart import build, facts, questions, source, wordings
-from distillery_trainer.data import checks, loading
+from distillery_trainer.data import checks, dataset
+from distillery_trainer.data.questions import SPLITS, Question, Split
 
 Domains = Mapping[str, list[facts.Entity]]
 Made = Mapping[str, bytes]
-Splits = Mapping[loading.Split, list[loading.Question]]
+Splits = Mapping[Split, list[Question]]
 
 SHA256 = {
     "train": "52eadd4f86131621792c51d269da76f9baa8d19efd118c385c3a9e658ee56bcc",
@@ -41,7 +42,7 @@ def splits(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Splits:
     wanted = request.Data(
         train=str(folder / "train.json"), validation=str(folder / "validation.json")
     )
-    return {split: loading.load(wanted, split) for split in loading.SPLITS}
+    return {split: dataset.load(wanted, split) for split in SPLITS}
 
 
 def paragraphs(content: bytes) -> Iterator[dict[str, Any]]:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery_contract import request
-from distillery_trainer.data import batches, features
-from distillery_trainer.data.features import Features
-from distillery_trainer.data.loading import Question
-from distillery_trainer.students import model
+from distillery_trainer.data import batches, windows
+from distillery_trainer.data.questions import Question
+from distillery_trainer.data.windows import Windows
+from distillery_trainer.students import sources
 
 
 @settings(max_examples=100, deadline=None)
@@ -56,12 +56,12 @@ def test_windows_of_a_batch_are_of_like_length() -> None:
 @pytest.fixture(scope="module")
 def made(
     tiny_questions: list[Question], tiny_tokenizer: transformers.PreTrainedTokenizerBase
-) -> Features:
+) -> Windows:
     data = request.Data(max_length=24, stride=6, max_query_length=8)
-    return features.featurise(tiny_questions, tiny_tokenizer, data)
+    return windows.cut(tiny_questions, tiny_tokenizer, data)
 
 
-def test_a_batch_holds_its_windows_with_segments_and_spans(made: Features) -> None:
+def test_a_batch_holds_its_windows_with_segments_and_spans(made: Windows) -> None:
     rows = [5, 0, 17]
     batch = batches.collate(made, rows, pad=0)
     assert batch.mask.sum(1).tolist() == made.lengths()[rows].tolist()
@@ -76,10 +76,10 @@ def test_a_batch_holds_its_windows_with_segments_and_spans(made: Features) -> No
 
 @pytest.mark.parametrize("family", ["tiny_teacher", "tiny_distilbert"])
 def test_padding_changes_no_logit(
-    family: str, request: pytest.FixtureRequest, made: Features
+    family: str, request: pytest.FixtureRequest, made: Windows
 ) -> None:
     folder: Path = request.getfixturevalue(family)
-    reader = model.load_source(str(folder))
+    reader = sources.load(str(folder))
     shortest, longest = int(made.lengths().argmin()), int(made.lengths().argmax())
     alone, both = (batches.collate(made, rows, 0) for rows in ([shortest], [shortest, longest]))
     length = alone.input_ids.shape[1]
@@ -96,15 +96,15 @@ def test_padding_changes_no_logit(
 
 
 def test_only_models_with_segments_get_them(
-    made: Features, tiny_teacher: Path, tiny_distilbert: Path
+    made: Windows, tiny_teacher: Path, tiny_distilbert: Path
 ) -> None:
     batch = batches.collate(made, [0], 0)
-    assert "token_type_ids" in batch.inputs(model.load_source(str(tiny_teacher)))
-    assert "token_type_ids" not in batch.inputs(model.load_source(str(tiny_distilbert)))
+    assert "token_type_ids" in batch.inputs(sources.load(str(tiny_teacher)))
+    assert "token_type_ids" not in batch.inputs(sources.load(str(tiny_distilbert)))
 
 
-def test_a_batch_moves_as_a_whole(made: Features) -> None:
+def test_a_batch_moves_as_a_whole(made: Windows) -> None:
     moved = batches.collate(made, [0, 1], 0).to("meta")
     tensors = [value for value in vars(moved).values() if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 6
+    assert len(tensors) == 7
     assert all(tensor.device.type == "meta" for tensor in tensors)

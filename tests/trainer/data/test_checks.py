@@ -10,7 +10,7 @@ import transformers
 from distillery_contract import request
 from distillery_trainer import tiny
 from distillery_trainer.data import checks
-from distillery_trainer.data.loading import Answer, Question, Split
+from distillery_trainer.data.questions import Answer, Question, Split
 
 V2 = request.Data(unanswerable=True)
 V1 = request.Data(unanswerable=False)

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from distillery_contract import metrics, request
-from distillery_trainer.data import batches, features
-from distillery_trainer.data.features import Features
-from distillery_trainer.data.loading import Question
+from distillery_trainer.data import batches
 from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.data.questions import Question
+from distillery_trainer.data.windows import Windows
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.preparation import prepare
 from distillery_trainer.reporting.telemetry import Telemetry
-from distillery_trainer.students import model
+from distillery_trainer.students import sources
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,7 @@ def prepared(
 def test_logits_are_those_of_each_window_alone(
     family: str, request: pytest.FixtureRequest, prepared: Prepared
 ) -> None:
-    reader = model.load_source(str(request.getfixturevalue(family)))
+    reader = sources.load(str(request.getfixturevalue(family)))
     made = prepared.validation
     start, end = evaluate.logits(reader, made, 7, prepared.pad, CPU)
     for row in range(len(made)):
@@ -60,7 +60,7 @@ def test_logits_are_those_of_each_window_alone(
 def test_a_model_keeps_its_mode_and_its_dropout_stays_out(
     prepared: Prepared, tiny_teacher: Path, training: bool
 ) -> None:
-    reader = model.load_source(str(tiny_teacher)).train(training)
+    reader = sources.load(str(tiny_teacher)).train(training)
     once, again = (evaluate.logits(reader, prepared.validation, 8, 0, CPU) for _ in range(2))
     np.testing.assert_array_equal(once, again)
     assert reader.training is training
@@ -69,7 +69,7 @@ def test_a_model_keeps_its_mode_and_its_dropout_stays_out(
 def test_an_evaluation_has_every_metric_of_the_contract(
     prepared: Prepared, tiny_teacher: Path
 ) -> None:
-    reader = model.load_source(str(tiny_teacher))
+    reader = sources.load(str(tiny_teacher))
     found = evaluate.evaluate(reader, prepared, 8, CPU)
     assert set(found) == set(metrics.EVALUATIONS)
     assert found["parameter_count"] == sum(p.numel() for p in reader.parameters())
@@ -77,15 +77,15 @@ def test_an_evaluation_has_every_metric_of_the_contract(
 
 
 def test_the_batch_size_changes_no_answer(prepared: Prepared, tiny_teacher: Path) -> None:
-    reader = model.load_source(str(tiny_teacher))
-    alone, together = (evaluate.answers(reader, prepared, size, CPU) for size in (1, 64))
+    reader = sources.load(str(tiny_teacher))
+    alone, together = (evaluate.answer(reader, prepared, size, CPU) for size in (1, 64))
     assert alone.text == together.text
 
 
 class Oracle(torch.nn.Module):
     """A model that knows the spans of windows by their tokens."""
 
-    def __init__(self, made: Features) -> None:
+    def __init__(self, made: Windows) -> None:
         super().__init__()
         self.config = type("Config", (), {"_attn_implementation": "sdpa"})
         self.spans = {
@@ -111,7 +111,7 @@ def test_a_model_that_knows_all_answers_scores_100(
 
 
 def test_length_sorted_batches_have_every_window_once(prepared: Prepared) -> None:
-    made: features.Features = prepared.train
+    made: Windows = prepared.train
     rows = [row for batch in made.by_length(7) for row in batch]
     assert sorted(rows) == list(range(len(made)))
     assert (np.diff(made.lengths()[rows]) <= 0).all()

@@ -10,10 +10,11 @@ import pytest
 from distillery_contract import metrics as contract
 from distillery_contract import request
 from distillery_trainer import tiny
-from distillery_trainer.data import features
-from distillery_trainer.data.features import Features
-from distillery_trainer.data.loading import Answer, Question
-from distillery_trainer.evaluation import squad
+from distillery_trainer.data import windows
+from distillery_trainer.data.questions import Answer, Question
+from distillery_trainer.data.windows import Windows
+from distillery_trainer.evaluation import answers, squad
+from distillery_trainer.evaluation.answers import Answers
 
 Oracle = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -32,7 +33,7 @@ def make_question(golds: list[str], name: str = "q") -> Question:
 def evaluated(
     golds: list[list[str]], texts: list[str], margins: list[float] | None, threshold: float = 0.0
 ) -> dict[str, float]:
-    found = squad.Answers(texts, None if margins is None else np.array(margins))
+    found = Answers(texts, None if margins is None else np.array(margins))
     return squad.metrics([make_question(g) for g in golds], found, threshold)
 
 
@@ -74,7 +75,7 @@ def test_answers_are_compared_as_words(gold: str, text: str, exact: float, f1: f
 
 
 def test_an_answer_is_given_unless_the_margin_is_above_the_threshold() -> None:
-    found = squad.Answers(["a", "b", "c"], np.array([-1.0, 0.5, 0.6]))
+    found = Answers(["a", "b", "c"], np.array([-1.0, 0.5, 0.6]))
     assert found.given(0.5) == ["a", "b", ""]
 
 
@@ -138,7 +139,7 @@ def random_answers_case(seed: int, words: list[str]) -> tuple[list[Question], re
     return questions, settings, tokenizer
 
 
-def random_logits(made: Features, seed: int) -> tuple[Any, Any]:
+def random_logits(made: Windows, seed: int) -> tuple[Any, Any]:
     """Return logits as of a model; every third time whole numbers, so that there are many ties."""
     numbers = np.random.default_rng(seed)
     logits = numbers.normal(0, 3, (2, len(made.input_ids))).astype(np.float32)
@@ -147,7 +148,7 @@ def random_logits(made: Features, seed: int) -> tuple[Any, Any]:
 
 
 def oracle_case(
-    questions: list[Question], settings: request.Data, tokenizer: Any, made: Features, logits: Any
+    questions: list[Question], settings: request.Data, tokenizer: Any, made: Windows, logits: Any
 ) -> dict[str, Any]:
     start, end = (
         [flat[made.rows[i] : made.rows[i + 1]].tolist() for i in range(len(made))]
@@ -155,17 +156,17 @@ def oracle_case(
     )
     asked = []
     for index, question in enumerate(questions):
-        windows = np.flatnonzero(made.question == index)
+        numbers = np.flatnonzero(made.question == index)
         # run_squad's doc_stride is the advance of a window, ours is the overlap of two.
-        room = settings.max_length - (made.context[windows[0], 0] - 2) - features.SPECIAL_TOKENS
+        room = settings.max_length - (made.context[numbers[0], 0] - 2) - windows.SPECIAL_TOKENS
         asked.append(
             {
                 "id": question.id,
                 "text": question.question,
                 "context": question.context,
                 "advance": int(room - settings.stride),
-                "start": [start[w] for w in windows],
-                "end": [end[w] for w in windows],
+                "start": [start[w] for w in numbers],
+                "end": [end[w] for w in numbers],
             }
         )
     vocabulary = tokenizer.get_vocab()
@@ -197,21 +198,21 @@ def test_answers_are_those_of_compute_predictions_logits(oracle: Oracle, words: 
     setups = [(seed, *random_answers_case(seed, words)) for seed in range(30)]
     cases, found = [], []
     for seed, questions, settings, tokenizer in setups:
-        made = features.featurise(questions, tokenizer, settings)
+        made = windows.cut(questions, tokenizer, settings)
         logits = random_logits(made, seed)
         cases.append(oracle_case(questions, settings, tokenizer, made, logits))
-        found.append((made, squad.answers(questions, made, *logits, settings)))
+        found.append((made, answers.extract(questions, made, *logits, settings)))
     same = total = 0
     answered = oracle({"answers": cases})["answers"]
     for setup, (made, ours), official in zip(setups, found, answered, strict=True):
         _, questions, settings, tokenizer = setup
         given = ours.given(settings.null_threshold)
         for i, question in enumerate(questions):
-            windows = [
+            ids = [
                 made.input_ids[made.rows[w] : made.rows[w + 1]]
                 for w in np.flatnonzero(made.question == i)
             ]
-            tokens = [tokenizer.convert_ids_to_tokens(w.tolist()) for w in windows]
+            tokens = [tokenizer.convert_ids_to_tokens(w.tolist()) for w in ids]
             assert tokens == official["tokens"][i]
             if settings.unanswerable:
                 assert ours.margin is not None
@@ -228,16 +229,16 @@ def test_answers_are_those_of_compute_predictions_logits(oracle: Oracle, words: 
     assert same / total > (0.99 if words is PLAIN else 0.9)
 
 
-def plateau(made: Features) -> tuple[Any, Any]:
+def plateau(made: Windows) -> tuple[Any, Any]:
     return np.zeros(len(made.input_ids), np.float32), np.zeros(len(made.input_ids), np.float32)
 
 
 SMALL = request.Data(max_length=12, stride=2, max_query_length=4, max_answer_length=3, n_best=20)
 
 
-def made_of(context: str) -> tuple[list[Question], Features]:
+def made_of(context: str) -> tuple[list[Question], Windows]:
     questions = [Question("q", context, "old bridge", ())]
-    return questions, features.featurise(questions, tiny.make_tokenizer(PLAIN), SMALL)
+    return questions, windows.cut(questions, tiny.make_tokenizer(PLAIN), SMALL)
 
 
 def test_silence_scores_the_least_of_the_windows() -> None:
@@ -245,7 +246,7 @@ def test_silence_scores_the_least_of_the_windows() -> None:
     assert len(made) == 2
     start, end = plateau(made)
     start[made.rows[:-1]], end[made.rows[:-1]] = [3.0, 1.0], [1.0, 2.0]
-    found = squad.answers(questions, made, start, end, SMALL)
+    found = answers.extract(questions, made, start, end, SMALL)
     assert found.margin is not None
     assert found.margin.tolist() == [3.0]
 
@@ -255,7 +256,7 @@ def test_answers_end_after_their_start_and_are_not_too_long() -> None:
     start, end = plateau(made)
     begin = made.context[0, 0]
     start[begin + 1], end[begin], end[begin + 3], end[begin + 4] = 9, 9, 4, 8
-    found = squad.answers(questions, made, start, end, SMALL)
+    found = answers.extract(questions, made, start, end, SMALL)
     assert found.text == ["oslo river seven"]
 
 
@@ -263,7 +264,7 @@ def test_the_question_itself_is_never_the_answer() -> None:
     questions, made = made_of("lima oslo river")
     start, end = plateau(made)
     start[1:3], end[1:3] = 50, 50
-    assert squad.answers(questions, made, start, end, SMALL).text == ["lima"]
+    assert answers.extract(questions, made, start, end, SMALL).text == ["lima"]
 
 
 def test_a_token_may_start_an_answer_only_where_most_context_surrounds_it() -> None:
@@ -272,9 +273,9 @@ def test_a_token_may_start_an_answer_only_where_most_context_surrounds_it() -> N
     twice = made.context[1, 0]  # the second window's first token is last but one in the first
     assert made.first[1] == made.context[0, 1] - made.context[0, 0] - 2
     start[made.rows[1] + twice] = end[made.rows[1] + twice] = 50
-    assert squad.answers(questions, made, start, end, SMALL).text != [PLAIN[made.first[1]]]
+    assert answers.extract(questions, made, start, end, SMALL).text != [PLAIN[made.first[1]]]
     start[made.context[0, 1] - 2] = end[made.context[0, 1] - 2] = 40
-    assert squad.answers(questions, made, start, end, SMALL).text == [PLAIN[made.first[1]]]
+    assert answers.extract(questions, made, start, end, SMALL).text == [PLAIN[made.first[1]]]
 
 
 def test_without_candidates_silence_is_the_answer() -> None:
@@ -282,7 +283,7 @@ def test_without_candidates_silence_is_the_answer() -> None:
     questions, made = made_of("lima oslo river")
     start, end = plateau(made)
     start[0] = 5
-    found = squad.answers(questions, made, start, end, settings)
+    found = answers.extract(questions, made, start, end, settings)
     assert found.text == [""]
     assert found.margin is not None
     assert found.margin.tolist() == [5.0]

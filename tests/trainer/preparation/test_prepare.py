@@ -12,11 +12,13 @@ import torch
 
 from distillery_contract import request
 from distillery_trainer import tiny
-from distillery_trainer.data import features, loading, prepared
+from distillery_trainer.data import prepared, windows
+from distillery_trainer.data.faults import DataError
+from distillery_trainer.data.questions import SPLITS, Answer, Question, Split
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.preparation import prepare
 from distillery_trainer.reporting.telemetry import Telemetry
-from distillery_trainer.students import model
+from distillery_trainer.students import sources
 
 Files = tuple[Path, Path]
 
@@ -50,7 +52,7 @@ def changed(asked: request.Request, **changes: Any) -> request.Request:
 
 
 def faults(asked: request.Request) -> str:
-    with pytest.raises(loading.DataError) as caught:
+    with pytest.raises(DataError) as caught:
         prepare.prepare(asked, Telemetry())
     return "\n".join(caught.value.faults)
 
@@ -63,7 +65,7 @@ def test_the_teachers_logits_and_metrics_are_kept(
     asked: request.Request, tiny_teacher: Path
 ) -> None:
     made = prepare.prepare(asked, Telemetry())
-    teacher = model.load_source(str(tiny_teacher))
+    teacher = sources.load(str(tiny_teacher))
     start, end = evaluate.logits(teacher, made.train, 32, made.pad, torch.device("cpu"))
     assert made.start is not None
     assert made.end is not None
@@ -84,7 +86,7 @@ def test_trials_open_what_was_prepared(asked: request.Request, tiny_questions: A
     assert (opened.key, opened.folder, opened.pad) == (made.key, made.folder, made.pad)
     assert opened.questions == tiny.make_questions(30, seed=2)
     np.testing.assert_array_equal(opened.train.input_ids, made.train.input_ids)
-    assert features.lost(opened.train, tiny_questions) == []
+    assert windows.lost(opened.train, tiny_questions) == []
 
 
 def test_a_trial_that_names_its_prepared_folder_reads_no_data(asked: request.Request) -> None:
@@ -153,9 +155,9 @@ def test_every_file_of_the_teacher_has_its_part_in_the_key(
     assert prepare.key(other) != prepare.key(asked)
 
 
-@pytest.mark.parametrize("split", loading.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_the_contents_of_the_data_have_their_part_in_the_key(
-    asked: request.Request, tmp_path: Path, split: loading.Split
+    asked: request.Request, tmp_path: Path, split: Split
 ) -> None:
     path = Path(getattr(asked.data, split))
     copy = tmp_path / "copy.json"
@@ -192,12 +194,12 @@ def test_a_teacher_below_its_floor_is_refused_even_if_prepared(asked: request.Re
 
 
 def test_every_fault_is_told_at_once(
-    asked: request.Request, tmp_path: Path, tiny_questions: list[loading.Question]
+    asked: request.Request, tmp_path: Path, tiny_questions: list[Question]
 ) -> None:
     answerable = [q for q in tiny_questions if q.answers]
-    stray = dataclasses.replace(answerable[0], answers=(loading.Answer("nowhere", 3),))
+    stray = dataclasses.replace(answerable[0], answers=(Answer("nowhere", 3),))
     context = answerable[1].context
-    long = dataclasses.replace(answerable[1], answers=(loading.Answer(context, 0),))
+    long = dataclasses.replace(answerable[1], answers=(Answer(context, 0),))
     train = tiny.write_squad(
         tmp_path / "t.json", [stray, long, answerable[2], answerable[2], answerable[3]]
     )
@@ -246,7 +248,7 @@ def test_lengths_beyond_the_models_positions_are_refused(asked: request.Request)
 def test_a_teacher_beyond_half_precision_is_refused(
     asked: request.Request, tmp_path: Path, tiny_teacher: Path
 ) -> None:
-    teacher = model.load_source(str(tiny_teacher))
+    teacher = sources.load(str(tiny_teacher))
     teacher.get_parameter("qa_outputs.bias").data += 1e6
     copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
     teacher.save_pretrained(copy)
@@ -304,7 +306,7 @@ def test_a_teacher_that_was_never_taught_is_refused_at_once(
     copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
-    with pytest.raises(loading.DataError, match="trained to answer questions"):
+    with pytest.raises(DataError, match="trained to answer questions"):
         prepare.describe(changed(asked, teacher_model=str(copy)), Telemetry())
 
 

@@ -1,6 +1,7 @@
 """The registry, the server and the final exposition."""
 
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from prometheus_client.openmetrics import parser
 
 from distillery_contract import metrics, size, wire
 from distillery_trainer.reporting import telemetry
+from distillery_trainer.reporting.server import Server
 
 EVALUATION = {"exact": 61.25, "HasAns_exact": 50.5, "NoAns_exact": 72.0, "parameter_count": 1234567}
 
@@ -66,12 +68,12 @@ def test_every_setter_lands_on_metrics_over_http(tmp_path: Path) -> None:
     told.checkpoint(40)
     told.training_seconds(12.25)
     told.questions("train", 10, 5)
-    told.features("train", 17)
+    told.windows("train", 17)
     told.prepared("abc")
     told.architecture("teacher", size.Architecture(size.Family.DISTILBERT, 9, 8, 4, 16, 2, 2))
     told.final()
     told.outcome(wire.Reason.COMPLETED, "done")
-    server = telemetry.Server(told, 0, str(tmp_path / "port"))
+    server = Server(told, 0, str(tmp_path / "port"))
     try:
         assert int((tmp_path / "port").read_text()) == server.port
         with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
@@ -116,8 +118,56 @@ def test_values_that_exceed_the_limit_are_refused_and_never_cut() -> None:
         told.exposition(100)
 
 
-def test_every_metric_of_the_contract_at_its_widest_leaves_room_for_a_message() -> None:
-    telemetry.check_limit()
+WIDEST = -1.2345678901234567e-300
+"""No float is written with more characters."""
+
+LEAST_MESSAGE = 256
+"""Characters that a message may take even beside every metric at its widest."""
+
+
+def widest_train() -> telemetry.Telemetry:
+    told = telemetry.Telemetry()
+    told.teacher(dict.fromkeys(metrics.EVALUATIONS, WIDEST))
+    told.evaluation(dict.fromkeys(metrics.EVALUATIONS, WIDEST), 10**9 - 1)
+    told.progress(10**9 - 1, 10**9)
+    told.losses(dict.fromkeys(metrics.Loss, WIDEST))
+    told.seen(10**12, 10**15, WIDEST)
+    told.memory(10**15 - 1)
+    told.training_seconds(WIDEST)
+    told.final()
+    return told
+
+
+def widest_prepare() -> telemetry.Telemetry:
+    told = telemetry.Telemetry()
+    told.teacher(dict.fromkeys(metrics.EVALUATIONS, WIDEST))
+    told.memory(10**15 - 1)
+    told.prepared("f" * 64)
+    for split in ("train", "validation"):
+        told.questions(split, 10**9, 10**9)
+        told.windows(split, 10**9)
+    for source in ("teacher", "student"):
+        told.architecture(source, size.Architecture(size.Family.BERT, *[10**9] * 7))
+    return told
+
+
+@pytest.mark.parametrize("widest", [widest_train, widest_prepare])
+def test_every_metric_of_a_stage_at_its_widest_leaves_room_for_a_message(
+    widest: Callable[[], telemetry.Telemetry],
+) -> None:
+    told = widest()
+    told.outcome(wire.Reason.OUT_OF_MEMORY, "")
+    assert len(told.exposition().encode()) <= wire.TERMINATION_MESSAGE_LIMIT - LEAST_MESSAGE
+
+
+def test_the_widest_expositions_have_every_family_that_is_final() -> None:
+    """So that a new metric of the contract is sized before it cuts messages short."""
+    filled = {
+        family.name
+        for told in (widest_train(), widest_prepare())
+        for family in told.registry.collect()
+    }
+    assert filled >= {f.name for f in metrics.FAMILIES if f.final} - {metrics.OUTCOME.name}
 
 
 def test_the_termination_message_is_written_in_place(tmp_path: Path) -> None:

@@ -43,12 +43,12 @@ def test_every_window_comes_once_an_epoch_whatever_the_batches(
         evaluations=evaluations,
     )
     plan = schedule.plan(LENGTHS, asked)
-    walked = [rows for step in range(plan.steps) for rows in plan.batches(step)]
+    walked = [rows for step in range(plan.steps) for rows in plan.group(step)]
     expected = [rows for epoch in range(4) for rows in batches.order(LENGTHS, size, 42, epoch)]
     assert walked == expected[: len(walked)]
     per_epoch = -(-len(LENGTHS) // size)
     assert len(walked) == max(1, round(epochs * per_epoch))
-    assert all(plan.batches(step) for step in range(plan.steps))
+    assert all(plan.group(step) for step in range(plan.steps))
     assert plan.evaluations[-1] == plan.steps
     assert list(plan.evaluations) == sorted(set(plan.evaluations))
     assert len(plan.evaluations) == min(evaluations, plan.steps)

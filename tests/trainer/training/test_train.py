@@ -29,7 +29,7 @@ from distillery_trainer import hyperparameters, stages
 from distillery_trainer.preparation import prepare
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop, StoppedError
-from distillery_trainer.students import model
+from distillery_trainer.students import building, sources
 from distillery_trainer.training import checkpoint, history, train
 from distillery_trainer.training.step import Stepper
 
@@ -215,7 +215,7 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(make: Make) -> Non
     for group in ([[5, 9, 30, 2, 77]], [[5, 9], [30], [2, 77]]):
         asked = make(**still)
         values = hyperparameters.resolve(asked)
-        stepper = Stepper(model.student(asked, values), prepared, values)
+        stepper = Stepper(building.student(asked, values), prepared, values)
         losses = stepper.take(group, 1e-3)
         found.append((losses, stepper.student.get_parameter("qa_outputs.weight").detach()))
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
@@ -226,8 +226,8 @@ def test_the_stored_logits_are_those_of_the_teacher_in_the_right_places(make: Ma
     still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
     asked = make(**still, n_layers=3, alpha_relation=1.0)
     values, prepared = hyperparameters.resolve(asked), prepare.open_prepared(asked)
-    teacher = model.load_source(str(asked.teacher.model))  # type: ignore[union-attr]
-    stepper = Stepper(model.student(asked, values), prepared, values, teacher)
+    teacher = sources.load(str(asked.teacher.model))  # type: ignore[union-attr]
+    stepper = Stepper(building.student(asked, values), prepared, values, teacher)
     losses = dict(zip(stepper.parts, stepper.take([[3, 88, 40]], 0.0).tolist(), strict=True))
     assert losses["hard"] > 1
     assert abs(losses["soft"]) < 1e-5
@@ -237,7 +237,7 @@ def test_the_stored_logits_are_those_of_the_teacher_in_the_right_places(make: Ma
 def test_weight_decay_leaves_biases_and_norms_alone(make: Make) -> None:
     asked = make(weight_decay=0.1)
     values = hyperparameters.resolve(asked)
-    stepper = Stepper(model.student(asked, values), prepare.open_prepared(asked), values)
+    stepper = Stepper(building.student(asked, values), prepare.open_prepared(asked), values)
     decayed, spared = stepper.optimizer.param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
     assert all(p.ndim == 2 for p in decayed["params"])
@@ -259,7 +259,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_with_its_step(make: Make) -> No
 
 def test_a_weight_that_is_no_number_is_named(make: Make) -> None:
     asked = make()
-    student: Any = model.student(asked, hyperparameters.resolve(asked))
+    student: Any = building.student(asked, hyperparameters.resolve(asked))
     train._check_weights(student, 3)
     with torch.no_grad():
         student.qa_outputs.bias[1] = float("inf")
@@ -567,7 +567,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(make: Make) -> None:
 def test_a_checkpoint_of_other_data_is_refused(make: Make, tmp_path: Path) -> None:
     request = make()
     asked = hyperparameters.resolve(request)
-    stepper = Stepper(model.student(request, asked), prepare.open_prepared(request), asked)
+    stepper = Stepper(building.student(request, asked), prepare.open_prepared(request), asked)
     folder = tmp_path / "checkpoints"
     mine = checkpoint.Checkpoints(folder, "mine")
     mine.save(checkpoint.Progress(step=3), stepper.student, stepper.optimizer)

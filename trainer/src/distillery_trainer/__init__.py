@@ -11,6 +11,8 @@ students         models: read, built, saved and loaded
 reporting        ``/metrics``, and an exposition that outlives the process
 hyperparameters  every hyperparameter of a trial, complete and typed
 collect          the stage ``collect``: removes files
-store, stop      folders that are there whole or not at all; signals
+sealed           folders that say whether they are whole
+atomic           files and folders that are there whole or not at all; locks
+stop             signals
 tiny             questions and a teacher of seconds, for tests and tries
 """

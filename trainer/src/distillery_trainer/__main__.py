@@ -1,6 +1,6 @@
-"""``python -m distillery_trainer``: a request in the environment in, an exit code out.
+"""``python -m distillery_trainer``: takes a request from the environment, ends with an exit code.
 
-``/metrics`` is served while it runs, and its exposition left behind however it ends; the names of
+It serves ``/metrics`` while it runs, and leaves a final exposition however it ends. The names of
 both, and of the exit codes, are in :mod:`distillery_contract.wire`.
 """
 
@@ -12,8 +12,8 @@ from distillery_contract import wire
 from distillery_contract.request import Request, RequestError, Stage
 from distillery_contract.wire import Exit, Reason
 from distillery_trainer import collect
-from distillery_trainer.reporting import telemetry
-from distillery_trainer.reporting.telemetry import Server, Telemetry
+from distillery_trainer.reporting.server import Server
+from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop, StoppedError
 
 log = logging.getLogger("distillery_trainer")
@@ -42,7 +42,6 @@ def main() -> Exit:
 
 def _attempt(told: Telemetry, stop: Stop) -> tuple[Exit, str]:
     try:
-        telemetry.check_limit()
         request = Request.from_json(os.environ.get(wire.REQUEST, ""))
         port = int(os.environ.get(wire.METRICS_PORT, wire.DEFAULT_METRICS_PORT))
         server = Server(told, port, os.environ.get(wire.METRICS_PORT_FILE))
@@ -56,8 +55,8 @@ def _attempt(told: Telemetry, stop: Stop) -> tuple[Exit, str]:
             )
             if request.stage is Stage.COLLECT:
                 return Exit.OK, collect.collect(request)
-            # Only now: torch takes seconds to import, in which a bad request is answered already
-            # and a signal is received.
+            # torch takes seconds to import. Before that a bad request has to be answered, and
+            # signals to be received.
             from distillery_trainer import stages
 
             return stages.run(request, told, stop)

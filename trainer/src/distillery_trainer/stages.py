@@ -1,7 +1,7 @@
 """Runs the stage of a request and names how it ended. ``__main__`` calls it.
 
-Apart from ``__main__``, which has to be able to answer before torch is imported, and answers the
-stage ``collect`` so.
+It imports torch, which takes seconds. So ``__main__`` imports it only after it has read the
+request, and runs the stage ``collect`` without it.
 """
 
 from typing import Final
@@ -11,11 +11,12 @@ import transformers
 
 from distillery_contract.request import Request, RequestError, Stage
 from distillery_contract.wire import Exit
-from distillery_trainer.data.loading import DataError
+from distillery_trainer.data.faults import DataError
 from distillery_trainer.preparation import prepare
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop
-from distillery_trainer.students.model import InfeasibleError, SourceError
+from distillery_trainer.students.building import InfeasibleError
+from distillery_trainer.students.families import SourceError
 from distillery_trainer.training import train
 from distillery_trainer.training.checkpoint import MismatchError
 from distillery_trainer.training.train import DivergedError
@@ -32,7 +33,7 @@ _EXITS: Final[dict[type[Exception], Exit]] = {
 }
 
 _CPU_MEMORY: Final = "can't allocate memory"
-"""torch has no exception of its own for this, only a RuntimeError that says so."""
+"""torch raises a RuntimeError with these words where a CPU's memory does not suffice."""
 
 
 def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
@@ -41,7 +42,7 @@ def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
     Raises:
         StoppedError: a signal came.
     """
-    # No annotations there. Bars would fill the log of a pod.
+    # Progress bars would fill the log of a pod. The library does not annotate the function.
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         match request.stage:

@@ -1,14 +1,13 @@
-"""Small real questions, tokenizers and models, quickly made and always the same.
+"""Small real questions, tokenizers and models, made in seconds.
 
-For tests, and to see whether a cluster runs trials: ``python -m distillery_trainer.tiny FOLDER``.
+Tests use them, and ``distillery try`` to see whether a cluster runs trials:
+``python -m distillery_trainer.tiny FOLDER``.
 """
 
 import argparse
 import json
-import os
 import random
 import sys
-import tempfile
 from pathlib import Path
 
 import tokenizers
@@ -16,7 +15,8 @@ import torch
 import transformers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from distillery_trainer.data.loading import Answer, Question
+from distillery_trainer import atomic
+from distillery_trainer.data.questions import Answer, Question
 
 QUESTIONS = {"train": 90, "validation": 30}
 
@@ -113,10 +113,7 @@ def write(folder: Path) -> None:
     """
     if folder.exists():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
-        made = Path(name) / "made"
-        made.mkdir()
+    with atomic.folder(folder, alone=False) as made:
         splits = {
             split: make_questions(count, seed)
             for seed, (split, count) in enumerate(QUESTIONS.items(), start=1)
@@ -125,11 +122,6 @@ def write(folder: Path) -> None:
             write_squad(made / f"{split}.json", questions)
         texts = [text for q in splits["train"] for text in (q.context, q.question)]
         make_model(made / "teacher", "bert", make_tokenizer(texts))
-        try:
-            os.rename(made, folder)
-        except OSError:
-            if not folder.is_dir():  # else another one was faster
-                raise
 
 
 def main() -> int:

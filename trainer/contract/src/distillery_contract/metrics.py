@@ -109,9 +109,18 @@ COLLAPSE: Final = ("HasAns_exact", "NoAns_exact")
 """The pair that shows a collapse: who answers nothing scores 0 on the first, 100 on the second."""
 
 
+class Loss(StrEnum):
+    """The parts of a training's loss: values of the label ``part``."""
+
+    TOTAL = "total"  # what is minimised: the weighted sum of the others
+    HARD = "hard"  # against the labels
+    SOFT = "soft"  # against the teacher's logits
+    RELATION = "relation"  # between the attention relations of student and teacher
+
+
 @dataclass(frozen=True)
 class Family:
-    """A metric family of the exposition; ``name`` lacks the suffix that counters and infos get."""
+    """A metric family of the exposition; ``name`` lacks the suffix of counters and infos."""
 
     name: str
     kind: str  # gauge, counter or info, as in OpenMetrics
@@ -142,7 +151,7 @@ PROGRESS: Final = Family(
 LOSS: Final = Family(
     "distillery_trial_loss",
     "gauge",
-    "Mean loss since the last report by part: total, hard, soft, relation",
+    f"Mean loss since the last report by part: {', '.join(Loss)}",
     ("part",),
 )
 LEARNING_RATE: Final = Family(
@@ -151,13 +160,19 @@ LEARNING_RATE: Final = Family(
 SPEED: Final = Family(
     "distillery_trial_examples_per_second",
     "gauge",
-    "Training windows per second since the last report",
+    "Examples per second since the last report",
 )
 EXAMPLES: Final = Family(
-    "distillery_trial_examples", "counter", "Training windows seen", final=False
+    "distillery_trial_examples",
+    "counter",
+    "Examples learnt from: windows of the training set, counted again in each epoch",
+    final=False,
 )
 TOKENS: Final = Family(
-    "distillery_trial_tokens", "counter", "Training tokens seen, padding not counted", final=False
+    "distillery_trial_tokens",
+    "counter",
+    "Tokens of these examples, padding not counted",
+    final=False,
 )
 MEMORY: Final = Family(
     "distillery_trial_memory_bytes", "gauge", "Peak memory by kind: resident, device", ("kind",)

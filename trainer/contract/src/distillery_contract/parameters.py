@@ -1,14 +1,15 @@
-"""Every hyperparameter that a trainer consumes: the table that operator, trainer and docs read.
+"""Every hyperparameter that a trainer consumes: the one table for operator, trainer and docs.
 
 A hyperparameter is searched (``spec.parameters``), fixed (``spec.training``) or at its default
 here, never two of these.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field, fields
 from enum import StrEnum
 from math import inf, isfinite
-from typing import Final
+from types import NoneType
+from typing import Any, Final, get_args, get_type_hints
 
 Value = float | int | str | bool
 
@@ -64,90 +65,123 @@ class Parameter:
         return None
 
 
-def _float(default: float, low: float, high: float, text: str) -> Parameter:
-    return Parameter(Kind.FLOAT, default, text, low, high)
+def _number(default: float | None, low: float, high: float, text: str) -> Any:
+    return field(default=default, metadata={"help": text, "low": low, "high": high})
 
 
-def _int(default: int | None, low: int, high: int, text: str) -> Parameter:
-    return Parameter(Kind.INT, default, text, low, high)
+@dataclass(frozen=True)
+class Hyperparameters:
+    """All hyperparameters of a training, each with its type, default, bounds and meaning.
 
+    None means "as in the source model".
+    """
 
-def _choice(default: Value, choices: tuple[Value, ...], text: str) -> Parameter:
-    return Parameter(Kind.CATEGORICAL, default, text, choices=choices)
-
-
-PARAMETERS: Final[Mapping[str, Parameter]] = {
     # The student's shape and first weights.
-    "initialization": _choice(
-        Initialization.TEACHER.value,
-        tuple(i.value for i in Initialization),
-        "where the student's first weights come from",
-    ),
-    "n_layers": _int(None, 1, 48, "transformer layers of the student"),
-    "layer_selection": _choice(
-        LayerSelection.EVENLY_SPACED.value,
-        tuple(s.value for s in LayerSelection),
-        "which layers of the source a shallower student keeps",
-    ),
-    "n_heads": _int(
+    initialization: Initialization = field(
+        default=Initialization.TEACHER,
+        metadata={"help": "where the student's first weights come from"},
+    )
+    n_layers: int | None = _number(None, 1, 48, "transformer layers of the student")
+    layer_selection: LayerSelection = field(
+        default=LayerSelection.EVENLY_SPACED,
+        metadata={"help": "which layers of the source a shallower student keeps"},
+    )
+    n_heads: int | None = _number(
         None,
         1,
         64,
         "attention heads kept in each layer; the others are pruned, which shrinks the weights",
-    ),
-    "pruning_seed": _int(42, 0, 2**31 - 1, "seed of the choice of pruned heads"),
-    "hidden_size": _int(None, 8, 4096, "width of a student built from scratch"),
-    "initializer_range": _float(
+    )
+    pruning_seed: int = _number(42, 0, 2**31 - 1, "seed of the choice of pruned heads")
+    hidden_size: int | None = _number(None, 8, 4096, "width of a student built from scratch")
+    initializer_range: float = _number(
         0.02,
         0.0,
         1.0,
         "standard deviation of weights that start random: answer head, added layers, Scratch",
-    ),
+    )
     # Regularisation.
-    "dropout": _float(0.1, 0.0, 1.0, "dropout of embeddings and feed-forward layers"),
-    "attention_dropout": _float(0.1, 0.0, 1.0, "dropout of attention probabilities"),
-    "qa_dropout": _float(0.1, 0.0, 1.0, "dropout before the answer head"),
+    dropout: float = _number(0.1, 0.0, 1.0, "dropout of embeddings and feed-forward layers")
+    attention_dropout: float = _number(0.1, 0.0, 1.0, "dropout of attention probabilities")
+    qa_dropout: float = _number(0.1, 0.0, 1.0, "dropout before the answer head")
     # The losses: alpha_ce * soft + (1 - alpha_ce) * hard + alpha_relation * relation.
-    "alpha_ce": _float(
+    alpha_ce: float = _number(
         0.5,
         0.0,
         1.0,
         "weight of the loss against the teacher's logits; the labels weigh 1 - alpha_ce",
-    ),
-    "temperature": _float(2.0, 0.1, 100.0, "temperature of the loss against the teacher's logits"),
-    "alpha_relation": _float(
+    )
+    temperature: float = _number(
+        2.0, 0.1, 100.0, "temperature of the loss against the teacher's logits"
+    )
+    alpha_relation: float = _number(
         0.0,
         0.0,
         100.0,
         "weight of the loss between self-attention relations (MiniLMv2); above 0 loads the teacher",
-    ),
+    )
     # The optimiser.
-    "learning_rate": _float(
+    learning_rate: float = _number(
         5e-5, 0.0, 1.0, "peak learning rate, reached after the warm-up and falling linearly to 0"
-    ),
-    "warm_up_steps": _int(0, 0, 10**6, "steps over which the learning rate rises from 0"),
-    "beta_1": _float(0.9, 0.0, 0.99999, "AdamW: decay of the mean of gradients"),
-    "beta_2": _float(0.999, 0.0, 0.9999999, "AdamW: decay of the mean of squared gradients"),
-    "adam_epsilon": _float(1e-8, 1e-16, 1.0, "AdamW: added to the denominator"),
-    "weight_decay": _float(0.0, 0.0, 1.0, "AdamW: decoupled weight decay, on matrices only"),
-    "max_grad_norm": _float(
+    )
+    warm_up_steps: int = _number(0, 0, 10**6, "steps over which the learning rate rises from 0")
+    beta_1: float = _number(0.9, 0.0, 0.99999, "AdamW: decay of the mean of gradients")
+    beta_2: float = _number(0.999, 0.0, 0.9999999, "AdamW: decay of the mean of squared gradients")
+    adam_epsilon: float = _number(1e-8, 1e-16, 1.0, "AdamW: added to the denominator")
+    weight_decay: float = _number(0.0, 0.0, 1.0, "AdamW: decoupled weight decay, on matrices only")
+    max_grad_norm: float = _number(
         1.0, 0.0, 1e6, "gradients are scaled down to this norm; 0 leaves them as they are"
-    ),
+    )
     # The loop.
-    "epochs": _float(
+    epochs: float = _number(
         3.0, 1e-3, 1000.0, "passes over the training windows; a fraction ends within a pass"
-    ),
-    "per_device_train_batch_size": _int(8, 1, 4096, "windows in a training batch on one device"),
-    "gradient_accumulation_steps": _int(1, 1, 4096, "batches that make one step of the optimiser"),
-    "per_device_eval_batch_size": _int(32, 1, 4096, "windows in an evaluation batch on one device"),
-    "evaluations": _int(
+    )
+    per_device_train_batch_size: int = _number(
+        8, 1, 4096, "windows in a training batch on one device"
+    )
+    gradient_accumulation_steps: int = _number(
+        1, 1, 4096, "batches that make one step of the optimiser"
+    )
+    per_device_eval_batch_size: int = _number(
+        32, 1, 4096, "windows in an evaluation batch on one device"
+    )
+    evaluations: int = _number(
         8, 1, 200, "evaluations on the validation set, evenly spread, the last at the end"
-    ),
-    "seed": _int(42, 0, 2**31 - 1, "seed of data order, dropout and random weights"),
-    "compile": _choice(
-        False, (False, True), "compile the student by torch.compile; pays off on GPUs only"
-    ),
+    )
+    seed: int = _number(42, 0, 2**31 - 1, "seed of data order, dropout and random weights")
+    compile: bool = field(
+        default=False,
+        metadata={"help": "compile the student by torch.compile; pays off on GPUs only"},
+    )
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Value]) -> "Hyperparameters":
+        """Return the given hyperparameters over the defaults, each in the type of its field."""
+        return cls(**{name: _TYPES[name](value) for name, value in parameters.items()})
+
+
+def _type(hint: Any) -> Any:
+    """Return the type of a field whose hint may allow None besides."""
+    return next(kind for kind in get_args(hint) or (hint,) if kind is not NoneType)
+
+
+def _parameter(field_: Field[Any], kind: type) -> Parameter:
+    choices: tuple[Value, ...] = (False, True) if kind is bool else ()
+    default: Any = field_.default
+    if issubclass(kind, StrEnum):
+        choices, default = tuple(member.value for member in kind), kind(default).value
+    return Parameter(
+        _KINDS.get(kind, Kind.CATEGORICAL), default, choices=choices, **field_.metadata
+    )
+
+
+_KINDS: Final[Mapping[type, Kind]] = {float: Kind.FLOAT, int: Kind.INT}
+_TYPES: Final = {name: _type(hint) for name, hint in get_type_hints(Hyperparameters).items()}
+
+PARAMETERS: Final[Mapping[str, Parameter]] = {
+    f.name: _parameter(f, _TYPES[f.name]) for f in fields(Hyperparameters)
 }
+"""What operator and docs read off :class:`Hyperparameters`, by name."""
 
 
 def faults(parameters: Mapping[str, object]) -> list[str]:

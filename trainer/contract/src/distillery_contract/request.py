@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from distillery_contract import codec
 from distillery_contract import parameters as hyperparameters
 from distillery_contract.parameters import Value
 
@@ -69,6 +70,30 @@ class Student:
     revision: str | None = None
 
 
+def _broken_parameters(given: Mapping[str, Any]) -> list[str]:
+    broken = hyperparameters.faults(given) + hyperparameters.unused(given)
+    return [f"parameters.{fault}" for fault in broken]
+
+
+def _broken_rungs(given: Sequence[Any]) -> list[str]:
+    if all(isinstance(share, float) and 0 < share < 1 for share in given):
+        return []
+    return [f"rungs must lie between 0 and 1, but got {given!r}"]
+
+
+def _broken_folders(given: Sequence[Any]) -> list[str]:
+    rule = "remove must name folders below the workspace, without '..'"
+    return [f"{rule}, but got {folder!r}" for folder in given if not _leads_down(folder)]
+
+
+def _leads_down(folder: object) -> bool:
+    # What cannot be printed, NUL and lone surrogates among it, no system takes for a path.
+    if not isinstance(folder, str) or not folder.isprintable():
+        return False
+    path = PurePosixPath(folder)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
 @dataclass(frozen=True)
 class Request:
     """What one process is to do. Paths are relative to the trainer's working directory.
@@ -103,15 +128,17 @@ class Request:
     trial: int = 0
     attempt: int = 1
     prepared: str | None = None
-    parameters: Mapping[str, Value] = field(default_factory=dict)
-    rungs: Sequence[float] = ()
+    parameters: Mapping[str, Value] = field(
+        default_factory=dict, metadata={codec.RULE: _broken_parameters}
+    )
+    rungs: Sequence[float] = field(default=(), metadata={codec.RULE: _broken_rungs})
     continues: str | None = None
-    remove: Sequence[str] = ()
+    remove: Sequence[str] = field(default=(), metadata={codec.RULE: _broken_folders})
     version: int = VERSION
 
     def to_json(self) -> str:
-        """Write the document: keys sorted, so that equal requests are equal texts."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """Write the document. Its keys are sorted, so equal requests are equal texts."""
+        return codec.encode(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Request":
@@ -132,111 +159,9 @@ class Request:
         if document.get("version") != VERSION:
             raise RequestError([f"version must be {VERSION}, but got {document.get('version')!r}"])
         faults: list[str] = []
-        parts: dict[str, Any] = {
-            "data": _part(Data, document.get("data"), "data", faults),
-            "student": _part(Student, document.get("student"), "student", faults),
-            "teacher": None,
-        }
-        if document.get("teacher") is not None:
-            parts["teacher"] = _part(Teacher, document["teacher"], "teacher", faults)
-        stages = [s.value for s in Stage]
-        if document.get("stage") in stages:
-            parts["stage"] = Stage(document["stage"])
-        else:
-            faults.append(
-                f"stage must be one of {', '.join(stages)}, but got {document.get('stage')!r}"
-            )
-        given = document.get("parameters", {})
-        if isinstance(given, dict):
-            broken = hyperparameters.faults(given) + hyperparameters.unused(given)
-            faults += [f"parameters.{fault}" for fault in broken]
-        else:
-            faults.append(f"parameters must be an object, but got {given!r}")
-        parts["remove"] = _folders(document, faults)
-        parts["rungs"] = _shares(document, faults)
-        request = _part(cls, {**document, **parts}, "", faults)
-        if faults:
+        request = codec.decode(cls, document, faults)
+        if document.get("remove") and (stage := document.get("stage")) != Stage.COLLECT:
+            faults.append(f"remove is consumed only if stage is collect, but it is {stage!r}")
+        if request is None or faults:
             raise RequestError(faults)
-        assert isinstance(request, cls)
         return request
-
-
-def _shares(document: Mapping[str, Any], faults: list[str]) -> tuple[float, ...]:
-    """Return the rungs of a document; note what is no share of a training."""
-    given = document.get("rungs", [])
-    if not isinstance(given, list):
-        faults.append(f"rungs must be a list, but got {given!r}")
-        return ()
-    shares = tuple(share for share in given if isinstance(share, float) and 0 < share < 1)
-    if len(shares) < len(given):
-        faults.append(f"rungs must lie between 0 and 1, but got {given!r}")
-    return shares
-
-
-def _folders(document: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
-    """Return the folders that a document asks to remove; note what nobody may ask for."""
-    given = document.get("remove", [])
-    if not isinstance(given, list):
-        faults.append(f"remove must be a list, but got {given!r}")
-        return ()
-    if given and document.get("stage") != Stage.COLLECT:
-        stage = document.get("stage")
-        faults.append(f"remove is consumed only if stage is collect, but it is {stage!r}")
-    faults += [
-        f"remove must name folders below the workspace, without '..', but got {folder!r}"
-        for folder in given
-        if not _below(folder)
-    ]
-    return tuple(given)
-
-
-def _below(folder: object) -> bool:
-    """Tell whether a value is a path that leads down from where it starts."""
-    # What cannot be printed, NUL and lone surrogates among it, no system takes for a path.
-    if not isinstance(folder, str) or not folder.isprintable():
-        return False
-    path = PurePosixPath(folder)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-
-
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "str": (str,),
-    "int": (int,),
-    "bool": (bool,),
-    "float": (int, float),
-    "str | None": (str, type(None)),
-}
-
-
-def _part(cls: type, document: object, where: str, faults: list[str]) -> object:
-    """Build one dataclass from its part of the document; note each fault with its field's path."""
-    prefix = f"{where}." if where else ""
-    if not isinstance(document, dict):
-        faults.append(f"{where or 'the request'} must be an object, but got {document!r}")
-        return None
-    known = {f.name: f for f in fields(cls)}
-    before = len(faults)
-    faults += [
-        f"{prefix}{name}: no such field; known are {', '.join(known)}"
-        for name in document
-        if name not in known
-    ]
-    for name, value in document.items():
-        wanted = known[name].type if name in known else None
-        types = _TYPES.get(
-            wanted if isinstance(wanted, str) else getattr(wanted, "__name__", str(wanted))
-        )
-        if types and (
-            not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
-        ):
-            names = " or ".join(t.__name__ for t in types)
-            faults.append(f"{prefix}{name} must be of type {names}, but got {value!r}")
-    try:
-        return (
-            cls(**{k: v for k, v in document.items() if k in known})
-            if len(faults) == before
-            else None
-        )
-    except TypeError as error:  # a field without default is missing
-        faults.append(f"{where or 'the request'}: {error}")
-        return None

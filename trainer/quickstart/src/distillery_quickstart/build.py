@@ -4,7 +4,6 @@ Fine-tuning the teacher takes minutes, so a finished teacher is kept in a cache,
 everything that shapes it.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -13,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +19,7 @@ from typing import Any, Final
 from distillery_contract import request, wire
 from distillery_contract.parameters import Value
 from distillery_quickstart import facts, questions, source
+from distillery_trainer import atomic
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -85,13 +84,14 @@ def build(folder: Path, cache: Path) -> None:
     for split, content in made.items():
         folder.joinpath(f"{split}.json").write_bytes(content)
     kept = cache / key(made)
-    with _alone(kept.with_suffix(".lock")) as lock:
+    with atomic.locked(kept.with_suffix(".lock")) as lock:
         if kept.is_dir():
             LOG.info("The teacher comes from %s", kept)
         else:
             LOG.info("The teacher is fine-tuned, which takes a few minutes, and kept in %s", kept)
             _fine_tune(made, kept, lock)
-        _put(kept, folder / "teacher")
+        with atomic.folder(folder / "teacher") as partial:
+            shutil.copytree(kept, partial, dirs_exist_ok=True)
 
 
 def key(made: Mapping[str, bytes]) -> str:
@@ -154,24 +154,3 @@ def _texts(made: Mapping[str, bytes]) -> Iterator[str]:
         for paragraph in (paragraph for article in articles for paragraph in article["paragraphs"]):
             yield paragraph["context"]
             yield from (question["question"] for question in paragraph["qas"])
-
-
-def _put(kept: Path, target: Path) -> None:
-    """Copy a model folder so that ``target`` is never half-written."""
-    partial = target.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(kept, partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[int]:
-    """Hold an exclusive lock on a file; yield its descriptor."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            LOG.info("Another build is at work on this teacher; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()

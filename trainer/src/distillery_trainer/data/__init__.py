@@ -1,8 +1,10 @@
 """Questions as windows of tokens, and what was prepared of them.
 
-loading    SQuAD 2.0's format, read from files or the hub
+questions  questions and answers, as SQuAD 2.0 has them
+dataset    a data set, read from files or the hub
+faults     why data or models cannot serve, in sentences
 checks     what makes questions, tokenizers or a teacher unfit
-features   questions as sliding windows of tokens
-batches    windows as the tensors that a model takes
+windows    questions cut into windows of tokens
+batches    windows put together into the tensors that a model takes
 prepared   what the stage ``prepare`` left for the trials
 """

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distillery_contract import request
-from distillery_trainer.data import features
-from distillery_trainer.data.loading import Answer, Question, Split, fault
+from distillery_trainer.data import windows
+from distillery_trainer.data.faults import fault
+from distillery_trainer.data.questions import Answer, Question, Split
 
 
 def lengths(data: request.Data, positions: int) -> list[str]:
@@ -26,7 +27,7 @@ def lengths(data: request.Data, positions: int) -> list[str]:
             f"data.max_length <= {positions} must hold, the positions of the models, "
             f"but got {data.max_length}"
         )
-    if data.stride >= data.max_length - data.max_query_length - features.SPECIAL_TOKENS:
+    if data.stride >= data.max_length - data.max_query_length - windows.SPECIAL_TOKENS:
         found.append(
             "data.stride < max_length - max_query_length - 3 must hold, or a window would not "
             f"advance, but got stride={data.stride}, max_length={data.max_length}, "

@@ -1,21 +1,19 @@
 """What the stage ``prepare`` left for the trials: windows, questions and the teacher's logits."""
 
-import json
-import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distillery_contract import request as requests
-from distillery_trainer import store
-from distillery_trainer.data import features
-from distillery_trainer.data.features import Features
-from distillery_trainer.data.loading import Answer, DataError, Question
-
-log = logging.getLogger(__name__)
+from distillery_trainer import sealed
+from distillery_trainer.data import questions, windows
+from distillery_trainer.data.batches import Logits
+from distillery_trainer.data.faults import DataError
+from distillery_trainer.data.questions import Question
+from distillery_trainer.data.windows import Windows
 
 
 class PreparedMissing(DataError):
@@ -24,7 +22,7 @@ class PreparedMissing(DataError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the stage ``prepare`` left for the trials. Arrays are memory-mapped and read-only.
+    """Everything that the trials of an experiment share; arrays are memory-mapped and read-only.
 
     Attributes:
         key: names everything that shaped it.
@@ -32,8 +30,9 @@ class Prepared:
         train: windows to learn from.
         validation: windows to answer.
         questions: the validation questions.
-        start: the teacher's start logits on ``train``, flat (t,) float16; None without a teacher.
-        end: its end logits.
+        start: the teacher's start logits on ``train``, a flat array (t,) of float16; None without a
+            teacher.
+        end: its end logits, likewise.
         teacher_metrics: its evaluation on the validation questions; empty without a teacher.
         data: the settings that shaped the windows.
         tokenizer: folder of the tokenizer.
@@ -42,8 +41,8 @@ class Prepared:
 
     key: str
     folder: Path
-    train: Features
-    validation: Features
+    train: Windows
+    validation: Windows
     questions: list[Question]
     start: NDArray[np.float16] | None
     end: NDArray[np.float16] | None
@@ -52,6 +51,10 @@ class Prepared:
     tokenizer: Path
     pad: int
 
+    def teacher(self) -> Logits | None:
+        """Return the teacher's start and end logits, or None without a teacher."""
+        return None if self.start is None or self.end is None else (self.start, self.end)
+
 
 def open_folder(request: requests.Request, folder: Path) -> Prepared:
     """Open what lies in a folder, as a request needs it.
@@ -59,34 +62,21 @@ def open_folder(request: requests.Request, folder: Path) -> Prepared:
     Raises:
         PreparedMissing: it is not there, or not whole.
     """
-    about = store.manifest(folder)
+    about = sealed.about(folder)
     if about is None:
-        rule = "the stage prepare must have made the features and logits of this request"
+        rule = "the stage prepare must have made the windows and logits of this request"
         raise PreparedMissing([f"{rule}, but {folder} is not there or not whole"])
     taught = request.teacher is not None
     return Prepared(
         key=folder.name,
         folder=folder,
-        train=features.load(folder / "train"),
-        validation=features.load(folder / "validation"),
-        questions=_read_questions(folder / "questions.json"),
-        start=features.mapped(folder / "start.npy") if taught else None,
-        end=features.mapped(folder / "end.npy") if taught else None,
+        train=windows.load(folder / "train"),
+        validation=windows.load(folder / "validation"),
+        questions=questions.read(folder / "questions.json"),
+        start=windows.mapped(folder / "start.npy") if taught else None,
+        end=windows.mapped(folder / "end.npy") if taught else None,
         teacher_metrics=about["teacher_metrics"],
         data=request.data,
         tokenizer=folder / "tokenizer",
         pad=about["pad"],
     )
-
-
-def write_questions(path: Path, questions: list[Question]) -> None:
-    """Write the validation questions, from which answers are measured."""
-    records = [asdict(question) for question in questions]
-    path.write_text(json.dumps(records, ensure_ascii=False), encoding="utf-8")
-
-
-def _read_questions(path: Path) -> list[Question]:
-    return [
-        Question(**{**record, "answers": tuple(Answer(**a) for a in record["answers"])})
-        for record in json.loads(path.read_text(encoding="utf-8"))
-    ]

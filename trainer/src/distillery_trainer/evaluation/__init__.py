@@ -1,5 +1,6 @@
 """From logits to the official metrics.
 
 evaluate  a model on prepared questions
-squad     answers, exact match and F1
+answers   from logits to answers
+squad     from answers to exact match and F1
 """

@@ -1,7 +1,7 @@
 """A model on prepared questions: logits, answers, metrics, for training and ``prepare``."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,69 +9,69 @@ from numpy.typing import NDArray
 from torch import nn
 
 from distillery_trainer.data import batches
-from distillery_trainer.data.features import Features
-from distillery_trainer.evaluation import squad
-
-if TYPE_CHECKING:
-    from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.data.windows import Windows
+from distillery_trainer.evaluation import answers, squad
+from distillery_trainer.evaluation.answers import Answers
 
 Logits = NDArray[np.float32]
 
 
 def logits(
-    model: nn.Module, features: Features, batch_size: int, pad: int, device: torch.device | str
+    model: nn.Module, windows: Windows, batch_size: int, pad: int, device: torch.device | str
 ) -> tuple[Logits, Logits]:
     """Return the start and the end logits of every token of every window, flat (t,).
 
     The model runs in evaluation mode and is left in the mode it was in.
     """
-    start, end = (np.empty(len(features.input_ids), np.float32) for _ in range(2))
+    start, end = (np.empty(len(windows.input_ids), np.float32) for _ in range(2))
     mode = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for rows in features.by_length(batch_size):
-                batch = batches.collate(features, rows, pad).to(device)
+            for numbers in windows.by_length(batch_size):
+                batch = batches.collate(windows, numbers, pad).to(device)
                 output = model(**batch.inputs(model))
                 for flat, values in (start, output.start_logits), (end, output.end_logits):
-                    _scatter(flat, values.float().cpu().numpy(), features, rows)
+                    _scatter(flat, values.float().cpu().numpy(), windows, numbers)
     finally:
         model.train(mode)
     return start, end
 
 
-def _scatter(flat: Logits, values: Logits, features: Features, rows: list[int]) -> None:
-    for row, line in zip(rows, values, strict=True):
-        begin, end = features.rows[row], features.rows[row + 1]
+def _scatter(flat: Logits, values: Logits, windows: Windows, numbers: list[int]) -> None:
+    """Put the logits of a batch (B, T) where its windows have their places."""
+    for number, line in zip(numbers, values, strict=True):
+        begin, end = windows.rows[number], windows.rows[number + 1]
         flat[begin:end] = line[: end - begin]
 
 
-def answers(
-    model: nn.Module, prepared: "Prepared", batch_size: int, device: torch.device | str
-) -> squad.Answers:
-    """Return a model's answers to the validation questions."""
-    features, pad = prepared.validation, prepared.pad
-    start, end = logits(model, features, batch_size, pad, device)
-    return squad.answers(prepared.questions, features, start, end, prepared.data)
+def answer(
+    model: nn.Module, prepared: Prepared, batch_size: int, device: torch.device | str
+) -> Answers:
+    """Let a model answer the validation questions."""
+    windows = prepared.validation
+    start, end = logits(model, windows, batch_size, prepared.pad, device)
+    return answers.extract(prepared.questions, windows, start, end, prepared.data)
 
 
 def evaluate(
-    model: nn.Module, prepared: "Prepared", batch_size: int, device: torch.device | str
+    model: nn.Module, prepared: Prepared, batch_size: int, device: torch.device | str
 ) -> dict[str, float]:
     """Return a model's metrics on the validation questions, named as in the contract."""
     return measure(model, prepared, batch_size, device)[1]
 
 
 def measure(
-    model: nn.Module, prepared: "Prepared", batch_size: int, device: torch.device | str
-) -> tuple[squad.Answers, dict[str, float]]:
+    model: nn.Module, prepared: Prepared, batch_size: int, device: torch.device | str
+) -> tuple[Answers, dict[str, float]]:
     """Return a model's answers to the validation questions, and the metrics of :func:`evaluate`.
 
-    ``inference_seconds`` is wall time per question of collating, forward passes over all its
-    windows and answer extraction, in batches sorted by length; scoring is left out.
+    ``inference_seconds`` is the wall time per question: to collate its windows, to run the model on
+    them in batches of like length, and to find the answers. The time of scoring is left out.
     """
     began = time.perf_counter()
-    found = answers(model, prepared, batch_size, device)
+    found = answer(model, prepared, batch_size, device)
     seconds = (time.perf_counter() - began) / len(prepared.questions)
     metrics = {
         **squad.metrics(prepared.questions, found, prepared.data.null_threshold),

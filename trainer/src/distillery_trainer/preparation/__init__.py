@@ -1,5 +1,6 @@
 """The stages ``describe`` and ``prepare``, once per experiment.
 
-prepare  features, and the teacher's logits on them
-sources  where data and models are, and the key of what is made of them
+prepare    windows, and the teacher's logits on them
+models     the models that a request names, and their folders
+cache_key  the key of what is made of data and models
 """

@@ -1,11 +1,10 @@
 """The stages ``describe`` and ``prepare``: what all trials of an experiment share, made once.
 
-Checked questions as windows of tokens, the teacher's metrics, and its logits on the training
-windows lie in one folder of the cache, named by a key over everything that shapes them.
+One folder of the cache holds the checked questions as windows of tokens, the teacher's metrics, and
+its logits on the training windows. Its name is a key over everything that shapes them.
 """
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,19 @@ import numpy as np
 import torch
 import transformers
 
-from distillery_contract import parameters
 from distillery_contract import request as requests
-from distillery_trainer import store
-from distillery_trainer.data import checks, features, loading
-from distillery_trainer.data.features import Features
-from distillery_trainer.data.loading import SPLITS, DataError, Question, Split
-from distillery_trainer.data.prepared import Prepared, open_folder, write_questions
+from distillery_contract.parameters import Hyperparameters
+from distillery_trainer import sealed
+from distillery_trainer.data import checks, dataset, prepared, questions, windows
+from distillery_trainer.data.faults import DataError
+from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.data.questions import SPLITS, Question, Split
+from distillery_trainer.data.windows import Windows
 from distillery_trainer.evaluation import evaluate
-from distillery_trainer.preparation import sources
+from distillery_trainer.preparation import cache_key, models
 from distillery_trainer.reporting.telemetry import Telemetry
-from distillery_trainer.students import model
+from distillery_trainer.students import families, sources
+from distillery_trainer.students.families import SourceError
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +36,13 @@ def describe(request: requests.Request, telemetry: Telemetry) -> None:
         DataError: a config cannot be read, is of an unknown family, or is of no teacher.
     """
     faults: list[str] = []
-    for source, named in sources.named(request).items():
+    for source, named in models.named(request).items():
         try:
-            config = model.load_config(str(named.model), named.revision)
-            telemetry.architecture(source, model.architecture(config))
+            config = sources.load_config(str(named.model), named.revision)
+            telemetry.architecture(source, families.architecture(config))
             if source == "teacher":
                 faults += checks.answer_head(config.architectures)
-        except model.SourceError as error:
+        except SourceError as error:
             faults.append(f"{source}.model: {error}")
     if faults:
         raise DataError(faults)
@@ -55,20 +56,20 @@ def prepare(request: requests.Request, telemetry: Telemetry) -> Prepared:
             before it is raised, except that a teacher is only run on data without faults.
     """
     describe(request, telemetry)
-    folders = sources.folders(request)
-    folder = Path(request.cache) / sources.key(request, folders)
-    about = store.make(folder, lambda partial: _fill(partial, request, folders))
-    prepared = open_folder(request, folder)
+    folders = models.folders(request)
+    folder = Path(request.cache) / cache_key.key(request, folders)
+    about = sealed.make(folder, lambda partial: _fill(partial, request, folders))
+    made = prepared.open_folder(request, folder)
     for split, counts in about["questions"].items():
         telemetry.questions(split, **counts)
-    telemetry.features("train", len(prepared.train))
-    telemetry.features("validation", len(prepared.validation))
-    telemetry.prepared(prepared.key)
+    telemetry.windows("train", len(made.train))
+    telemetry.windows("validation", len(made.validation))
+    telemetry.prepared(made.key)
     if request.teacher:
-        telemetry.teacher(prepared.teacher_metrics)
-        if faults := checks.floor(prepared.teacher_metrics, request.teacher.floor):
+        telemetry.teacher(made.teacher_metrics)
+        if faults := checks.floor(made.teacher_metrics, request.teacher.floor):
             raise DataError(faults)
-    return prepared
+    return made
 
 
 def open_prepared(request: requests.Request) -> Prepared:
@@ -78,33 +79,33 @@ def open_prepared(request: requests.Request) -> Prepared:
         PreparedMissing: it is not there, or not whole.
         DataError: what the key is made of cannot be read.
     """
-    return open_folder(request, Path(request.cache) / (request.prepared or key(request)))
+    return prepared.open_folder(request, Path(request.cache) / (request.prepared or key(request)))
 
 
 def key(request: requests.Request) -> str:
-    """Return the name of a request's prepared folder; see :func:`sources.key`.
+    """Return the name of a request's prepared folder; see :func:`cache_key.key`.
 
     Raises:
         DataError: data or models cannot be read.
     """
-    return sources.key(request, sources.folders(request))
+    return cache_key.key(request, models.folders(request))
 
 
 def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> dict[str, Any]:
     """Write everything of a :class:`Prepared` into a folder; return what its manifest tells."""
-    questions = _load(request.data)
-    tokenizer, windows = _windows(questions, request.data, folders)
-    for split, made in windows.items():
-        features.save(made, folder / split)
-        log.info("%s: %d questions, %d windows", split, len(questions[split]), len(made))
-    write_questions(folder / "questions.json", questions["validation"])
+    read = _read(request.data)
+    tokenizer, cut = _cut(read, request.data, folders)
+    for split, made in cut.items():
+        windows.save(made, folder / split)
+        log.info("%s: %d questions, %d windows", split, len(read[split]), len(made))
+    questions.write(folder / "questions.json", read["validation"])
     tokenizer.save_pretrained(folder / "tokenizer")
-    prepared = Prepared(
+    untaught = Prepared(
         key=folder.name,
         folder=folder,
-        train=windows["train"],
-        validation=windows["validation"],
-        questions=questions["validation"],
+        train=cut["train"],
+        validation=cut["validation"],
+        questions=read["validation"],
         start=None,
         end=None,
         teacher_metrics={},
@@ -112,54 +113,56 @@ def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> 
         tokenizer=folder / "tokenizer",
         pad=tokenizer.pad_token_id,
     )
+    metrics: dict[str, float] = {}
     if "teacher" in folders:
-        batch_size = parameters.resolve(request.parameters)["per_device_eval_batch_size"]
-        assert isinstance(batch_size, int)
-        prepared = replace(
-            prepared, teacher_metrics=_run_teacher(prepared, folders["teacher"], batch_size)
-        )
+        batch_size = Hyperparameters.of(request.parameters).per_device_eval_batch_size
+        metrics = _run_teacher(untaught, folders["teacher"], batch_size)
     return {
-        "pad": prepared.pad,
-        "questions": {split: _counts(members) for split, members in questions.items()},
-        "teacher_metrics": prepared.teacher_metrics,
+        "pad": untaught.pad,
+        "questions": {split: _counts(members) for split, members in read.items()},
+        "teacher_metrics": metrics,
     }
 
 
-def _load(settings: requests.Data) -> dict[Split, list[Question]]:
-    questions: dict[Split, list[Question]] = {}
+def _read(data: requests.Data) -> dict[Split, list[Question]]:
+    """Return the questions of both splits.
+
+    Raises:
+        DataError: every fault of both.
+    """
+    found: dict[Split, list[Question]] = {}
     faults = []
     for split in SPLITS:
         try:
-            questions[split] = loading.load(settings, split)
+            found[split] = dataset.load(data, split)
         except DataError as error:
             faults += error.faults
     if faults:
         raise DataError(list(dict.fromkeys(faults)))
-    return questions
+    return found
 
 
-def _windows(
-    questions: dict[Split, list[Question]], settings: requests.Data, folders: dict[str, Path]
-) -> tuple[Any, dict[Split, Features]]:
+def _cut(
+    read: dict[Split, list[Question]], data: requests.Data, folders: dict[str, Path]
+) -> tuple[Any, dict[Split, Windows]]:
     """Return the tokenizer and the windows of both splits.
 
     Raises:
         DataError: every fault of questions, settings and tokenizers.
     """
-    faults = checks.questions(questions, settings)
-    found, unfit = _tokenizers(folders)
-    positions = [model.load_config(str(f)).max_position_embeddings for f in folders.values()]
-    unfit += checks.lengths(settings, min(positions))
-    windows: dict[Split, Features] = {}
+    faults = checks.questions(read, data)
+    tokenizers, unfit = _tokenizers(folders)
+    positions = [sources.load_config(str(f)).max_position_embeddings for f in folders.values()]
+    unfit += checks.lengths(data, min(positions))
+    found: dict[Split, Windows] = {}
     if not unfit:
-        tokenizer = next(iter(found.values()))  # the teacher's if there is one: they are the same
-        for split, members in questions.items():
-            windows[split] = features.featurise(members, tokenizer, settings)
-            lost = features.lost(windows[split], members)
-            faults += checks.lost(split, lost)
+        tokenizer = next(iter(tokenizers.values()))  # the teacher's, if any: they are the same
+        for split, members in read.items():
+            found[split] = windows.cut(members, tokenizer, data)
+            faults += checks.lost(split, windows.lost(found[split], members))
     if unfit or faults:
         raise DataError(faults + unfit)
-    return tokenizer, windows
+    return tokenizer, found
 
 
 def _tokenizers(folders: dict[str, Path]) -> tuple[dict[str, Any], list[str]]:
@@ -171,31 +174,31 @@ def _tokenizers(folders: dict[str, Path]) -> tuple[dict[str, Any], list[str]]:
         except (OSError, ValueError) as error:
             faults.append(f"{source}.model must have a tokenizer, but reading {folder}: {error}")
             continue
-        config = model.load_config(str(folder))
+        config = sources.load_config(str(folder))
         faults += checks.tokenizer(found[source], config.vocab_size, source)
     if not faults and len(found) == 2:
         faults += checks.same_tokenizers(found["teacher"], found["student"])
     return found, faults
 
 
-def _run_teacher(prepared: Prepared, teacher: Path, batch_size: int) -> dict[str, float]:
+def _run_teacher(untaught: Prepared, teacher: Path, batch_size: int) -> dict[str, float]:
     """Store the teacher's logits on the training windows; return its metrics on validation.
 
     Raises:
         DataError: logits that half precision does not hold.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    reader: torch.nn.Module = model.load_source(str(teacher))
+    reader: torch.nn.Module = sources.load(str(teacher))
     reader.to(device)
-    metrics = evaluate.evaluate(reader, prepared, batch_size, device)
+    metrics = evaluate.evaluate(reader, untaught, batch_size, device)
     log.info("teacher: %s", ", ".join(f"{k} {v:.6g}" for k, v in metrics.items()))
-    logits = evaluate.logits(reader, prepared.train, batch_size, prepared.pad, device)
+    logits = evaluate.logits(reader, untaught.train, batch_size, untaught.pad, device)
     most = float(np.finfo(np.float16).max)
     for name, values in zip(("start", "end"), logits, strict=True):
         if beyond := np.count_nonzero(~(np.abs(values) <= most)):  # NaN is beyond, too
             rule = f"the teacher's logits must lie within ±{most:g}, as half precision can hold"
             raise DataError([f"{rule}, but {beyond} of its {name} logits do not"])
-        np.save(prepared.folder / f"{name}.npy", values.astype(np.float16))
+        np.save(untaught.folder / f"{name}.npy", values.astype(np.float16))
     return metrics
 
 

@@ -1,4 +1,6 @@
 """What a trainer tells the world.
 
-telemetry  ``/metrics`` while it runs, and an exposition that outlives it
+telemetry   the latest value of every metric
+server      ``/metrics``, while the process runs
+exposition  the values as text, which fits into a termination message
 """

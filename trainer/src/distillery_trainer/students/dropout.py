@@ -1,9 +1,9 @@
-"""Dropout that costs little on a CPU. ``model`` builds it into every student.
+"""Dropout that costs little on a CPU. ``building`` puts it into every student.
 
-torch draws one slow double per element there: a quarter of a small student's step went into its
-dropouts (bench/trainer.py). Sixteen random bits per element do, nine times as fast: shares are then
-multiples of 1/65536. The bits come from torch's generator, so checkpoints hold its state already.
-GPUs, and evaluation anywhere, take torch's own paths.
+On a CPU torch draws one double per element, which is slow: a quarter of a small student's step went
+into its dropouts (bench/trainer.py). Sixteen random bits per element are enough and nine times as
+fast; the share of dropped values is then a multiple of 1/65536. The bits come from torch's
+generator, whose state is in every checkpoint. GPUs use torch's own paths, and so does evaluation.
 """
 
 from typing import Any, Final
@@ -29,7 +29,7 @@ class Dropout(nn.Dropout):
 
 
 def build_in(model: PreTrainedModel) -> None:
-    """Let all dropouts of a model draw cheaply, those of attention included."""
+    """Replace all dropouts of a model by cheap ones, those of attention included."""
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Dropout):
             model.set_submodule(name, Dropout(module.p))
@@ -61,7 +61,7 @@ def attention(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attend as SDPA does, and where SDPA has no kernel (dropout on a CPU), step by step.
+    """Attend as SDPA does; step by step where SDPA has no kernel, which is with dropout on a CPU.
 
     Args:
         module: the attention layer.

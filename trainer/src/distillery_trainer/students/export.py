@@ -7,7 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from distillery_trainer.students import model
+from distillery_trainer.students import model_folder
+from distillery_trainer.students.families import SourceError
 
 
 def main() -> int:
@@ -19,8 +20,8 @@ def main() -> int:
     parser.add_argument("target", type=Path, help="folder to write; must not exist yet")
     arguments = parser.parse_args()
     try:
-        model.export(arguments.model, arguments.target)
-    except (FileExistsError, model.SourceError) as error:
+        model_folder.export(arguments.model, arguments.target)
+    except (FileExistsError, SourceError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

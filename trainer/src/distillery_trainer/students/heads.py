@@ -1,8 +1,8 @@
 """Attention heads of BERT and DistilBERT, pruned so that the matrices really shrink.
 
-transformers 5 has no head pruning of its own. This module imports nothing of Distillery: beside the
-weights of a student with pruned heads :func:`distillery_trainer.students.model.save` puts a copy of
-it, whose classes transformers finds by the ``auto_map`` in ``config.json``.
+transformers 5 has no head pruning of its own. A copy of this file lies beside the weights of each
+student with pruned heads, so it imports nothing of Distillery. ``config.json`` names its classes to
+transformers by ``auto_map``; :mod:`distillery_trainer.students.model_folder` writes both.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,14 @@ def choose(layers: int, heads: int, kept: int, seed: int) -> list[list[int]]:
 
 
 def prune(model: PreTrainedModel, kept: Sequence[Sequence[int]]) -> None:
-    """Remove all other heads: rows of query, key and value matrices, columns of the output's."""
+    """Remove all heads that are not kept.
+
+    These are rows of the query, key and value matrices, and columns of the output matrix.
+
+    Args:
+        model: a BERT or DistilBERT at full size.
+        kept: for each layer the numbers of the heads to keep.
+    """
     family = model.config.model_type
     for layer, heads in zip(layers(model), kept, strict=True):
         index = _index(model.config, heads)
@@ -50,7 +57,8 @@ def prune(model: PreTrainedModel, kept: Sequence[Sequence[int]]) -> None:
 def full_size(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     """Return the weights at the source's shapes, zeros in place of pruned heads.
 
-    The function is the same: a head adds nothing where its columns of the output are 0.
+    The model gives the same answers with them: a head adds nothing if its columns of the output
+    matrix are 0.
     """
     state = dict(model.state_dict())
     kept: list[list[int]] = getattr(model.config, KEPT, None) or []

@@ -1,6 +1,6 @@
 """Checkpoints: everything that a training needs to go on as if it had never stopped.
 
-Folders ``step-00000120`` that are there whole or not at all (:mod:`distillery_trainer.store`). The
+Folders ``step-00000120`` that are there whole or not at all (:mod:`distillery_trainer.sealed`). The
 place in the data and the learning rate follow from the step
 (:mod:`distillery_trainer.training.schedule`), and the best evaluation so far from the history.
 ``train`` calls it.
@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from distillery_trainer import store
+from distillery_trainer import sealed
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Checkpoints:
             save_file(generators, partial / "random.safetensors")
             return {"identity": self.identity, "progress": asdict(progress), "random": rest}
 
-        store.make(self.folder / f"step-{progress.step:08d}", fill)
+        sealed.make(self.folder / f"step-{progress.step:08d}", fill)
         self.thin(KEPT)
 
     def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> Progress | None:
@@ -87,7 +87,7 @@ class Checkpoints:
             MismatchError: it belongs to another request, or to other data.
         """
         for path in self._newest_first():
-            about = store.manifest(path)
+            about = sealed.about(path)
             try:
                 parts = about and [load_file(path / f"{part}.safetensors") for part in _PARTS]
             except (OSError, safetensors.SafetensorError):

@@ -6,12 +6,12 @@ training again.
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from distillery_contract.request import Request
+from distillery_trainer import atomic
 from distillery_trainer.training.checkpoint import MismatchError, Progress
 
 NAME: Final = "history.json"
@@ -35,17 +35,7 @@ def write(request: Request, progress: Progress, steps: int, *, finished: bool) -
         "evaluations": progress.history,
     }
     path = Path(request.output) / NAME
-    replace_text(path, json.dumps(document, indent=1) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file that has its old or its new contents whenever the process ends."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    atomic.file(path, json.dumps(document, indent=1) + "\n")
 
 
 def finished(request: Request) -> dict[str, Any] | None:

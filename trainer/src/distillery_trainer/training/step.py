@@ -1,195 +1,145 @@
-"""One step of the optimiser: batches in, losses out. ``train`` takes them one after the other.
+"""One step of the optimiser: a group of batches in, their losses out. ``train`` takes the steps.
 
 Nothing in here waits for a GPU: losses stay on the device until someone reads them.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+import functools
+import operator
+from collections.abc import Callable
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distillery_contract.metrics import Loss
+from distillery_contract.parameters import Hyperparameters
 from distillery_trainer.data import batches
-from distillery_trainer.data.batches import Batch
+from distillery_trainer.data.batches import Batch, Group, Numbers
 from distillery_trainer.data.prepared import Prepared
-from distillery_trainer.hyperparameters import Settings
-from distillery_trainer.students import heads
-from distillery_trainer.training import loss
-from distillery_trainer.training.replay import Replay, Tensors
+from distillery_trainer.students.families import Model
+from distillery_trainer.training import loss, optimizer
+from distillery_trainer.training.relations import Autocast, Relations
+from distillery_trainer.training.replay import Replay
 
 MULTIPLE: Final = 32
-"""Of which the length of a GPU's batches is one, so that few lengths have to be recorded."""
+"""The length of a GPU's batches is a multiple of this, so that few lengths have to be recorded."""
 
 
 class Stepper:
-    """A student, its optimiser and its teachers: labels, stored logits, a loaded model if any.
+    """A student, its optimiser, and what it learns from: labels, stored logits, a loaded teacher.
 
     Attributes:
-        parts: names of the losses.
+        student: the student.
+        device: where it lies.
+        optimizer: of the student's weights.
+        parts: names of the losses that :meth:`take` returns.
 
     Args:
         student: in training mode, on its device.
         prepared: windows and the teacher's logits.
-        settings: the hyperparameters.
+        hyper: the hyperparameters.
         teacher: only where ``alpha_relation`` is above 0; on the same device, in evaluation mode.
         bf16: compute in bf16 on GPUs that have it; on CPUs without its units it is 10 times slower.
     """
 
     def __init__(
         self,
-        student: Any,
+        student: Model,
         prepared: Prepared,
-        settings: Settings,
-        teacher: Any = None,
+        hyper: Hyperparameters,
+        teacher: Model | None = None,
         *,
         bf16: bool = True,
     ) -> None:
-        self.student = student
-        self.optimizer = _optimizer(student, settings)
-        self.device = next(student.parameters()).device
-        self.parts = tuple(_parts(settings))
-        self._prepared, self._settings, self._teacher = prepared, settings, teacher
+        self.student, self.device = student, next(student.parameters()).device
+        self.optimizer = optimizer.build(student, hyper)
+        self._weights = _weights(hyper)
+        self.parts = (Loss.TOTAL, *self._weights)
+        self._prepared, self._hyper = prepared, hyper
         self._lengths = prepared.train.lengths()
-        self._bf16 = bf16 and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        if teacher is not None:
-            self._relations = [_Recorder(student), _Recorder(teacher)]
-        self._forward: Callable[..., Any] = student
-        self._learn: Callable[[Tensors], Tensor] = self._add_gradients
-        self._multiple = 1
-        if settings.compile:
-            self._forward = torch.compile(student, dynamic=True)
-        elif self.device.type == "cuda":
-            self._multiple = MULTIPLE
-            self._learn = replay = Replay(student, self._add_gradients)
-            widest = self._lengths.argsort()[-settings.per_device_train_batch_size :]
-            replay.record(self._inputs(widest.tolist(), 1.0))
+        self._autocast = _autocast(self.device, bf16)
+        self._relations = None if teacher is None else Relations(student, teacher, self._autocast)
+        self._forward: Callable[..., Any] = (
+            torch.compile(student, dynamic=True) if hyper.compile else student
+        )
+        replays = self.device.type == "cuda" and not hyper.compile
+        self._multiple = MULTIPLE if replays else 1
+        self._learn = self._recorded() if replays else self._add_gradients
 
-    def take(self, group: list[list[int]], learning_rate: float) -> Tensor:
-        """Train on batches as one: their mean over all windows. Return the losses, as ``parts``.
+    def take(self, group: Group, learning_rate: float) -> Tensor:
+        """Train on a group of batches, by the mean over all its windows.
 
         Args:
             group: the windows of each batch.
             learning_rate: of this step.
+
+        Returns:
+            The losses, in the order of ``parts``.
         """
         windows = sum(map(len, group))
         losses = torch.zeros(len(self.parts), device=self.device)
-        for rows in group:
-            losses += self._learn(self._inputs(rows, len(rows) / windows))
-        if self._settings.max_grad_norm:
-            nn.utils.clip_grad_norm_(self.student.parameters(), self._settings.max_grad_norm)
+        for numbers in group:
+            losses += self._learn(self._batch(numbers, len(numbers) / windows))
+        if self._hyper.max_grad_norm:
+            nn.utils.clip_grad_norm_(self.student.parameters(), self._hyper.max_grad_norm)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=self.device.type != "cuda")  # see Replay
+        # A recording adds to the gradients where they lie, so on a GPU they stay: see Replay.
+        self.optimizer.zero_grad(set_to_none=self.device.type != "cuda")
         return losses
 
-    def _inputs(self, rows: list[int], share: float) -> dict[str, Tensor]:
-        """Return what a batch is learnt from, on the host: see :meth:`_add_gradients`."""
-        train, prepared = self._prepared.train, self._prepared
-        width = self._width(rows)
-        found = dict(vars(batches.collate(train, rows, prepared.pad, width)))
-        found["share"] = torch.tensor(share)
-        if "soft" in self.parts:
-            assert prepared.start is not None  # no teacher, no soft loss: see settings
-            assert prepared.end is not None
-            pair = (prepared.start, prepared.end)
-            padded = [train.padded(flat, rows, 0, width) for flat in pair]
-            found["taught"] = torch.from_numpy(np.stack(padded))
-        return found
+    def _recorded(self) -> Replay:
+        """Return the work on a batch as recordings, the largest batch recorded first."""
+        replay = Replay(self.student, self._add_gradients)
+        longest = self._lengths.argsort()[-self._hyper.per_device_train_batch_size :]
+        replay.record(self._batch(longest.tolist(), 1.0))
+        return replay
 
-    def _width(self, rows: list[int]) -> int:
+    def _batch(self, numbers: Numbers, share: float) -> Batch:
+        """Return a batch on the host, with the teacher's logits where they have a weight."""
+        prepared = self._prepared
+        teacher = prepared.teacher() if Loss.SOFT in self._weights else None
+        width = self._width(numbers)
+        return batches.collate(
+            prepared.train, numbers, prepared.pad, width, share=share, teacher=teacher
+        )
+
+    def _width(self, numbers: Numbers) -> int:
         """Return to how many tokens windows are padded at least."""
-        longest = -(-int(self._lengths[rows].max()) // self._multiple) * self._multiple
-        return min(longest, int(self._lengths.max()))  # more, a model may have no positions for
+        longest = -(-int(self._lengths[numbers].max()) // self._multiple) * self._multiple
+        return min(longest, int(self._lengths.max()))  # the model may have no positions for more
 
-    def _add_gradients(self, inputs: Tensors) -> Tensor:
-        """Add the gradients of a batch to those of the step; return its losses, as ``parts``.
+    def _add_gradients(self, batch: Batch) -> Tensor:
+        """Add the gradients of a batch to those of the step; return its losses, as ``parts``."""
+        batch = batch.to(self.device)
+        losses = self._losses(batch)
+        torch.autograd.backward(losses[Loss.TOTAL] * batch.share)
+        return torch.stack([losses[part].detach() for part in self.parts]) * batch.share
 
-        Args:
-            inputs: the tensors of a :class:`Batch`; ``taught``, the teacher's stored logits,
-                (2, B, T), if they count; ``share``, (), of the batch in the step.
-        """
-        given = {name: values.to(self.device, non_blocking=True) for name, values in inputs.items()}
-        share, taught = given.pop("share"), given.pop("taught", None)
-        found = self._losses(Batch(**given), taught)
-        torch.autograd.backward(found["total"] * share)
-        return torch.stack([found[part].detach() for part in self.parts]) * share
-
-    def _losses(self, batch: Batch, taught: Tensor | None) -> dict[str, Tensor]:
-        settings = self._settings
-        with self._precision():
+    def _losses(self, batch: Batch) -> dict[Loss, Tensor]:
+        with self._autocast():
             output = self._forward(**batch.inputs(self.student))
         start, end = output.start_logits, output.end_logits
-        found = {"hard": loss.hard(start, end, batch.mask, batch.start, batch.end)}
-        found["total"] = (1 - settings.alpha_ce) * found["hard"]
-        if taught is not None:
-            student = torch.stack([start, end])
-            found["soft"] = loss.soft(student, taught, batch.mask, settings.temperature)
-            found["total"] = found["total"] + settings.alpha_ce * found["soft"]
-        if "relation" in self.parts:
-            found["relation"] = self._relation(batch)
-            found["total"] = found["total"] + settings.alpha_relation * found["relation"]
-        return found
-
-    def _relation(self, batch: Batch) -> Tensor:
-        """Return the mean loss of the last layer's query, key and value relations."""
-        with torch.no_grad(), self._precision():
-            self._teacher.base_model(**batch.inputs(self._teacher))
-        pairs = list(zip(*(recorder.latest() for recorder in self._relations), strict=True))
-        student, teacher = (x.shape[-1] for x in pairs[0])
-        count = loss.relation_heads(student, teacher, self._teacher.config.num_attention_heads)
-        parts = [loss.relation(s, t, batch.mask, count) for s, t in pairs]
-        return torch.stack(parts).mean()
-
-    @contextlib.contextmanager
-    def _precision(self) -> Iterator[None]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            yield
+        found = {Loss.HARD: loss.hard(start, end, batch.mask, batch.start, batch.end)}
+        if batch.taught is not None:
+            logits = torch.stack([start, end])
+            found[Loss.SOFT] = loss.soft(logits, batch.taught, batch.mask, self._hyper.temperature)
+        if self._relations is not None:
+            found[Loss.RELATION] = self._relations.loss(batch)
+        weighted = [weight * found[part] for part, weight in self._weights.items()]
+        return {Loss.TOTAL: functools.reduce(operator.add, weighted), **found}
 
 
-class _Recorder:
-    """Keeps what a model's last query, key and value projections gave in its latest pass."""
+def _weights(hyper: Hyperparameters) -> dict[Loss, float]:
+    """Return the weight of each part of the loss, without those that weigh nothing.
 
-    def __init__(self, model: Any) -> None:
-        self._outputs: dict[int, Tensor] = {}
-        for number, module in enumerate(heads.projections(model)):
-            module.register_forward_hook(self._hook(number))
-
-    def latest(self) -> list[Tensor]:
-        """Return them, (B, T, width) each, once."""
-        found = [self._outputs[number] for number in sorted(self._outputs)]
-        self._outputs.clear()  # with them goes the graph of the pass
-        return found
-
-    def _hook(self, number: int) -> Callable[[nn.Module, Any, Tensor], None]:
-        def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self._outputs[number] = output
-
-        return keep
+    The loss against the labels is always there, to be watched.
+    """
+    others = {Loss.SOFT: hyper.alpha_ce, Loss.RELATION: hyper.alpha_relation}
+    return {Loss.HARD: 1 - hyper.alpha_ce} | {part: w for part, w in others.items() if w}
 
 
-def _parts(settings: Settings) -> Iterator[str]:
-    """Yield the parts of the loss to compute: those with a weight, and the labels' always."""
-    yield from ("total", "hard")
-    if settings.alpha_ce:
-        yield "soft"
-    if settings.alpha_relation:
-        yield "relation"
-
-
-def _optimizer(student: Any, settings: Settings) -> torch.optim.Optimizer:
-    """Return a fused AdamW that decays matrices only, not biases and norms."""
-    matrices = [p for p in student.parameters() if p.ndim > 1]
-    vectors = [p for p in student.parameters() if p.ndim < 2]
-    return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-        betas=(settings.beta_1, settings.beta_2),
-        eps=settings.adam_epsilon,
-        fused=True,
-    )
+def _autocast(device: torch.device, bf16: bool) -> Autocast:
+    enabled = bf16 and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=enabled)

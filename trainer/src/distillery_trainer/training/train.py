@@ -1,12 +1,11 @@
-"""The stage ``train``: one student, from its first weights to a saved model. ``__main__`` calls it.
+"""The stage ``train``: one student, from its first weights to a saved model. ``stages`` calls it.
 
-Reads top to bottom: :func:`train` makes the parts and walks the schedule, evaluation by evaluation;
-``_Run.advance`` takes the steps between two of them, each a call of
-:mod:`distillery_trainer.training.step`.
+Read it from top to bottom. :func:`train` makes the parts, and goes through the schedule from one
+evaluation to the next; ``_Run.advance`` takes the steps in between, each a call of
+:mod:`distillery_trainer.training.step`. docs/trainer.md shows a step in one picture.
 
-The teacher's model is loaded only where ``alpha_relation`` is above 0: its projections would take
-hundreds of times the space of its logits, so they are computed and not stored. With a 12-layer
-teacher that makes a 6-layer student's step 1.7 times as long (bench/trainer.py --relation).
+The teacher's model is loaded only where ``alpha_relation`` is above 0. With a 12-layer teacher a
+6-layer student's step then takes 1.7 times as long (bench/trainer.py --relation).
 """
 
 import json
@@ -20,17 +19,19 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from distillery_contract.parameters import Hyperparameters
 from distillery_contract.request import Request
-from distillery_trainer import hyperparameters
+from distillery_trainer import atomic, hyperparameters
 from distillery_trainer.data.prepared import Prepared
-from distillery_trainer.evaluation import evaluate, squad
-from distillery_trainer.hyperparameters import Settings
+from distillery_trainer.evaluation import evaluate
+from distillery_trainer.evaluation.answers import Answers
 from distillery_trainer.preparation import prepare
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop
-from distillery_trainer.students import model
+from distillery_trainer.students import building, model_folder, sources
+from distillery_trainer.students.families import Model
 from distillery_trainer.training import history, schedule
 from distillery_trainer.training.checkpoint import Checkpoints, Progress
 from distillery_trainer.training.schedule import Schedule
@@ -40,10 +41,10 @@ log = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 1.0
 REPORT_STEPS: Final = 64
-"""Losses are read from the device this often, and found to be finite or not."""
+"""Losses are read from the device, and checked to be finite, once one of the two has passed."""
 
 CHECKPOINT_SECONDS: Final = 180.0
-"""A checkpoint is written before each evaluation, and where those are further apart than this."""
+"""Between two evaluations that are further apart than this, there are checkpoints, too."""
 
 
 class DivergedError(Exception):
@@ -51,42 +52,36 @@ class DivergedError(Exception):
 
 
 def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
-    """Train the student of a request, from its newest checkpoint, or that of what it continues.
+    """Train the student of a request.
 
-    Leaves in the output folder ``model/``, ``predictions.json``, ``history.json``, and the newest
-    checkpoint, from which a later request could go on with the trial. A trial that is finished
-    already is reported again and not repeated.
+    It starts from its newest checkpoint, or else from that of the trial which it continues. The
+    output folder then has ``model/``, ``predictions.json``, ``history.json``, and the newest
+    checkpoint, from which a later request could go on. A trial that is finished already is reported
+    again and not repeated.
 
     Raises:
         DivergedError: the loss or a weight became NaN or infinite.
         MismatchError: the output folder belongs to another request.
         StoppedError: a signal came; a checkpoint was written.
     """
-    settings = hyperparameters.resolve(request)
+    hyper = hyperparameters.resolve(request)
     if known := history.finished(request):
         _report_again(known, telemetry)
         return
     prepared = prepare.open_prepared(request)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
-    _seed(settings.seed)
-    student: Any = model.student(request, settings)
-    student.to(device)
-    stepper = Stepper(student, prepared, settings, _teacher(request, settings, device))
-    plan = schedule.plan(prepared.train.lengths(), settings, request.rungs)
-    output = Path(request.output)
-    identity = f"{history.identity(request)} {prepared.key}"
-    checkpoints = Checkpoints(output / "checkpoints", identity)
-    progress = checkpoints.restore(student, stepper.optimizer)
-    if progress is None and request.continues is not None:
-        before = Checkpoints(Path(request.continues) / "checkpoints", identity)
-        progress = before.restore(student, stepper.optimizer)
-    progress = progress or Progress()
-    if progress.step:  # what follows may be an evaluation, without a step before it
+    _seed(hyper.seed)
+    student = building.student(request, hyper)
+    nn.Module.to(student, device)
+    stepper = Stepper(student, prepared, hyper, _teacher(request, hyper, device))
+    plan = schedule.plan(prepared.train.lengths(), hyper, request.rungs)
+    checkpoints, progress = _resume(request, prepared, stepper)
+    if progress.step:  # the next thing may be an evaluation, before any step
         telemetry.progress(progress.step, plan.steps)
     log.info("training from step %d to %d on %s", progress.step, plan.steps, device)
 
-    run = _Run(stepper, prepared, settings, plan, checkpoints, progress, telemetry)
+    run = _Run(stepper, prepared, hyper, plan, checkpoints, progress, telemetry)
     evaluated = {entry["step"] for entry in progress.history}
     for target in (point for point in plan.evaluations if point not in evaluated):
         with stop.deferred():
@@ -95,10 +90,11 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
         history.write(request, progress, plan.steps, finished=False)
         telemetry.leave()
 
-    model.save(student, prepared.tokenizer, output / "model")
+    output = Path(request.output)
+    model_folder.save(student, prepared.tokenizer, output / "model")
     given = answers.given(prepared.data.null_threshold)
     predictions = {q.id: text for q, text in zip(prepared.questions, given, strict=True)}
-    history.replace_text(output / "predictions.json", json.dumps(predictions, ensure_ascii=False))
+    atomic.file(output / "predictions.json", json.dumps(predictions, ensure_ascii=False))
     history.write(request, progress, plan.steps, finished=True)
     checkpoints.thin(1)
     telemetry.final()
@@ -106,11 +102,11 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
 
 @dataclass
 class _Run:
-    """A training between its parts: what :func:`train` made, how far it is, what it last told."""
+    """A training on its way: its parts, how far it is, and what it has not reported yet."""
 
     stepper: Stepper
     prepared: Prepared
-    settings: Settings
+    hyper: Hyperparameters
     plan: Schedule
     checkpoints: Checkpoints
     progress: Progress
@@ -124,12 +120,12 @@ class _Run:
         """Train up to a step, or to the end of the step in which a signal comes; then save."""
         progress, lengths = self.progress, self.prepared.train.lengths()
         while progress.step < target and not stop.requested:
-            group = self.plan.batches(progress.step)
+            group = self.plan.group(progress.step)
             rate = self.plan.learning_rate(progress.step)
             self._losses.append(self.stepper.take(group, rate))
             progress.step += 1
             self._examples += sum(map(len, group))
-            progress.tokens += sum(int(lengths[rows].sum()) for rows in group)
+            progress.tokens += sum(int(lengths[numbers].sum()) for numbers in group)
             now = time.monotonic()
             if len(self._losses) == REPORT_STEPS or now - self._reported >= REPORT_SECONDS:
                 self._report()
@@ -137,11 +133,11 @@ class _Run:
                 self._checkpoint()
         self._checkpoint()
 
-    def evaluate(self) -> squad.Answers:
+    def evaluate(self) -> Answers:
         """Measure the student, note and expose the result, return its answers."""
         progress = self.progress
         _check_weights(self.stepper.student, progress.step)
-        batch_size, device = self.settings.per_device_eval_batch_size, self.stepper.device
+        batch_size, device = self.hyper.per_device_eval_batch_size, self.stepper.device
         answers, metrics = evaluate.measure(self.stepper.student, self.prepared, batch_size, device)
         self._tick()
         losses = {part: value / progress.summed for part, value in progress.losses.items()}
@@ -199,7 +195,18 @@ class _Run:
         self._saved = time.monotonic()
 
 
-def _check_weights(student: Any, step: int) -> None:
+def _resume(request: Request, prepared: Prepared, stepper: Stepper) -> tuple[Checkpoints, Progress]:
+    """Set student and optimiser to the newest checkpoint; return the trial's checkpoints."""
+    identity = f"{history.identity(request)} {prepared.key}"
+    own = Checkpoints(Path(request.output) / "checkpoints", identity)
+    progress = own.restore(stepper.student, stepper.optimizer)
+    if progress is None and request.continues is not None:
+        continued = Checkpoints(Path(request.continues) / "checkpoints", identity)
+        progress = continued.restore(stepper.student, stepper.optimizer)
+    return own, progress or Progress()
+
+
+def _check_weights(student: nn.Module, step: int) -> None:
     names, finite = zip(
         *((n, p.isfinite().all()) for n, p in student.named_parameters()), strict=True
     )
@@ -208,12 +215,13 @@ def _check_weights(student: Any, step: int) -> None:
         raise DivergedError(f"weights must be finite, but {bad[0]} is not at {step=}")
 
 
-def _teacher(request: Request, settings: Settings, device: torch.device) -> Any:
-    if not settings.alpha_relation:
+def _teacher(request: Request, hyper: Hyperparameters, device: torch.device) -> Model | None:
+    """Return the teacher's model if each step needs it."""
+    if not hyper.alpha_relation:
         return None
-    assert request.teacher is not None  # settings refuse relations without a teacher
-    teacher: Any = model.load_source(request.teacher.model, request.teacher.revision)
-    return teacher.to(device)
+    assert request.teacher is not None  # hyperparameters.resolve refuses relations without one
+    teacher = sources.load(request.teacher.model, request.teacher.revision)
+    return nn.Module.to(teacher, device)
 
 
 def _seed(seed: int) -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery_contract import request
-from distillery_trainer.data import features
-from distillery_trainer.data.loading import Answer, Question
+from distillery_trainer.data import windows
+from distillery_trainer.data.questions import Answer, Question
 
 SETTINGS = request.Data(max_length=24, stride=6, max_query_length=6)
 
@@ -22,7 +22,7 @@ def test_windows_are_those_of_the_tokenizers_own_overflow(
     family: str, request: pytest.FixtureRequest, tiny_questions: list[Question]
 ) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(request.getfixturevalue(family))
-    made = features.featurise(tiny_questions, tokenizer, SETTINGS)
+    made = windows.cut(tiny_questions, tokenizer, SETTINGS)
     own = []
     for index, question in enumerate(tiny_questions):
         query = tokenizer.tokenize(question.question)[: SETTINGS.max_query_length]
@@ -52,7 +52,7 @@ def test_windows_are_those_of_the_tokenizers_own_overflow(
 def test_the_span_is_the_answer_or_the_cls_token(
     tiny_questions: list[Question], tiny_tokenizer: transformers.PreTrainedTokenizerBase
 ) -> None:
-    made = features.featurise(tiny_questions, tiny_tokenizer, SETTINGS)
+    made = windows.cut(tiny_questions, tiny_tokenizer, SETTINGS)
     shown = set()
     for i in range(len(made)):
         question = tiny_questions[made.question[i]]
@@ -61,7 +61,7 @@ def test_the_span_is_the_answer_or_the_cls_token(
             assert question.context[first[0] : last[1]] == question.answers[0].text
             shown.add(question.id)
     assert shown == {q.id for q in tiny_questions if q.answers}
-    assert features.lost(made, tiny_questions) == []
+    assert windows.lost(made, tiny_questions) == []
     assert all(not made.span[i].any() for i in range(len(made)) if made.question[i] % 3 == 2)
 
 
@@ -69,7 +69,7 @@ def test_white_space_around_an_answer_belongs_to_no_token(
     tiny_tokenizer: transformers.PreTrainedTokenizerBase,
 ) -> None:
     question = Question("q", "People like Lima, too.", "What?", (Answer(" Lima", 11),))
-    made = features.featurise([question], tiny_tokenizer, SETTINGS)
+    made = windows.cut([question], tiny_tokenizer, SETTINGS)
     first, last = made.offsets[made.span[0]]
     assert question.context[first[0] : last[1]] == "Lima"
 
@@ -81,8 +81,8 @@ def test_an_answer_longer_than_the_windows_is_lost(
     long = Question("long", context, "What?", (Answer(context.strip(), 0),))
     short = Question("short", context, "What?", (Answer("city", context.rindex("city")),))
     silent = Question("silent", context, "What?", ())
-    made = features.featurise([long, short, silent], tiny_tokenizer, SETTINGS)
-    assert features.lost(made, [long, short, silent]) == [long]
+    made = windows.cut([long, short, silent], tiny_tokenizer, SETTINGS)
+    assert windows.lost(made, [long, short, silent]) == [long]
 
 
 @settings(max_examples=200, deadline=None)
@@ -91,7 +91,7 @@ def test_windows_cover_every_token_and_share_the_stride(
     tokens: int, room: int, data: st.DataObject
 ) -> None:
     stride = data.draw(st.integers(0, room - 1))
-    spans = [(s, min(s + room, tokens)) for s in features._starts(tokens, room, stride)]
+    spans = [(s, min(s + room, tokens)) for s in windows._starts(tokens, room, stride)]
     assert spans[0][0] == 0
     assert spans[-1][1] == tokens
     for (_, end), (start, _) in itertools.pairwise(spans):
@@ -104,9 +104,9 @@ def test_stored_features_come_back_as_they_were(
     tiny_questions: list[Question],
     tiny_tokenizer: transformers.PreTrainedTokenizerBase,
 ) -> None:
-    made = features.featurise(tiny_questions, tiny_tokenizer, SETTINGS)
-    features.save(made, tmp_path / "train")
-    read = features.load(tmp_path / "train")
+    made = windows.cut(tiny_questions, tiny_tokenizer, SETTINGS)
+    windows.save(made, tmp_path / "train")
+    read = windows.load(tmp_path / "train")
     for name, array in vars(made).items():
         np.testing.assert_array_equal(array, getattr(read, name), strict=True)
         assert not getattr(read, name).flags.writeable
@@ -115,7 +115,7 @@ def test_stored_features_come_back_as_they_were(
 def test_padding_fills_up_to_the_longest_window(
     tiny_questions: list[Question], tiny_tokenizer: transformers.PreTrainedTokenizerBase
 ) -> None:
-    made = features.featurise(tiny_questions, tiny_tokenizer, SETTINGS)
+    made = windows.cut(tiny_questions, tiny_tokenizer, SETTINGS)
     rows = random.Random(0).sample(range(len(made)), 9)
     padded = made.padded(made.input_ids, rows, -1)
     assert padded.shape == (9, made.lengths()[rows].max())

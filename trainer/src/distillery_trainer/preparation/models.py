@@ -1,25 +1,16 @@
-"""Where an experiment's data and models are, and the key that names what is made of them.
+"""The models that a request names, and the folders that they lie in. ``prepare`` calls it."""
 
-``prepare`` calls it.
-"""
-
-import hashlib
-import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import huggingface_hub
-import tokenizers
-import transformers
 
 from distillery_contract import request as requests
-from distillery_trainer import store
-from distillery_trainer.data import loading
-from distillery_trainer.data.loading import SPLITS, DataError
+from distillery_trainer.data.faults import DataError, unreachable
 
 TOKENIZER: Final = ("tokenizer*.json", "vocab.txt", "special_tokens_map.json", "added_tokens.json")
 MODEL: Final = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.bin")
+"""Patterns of the files that make a tokenizer, and of those that make a model."""
 
 
 def named(request: requests.Request) -> dict[str, requests.Teacher | requests.Student]:
@@ -51,34 +42,10 @@ def folders(request: requests.Request) -> dict[str, Path]:
             files = (*TOKENIZER, *(MODEL if source == "teacher" else MODEL[:1]))
             found[source] = _folder(str(model.model), model.revision, files)
         except (OSError, ValueError) as error:
-            faults.append(loading.unreachable(f"{source}.model", str(model.model), error))
+            faults.append(unreachable(f"{source}.model", str(model.model), error))
     if faults:
         raise DataError(faults)
     return found
-
-
-def key(request: requests.Request, folders: dict[str, Path]) -> str:
-    """Return a hash of everything that shapes prepared features and teacher logits.
-
-    The search that Distillery sets out from lost a day of 20 GPUs to a cache whose name had model
-    and length in it, but neither the flag for unanswerable questions nor the stride nor the data:
-    one wrong file then fed every run. So the key takes contents, never paths or time stamps, and
-    every setting, even those of which it is doubtful whether they matter.
-    """
-    places = {"name", *SPLITS}
-    document: dict[str, Any] = {
-        "format": store.FORMAT,
-        "libraries": [transformers.__version__, tokenizers.__version__],
-        "data": {k: v for k, v in asdict(request.data).items() if k not in places},
-        **{split: loading.fingerprint(request.data, split) for split in SPLITS},
-    }
-    for source, folder in folders.items():
-        files = (*TOKENIZER, *(MODEL if source == "teacher" else ()))
-        document[source] = {
-            path.name: loading.digest(path) for pattern in files for path in folder.glob(pattern)
-        }
-    text = json.dumps(document, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _folder(model: str, revision: str | None, files: tuple[str, ...]) -> Path:

@@ -1,6 +1,8 @@
-"""Questions as windows of tokens, in flat arrays that lie on disk and are memory-mapped.
+"""Questions cut into windows of tokens, in flat arrays that lie on disk and are memory-mapped.
 
-``prepare`` makes and stores them, ``batches`` cuts batches from them, ``squad`` reads answers off.
+A window is what a model reads at once: ``[CLS] query [SEP] part of the context [SEP]``. A context
+that is longer than a window is cut into several that overlap. ``prepare`` makes and stores windows,
+``batches`` puts batches together from them, ``answers`` finds answers in them.
 """
 
 import logging
@@ -14,33 +16,38 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from distillery_contract import request
-from distillery_trainer.data.loading import Question
+from distillery_trainer.data.questions import Question
 
 log = logging.getLogger(__name__)
 
 SPECIAL_TOKENS: Final = 3
-"""Tokens that a window has beside query and context: [CLS] query [SEP] context [SEP]."""
+"""Tokens that a window has beside query and context: one [CLS], two [SEP]."""
 
 _CHUNK: Final = 1024
 
 T = TypeVar("T", bound=np.generic)
 
 Tokens = tuple[NDArray[np.int32], NDArray[np.int32]]
-"""A text's token ids (k,) and the characters [from, to) that each covers (k, 2)."""
+"""A text's token ids (k,), and the characters [from, to) that each token covers (k, 2)."""
 
 
 @dataclass(frozen=True)
-class Features:
-    """Windows over contexts, n in number, with t tokens in total, in the order of their questions.
+class Windows:
+    """All windows of a split, n in number, with t tokens in total, in the order of their questions.
+
+    A window is named by its number, from 0 to n - 1. A flat array has a value for each token of all
+    windows, one window after the other.
 
     Attributes:
         rows: (n + 1,) int64; the tokens of window i are [rows[i], rows[i + 1]) of the flat arrays.
-        input_ids: (t,) int32.
+        input_ids: (t,) int32, flat.
         context: (n, 2) int32; the context's first token in the window and one past its last.
         first: (n,) int32; which token of the whole context that first token is.
-        span: (n, 2) int32; the answer's first and last token, or (0, 0), [CLS], if not in here.
-        question: (n,) int32; index of the question, never falling.
-        offsets: (t, 2) int32; the characters of the context that a token covers; else (0, 0).
+        span: (n, 2) int32; the answer's first and last token, or (0, 0), which is [CLS], if the
+            answer is not in this window.
+        question: (n,) int32; number of the question, never falling.
+        offsets: (t, 2) int32, flat; the characters of the context that a token covers; (0, 0) for
+            tokens outside the context.
     """
 
     rows: NDArray[np.int64]
@@ -60,32 +67,32 @@ class Features:
 
     def by_length(self, batch_size: int) -> list[list[int]]:
         """Return batches with each window once, the longest first: memory peaks at once."""
-        rows = np.argsort(-self.lengths(), kind="stable")
-        return [rows[i : i + batch_size].tolist() for i in range(0, len(rows), batch_size)]
+        numbers = np.argsort(-self.lengths(), kind="stable")
+        return [numbers[i : i + batch_size].tolist() for i in range(0, len(numbers), batch_size)]
 
     def padded(
-        self, flat: NDArray[T], rows: Sequence[int], fill: float, width: int = 0
+        self, flat: NDArray[T], numbers: Sequence[int], fill: float, width: int = 0
     ) -> NDArray[T]:
-        """Return the windows' values of a flat (t,) array as (B, T), filled up to the right.
+        """Return what a flat array has for B windows as (B, T), filled up to the right.
 
-        T is the length of the longest, or a given width above it.
+        T is the length of the longest window, or ``width`` if that is more.
         """
-        parts = [flat[self.rows[row] : self.rows[row + 1]] for row in rows]
+        parts = [flat[self.rows[number] : self.rows[number + 1]] for number in numbers]
         values = np.full((len(parts), max(width, *map(len, parts))), fill, flat.dtype)
         for line, part in zip(values, parts, strict=True):
             line[: len(part)] = part
         return values
 
 
-def featurise(
+def cut(
     questions: Sequence[Question], tokenizer: PreTrainedTokenizerBase, data: request.Data
-) -> Features:
+) -> Windows:
     """Cut the context of every question into windows of at most ``data.max_length`` tokens.
 
-    Queries are cut to ``max_query_length`` tokens, and neighbouring windows share ``stride`` of
-    them. The windows are those of a fast tokenizer with ``truncation="only_second"`` and overflow,
-    but a distinct text is tokenised only once, and SQuAD asks six questions about a context.
-    The span is that of the first answer.
+    A query has at most ``max_query_length`` tokens; neighbouring windows share ``stride`` tokens of
+    their context. The windows are those of a fast tokenizer with ``truncation="only_second"`` and
+    overflow. But SQuAD asks six questions about a context, and here each distinct text is tokenised
+    only once. The span is that of the first answer.
     """
     contexts = _tokenise((q.context for q in questions), tokenizer)
     queries = _tokenise((q.question for q in questions), tokenizer)
@@ -103,10 +110,10 @@ def featurise(
             offsets += [nowhere[:begin], characters[first:end], nowhere[:1]]
             span = (answer - first + begin) if first <= answer[0] and answer[1] < end else (0, 0)
             windows.append((begin, begin + end - first, first, *span, index))
-    cut = sum(len(queries[q.question][0]) > data.max_query_length for q in questions)
-    log.info("%d questions, %d cut to %d tokens", len(questions), cut, data.max_query_length)
+    shortened = sum(len(queries[q.question][0]) > data.max_query_length for q in questions)
+    log.info("%d questions, %d cut to %d tokens", len(questions), shortened, data.max_query_length)
     table = np.array(windows, np.int32).reshape(-1, 6)
-    return Features(
+    return Windows(
         rows=np.concatenate([[0], np.cumsum(table[:, 1] + 1, dtype=np.int64)]),
         input_ids=np.concatenate([np.zeros(0, np.int32), *ids]),
         context=table[:, 0:2].copy(),
@@ -117,24 +124,24 @@ def featurise(
     )
 
 
-def lost(features: Features, questions: Sequence[Question]) -> list[Question]:
+def lost(windows: Windows, questions: Sequence[Question]) -> list[Question]:
     """Return the answerable questions whose answer is in none of their windows."""
     found = np.zeros(len(questions), bool)
-    found[features.question[features.span[:, 0] > 0]] = True
+    found[windows.question[windows.span[:, 0] > 0]] = True
     return [q for q, seen in zip(questions, found, strict=True) if q.answers and not seen]
 
 
-def save(features: Features, folder: Path) -> None:
+def save(windows: Windows, folder: Path) -> None:
     """Write one ``.npy`` file per array into a new folder."""
     folder.mkdir()
-    for field in fields(features):
-        np.save(folder / f"{field.name}.npy", getattr(features, field.name))
+    for field in fields(windows):
+        np.save(folder / f"{field.name}.npy", getattr(windows, field.name))
 
 
-def load(folder: Path) -> Features:
+def load(folder: Path) -> Windows:
     """Map what :func:`save` wrote into memory, read-only."""
-    return Features(
-        **{field.name: mapped(folder / f"{field.name}.npy") for field in fields(Features)}
+    return Windows(
+        **{field.name: mapped(folder / f"{field.name}.npy") for field in fields(Windows)}
     )
 
 

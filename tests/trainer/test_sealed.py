@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from distillery_trainer import store
+from distillery_trainer import sealed
 
 
 def fill(folder: Path) -> dict[str, Any]:
@@ -27,9 +27,9 @@ def never(folder: Path) -> dict[str, Any]:
 
 def test_a_folder_is_made_once(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "key"
-    assert store.manifest(folder) is None
-    assert store.make(folder, fill) == {"answer": 42}
-    assert store.make(folder, never) == store.manifest(folder) == {"answer": 42}
+    assert sealed.about(folder) is None
+    assert sealed.make(folder, fill) == {"answer": 42}
+    assert sealed.make(folder, never) == sealed.about(folder) == {"answer": 42}
     assert (folder / "sub" / "a").read_text() == "contents"
 
 
@@ -65,18 +65,18 @@ DAMAGES = [cut, lose, cut_manifest, lose_manifest, other_format, other_manifest]
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_folder_is_never_used_and_made_again(tmp_path: Path, damage: Any) -> None:
     folder = tmp_path / "key"
-    store.make(folder, fill)
+    sealed.make(folder, fill)
     damage(folder)
-    assert store.manifest(folder) is None
-    store.make(folder, fill)
-    assert store.manifest(folder) == {"answer": 42}
+    assert sealed.about(folder) is None
+    sealed.make(folder, fill)
+    assert sealed.about(folder) == {"answer": 42}
     assert (folder / "sub" / "a").read_text() == "contents"
 
 
 def test_a_folder_under_another_name_is_foreign(tmp_path: Path) -> None:
-    store.make(tmp_path / "key", fill)
+    sealed.make(tmp_path / "key", fill)
     shutil.copytree(tmp_path / "key", tmp_path / "other")
-    assert store.manifest(tmp_path / "other") is None
+    assert sealed.about(tmp_path / "other") is None
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
@@ -85,21 +85,21 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        store.make(tmp_path / "key", fail)
+        sealed.make(tmp_path / "key", fail)
     assert [path.name for path in tmp_path.iterdir()] == ["key.lock"]
-    store.make(tmp_path / "key", fill)
+    sealed.make(tmp_path / "key", fill)
 
 
 MAKER = """
 import pathlib, sys, time
-from distillery_trainer import store
+from distillery_trainer import sealed
 def fill(folder):
     (folder / "half").write_text("written")
     with open(sys.argv[2], "a") as file:
         file.write("begun\\n")
     time.sleep(float(sys.argv[3]))
     return {"by": "maker"}
-print(store.make(pathlib.Path(sys.argv[1]), fill))
+print(sealed.make(pathlib.Path(sys.argv[1]), fill))
 """
 
 
@@ -130,5 +130,5 @@ def test_what_a_killed_process_left_is_removed_and_made_again(tmp_path: Path) ->
     maker.communicate()
     assert not folder.exists()
     assert len(list(folder.parent.glob(".key.*"))) == 1
-    assert store.make(folder, fill) == {"answer": 42}
+    assert sealed.make(folder, fill) == {"answer": 42}
     assert sorted(path.name for path in folder.parent.iterdir()) == ["key", "key.lock"]

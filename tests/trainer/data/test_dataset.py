@@ -10,7 +10,9 @@ import pytest
 
 from distillery_contract import request
 from distillery_trainer import tiny
-from distillery_trainer.data import loading
+from distillery_trainer.data import dataset
+from distillery_trainer.data.faults import DataError
+from distillery_trainer.data.questions import SPLITS, Question
 
 
 def file_of(folder: Path, document: object) -> request.Data:
@@ -26,35 +28,35 @@ def article(**changes: Any) -> dict[str, Any]:
 
 
 def faults_of(folder: Path, document: object) -> str:
-    with pytest.raises(loading.DataError) as caught:
-        loading.load(file_of(folder, document), "train")
+    with pytest.raises(DataError) as caught:
+        dataset.load(file_of(folder, document), "train")
     return "\n".join(caught.value.faults)
 
 
 def test_official_files_are_read_as_they_were_written(
-    tiny_squad_files: tuple[Path, Path], tiny_questions: list[loading.Question]
+    tiny_squad_files: tuple[Path, Path], tiny_questions: list[Question]
 ) -> None:
     train, validation = map(str, tiny_squad_files)
     settings = request.Data(train=train, validation=validation)
-    assert loading.load(settings, "train") == tiny_questions
-    assert loading.load(settings, "validation") == tiny.make_questions(30, seed=2)
+    assert dataset.load(settings, "train") == tiny_questions
+    assert dataset.load(settings, "validation") == tiny.make_questions(30, seed=2)
 
 
 def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     settings = file_of(tmp_path, {"data": [article(id="a")]})
     stamp = os.stat(str(settings.train))
-    assert loading.load(settings, "train")[0].id == "a"
-    before = loading.fingerprint(settings, "train")
+    assert dataset.load(settings, "train")[0].id == "a"
+    before = dataset.fingerprint(settings, "train")
     file_of(tmp_path, {"data": [article(id="b")]})
     os.utime(str(settings.train), ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert loading.load(settings, "train")[0].id == "b"
-    assert loading.fingerprint(settings, "train") != before
+    assert dataset.load(settings, "train")[0].id == "b"
+    assert dataset.fingerprint(settings, "train") != before
 
 
 def test_plausible_answers_answer_nothing(tmp_path: Path) -> None:
     plausible = [{"text": "Lima", "answer_start": 0}]
     silent = article(answers=[], is_impossible=True, plausible_answers=plausible)
-    (question,) = loading.load(file_of(tmp_path, {"data": [silent]}), "train")
+    (question,) = dataset.load(file_of(tmp_path, {"data": [silent]}), "train")
     assert question.answers == ()
 
 
@@ -95,8 +97,8 @@ def test_faults_are_counted_and_three_are_shown(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     settings = request.Data(train=str(tmp_path / "none.json"), validation="x.json")
-    for act in (loading.load, loading.fingerprint):
-        with pytest.raises(loading.DataError, match="there is no file"):
+    for act in (dataset.load, dataset.fingerprint):
+        with pytest.raises(DataError, match="there is no file"):
             act(settings, "train")
 
 
@@ -104,21 +106,19 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     "settings", [request.Data(), request.Data(validation="x.json", name="squad_v2")]
 )
 def test_a_split_without_source_is_refused(settings: request.Data) -> None:
-    with pytest.raises(loading.DataError, match="the paths train and validation, or the name"):
-        loading.load(settings, "train")
+    with pytest.raises(DataError, match="the paths train and validation, or the name"):
+        dataset.load(settings, "train")
 
 
 def test_without_the_hub_a_name_is_refused_with_a_way_out() -> None:
-    for act in (loading.load, loading.fingerprint):
-        with pytest.raises(loading.DataError) as caught:
+    for act in (dataset.load, dataset.fingerprint):
+        with pytest.raises(DataError) as caught:
             act(request.Data(name="squad_v2"), "train")
         assert "data.name must be local or a name that a reachable hub" in caught.value.faults[0]
         assert "give local files: data.train and data.validation" in caught.value.faults[0]
 
 
-def test_a_named_set_is_read_like_the_file(
-    tmp_path: Path, tiny_questions: list[loading.Question]
-) -> None:
+def test_a_named_set_is_read_like_the_file(tmp_path: Path, tiny_questions: list[Question]) -> None:
     """A set as the hub has squad_v2, columns of answers and Parquet files, in a local folder."""
     rows = [
         {
@@ -133,8 +133,8 @@ def test_a_named_set_is_read_like_the_file(
         }
         for q in tiny_questions
     ]
-    for split in loading.SPLITS:
+    for split in SPLITS:
         datasets.Dataset.from_list(rows).to_parquet(tmp_path / f"{split}-00000-of-00001.parquet")
     settings = request.Data(name=str(tmp_path))
-    assert loading.load(settings, "train") == tiny_questions
-    assert loading.fingerprint(settings, "train") == loading.fingerprint(settings, "validation")
+    assert dataset.load(settings, "train") == tiny_questions
+    assert dataset.fingerprint(settings, "train") == dataset.fingerprint(settings, "validation")

@@ -18,7 +18,9 @@ from distillery_contract import request as requests
 from distillery_contract import size
 from distillery_contract.parameters import PARAMETERS, LayerSelection
 from distillery_trainer import hyperparameters
-from distillery_trainer.students import heads, model
+from distillery_trainer.students import building, families, heads, model_folder, sources
+from distillery_trainer.students.building import InfeasibleError
+from distillery_trainer.students.families import SourceError
 
 IDS = torch.tensor([[2, 9, 8, 3, 7, 11, 3], [2, 5, 3, 6, 3, 0, 0]])
 MASK = (IDS != 0).long()
@@ -41,7 +43,7 @@ def request(
 
 def build(teacher: Path | None, student: Path | None = None, **parameters: Any) -> Any:
     asked = request(teacher, student, **parameters)
-    return model.student(asked, hyperparameters.resolve(asked))
+    return building.student(asked, hyperparameters.resolve(asked))
 
 
 def logits(network: Any) -> torch.Tensor:
@@ -59,19 +61,19 @@ def test_the_real_student_has_as_many_parameters_as_the_contract_says(
     tiny_teacher: Path, tiny_distilbert: Path
 ) -> None:
     """Every family, initialization, number of heads and layers, and width of a scratch student."""
-    sources = {
-        name: model.architecture(model.load_config(str(folder)))
+    read = {
+        name: families.architecture(sources.load_config(str(folder)))
         for name, folder in (("teacher", tiny_teacher), ("student", tiny_distilbert))
     }
-    swapped = {"teacher": sources["student"], "student": sources["teacher"]}
-    pairs = [(tiny_teacher, tiny_distilbert, sources), (tiny_distilbert, tiny_teacher, swapped)]
+    swapped = {"teacher": read["student"], "student": read["teacher"]}
+    pairs = [(tiny_teacher, tiny_distilbert, read), (tiny_distilbert, tiny_teacher, swapped)]
     table = itertools.product(pairs, ("Teacher", "Pretrained", "Scratch"), (1, 2, 4), (1, 3, 4))
     for (teacher, student, known), initialization, layers, kept in table:
         parameters = {"initialization": initialization, "n_layers": layers, "n_heads": kept}
         if initialization == "Scratch":
             parameters["hidden_size"] = 16
         if initialization == "Teacher" and layers > known["teacher"].n_layers:
-            with pytest.raises(model.InfeasibleError, match="n_layers <="):
+            with pytest.raises(InfeasibleError, match="n_layers <="):
                 build(teacher, student, **parameters)
             continue
         assert count(build(teacher, student, **parameters)) == size.student_size(known, parameters)
@@ -79,12 +81,12 @@ def test_the_real_student_has_as_many_parameters_as_the_contract_says(
 
 def test_a_student_like_its_teacher_gives_the_teachers_logits(tiny_teacher: Path) -> None:
     torch.testing.assert_close(
-        logits(build(tiny_teacher)), logits(model.load_source(str(tiny_teacher))), rtol=0, atol=0
+        logits(build(tiny_teacher)), logits(sources.load(str(tiny_teacher))), rtol=0, atol=0
     )
 
 
 def test_chosen_layers_embeddings_and_head_come_from_the_teacher(tiny_teacher: Path) -> None:
-    teacher = model.load_source(str(tiny_teacher))
+    teacher = sources.load(str(tiny_teacher))
     for selection, chosen in (("First", [0, 1]), ("EvenlySpaced", [0, 2])):
         student = build(tiny_teacher, n_layers=2, layer_selection=selection)
         for layer, number in zip(heads.layers(student), chosen, strict=True):
@@ -98,7 +100,7 @@ def test_a_pretrained_student_of_another_family_keeps_its_own_weights(
 ) -> None:
     student = build(tiny_teacher, tiny_distilbert, initialization="Pretrained")
     assert student.config.model_type == "distilbert"
-    expected = logits(model.load_source(str(tiny_distilbert)))
+    expected = logits(sources.load(str(tiny_distilbert)))
     torch.testing.assert_close(logits(student), expected, rtol=0, atol=0)
 
 
@@ -112,7 +114,7 @@ def test_layers_beyond_the_source_are_random_with_initializer_range(
         n_layers=5,
         initializer_range=0.7,
     )
-    source = heads.layers(model.load_source(str(tiny_distilbert)))
+    source = heads.layers(sources.load(str(tiny_distilbert)))
     found = heads.layers(student)
     for number in (0, 1):
         expected = source[number].state_dict()
@@ -124,7 +126,7 @@ def test_layers_beyond_the_source_are_random_with_initializer_range(
 def test_a_checkpoint_without_answer_head_gets_a_random_one(
     tiny_teacher: Path, tmp_path: Path
 ) -> None:
-    body: Any = model.load_source(str(tiny_teacher)).base_model
+    body: Any = sources.load(str(tiny_teacher)).base_model
     body.save_pretrained(tmp_path / "body")
     wide = build(
         tiny_teacher, tmp_path / "body", initialization="Pretrained", initializer_range=0.9
@@ -159,7 +161,7 @@ def test_building_a_student_leaves_the_random_state_alone(tiny_teacher: Path) ->
 def test_chosen_layers_are_distinct_ascending_and_within_the_source(
     source: int, wanted: int, selection: LayerSelection
 ) -> None:
-    chosen = model.layer_choice(selection, source, wanted)
+    chosen = building.layer_choice(selection, source, wanted)
     assert len(chosen) == min(source, wanted)
     assert chosen == sorted(set(chosen))
     assert chosen[0] == 0
@@ -168,7 +170,7 @@ def test_chosen_layers_are_distinct_ascending_and_within_the_source(
 
 
 def test_six_of_twelve_layers_are_spread_evenly() -> None:
-    assert model.layer_choice(LayerSelection.EVENLY_SPACED, 12, 6) == [0, 2, 4, 7, 9, 11]
+    assert building.layer_choice(LayerSelection.EVENLY_SPACED, 12, 6) == [0, 2, 4, 7, 9, 11]
 
 
 def test_each_layer_prunes_heads_of_its_own_choice_by_seed() -> None:
@@ -188,10 +190,10 @@ def test_a_saved_student_answers_alike_however_it_is_loaded(
     parameters: dict[str, Any] = {} if kept is None else {"n_heads": kept}
     student = build(source, n_layers=2, qa_dropout=0.3, **parameters)
     expected = logits(student)
-    model.save(student, source, tmp_path / "model")
-    model.export(tmp_path / "model", tmp_path / "out" / "exported")
+    model_folder.save(student, source, tmp_path / "model")
+    model_folder.export(tmp_path / "model", tmp_path / "out" / "exported")
 
-    again = model.load(tmp_path / "out" / "exported")
+    again = model_folder.load(tmp_path / "out" / "exported")
     torch.testing.assert_close(logits(again), expected, rtol=0, atol=0)
     assert count(again) == count(student)
 
@@ -201,14 +203,14 @@ def test_a_saved_student_answers_alike_however_it_is_loaded(
     torch.testing.assert_close(logits(plain), expected, rtol=0, atol=1e-5)
     transformers.AutoTokenizer.from_pretrained(tmp_path / "out" / "exported")
     with pytest.raises(FileExistsError):
-        model.export(tmp_path / "model", tmp_path / "out" / "exported")
+        model_folder.export(tmp_path / "model", tmp_path / "out" / "exported")
 
 
 def test_a_pruned_student_loads_small_without_distillery(
     tiny_teacher: Path, tmp_path: Path
 ) -> None:
     student = build(tiny_teacher, n_heads=1, n_layers=1)
-    model.save(student, tiny_teacher, tmp_path / "model")
+    model_folder.save(student, tiny_teacher, tmp_path / "model")
     program = (
         "import sys, transformers\n"
         "net = transformers.AutoModelForQuestionAnswering.from_pretrained("
@@ -229,7 +231,7 @@ def test_a_pruned_student_loads_small_without_distillery(
 
 def test_a_pruned_student_can_teach_and_be_cut_again(tiny_teacher: Path, tmp_path: Path) -> None:
     first = build(tiny_teacher, n_heads=2)
-    model.save(first, tiny_teacher, tmp_path / "model")
+    model_folder.save(first, tiny_teacher, tmp_path / "model")
     second = build(tmp_path / "model", n_layers=2)
     assert not hasattr(second.config, heads.KEPT)
     torch.testing.assert_close(logits(build(tmp_path / "model")), logits(first), rtol=0, atol=1e-5)
@@ -263,20 +265,20 @@ def test_every_dropout_reaches_its_place(family: str, request: pytest.FixtureReq
 def test_other_families_and_missing_models_are_refused_with_a_sentence(tmp_path: Path) -> None:
     config = transformers.RobertaConfig(hidden_size=16, num_attention_heads=2, num_hidden_layers=1)
     config.save_pretrained(tmp_path)
-    with pytest.raises(model.SourceError, match="bert, distilbert, but got 'roberta'"):
-        model.load_config(str(tmp_path))
-    with pytest.raises(model.SourceError, match="must be a model folder"):
-        model.load_config(str(tmp_path / "nowhere"))
+    with pytest.raises(SourceError, match="bert, distilbert, but got 'roberta'"):
+        sources.load_config(str(tmp_path))
+    with pytest.raises(SourceError, match="must be a model folder"):
+        sources.load_config(str(tmp_path / "nowhere"))
 
 
 def test_a_folder_without_readable_weights_is_refused(tiny_teacher: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((tiny_teacher / "config.json").read_bytes())
-    with pytest.raises(model.SourceError, match="weights of"):
-        model.load_source(str(tmp_path))
+    with pytest.raises(SourceError, match="weights of"):
+        sources.load(str(tmp_path))
     weights = (tiny_teacher / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-    with pytest.raises(model.SourceError, match="weights of"):
-        model.load_source(str(tmp_path))
+    with pytest.raises(SourceError, match="weights of"):
+        sources.load(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,7 @@ def test_a_folder_without_readable_weights_is_refused(tiny_teacher: Path, tmp_pa
 def test_impossible_shapes_are_infeasible(
     tiny_teacher: Path, parameters: dict[str, Any], rule: str
 ) -> None:
-    with pytest.raises(model.InfeasibleError, match=rule):
+    with pytest.raises(InfeasibleError, match=rule):
         build(tiny_teacher, **parameters)
 
 

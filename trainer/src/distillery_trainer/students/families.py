@@ -1,0 +1,62 @@
+"""The families of models that Distillery knows, and what each of them calls its parts."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswering, PreTrainedConfig
+
+from distillery_contract import size
+
+Model = BertForQuestionAnswering | DistilBertForQuestionAnswering
+"""A teacher or a student: a transformer with an answer head."""
+
+
+class SourceError(Exception):
+    """A teacher or a student's source cannot be read, or is of no known family."""
+
+
+# Of each a Model is made, but the types of transformers ask for a different config in each.
+CLASSES: Final[Mapping[str, Any]] = {
+    "bert": BertForQuestionAnswering,
+    "distilbert": DistilBertForQuestionAnswering,
+}
+
+FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "bert": {
+        "n_layers": "num_hidden_layers",
+        "hidden_size": "hidden_size",
+        "intermediate_size": "intermediate_size",
+        "dropout": "hidden_dropout_prob",
+        "attention_dropout": "attention_probs_dropout_prob",
+    },
+    "distilbert": {
+        "n_layers": "n_layers",
+        "hidden_size": "dim",
+        "intermediate_size": "hidden_dim",
+        "dropout": "dropout",
+        "attention_dropout": "attention_dropout",
+        "qa_dropout": "qa_dropout",
+    },
+}
+"""Where the configuration of a family keeps the dimensions and dropouts of a student."""
+
+
+def architecture(config: PreTrainedConfig) -> size.Architecture:
+    """Return the dimensions of a model.
+
+    Raises:
+        SourceError: it is neither a BERT nor a DistilBERT.
+    """
+    family = config.model_type
+    if family not in FIELDS:
+        raise SourceError(f"a model must be one of {', '.join(FIELDS)}, but got {family!r}")
+    return size.Architecture(
+        family=size.Family(family),
+        vocab_size=config.vocab_size,
+        max_position_embeddings=config.max_position_embeddings,
+        hidden_size=config.hidden_size,
+        intermediate_size=getattr(config, FIELDS[family]["intermediate_size"]),
+        n_layers=config.num_hidden_layers,
+        n_heads=config.num_attention_heads,
+        type_vocab_size=getattr(config, "type_vocab_size", 0),
+    )
