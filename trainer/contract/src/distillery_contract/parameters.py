@@ -87,21 +87,21 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "layer_selection": _choice(
         LayerSelection.EVENLY_SPACED.value,
         tuple(s.value for s in LayerSelection),
-        "which layers of the source a shallower student keeps",
+        "which layers of the source model a student with fewer layers keeps",
     ),
     "n_heads": _int(
         None,
         1,
         64,
-        "attention heads kept in each layer; the others are pruned, which shrinks the weights",
+        "attention heads that each layer keeps; pruning the others makes the model smaller",
     ),
-    "pruning_seed": _int(42, 0, 2**31 - 1, "seed of the choice of pruned heads"),
+    "pruning_seed": _int(42, 0, 2**31 - 1, "seed by which the pruned heads are chosen"),
     "hidden_size": _int(None, 8, 4096, "width of a student built from scratch"),
     "initializer_range": _float(
         0.02,
         0.0,
         1.0,
-        "standard deviation of weights that start random: answer head, added layers, Scratch",
+        "standard deviation of weights that start at random: answer head, added layers, Scratch",
     ),
     # Regularisation.
     "dropout": _float(0.1, 0.0, 1.0, "dropout of embeddings and feed-forward layers"),
@@ -112,7 +112,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         0.5,
         0.0,
         1.0,
-        "weight of the loss against the teacher's logits; the labels weigh 1 - alpha_ce",
+        "weight of the loss against the teacher's logits; the loss against labels has 1 - alpha_ce",
     ),
     "temperature": _float(2.0, 0.1, 100.0, "temperature of the loss against the teacher's logits"),
     "alpha_relation": _float(
@@ -123,7 +123,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     ),
     # The optimiser.
     "learning_rate": _float(
-        5e-5, 0.0, 1.0, "peak learning rate, reached after the warm-up and falling linearly to 0"
+        5e-5, 0.0, 1.0, "peak learning rate: reached after the warm-up, then it falls linearly to 0"
     ),
     "warm_up_steps": _int(0, 0, 10**6, "steps over which the learning rate rises from 0"),
     "beta_1": _float(0.9, 0.0, 0.99999, "AdamW: decay of the mean of gradients"),
@@ -135,7 +135,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     ),
     # The loop.
     "epochs": _float(
-        3.0, 1e-3, 1000.0, "passes over the training windows; a fraction ends within a pass"
+        3.0, 1e-3, 1000.0, "how often the training sees every window; fractions are allowed"
     ),
     "per_device_train_batch_size": _int(8, 1, 4096, "windows in a training batch on one device"),
     "gradient_accumulation_steps": _int(1, 1, 4096, "batches that make one step of the optimiser"),
