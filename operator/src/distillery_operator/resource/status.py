@@ -166,8 +166,8 @@ class Status(Model):
     )
     hypervolume_reference: dict[str, int | float] = Field(
         default_factory=dict,
-        description="The corner that the hypervolume is measured from, by objective: a little"
-        " beyond the threshold or, without one, beyond the worst value that a trial can have.",
+        description="The reference point of the hypervolume, by objective: a little beyond the"
+        " threshold or, without one, a little beyond the worst value that a trial can have.",
     )
     baselines: list[BaselineValues] = Field(
         default_factory=list, description="State and values of the baselines."
