@@ -19,10 +19,10 @@ help: ## Show this list
 
 setup: .venv/ready ## Install the environment into .venv
 
-demo: setup ## Search for small models on this machine: data, teacher, trials, report, exported model
+demo: setup ## Search on this machine, from nothing: data, teacher, trials, report, exported model
 	$(BIN)/python bench/demo.py
 
-demo-cluster: setup ## The same on a real Kubernetes of one node: images, chart, Prometheus (root; Go; cold 30 min)
+demo-cluster: setup ## The demo on a real Kubernetes of one node (needs root and Go; 30 minutes if nothing is built yet)
 	$(BIN)/python bench/demo_cluster.py
 
 test: setup ## Run every test
@@ -47,7 +47,7 @@ generate: setup ## Write generated files again
 manifest: setup ## Render manifests/operator.yaml from the chart; builds Helm once (Go)
 	cd tests && ../$(BIN)/python -m support.charts
 
-format: setup ## Format the code and mend what lint can mend
+format: setup ## Format the code, and fix what lint can fix
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
@@ -61,19 +61,19 @@ lock: $(UV) ## Pin every dependency again; UPGRADE=--upgrade takes newer version
 	$(COMPILE) $(UPGRADE) trainer/pyproject.toml --constraints tests/requirements.txt \
 		--output-file trainer/requirements.txt
 
-bench: setup ## Measure the trainer against a plain loop in the original's manner
+bench: setup ## Measure the trainer's speed, and that of a plain training loop
 	$(BIN)/python bench/trainer.py
 
-bench-search: setup ## Search by Distillery, Optuna and Syne Tune on recorded trainings, in simulated time
+bench-search: setup ## Compare the searches of Distillery, Optuna and Syne Tune, in simulated time
 	OMP_NUM_THREADS=1 $(BIN)/python bench/search.py --jobs 2 --plot docs/search.png # threads as in the operator's image
 
-cluster: ## Run a Kubernetes with one node on this machine; eval "$(make cluster)" reaches it
+cluster: ## Start a Kubernetes of one node on this machine; eval "$(make cluster)" lets kubectl use it
 	@cd tests && $(PYTHON) -m support.cluster up
 
-cluster-down: ## End that Kubernetes and remove what it left
+cluster-down: ## Stop that Kubernetes and remove its files
 	@cd tests && $(PYTHON) -m support.cluster down
 
-clean: ## Remove what the commands made in this folder
+clean: ## Remove what these commands created in this folder
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(UV):

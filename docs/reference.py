@@ -14,9 +14,9 @@ from distillery_operator.resource.spec import Spec
 
 HEAD = """# Reference
 
-Written by `make generate` from the code. The fields of a DistillationExperiment, the
-hyperparameters that its `parameters`, `training` and `baselines` name, and the metrics that its
-`objectives` and `constraints` name.
+`make generate` writes this page from the code. It lists the fields of a DistillationExperiment, the
+hyperparameters (for `parameters`, `training` and `baselines`), and the metrics (for `objectives`,
+`constraints` and `teacher.floor`). [experiment.md](experiment.md) explains how to use them.
 """
 
 

@@ -66,7 +66,7 @@ def build() -> Dashboard:
         _latest(),
         _sides(),
         _trials(),
-        heading="How it goes",
+        heading="Progress",
     )
     made = filled(made, _processes(), _pending(), _gpu(), _cost(), heading="Machines")
     return made
@@ -84,8 +84,8 @@ def _numbers() -> list[Panel]:
             names=True,
         ),
         number(
-            "Trials that ended",
-            "Of the trials wanted.",
+            "Ended trials",
+            "Ended trials as a share of maxTrials.",
             "percentunit",
             Query(
                 f'max(distillery_experiment_budget_used_ratio{{{OWN}, budget="maxTrials"}})',
@@ -93,20 +93,20 @@ def _numbers() -> list[Panel]:
             ),
         ),
         number(
-            "Acceptable trials",
-            "Trials that keep all thresholds and constraints.",
+            "Feasible trials",
+            "Trials that meet all thresholds and constraints.",
             "short",
             Query(f'max(distillery_experiment_trials{{{OWN}, state="Completed"}})', latest=True),
         ),
         number(
             "Size of the front",
-            "Acceptable trials that no other one beats.",
+            "Feasible trials that no other feasible trial beats.",
             "short",
             Query(f"max(distillery_experiment_pareto_front_size{{{OWN}}})", latest=True),
         ),
         number(
             "Front improved",
-            "How long ago a trial joined the front last.",
+            "How long ago a trial last joined the front.",
             "s",
             Query(
                 "time() - max"
@@ -116,7 +116,7 @@ def _numbers() -> list[Panel]:
         ),
         number(
             "GPU time",
-            "What trials and preparation have used; 0 without GPUs.",
+            "GPU time that trials and preparation have used. 0 without GPUs.",
             "s",
             Query(f"max(distillery_experiment_gpu_seconds{{{OWN}}})", latest=True),
         ),
@@ -138,9 +138,8 @@ def _measured(metric: str) -> str:
 def _front() -> Panel:
     return scatter(
         "Front",
-        "Every trial that was measured within the shown time, the points of the front (at most"
-        " 200), and the"
-        " baselines, by the two objectives that are chosen above.",
+        "All trials that were measured within the shown time, the points of the front (at most 200)"
+        " and the baselines, by the two objectives that are chosen above.",
         (("$x", "short"), ("$y", "short")),
         Points("trials", _measured("$x"), _measured("$y"), "trial", "#9aa3ad"),
         _cloud(
@@ -156,7 +155,7 @@ def _points() -> Panel:
     matrix = {"columnField": "objective", "rowField": "trial", "valueField": "Value"}
     return rows(
         "Points of the front",
-        "What each point of the front reaches; its number leads to the trial.",
+        "Values of each point of the front. Click on a number to open the trial.",
         "short",
         Query(
             f"max by (trial, objective) (distillery_experiment_pareto_front_value{{{OWN}}})",
@@ -175,9 +174,8 @@ def _points() -> Panel:
 def _hypervolume() -> Panel:
     return lines(
         "Hypervolume over time",
-        "Volume between front and reference, in the product of the objectives' units. It grows"
-        " while the search finds"
-        " better trials.",
+        "Volume between the front and the reference point, in the product of the objectives' units."
+        " It grows while the search finds better trials.",
         "short",
         Query(f"max(distillery_experiment_hypervolume{{{OWN}}})", "hypervolume"),
     )
@@ -188,9 +186,9 @@ def _hypervolume_by_trials() -> Panel:
     volume = f"max(distillery_experiment_hypervolume{{{OWN}}})"
     return scatter(
         "Hypervolume over trials",
-        "The same by the number of trials that had ended: flat for long means that more trials"
-        " bring little.",
-        (("trials that ended", "short"), ("hypervolume", "short")),
+        "Hypervolume by the number of ended trials. If it has been flat for long, more trials will"
+        " improve little.",
+        (("ended trials", "short"), ("hypervolume", "short")),
         Points("hypervolume", ended, volume, "Time", "#3274d9", line=True),
         width=8,
         height=8,
@@ -200,8 +198,8 @@ def _hypervolume_by_trials() -> Panel:
 def _budgets() -> Panel:
     return bars(
         "Budgets",
-        "Share of each budget that is used, by the field that sets it. The experiment ends with"
-        " the first one.",
+        "Share of each budget that is used, by the field that sets the budget. The experiment ends"
+        " when the first budget is used up.",
         "percentunit",
         Query(
             f"max by (budget) (distillery_experiment_budget_used_ratio{{{OWN}}})",
@@ -217,8 +215,7 @@ def _best() -> Panel:
     teacher = f'{OWN}, metric=~"$objective"'
     return lines(
         "Best $objective",
-        "Best acceptable value so far, with the threshold, the baselines and the teacher beside"
-        " it.",
+        "Best feasible value so far, with the threshold, the baselines and the teacher.",
         "short",
         Query(f"max by (objective) (distillery_experiment_best_value{{{one}}})", "best"),
         Query(f"max by (objective) (distillery_experiment_spec_threshold{{{one}}})", "threshold"),
@@ -236,8 +233,8 @@ def _best() -> Panel:
 def _states() -> Panel:
     return lines(
         "States",
-        "Trials by state. Infeasible: measured but not acceptable,"
-        " or ended by the suggestion. Stopped: early, for it would not have improved the front.",
+        "Trials by state. Infeasible: missed a bound, or ended by what was suggested. Stopped:"
+        " early, because they would not have improved the front.",
         "short",
         Query(f"max by (state) (distillery_experiment_trials{{{OWN}}})", "{{state}}"),
         stacked=True,
@@ -248,7 +245,7 @@ def _states() -> Panel:
 def _reasons() -> Panel:
     return bars(
         "Why trials ended",
-        "Trials that have ended, by reason, as the thresholds of today judge them.",
+        "Ended trials by reason, judged by the current thresholds.",
         "short",
         Query(
             f"max by (state, reason) (distillery_experiment_ended_trials{{{OWN}}}) > 0",
@@ -262,10 +259,9 @@ def _reasons() -> Panel:
 def _halves() -> Panel:
     return scatter(
         "HasAns against NoAns",
-        "Every trial that was measured within the shown time: how many of the answerable"
-        " questions it gets right, and"
-        " how many of the others. A cluster in a corner is a collapse: nothing answered (top"
-        " left), or everything.",
+        "All trials that were measured within the shown time: how many answerable questions each"
+        " answers right, and how many unanswerable ones. Many points in a corner show a collapse:"
+        " these models answer no question (top left) or every question.",
         (("HasAns_exact", "percent"), ("NoAns_exact", "percent")),
         Points("trials", _measured("HasAns_exact"), _measured("NoAns_exact"), "trial", "#3274d9"),
         width=8,
@@ -277,7 +273,7 @@ def _latest() -> Panel:
     wanted = 'metric=~"exact|HasAns_exact|NoAns_exact"'
     return lines(
         "The trial measured last",
-        "Exact of the trial that was measured last, over all questions and by half.",
+        "Exact of the trial that was measured last: over all questions, and over each half.",
         "percent",
         Query(
             f"max by (metric) (distillery_experiment_latest_value{{{OWN}, {wanted}}})", "{{metric}}"
@@ -288,10 +284,10 @@ def _latest() -> Panel:
 def _sides() -> Panel:
     return lines(
         "Trials that fail on one half",
-        "Trials that get almost none of this half of the questions right, but do on the other one.",
+        "Trials that answer almost none of this half of the questions right, but more of the rest.",
         "short",
         Query(f"max by (half) (distillery_experiment_one_sided_trials{{{OWN}}})", "{{half}}"),
-        Query(f"sum(distillery_experiment_ended_trials{{{OWN}}})", "trials that ended"),
+        Query(f"sum(distillery_experiment_ended_trials{{{OWN}}})", "ended trials"),
         dashed="/ended/",
     )
 
@@ -301,8 +297,8 @@ def _trials() -> Panel:
     metric = f"distillery_trial_metric{{{OWN}}}"
     return rows(
         "Trials",
-        "The last evaluation of each trial that was scraped within the shown time; its number"
-        " leads to its curves.",
+        "Last evaluation of each trial that was scraped within the shown time. Click on a number to"
+        " open the trial's curves.",
         "short",
         Query(f"max by (trial, metric) (last_over_time({metric}[$__range]))", table=True),
         width=8,
@@ -317,7 +313,7 @@ def _trials() -> Panel:
 def _processes() -> Panel:
     return lines(
         "Processes",
-        "Attempts that run or wait for a machine, and the parallelism that is wanted.",
+        "Attempts that run or wait for a machine, and the parallelism of the spec.",
         "short",
         Query(f"max(distillery_experiment_active{{{OWN}}})", "attempts"),
         Query(f"max(distillery_experiment_spec_parallelism{{{OWN}}})", "parallelism"),
@@ -329,7 +325,7 @@ def _processes() -> Panel:
 def _pending() -> Panel:
     return lines(
         "Longest wait",
-        "For how long the attempt has waited that waits longest, and for what.",
+        "How long the longest waiting attempt has waited, and for what.",
         "s",
         Query(
             f"time() - min by (reason) (distillery_experiment_pending_timestamp_seconds{{{OWN}}})",
@@ -342,7 +338,7 @@ def _pending() -> Panel:
 def _gpu() -> Panel:
     return lines(
         "GPU-hours",
-        "Hours of GPUs that trials and preparation have used; 0 without GPUs.",
+        "GPU-hours that trials and preparation have used. 0 without GPUs.",
         "h",
         Query(f"max(distillery_experiment_gpu_seconds{{{OWN}}}) / 3600", "GPU-hours"),
         width=6,
@@ -352,7 +348,7 @@ def _gpu() -> Panel:
 def _cost() -> Panel:
     return lines(
         "Cost",
-        "What they cost, by the experiment's costPerGpuHour; empty without one.",
+        "Cost of trials and preparation, by costPerGpuHour. Empty without that field.",
         "short",
         Query(f"max(distillery_experiment_cost{{{OWN}}})", "cost"),
         width=6,

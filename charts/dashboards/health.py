@@ -1,4 +1,4 @@
-"""The operator itself: passes, queue, watches, API server, database."""
+"""The operator itself: visits, queue, watches, API server, database."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -18,40 +18,40 @@ def build() -> Dashboard:
     made = filled(
         made,
         lines(
-            "Passes",
-            "Looks at an experiment per second, by result. Errors are tried again, later each"
-            " time.",
+            "Visits",
+            "Visits to experiments per second, by result. After an error, a visit is tried again,"
+            " after a wait that grows.",
             "ops",
             Query(_rate("distillery_reconcile_total", "result"), "{{result}}"),
         ),
         lines(
-            "Time of a pass",
-            "Median and 99th percentile.",
+            "Time of a visit",
+            "Median and 99th percentile of the time of one visit.",
             "s",
             Query(_quantile(0.5, "distillery_reconcile_duration_seconds"), "median"),
             Query(_quantile(0.99, "distillery_reconcile_duration_seconds"), "99 %"),
         ),
         lines(
             "Queue",
-            "Experiments that wait for a pass.",
+            "Experiments that wait for a visit.",
             "short",
             Query(f"max(distillery_workqueue_depth{{{OWN}}})", "experiments"),
         ),
         lines(
             "Longest wait",
-            "For how long the first experiment of the queue has waited.",
+            "How long the first experiment of the queue has waited.",
             "s",
             Query(f"max(distillery_workqueue_oldest_age_seconds{{{OWN}}})", "waited"),
         ),
         lines(
             "Delay of the event loop",
-            "Longest within ten seconds: something computes where it should not.",
+            "Longest delay within ten seconds. If it is long, something blocks the event loop.",
             "s",
             Query(f"max(distillery_event_loop_lag_seconds{{{OWN}}})", "delay"),
         ),
         lines(
-            "Trials that ended",
-            "Per hour, by state, of all experiments.",
+            "Ended trials",
+            "Ended trials per hour of all experiments, by state.",
             "short",
             Query(
                 "3600 * sum by (state) (rate(distillery_trials_ended_total[$__rate_interval]))",
@@ -77,7 +77,7 @@ def _numbers() -> list[Panel]:
     return [
         number(
             "Version",
-            "Of the operator.",
+            "Version of the operator.",
             "short",
             Query(f"max by (version) (distillery_build_info{{{OWN}}})", "{{version}}", latest=True),
             width=6,
@@ -85,14 +85,14 @@ def _numbers() -> list[Panel]:
         ),
         number(
             "Experiments",
-            "That the operator knows.",
+            "Experiments that the operator knows.",
             "short",
             Query("count(distillery_experiment_info)", latest=True),
             width=6,
         ),
         number(
             "Attempts",
-            "Processes of all experiments that run or wait.",
+            "Attempts of all experiments that run or wait.",
             "short",
             Query("sum(distillery_experiment_active)", latest=True),
             width=6,
@@ -113,7 +113,7 @@ def _api() -> list[Panel]:
     return [
         lines(
             "Requests",
-            "Requests to the API server per second, by verb, resource and status; 0: it did not"
+            "Requests to the API server per second, by verb, resource and status. Status 0: no"
             " answer.",
             "ops",
             Query(
@@ -123,13 +123,13 @@ def _api() -> list[Panel]:
         ),
         lines(
             "Time of a request",
-            "99th percentile by verb.",
+            "99th percentile of the time of a request, by verb.",
             "s",
             Query(_quantile(0.99, "distillery_api_request_duration_seconds", "verb"), "{{verb}}"),
         ),
         lines(
             "Since the last event",
-            "For how long a watch has shown nothing. Without experiments there is nothing to show.",
+            "How long each watch has shown nothing. Without experiments there is nothing to show.",
             "s",
             Query(
                 f"time() - max by (resource)"
@@ -139,14 +139,14 @@ def _api() -> list[Panel]:
         ),
         lines(
             "Missed by watches",
-            "Objects per hour that a list of all had or lacked long before a watch showed it.",
+            "Objects per hour whose creation or deletion no watch showed in time.",
             "short",
             Query(f"3600 * {_rate('distillery_watch_missed_total', 'resource')}", "{{resource}}"),
             width=12,
         ),
         lines(
             "Attempts started",
-            "Processes per hour, by stage, of all experiments.",
+            "Started attempts per hour of all experiments, by stage.",
             "short",
             Query(
                 "3600 * sum by (stage) (rate(distillery_attempts_started_total[$__rate_interval]))",
@@ -161,7 +161,7 @@ def _studies() -> list[Panel]:
     return [
         lines(
             "Time of an operation",
-            "99th percentile of operations on the database, by operation.",
+            "99th percentile of the time of an operation on the database, by operation.",
             "s",
             Query(
                 _quantile(0.99, "distillery_storage_operation_duration_seconds", "operation"),
@@ -170,15 +170,14 @@ def _studies() -> list[Panel]:
         ),
         lines(
             "Time to suggest",
-            "99th percentile of asking for trials and storing them, by sampler.",
+            "99th percentile of the time to suggest trials and to store them, by sampler.",
             "s",
             Query(_quantile(0.99, "distillery_suggest_duration_seconds", "sampler"), "{{sampler}}"),
         ),
         lines(
             "Source of final metrics",
-            "Trials per hour by the channel that their final metrics came by, those that no"
-            " channel had, and"
-            " questions that Prometheus did not answer.",
+            "Trials per hour by the channel of their final metrics; trials whose metrics no channel"
+            " had; questions that Prometheus did not answer.",
             "short",
             Query(
                 f"3600 * {_rate('distillery_trial_metrics_source_total', 'source')}", "{{source}}"

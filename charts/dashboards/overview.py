@@ -1,4 +1,4 @@
-"""All experiments at a glance: which go on, what they have found, what they cost."""
+"""All experiments at a glance: which are running, what they have found, what they cost."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -40,7 +40,7 @@ def build() -> Dashboard:
         _active(),
         _pending(),
         _hypervolume(),
-        heading="How it goes",
+        heading="Progress",
     )
     return made
 
@@ -49,40 +49,40 @@ def _numbers() -> list[Panel]:
     progressing = 'condition="Progressing", status="true"'
     return [
         number(
-            "Experiments that go on",
-            "Experiments whose trials run or will.",
+            "Running experiments",
+            "Experiments whose trials run, or will run.",
             "short",
             Query(
                 f"sum(distillery_experiment_status_condition{{{OWN}, {progressing}}})", latest=True
             ),
         ),
         number(
-            "Trials that run",
-            "Trials with a process that trains.",
+            "Running trials",
+            "Trials that a process trains now.",
             "short",
             Query(f'sum(distillery_experiment_trials{{{OWN}, state="Running"}})', latest=True),
         ),
         number(
-            "Trials that wait",
-            "Trials that are suggested, but no process runs yet.",
+            "Waiting trials",
+            "Suggested trials that no process trains yet.",
             "short",
             Query(f'sum(distillery_experiment_trials{{{OWN}, state="Pending"}})', latest=True),
         ),
         number(
             "Points on fronts",
-            "Trials that no other acceptable trial of their experiment beats.",
+            "Feasible trials that no other feasible trial of their experiment beats.",
             "short",
             Query(f"sum(distillery_experiment_pareto_front_size{{{OWN}}})", latest=True),
         ),
         number(
             "GPU time",
-            "What all experiments have used; 0 where trials have no GPU.",
+            "GPU time that all experiments have used. 0 if trials have no GPU.",
             "s",
             Query(f"sum(distillery_experiment_gpu_seconds{{{OWN}}})", latest=True),
         ),
         number(
             "Alerts",
-            "Distillery's alerts that fire.",
+            "Alerts of Distillery that fire now.",
             "short",
             Query(
                 'count(ALERTS{alertname=~"Distillery.*", alertstate="firing"}) or vector(0)',
@@ -117,7 +117,7 @@ def _table() -> Panel:
     arranged = {"excludeByName": hidden, "renameByName": renamed, "indexByName": {}}
     return rows(
         "Experiments",
-        "Each experiment; its name leads to its own dashboard.",
+        "All experiments. Click on a name to open the experiment's dashboard.",
         "short",
         *queries,
         transformations=[transform("merge", {}), transform("organize", arranged)],
@@ -137,8 +137,8 @@ def _table() -> Panel:
 def _states() -> Panel:
     return lines(
         "Trials by state",
-        "Trials of all experiments. Infeasible: measured but not acceptable,"
-        " or ended by the suggestion. Stopped: early, for it would not have improved the front.",
+        "Trials of all experiments. Infeasible: missed a bound, or ended by what was suggested."
+        " Stopped: early, because they would not have improved the front.",
         "short",
         Query(f"sum by (state) (distillery_experiment_trials{{{OWN}}})", "{{state}}"),
         stacked=True,
@@ -149,7 +149,7 @@ def _states() -> Panel:
 def _reasons() -> Panel:
     return bars(
         "Why trials ended",
-        "Trials that have ended, by reason, as the thresholds of today judge them.",
+        "Ended trials by reason, judged by the current thresholds.",
         "short",
         Query(
             f"sum by (reason) (distillery_experiment_ended_trials{{{OWN}}}) > 0",
@@ -162,9 +162,8 @@ def _reasons() -> Panel:
 def _sides() -> Panel:
     return lines(
         "Trials that fail on one half",
-        "Share of the trials that get almost none of the answerable, or of the unanswerable,"
-        " questions right, but do"
-        " on the other half. Most of them: data, teacher or ranges are wrong.",
+        "Share of the trials that answer almost none of one half of the questions right, but more"
+        " of the other half. If these are most trials, then data, teacher or ranges are wrong.",
         "percentunit",
         Query(
             f"max by (namespace, experiment, half)"
@@ -189,7 +188,7 @@ def _active() -> Panel:
 def _pending() -> Panel:
     return lines(
         "Longest wait",
-        "For how long the attempt has waited that waits longest, and for what.",
+        "How long the longest waiting attempt has waited, and for what.",
         "s",
         Query(
             "time() - min by (namespace, experiment, reason)"
@@ -202,8 +201,7 @@ def _pending() -> Panel:
 def _hypervolume() -> Panel:
     return lines(
         "Hypervolume",
-        "Volume that each front dominates, as a share of what it dominates at the end of the"
-        " shown time.",
+        "Hypervolume of each front, as a share of its hypervolume at the end of the shown time.",
         "percentunit",
         Query(
             f"{EACH} (distillery_experiment_hypervolume{{{OWN}}})"

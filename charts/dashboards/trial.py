@@ -30,9 +30,8 @@ def build() -> Dashboard:
     series = "distillery_trial_step"
     made = board(
         "distillery-trial",
-        "One trial of a distillation experiment. Its curves end with its pod: choose a time in"
-        " which it ran, and for"
-        " a comparison one in which the baseline ran too.",
+        "One trial of a distillation experiment. Its curves end with its pod, so choose a time"
+        " range in which the trial ran and, to compare them, in which the baseline ran.",
         variable("namespace", "Namespace", f"label_values({series}, namespace)"),
         variable(
             "experiment",
@@ -73,13 +72,13 @@ def _numbers() -> list[Panel]:
     return [
         number(
             "Progress",
-            "Share of the planned steps that is done.",
+            "Share of the planned steps that are done.",
             "percentunit",
             last("distillery_trial_progress_ratio"),
         ),
         number(
             "Exact",
-            "Questions answered exactly, unanswerable ones by silence.",
+            "Questions answered exactly. An unanswerable one must get no answer.",
             "percent",
             evaluated("exact"),
         ),
@@ -103,7 +102,7 @@ def _numbers() -> list[Panel]:
         ),
         number(
             "Training time",
-            "Of all attempts, evaluations included.",
+            "Training time of all attempts, evaluations included.",
             "s",
             last("distillery_trial_training_seconds"),
         ),
@@ -115,8 +114,7 @@ def _by_step() -> Panel:
     chosen = 'metric="$metric"'
     return scatter(
         "$metric over steps",
-        "The trial's evaluations by the optimiser's step, beside those of the baseline that is"
-        " chosen above.",
+        "The trial's evaluations by the optimiser's step, and those of the baseline chosen above.",
         (("step", "short"), ("$metric", "short")),
         Points(
             "trial",
@@ -142,7 +140,7 @@ def _halves() -> Panel:
     wanted = 'metric=~"exact|HasAns_exact|NoAns_exact"'
     made = lines(
         "Exact by half",
-        "Exact over all questions, the answerable and the unanswerable ones; dashed the teacher's.",
+        "Exact over all questions, and over each half. Dashed lines show the teacher.",
         "percent",
         Query(f"max by (metric) (distillery_trial_metric{{{OWN}, {wanted}}})", "{{metric}}"),
         Query(
@@ -160,8 +158,7 @@ def _loss() -> Panel:
     return lines(
         "Loss",
         "Mean loss since the last report: in total, against the labels (hard), against the"
-        " teacher (soft), and of the"
-        " relations between tokens.",
+        " teacher's logits (soft), and between self-attention relations (relation).",
         "short",
         Query(f"max by (part) (distillery_trial_loss{{{OWN}}})", "{{part}}"),
     )
@@ -184,7 +181,7 @@ def _any_baseline() -> str:
 def _rate() -> Panel:
     return lines(
         "Learning rate",
-        "Of the last step: warm-up, then the schedule.",
+        "Learning rate of the last step: first the warm-up, then the schedule.",
         "short",
         Query(f"max(distillery_trial_learning_rate{{{OWN}}})", "learning rate"),
     )
@@ -202,7 +199,7 @@ def _speed() -> Panel:
 def _tokens() -> Panel:
     return lines(
         "Tokens",
-        "Training tokens per second, padding not counted, evaluations and pauses included.",
+        "Training tokens per second, without padding. The time of evaluations and pauses counts.",
         "ops",
         Query(f"sum(rate(distillery_trial_tokens_total{{{OWN}}}[$__rate_interval]))", "tokens"),
         Query(f"sum(rate(distillery_trial_examples_total{{{OWN}}}[$__rate_interval]))", "windows"),
@@ -212,7 +209,7 @@ def _tokens() -> Panel:
 def _memory() -> Panel:
     return lines(
         "Peak memory",
-        "Of the process (resident) and of its GPU (device).",
+        "Peak memory of the process (resident) and of its GPU (device).",
         "bytes",
         Query(f"max by (kind) (distillery_trial_memory_bytes{{{OWN}}})", "{{kind}}"),
     )
@@ -223,7 +220,7 @@ def _gpu() -> Panel:
     own = f"* on (namespace, pod) group_left () {trains}"
     return lines(
         "GPU",
-        "How busy the GPU of the trial's pod is, as the DCGM exporter tells; empty without one.",
+        "How busy the GPU of the trial's pod is. Empty without the DCGM exporter.",
         "percent",
         Query(f'DCGM_FI_DEV_GPU_UTIL{{exported_pod=""}} {own}', "GPU {{gpu}}"),
         Query(
@@ -239,9 +236,8 @@ def _gpu() -> Panel:
 def _progress() -> Panel:
     return lines(
         "Steps",
-        "Steps of the optimiser done and planned, and the newest checkpoint's, by attempt: a"
-        " later attempt goes on from"
-        " the checkpoint.",
+        "Steps of the optimiser by attempt, planned steps, and the step of the newest checkpoint."
+        " A later attempt resumes from that checkpoint.",
         "short",
         Query(f"max by (attempt) (distillery_trial_step{{{OWN}}})", "attempt {{attempt}}"),
         Query(f"max(distillery_trial_steps{{{OWN}}})", "planned"),
@@ -255,8 +251,8 @@ def _outcome() -> Panel:
     hidden = {"Time": True, "Value": True}
     return rows(
         "How its attempts ended",
-        "Reason and sentence of each attempt that ended within the shown time, where a scrape saw"
-        " its end.",
+        "Reason and message of each attempt that ended within the shown time, if a scrape saw its"
+        " end.",
         "short",
         Query(f"max by (attempt, reason, message) (last_over_time({info}[$__range]))", table=True),
         width=8,

@@ -1,6 +1,6 @@
-"""What the documentation tells a reader to type works: no command and no sample is only text.
+"""What the documentation tells a reader to type or to open works: nothing in it is only text.
 
-Commands for a cluster run in test_e2e, which has one with everything in it.
+Commands for a cluster run in test_installation, which has one with everything in it.
 """
 
 import ast
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from distillery_operator.resource import yaml_files
 from support import clusters, documentation, quick_trainer, worlds
@@ -20,6 +21,7 @@ from support.documentation import ROOT
 
 QUICK = f"{sys.executable} {quick_trainer.__file__}"
 IN_A_CLUSTER = ("kubectl", "helm")
+PYTEST = ".venv/bin/pytest"
 ELSEWHERE = {
     "open": "a person's browser; the report is opened in Chromium by test_report",
     "docker": "the same Dockerfiles are built by buildah: see test_images",
@@ -67,7 +69,7 @@ def test_a_package_says_what_is_in_it(package: Path) -> None:
 
 
 def test_every_command_is_one_that_something_runs() -> None:
-    known = {"make", "distillery", *IN_A_CLUSTER, *ELSEWHERE}
+    known = {"make", "distillery", PYTEST, *IN_A_CLUSTER, *ELSEWHERE}
     assert [str(c) for c in documentation.commands() if c.program not in known] == []
 
 
@@ -76,6 +78,12 @@ def test_every_target_of_make_exists() -> None:
     used = [c.text.split()[1] for c in documentation.commands() if c.program == "make"]
     assert used
     assert set(used) <= set(targets)
+
+
+def test_every_room_with_tests_exists() -> None:
+    used = [c.text.split()[-1] for c in documentation.commands() if c.program == PYTEST]
+    assert used
+    assert [room for room in used if not any((ROOT / room).glob("test_*.py"))] == []
 
 
 def test_every_dockerfile_exists() -> None:
@@ -105,17 +113,44 @@ def test_the_experiment_in_the_readme_is_accepted(tmp_path: Path) -> None:
     assert experiment.spec.max_trials == 40
 
 
-def test_the_values_in_the_readme_are_those_of_the_chart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["docs/experiment.md", "docs/stopping.md"])
+def test_every_part_of_an_experiment_in_the_docs_is_accepted(page: str, tmp_path: Path) -> None:
+    whole = YAML(typ="safe").load(documentation.yaml("README.md", "DistillationExperiment"))
+    parts = [YAML(typ="safe").load(sample)["spec"] for sample in documentation.samples(page)]
+    assert parts
+    for number, part in enumerate(parts):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(yaml_files.dump({**whole, "spec": {**whole["spec"], **part}}))
+        found = yaml_files.read_experiment(file).spec.model_dump(by_alias=True, exclude_unset=True)
+        assert found.keys() >= part.keys()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/cluster.md"])
+def test_the_values_in_the_docs_are_those_of_the_chart(page: str, tmp_path: Path) -> None:
     clusters.need(provide_helm)
     values = tmp_path / "values.yaml"
-    values.write_text(documentation.yaml("README.md", "imagePullSecrets"))
+    values.write_text(documentation.yaml(page, "imagePullSecrets"))
     deployment = one(render(f"--values={values}"), "Deployment")
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "registry.example.com/ml/distillery-operator:0.1.0"
     assert "--workspace-claim=distillery" in container["args"]
 
 
-def test_every_file_that_is_linked_exists() -> None:
-    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / link).exists(), f"{path.name} links to {link}"
+@pytest.mark.parametrize("page", documentation.PAGES, ids=lambda page: page.name)
+def test_everything_that_is_linked_exists(page: Path) -> None:
+    for link, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        target = page.parent / link if link else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if anchor:
+            assert anchor[1:] in documentation.anchors(target), f"{page.name} links to {anchor}"
+
+
+def test_what_the_architecture_says_to_open_is_there() -> None:
+    """Behind a link stand the names to look for in the file that it leads to."""
+    page = ROOT / "docs" / "architecture.md"
+    rows = re.findall(r"^\| .+? \| (\[.+?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows
+    for path, names in re.findall(r"\]\((\S+?)\)([^\[]*)", "\n".join(rows)):
+        for name in re.findall(r"`(\w+)`", names):
+            found = re.search(rf"\b{name}\b", (page.parent / path).read_text(encoding="utf-8"))
+            assert found, f"{path} has no {name}"

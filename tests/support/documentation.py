@@ -1,4 +1,4 @@
-"""The commands and the files that README.md and docs/*.md tell a reader to use."""
+"""The commands, samples and links of the pages that a reader reads."""
 
 import re
 import shlex
@@ -8,6 +8,12 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = (
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "CONTRIBUTING.md",
+)
+"""Every page, in the order in which its commands are run."""
 BLOCK: Final = re.compile(
     r"^```(?P<language>sh|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -46,17 +52,23 @@ class Command:
 
 def commands() -> list[Command]:
     """Return every command line of every block of shell."""
-    return [command for path in _files() for command in _commands(path)]
+    return [command for path in PAGES for command in _commands(path)]
 
 
-def yaml(path: str, kind: str) -> str:
-    """Return the first block of YAML of a file that has a word in it."""
-    texts = (block["text"] for block in _blocks(ROOT / path, "yaml"))
-    return next(text for text in texts if kind in text)
+def samples(path: str) -> list[str]:
+    """Return the blocks of YAML of a page."""
+    return [block["text"] for block in _blocks(ROOT / path, "yaml")]
 
 
-def _files() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+def yaml(path: str, word: str) -> str:
+    """Return the first block of YAML of a page that has a word in it."""
+    return next(text for text in samples(path) if word in text)
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub names them."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def _commands(path: Path) -> Iterator[Command]:

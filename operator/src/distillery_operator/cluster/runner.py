@@ -24,7 +24,7 @@ SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
 """Jobs and pods of attempts that matter."""
 
 UNSEEN_SECONDS: Final = 30.0
-"""For how long a Job counts that was created, but that no watch has shown: watches may be late."""
+"""Time that a created Job counts though no watch has shown it: watches may be late."""
 
 UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [label_names.METRICS]}
 """What removes our finalizer from the metadata of a pod, and no other."""

@@ -47,12 +47,12 @@ from distillery_operator.telemetry.timed_study import ObservedStudy, timed
 from distillery_operator.trials.trial import State
 
 STATUS_SECONDS: Final = 2.0
-"""Between two writes of one status, as long as few experiments run."""
+"""Time between two writes of one status, as long as few experiments run."""
 STATUS_SECONDS_EACH: Final = 0.3
-"""What each further running experiment adds, so that all statuses together stay a light load."""
+"""Time that each further experiment adds, so that all statuses together are a light load."""
 
 VISIT_SECONDS: Final = 300.0
-"""Between two visits of an experiment that nothing happens to."""
+"""Time between two visits to an experiment in which nothing happens."""
 
 
 class Controller:

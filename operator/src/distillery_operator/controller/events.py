@@ -1,6 +1,6 @@
 """PURE: what is told of an action and of a condition, in logs and as Kubernetes events.
 
-One word for one thing: what has ended or is wrong has the reason of its trial or condition.
+The reason of an event is the same word as the reason of its trial or condition.
 """
 
 from collections.abc import Iterator
@@ -32,8 +32,8 @@ BURST: Final = 40
 """Routine events of an experiment that are written at once, at most: it has two for each trial."""
 
 TRICKLE_SECONDS: Final = 30.0
-"""After a burst, time to the next routine event; the others are in the log alone. A search of a
-hundred pods would otherwise be most of what the API server stores. client-go does likewise."""
+"""Time between two routine events after a burst; the others are in the log alone. Otherwise the
+events of a hundred pods would be most of what the API server stores. client-go does likewise."""
 
 WRONG: Final = {
     (ConditionType.ACCEPTED, "False"),

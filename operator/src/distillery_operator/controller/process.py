@@ -27,7 +27,7 @@ from distillery_operator.telemetry import operator_metrics
 log = logging.getLogger(__name__)
 
 SWITCH_SECONDS: Final = 0.001
-"""For how long a thread with a study may hold the interpreter while the event loop waits for it."""
+"""Time that a thread with a study may hold the interpreter while the event loop waits for it."""
 
 GARBAGE: Final = (20_000, 5, 200)
 """Allocations, and smaller collections, after which garbage is collected. kopf leaves each event of

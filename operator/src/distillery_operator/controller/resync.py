@@ -17,7 +17,7 @@ from distillery_operator.telemetry import operator_metrics
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS: Final = 300.0
-"""Between two lists of everything that is watched."""
+"""Time between two lists of everything that is watched."""
 
 LATE_SECONDS: Final = 60.0
 """Age of an object that every watch must have shown by then."""

@@ -25,7 +25,7 @@ from distillery_operator.trials.trial import State, Trial
 Truth = Literal["True", "False", "Unknown"]
 
 MESSAGE_BYTES: Final = 4096
-"""Of a condition's message; Kubernetes allows 32,768 characters."""
+"""Limit of a condition's message; Kubernetes allows 32,768 characters."""
 
 OBSTACLES: Final = (
     ConditionType.ACCEPTED,

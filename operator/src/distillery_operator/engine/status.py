@@ -31,7 +31,7 @@ from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, continued, lineage
 
 RECENT_BYTES: Final = 512
-"""Of the message of a recent trial."""
+"""Limit of the message of a recent trial."""
 
 
 def derive(

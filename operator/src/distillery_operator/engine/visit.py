@@ -17,10 +17,10 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.trial import Trial
 
 PASSES: Final = 3
-"""In one visit at most: one tells what has ended and asks, the next one starts what was asked."""
+"""Passes in one visit at most: one tells and asks, the next one starts what was asked."""
 
 AGAIN_SECONDS: Final = 60.0
-"""Between two questions whether what was refused is accepted now."""
+"""Time between two questions whether what was refused is accepted now."""
 
 WarmUp = Callable[[Experiment], Awaitable[Mapping[str, Sequence[Trial]]]]
 """Takes the trials of other experiments; returns all that inform the sampler."""

@@ -20,8 +20,8 @@ from distillery_operator.study import database, study, tables
 from distillery_operator.trials.observation import Observation
 
 VISIT_SECONDS: Final = 0.5
-"""Between two visits of running trials: short against an evaluation, long against a visit's
-cost."""
+"""Time between two visits while trials run: short against an evaluation, long against the cost of
+a visit."""
 
 Show = Callable[[Observation, Status], None]
 

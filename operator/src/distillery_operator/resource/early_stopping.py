@@ -25,42 +25,42 @@ class EarlyStopping(Model):
 
     type: StoppingType = Field(
         StoppingType.FRONT_AWARE,
-        description="FrontAware: those that can no longer beat the best feasible trial that is not"
-        " larger. ASHA: those that are not among the best at a rung. None: none.",
+        description="Which trainings stop early. FrontAware: those that can no longer beat the best"
+        " feasible trial that is not larger. ASHA: those that are not among the best at a rung."
+        " None: none of them.",
     )
     rungs: list[Annotated[Number, Field(ge=0.01, le=0.99)]] = Field(
         [0.11, 0.33],
         min_length=1,
         max_length=8,
-        description="Shares of a training's steps, ascending, after which it is measured and may"
-        " be stopped.",
+        description="Where a training is measured and may be stopped: shares of its steps, in"
+        " ascending order.",
     )
     confidence: Annotated[Number, Field(ge=0, le=10)] = Field(
         2.0,
-        description="Standard deviations above the expected end that a training is given the"
-        " benefit of. FrontAware only; lower is bolder.",
+        description="By how many standard deviations a training may still end better than expected."
+        " A training that cannot improve the front even then is stopped. A lower value stops more"
+        " trainings, and more of them wrongly. FrontAware only.",
     )
     min_trials: Integer = Field(
         6,
         ge=3,
         le=1000,
-        description="Completed trials from which FrontAware learns how trainings end, before which"
-        " it stops none; at least four of them must be feasible.",
+        description="How many trials must be completed before FrontAware stops any. It learns from"
+        " them how trainings end. At least four of them must be feasible. FrontAware only.",
     )
     reduction_factor: Integer = Field(
-        3,
-        ge=2,
-        le=100,
-        description="Of so many trials at a rung one goes on. ASHA only.",
+        3, ge=2, le=100, description="Of this many trials at a rung, one continues. ASHA only."
     )
     pause: StrictBool = Field(
         False,
-        description="Whether every training pauses at each rung, and is continued from its"
-        " checkpoint once it is among the best there. ASHA only.",
+        description="Whether every training pauses at each rung. It resumes from its checkpoint"
+        " once it is among the best at that rung. ASHA only.",
     )
     collapse: StrictBool = Field(
         True,
-        description="Whether a training whose model answers nothing, or everything, after three"
-        " tenths of its steps is stopped, whatever the type; at the first rung, where ten that had"
-        " collapsed there stayed so. Where some questions have no answer.",
+        description="Whether to stop a training whose model answers no question, or every question,"
+        " after three tenths of its steps. It stops at the first rung already, if ten trials had"
+        " collapsed at that rung and none of them recovered. Every type does this. Only where some"
+        " questions have no answer.",
     )

@@ -10,16 +10,23 @@ class When(Model):
     """Where a parameter is searched: only with such values of another one."""
 
     parameter: Hyperparameter = Field(
-        description="The parameter that decides, listed before the one that depends on it."
+        description="Name of the other parameter. It must stand earlier in the list."
     )
     values: list[Value] | None = Field(
-        None, min_length=1, max_length=100, description="Its values for which this one is searched."
+        None,
+        min_length=1,
+        max_length=100,
+        description="The values of the other parameter for which this one is searched.",
     )
     minimum: Number | None = Field(
-        None, description="The least of its values for which this one is searched. Numbers only."
+        None,
+        description="The least value of the other parameter for which this one is searched. Only if"
+        " that is Float or Int.",
     )
     maximum: Number | None = Field(
-        None, description="The greatest of its values for which this one is searched. Numbers only."
+        None,
+        description="The greatest value of the other parameter for which this one is searched. Only"
+        " if that is Float or Int.",
     )
 
 
@@ -27,7 +34,7 @@ class Parameter(Model):
     """One dimension of the search space."""
 
     name: Hyperparameter = Field(
-        description="A hyperparameter of the trainer; training tells what each is."
+        description="A hyperparameter of the trainer. The fields of training say what each one is."
     )
     type: Kind = Field(
         description="Float and Int are searched between low and high, Categorical among choices."
@@ -39,19 +46,22 @@ class Parameter(Model):
         None, description="Upper bound, inclusive. Required for Float and Int."
     )
     log: StrictBool = Field(
-        False, description="Search on a logarithmic scale; low must be above 0. Float and Int only."
+        False,
+        description="Whether to search on a logarithmic scale. Then low must be above 0. Float and"
+        " Int only.",
     )
     step: Positive | None = Field(
-        None, description="Distance between neighbouring values. Float and Int without log only."
+        None,
+        description="Distance between two neighbouring values. Only for Float and Int without log.",
     )
     choices: list[Value] | None = Field(
         None,
         max_length=100,
-        description="The values, each a number, true, false or a text of at most 256 characters."
+        description="The values. Each is a number, true, false or a text of at most 256 characters."
         " Required for Categorical.",
     )
     when: When | None = Field(
         None,
-        description="Search this parameter only with such values of another one. Elsewhere it is as"
-        " in training, then at its default.",
+        description="Search this parameter only where another parameter has certain values."
+        " Elsewhere it has its value from training, or else its default.",
     )

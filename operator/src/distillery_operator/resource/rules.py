@@ -268,7 +268,7 @@ def _consumed(spec: Spec) -> Found:
 
 
 def _effective(spec: Spec) -> Found:
-    """None may be searched, or be a baseline's own, where another one's value makes it idle.
+    """Refuse a hyperparameter that is searched or given by a baseline, but has no effect there.
 
     What training gives to all trials is left out where it has no effect.
     """

@@ -35,28 +35,35 @@ class Sampler(Model):
 
     type: SamplerType = Field(
         SamplerType.TPE,
-        description="TPE models the results, constraints and running trials included. GP does so"
-        " by Gaussian processes: better with few trials, slow with many; 500 at most, and it needs"
-        " torch. NSGAII breeds generations of twice the parallelism, from 20 to 50 trials."
-        " Random, QMC (evenly spread) and Grid (every combination, so every Float needs a step)"
-        " look at no result.",
+        description="TPE and GP model the results, with the constraints and the running trials. GP"
+        " uses Gaussian processes: it is better with few trials and slow with many, allows at most"
+        " 500, and needs torch. NSGAII breeds generations of trials, each of twice the parallelism,"
+        " from 20 to 50. Random, QMC (evenly spread) and Grid (every combination, so every Float"
+        " needs a step) look at no result.",
     )
-    seed: Integer = Field(42, ge=0, le=2**31 - 1, description="Seed of all suggestions.")
+    seed: Integer = Field(
+        42,
+        ge=0,
+        le=2**31 - 1,
+        description="Seed of all suggestions. The same seed and the same results give the same"
+        " suggestions.",
+    )
     startup_trials: Integer = Field(
         10,
         ge=1,
         le=1000,
-        description="Trials that must have ended before TPE or GP models them; until then"
-        " suggestions are spread evenly. TPE and GP only.",
+        description="How many trials must have ended before TPE or GP models their results. Until"
+        " then, suggestions are spread evenly over the search space. TPE and GP only.",
     )
     crossover: Number = Field(
         0.5,
         ge=0,
         le=1,
-        description="Share of TPE's suggestions that are crossed with a point of the front: each"
-        " value is from either. TPE draws each parameter by itself, and misses what belongs"
-        " together. Of several crossings one is taken that improves the front by a forecast, whose"
-        " error is drawn by chance.",
+        description="Share of the suggestions of TPE that are crossed with a point of the front:"
+        " each value comes either from the draw of TPE or from that point. TPE draws each parameter"
+        " on its own and so misses values that belong together. Of several crossings, the first is"
+        " taken of which a forecast, with an error drawn by chance, promises to improve the front."
+        " TPE only.",
     )
 
 

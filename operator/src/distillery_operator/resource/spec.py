@@ -35,35 +35,41 @@ class Objective(Model):
     """One axis of the Pareto front."""
 
     metric: ObjectiveMetric = Field(
-        description="An evaluation metric; teacher.floor tells what each is."
+        description="An evaluation metric. The fields of teacher.floor say what each metric is."
     )
-    direction: Direction = Field(description="Which way the metric improves.")
+    direction: Direction = Field(
+        description="Maximize if a larger value is better, Minimize if a smaller one is."
+    )
     threshold: Number | None = Field(
         None,
-        description="Least acceptable value, or greatest if minimised, of a trial on the front,"
-        " in the metric's unit. Editable.",
+        description="The worst value that a trial on the front may have, in the metric's unit: the"
+        " least value of a metric that is maximised, the greatest of one that is minimised."
+        " Editable.",
     )
 
 
 class Constraint(Model):
     """A bound on a metric that is not optimised."""
 
-    metric: Metric = Field(description="An evaluation metric; teacher.floor tells what each is.")
+    metric: Metric = Field(
+        description="An evaluation metric. The fields of teacher.floor say what each metric is."
+    )
     minimum: Number | None = Field(
-        None, description="The metric must be at least this, in its unit."
+        None, description="The least value that the metric may have, in its unit."
     )
     maximum: Number | None = Field(
-        None, description="The metric must be at most this, in its unit."
+        None, description="The greatest value that the metric may have, in its unit."
     )
 
 
 class Baseline(Model):
     """A trial with known hyperparameters. Baselines run first and are drawn in every picture."""
 
-    name: Name = Field(description="Its name in status and report.")
+    name: Name = Field(description="Name of the baseline in the status and in the report.")
     parameters: Hyperparameters = Field(
         default_factory=dict,
-        description="Hyperparameters; what is missing is as in training, then at its default.",
+        description="Hyperparameters of the baseline. A missing one has its value from training, or"
+        " else its default.",
     )
 
 
@@ -71,12 +77,12 @@ class WarmStart(Model):
     """Another experiment, whose trials inform the sampler."""
 
     experiment: SourceName = Field(
-        description="Its name: in the namespace, or among the experiments of the workspace."
+        description="Name of the other experiment, in the same namespace or in the same workspace."
     )
     other_data: StrictBool = Field(
         False,
-        description="Take trials that were measured on other data, by another teacher or, with"
-        " initialization: Pretrained, from another student.model.",
+        description="Also take trials that had other data, another teacher or, with initialization:"
+        " Pretrained, another student.model.",
     )
 
 
@@ -85,47 +91,66 @@ class Data(Model):
 
     name: Text | None = Field(
         None,
-        description="A data set of the hub with splits train and validation, such as squad_v2."
-        " Or give train and validation.",
+        description="A data set on the Hugging Face hub with the splits train and validation, such"
+        " as squad_v2. Give either name, or train and validation.",
     )
     train: Text | None = Field(
-        None, description="JSON file to train on, in the official format. With validation."
+        None,
+        description="JSON file with the questions to train on, in SQuAD 2.0's format. Needs"
+        " validation too.",
     )
     validation: Text | None = Field(
-        None, description="JSON file to measure on, in the official format. With train."
+        None,
+        description="JSON file with the questions to measure on, in SQuAD 2.0's format. Needs train"
+        " too.",
     )
     unanswerable: StrictBool = Field(
         True, description="Whether some questions have no answer, as in SQuAD 2.0."
     )
     max_length: Integer = Field(
-        384, ge=16, le=8192, description="Tokens in a window of question and context."
+        384,
+        ge=16,
+        le=8192,
+        description="Tokens in one window: the question and a part of its context.",
     )
     stride: Integer = Field(
-        128, ge=0, le=8192, description="Tokens that neighbouring windows share."
+        128, ge=0, le=8192, description="Tokens of the context that two neighbouring windows share."
     )
     max_query_length: Integer = Field(
-        64, ge=1, le=8192, description="Tokens of a question that are read."
+        64,
+        ge=1,
+        le=8192,
+        description="Tokens of a question that are read. A longer question is cut.",
     )
     max_answer_length: Integer = Field(
-        30, ge=1, le=8192, description="Tokens of the longest answer."
+        30, ge=1, le=8192, description="Tokens that an answer may have at most."
     )
     n_best: Integer = Field(
-        20, ge=1, le=1000, description="Start and end candidates that are combined."
+        20,
+        ge=1,
+        le=1000,
+        description="How many of the best start tokens and of the best end tokens are combined to"
+        " candidate answers.",
     )
     null_threshold: Number = Field(
         0.0,
-        description="Margin, in logits, by which no answer must win against the best answer.",
+        description="A question counts as unanswerable if the score of no answer exceeds the score"
+        " of the best answer by more than this margin, in logits.",
     )
 
 
 class Teacher(Model):
     """The fine-tuned model that students learn from."""
 
-    model: Text = Field(description="A model folder in the workspace, or a name on the hub.")
-    revision: Text | None = Field(None, description="Revision on the hub.")
+    model: Text = Field(
+        description="A model folder in the workspace, or the name of a model on the Hugging Face"
+        " hub."
+    )
+    revision: Text | None = Field(None, description="Revision of the model on the hub.")
     floor: Metrics = Field(
         default_factory=dict,
-        description="Least metrics of the teacher on the validation set, or nothing starts.",
+        description="The least value of each metric that the teacher must reach on the validation"
+        " set. If the teacher misses one, no trial starts.",
     )
 
 
@@ -133,9 +158,11 @@ class Student(Model):
     """Where students come from that are not cut from the teacher."""
 
     model: Text | None = Field(
-        None, description="A pretrained model folder or hub name, for initialization: Pretrained."
+        None,
+        description="A pretrained model for initialization: Pretrained. A model folder in the"
+        " workspace, or the name of a model on the Hugging Face hub.",
     )
-    revision: Text | None = Field(None, description="Revision on the hub.")
+    revision: Text | None = Field(None, description="Revision of the model on the hub.")
 
 
 READ_BY: Final[Mapping[type[Sampler | EarlyStopping], Mapping[str, Sequence[StrEnum]]]] = {
@@ -167,13 +194,13 @@ class Stagnation(Model):
         None,
         ge=1,
         le=100_000,
-        description="Ended trials, the last ones, that must bring something. Unless given, a tenth"
-        " of all that have ended, and at least 20.",
+        description="How many of the latest ended trials are looked at. Unless given, a tenth of"
+        " all ended trials, and at least 20.",
     )
     gain_percent: Annotated[Number, Field(gt=0, le=100)] = Field(
         0.5,
-        description="What they must bring: by how much the front's hypervolume must grow, in"
-        " percent.",
+        description="The search ends if those trials made the front's hypervolume grow by less than"
+        " this, in percent.",
     )
 
 
@@ -190,38 +217,47 @@ class Spec(Model):
     objectives: list[Objective] = Field(
         min_length=1,
         max_length=8,
-        description="What to trade off. Immutable, but for the thresholds.",
+        description="The metrics to trade off. Immutable, except for the thresholds.",
     )
     constraints: list[Constraint] = Field(
         default_factory=list,
         max_length=32,
-        description="Bounds on metrics. Unless given, HasAns_exact and NoAns_exact must reach 10"
-        " percent where some questions have no answer, which keeps collapsed models off the front.",
+        description="Bounds on metrics. Where some questions have no answer, HasAns_exact and"
+        " NoAns_exact must each reach 10 percent, unless you give other bounds for them. This keeps"
+        " collapsed models off the front.",
     )
     parameters: list[Parameter] = Field(
         min_length=1, max_length=64, description="The search space. Immutable."
     )
     training: Hyperparameters = Field(
         default_factory=dict,
-        description="Hyperparameters that are fixed for all trials, except where a baseline has"
-        " its own.",
+        description="Hyperparameters with one fixed value for all trials. A baseline may have"
+        " another value.",
     )
     baselines: list[Baseline] = Field(
-        default_factory=list, max_length=32, description="Known trials, run first."
+        default_factory=list,
+        max_length=32,
+        description="Trials with known hyperparameters. They run first, and every picture shows"
+        " them.",
     )
-    sampler: Sampler = Field(default_factory=Sampler, description="The search strategy.")
+    sampler: Sampler = Field(default_factory=Sampler, description="How new trials are suggested.")
     early_stopping: EarlyStopping = Field(
-        default_factory=EarlyStopping, description="When trainings end early."
+        default_factory=EarlyStopping,
+        description="Which trainings stop before all their steps are done.",
     )
     warm_start_from: list[WarmStart] = Field(
         default_factory=list,
         max_length=16,
-        description="Experiments whose trials inform the sampler, those that could have been"
-        " suggested here. They are taken once, and never stand on this front.",
+        description="Other experiments whose trials inform the sampler. Only trials that could have"
+        " been suggested here are taken, and only once. They never stand on the front of this"
+        " experiment.",
     )
-    data: Data = Field(description="The questions.")
-    teacher: Teacher = Field(description="Who teaches.")
-    student: Student = Field(default_factory=Student, description="Who learns.")
+    data: Data = Field(description="The questions to train on, and those to measure on.")
+    teacher: Teacher = Field(description="The fine-tuned model that the students learn from.")
+    student: Student = Field(
+        default_factory=Student,
+        description="The pretrained model of students that do not start from the teacher.",
+    )
     max_trials: Integer = Field(
         50,
         ge=1,
@@ -229,67 +265,83 @@ class Spec(Model):
         description="Trials in all, baselines included. Duplicates of earlier trials do not count.",
     )
     parallelism: Integer = Field(
-        1, ge=1, le=10_000, description="Trials that run at the same time."
+        1, ge=1, le=10_000, description="Number of trials that run at the same time."
     )
     max_failed_trials: Integer = Field(
         5,
         ge=0,
         le=100_000,
-        description="Failed trials (not infeasible ones) beyond which the experiment ends.",
+        description="How many trials may fail. If one more fails, the experiment ends. Infeasible"
+        " trials do not count.",
     )
     max_interruptions: Integer = Field(
-        20, ge=0, le=10_000, description="Interruptions of one trial that are resumed."
+        20,
+        ge=0,
+        le=10_000,
+        description="How often one trial may be interrupted, for example by an eviction. It resumes"
+        " from its checkpoint each time. After one more interruption it has failed.",
     )
     max_crashes: Integer = Field(
-        1, ge=0, le=100, description="Crashes of one trial after which it is tried again."
+        1,
+        ge=0,
+        le=100,
+        description="How often one trial is tried again after a crash. After one more crash it has"
+        " failed.",
     )
     max_duration_seconds: Integer | None = Field(
         None,
         ge=1,
         le=10**9,
-        description="Seconds since the experiment began after which no trial starts.",
+        description="Wall time of the experiment, in seconds. After that no trial starts.",
     )
     max_gpu_hours: Positive | None = Field(
         None,
-        description="GPU-hours of all trials and the preparation beyond which no trial starts."
-        " Where trials have no GPU, hours of run time count instead.",
+        description="GPU-hours of all trials and of the preparation. When they are used up, no"
+        " trial starts. Where trials have no GPU, hours of run time count instead.",
     )
     cost_per_gpu_hour: Positive | None = Field(
-        None, description="Price of a GPU-hour, as maxGpuHours counts them, in any currency."
+        None,
+        description="Price of one GPU-hour, in any currency. GPU-hours are counted as for"
+        " maxGpuHours.",
     )
     max_cost: Positive | None = Field(
         None,
-        description="Cost beyond which no trial starts, in the currency of costPerGpuHour.",
+        description="What the experiment may cost, in the currency of costPerGpuHour. When it is"
+        " used up, no trial starts.",
     )
     stagnation: Stagnation | None = Field(
         None,
-        description="End a search that finds nothing better. Unless given, it goes on to its other"
-        " budgets; with {} it ends by the defaults.",
+        description="Ends a search that finds nothing better any more. Unless given, only the other"
+        " budgets end a search. {} means the defaults.",
     )
     trial_timeout_seconds: Integer | None = Field(
         None,
         ge=1,
         le=10**9,
-        description="Seconds of run time of a trial, all attempts together, beyond which it is"
-        " infeasible.",
+        description="Run time that one trial may take, in seconds, all its attempts together. A"
+        " trial that takes longer is infeasible.",
     )
     checkpoint_retention: CheckpointRetention = Field(
         CheckpointRetention.FRONT,
-        description="Front: trials off the front lose their model. All: every trial keeps it.",
+        description="Front: only baselines and trials on the front keep their model. All: every"
+        " trial keeps its model.",
     )
     metrics_durability: MetricsDurability = Field(
         MetricsDurability.BEST_EFFORT,
-        description="BestEffort: a pod that is deleted before the operator has read it may take its"
-        " metrics along. Strict: a finalizer holds each trial's pod until its metrics are stored,"
-        " so drains and deletions of namespaces wait for the operator. Used on a cluster only.",
+        description="BestEffort: if a pod is deleted before the operator has read it, its metrics"
+        " may be lost. Strict: a finalizer holds the pod of each trial until its metrics are"
+        " stored. To drain a node or to delete a namespace then waits for the operator. Used on a"
+        " cluster only.",
     )
     suspend: StrictBool = Field(
-        False, description="Start nothing, and end running trials at their next checkpoint."
+        False,
+        description="true: nothing starts, and running trials write a checkpoint and end. false"
+        " again: they resume, and the search continues.",
     )
     template: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="PodTemplateSpec of the trials, whose container is called trainer: resources,"
-        " volumes, nodeSelector and so on. Used on a cluster only.",
+        description="PodTemplateSpec of the trials: resources, volumes, nodeSelector and so on. The"
+        " container that trains is named trainer. Used on a cluster only.",
     )
 
 

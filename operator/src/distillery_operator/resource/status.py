@@ -36,42 +36,54 @@ class Condition(Model):
     """A metav1.Condition."""
 
     type: ConditionType = Field(description="What the condition is about.")
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    status: Literal["True", "False", "Unknown"] = Field(
+        description="Whether the condition holds: True, False or Unknown."
+    )
     reason: str = Field(description="Why, in one word for programs.")
     message: str = Field(description="Why, in a sentence for people.")
-    last_transition_time: str = Field(description="When the status changed last.")
-    observed_generation: int = Field(description="The generation that the condition speaks of.")
+    last_transition_time: str = Field(description="When the condition last changed its status.")
+    observed_generation: int = Field(
+        description="The generation of the experiment that the condition describes."
+    )
 
 
 class TrialCounts(Model):
     """Trials by state; ``total`` is their sum."""
 
-    total: int = Field(0, description="All suggestions so far; one that is continued counts once.")
-    pending: int = Field(0, description="Suggested, but no process runs.")
-    running: int = Field(0, description="A process trains.")
-    completed: int = Field(0, description="Measured, and all thresholds and constraints hold.")
-    infeasible: int = Field(
-        0, description="Measured but not acceptable, or ended by the suggestion."
+    total: int = Field(
+        0, description="All suggestions so far. A stopped one that continues later counts once."
     )
-    stopped: int = Field(0, description="Ended early, because they would not improve the front.")
-    failed: int = Field(0, description="Ended by something that says nothing of the suggestion.")
+    pending: int = Field(0, description="Suggested, but no process trains yet.")
+    running: int = Field(0, description="A process trains.")
+    completed: int = Field(
+        0, description="Trained to the end, and all thresholds and constraints hold."
+    )
+    infeasible: int = Field(
+        0, description="Trained to the end but not acceptable, or ended by what was suggested."
+    )
+    stopped: int = Field(
+        0, description="Stopped early: it collapsed, or would not have improved the front."
+    )
+    failed: int = Field(
+        0,
+        description="Ended for a reason that says nothing about what was suggested, such as a"
+        " crash.",
+    )
 
 
 class FrontPoint(Model):
     """A trial on the constrained Pareto front."""
 
     trial: int = Field(description="Number of the trial.")
-    baseline: str | None = Field(None, description="Name of the baseline, if it is one.")
-    values: dict[str, int | float] = Field(description="The objectives, by metric.")
-    metrics: dict[str, int | float] = Field(description="All evaluation metrics.")
-    parameters: dict[str, Value] = Field(description="Hyperparameters that the trial was given.")
+    baseline: str | None = Field(None, description="Name of the baseline, if the trial is one.")
+    values: dict[str, int | float] = Field(description="Value of each objective, by metric.")
+    metrics: dict[str, int | float] = Field(description="Value of each evaluation metric.")
+    parameters: dict[str, Value] = Field(description="Hyperparameters of the trial.")
     model: str | None = Field(
         None, description="Folder of the trained student, relative to the workspace."
     )
-    gpu_hours: float = Field(
-        0.0, description="Hours of GPUs that its training had; 0 without GPUs."
-    )
-    cost: float | None = Field(None, description="What it cost, by costPerGpuHour.")
+    gpu_hours: float = Field(0.0, description="GPU-hours of its training. 0 without GPUs.")
+    cost: float | None = Field(None, description="Cost of its training, by costPerGpuHour.")
 
 
 class Best(Model):
@@ -89,7 +101,8 @@ class BaselineValues(Model):
     trial: int = Field(description="Number of the trial.")
     state: str = Field(description="State of the trial.")
     values: dict[str, int | float] = Field(
-        default_factory=dict, description="The objectives, by metric; empty until measured."
+        default_factory=dict,
+        description="Value of each objective, by metric. Empty until there is a measurement.",
     )
 
 
@@ -98,10 +111,11 @@ class RecentTrial(Model):
 
     trial: int = Field(description="Number of the trial.")
     state: str = Field(description="State of the trial.")
-    reason: str = Field(description="Why it is in that state, in one word.")
-    message: str = Field(description="Why it is in that state, in a sentence.")
+    reason: str = Field(description="Why the trial is in that state, in one word.")
+    message: str = Field(description="Why the trial is in that state, in a sentence.")
     values: dict[str, int | float] = Field(
-        default_factory=dict, description="The objectives, by metric; empty until measured."
+        default_factory=dict,
+        description="Value of each objective, by metric. Empty until there is a measurement.",
     )
     progress: float | None = Field(None, description="Share of the training that is done, 0 to 1.")
 
@@ -109,18 +123,22 @@ class RecentTrial(Model):
 class BudgetUse(Model):
     """How much of a budget is used."""
 
-    name: str = Field(description="Field of the spec that sets it.")
-    used: float = Field(description="Used so far, in the unit of that field.")
+    name: str = Field(description="Field of the spec that sets the budget.")
+    used: float = Field(description="How much is used so far, in the unit of that field.")
     limit: float = Field(description="The budget.")
 
 
 class Status(Model):
     """What Distillery found, bounded in size whatever the number of trials."""
 
-    observed_generation: int = Field(description="The generation that this status speaks of.")
-    state: str = Field("", description="In one word, for people; programs read the conditions.")
-    progress: str = Field("", description="Ended trials of maxTrials, such as 12/50.")
-    conditions: list[Condition] = Field(description="What is true of the experiment, and why.")
+    observed_generation: int = Field(
+        description="The generation of the experiment that this status describes."
+    )
+    state: str = Field(
+        "", description="State of the experiment in one word, for people; programs read conditions."
+    )
+    progress: str = Field("", description="Ended trials out of maxTrials, such as 12/50.")
+    conditions: list[Condition] = Field(description="What holds for the experiment, and why.")
     start_time: str | None = Field(None, description="When the study began.")
     completion_time: str | None = Field(None, description="When the last trial ended.")
     trials: TrialCounts = Field(default_factory=TrialCounts, description="Trials by state.")
@@ -131,40 +149,51 @@ class Status(Model):
     )
     front: list[FrontPoint] = Field(
         default_factory=list,
-        description="Feasible trials that no other beats, by the first objective; capped.",
+        description="The Pareto front: feasible trials that no other trial beats, sorted by the"
+        " first objective. At most 200 of them, spread evenly over the front.",
     )
-    front_size: int = Field(0, description="Points of the whole front.")
+    front_size: int = Field(0, description="Number of points of the whole front.")
     front_truncated: bool = Field(False, description="Whether front lists only a part of it.")
-    best: list[Best] = Field(default_factory=list, description="Best feasible trials.")
-    knee: int | None = Field(None, description="Trial at the bend of the front.")
+    best: list[Best] = Field(
+        default_factory=list, description="The best feasible trial for each objective."
+    )
+    knee: int | None = Field(
+        None, description="Trial at the knee of the front, where the front bends."
+    )
     hypervolume: float | None = Field(
-        None, description="Volume between front and reference, in the objectives' units."
+        None,
+        description="Volume between the front and the reference point, in the product of the"
+        " objectives' units.",
     )
     hypervolume_reference: dict[str, int | float] = Field(
         default_factory=dict,
-        description="The corner that the hypervolume is measured from, by objective: a little"
-        " beyond the threshold or, without one, beyond the worst value that a trial can have.",
+        description="The reference point of the hypervolume, by objective: a little beyond the"
+        " threshold or, without one, a little beyond the worst value that a trial can have.",
     )
     baselines: list[BaselineValues] = Field(
-        default_factory=list, description="How the baselines did."
+        default_factory=list, description="State and values of the baselines."
     )
     recent_trials: list[RecentTrial] = Field(
-        default_factory=list, description="Trials that run, then those that ended last; capped."
+        default_factory=list, description="Trials that run, then those that ended last. At most 20."
     )
     results: str = Field("", description="Folder of the results, relative to the workspace.")
     trials_path: str | None = Field(
         None,
-        description="Path at the API server that answers with all trials and their learning curves,"
-        " as JSON. Its key admits to this experiment's trials whoever may read this.",
+        description="Path at the API server. It answers with all trials and their learning curves,"
+        " as JSON. The path contains a key, so whoever may read this status may read these trials.",
     )
     compute_seconds: float = Field(0.0, description="Run time of all attempts of all trials.")
-    gpu_hours: float = Field(0.0, description="Hours of GPUs that the trials had; 0 without GPUs.")
-    cost: float | None = Field(None, description="What they cost, by costPerGpuHour.")
+    gpu_hours: float = Field(
+        0.0, description="GPU-hours of all trials and of the preparation. 0 without GPUs."
+    )
+    cost: float | None = Field(
+        None, description="What the experiment has cost so far, by costPerGpuHour."
+    )
     gpu_hours_per_front_point: float | None = Field(
-        None, description="All GPU-hours over the points of the front."
+        None, description="GPU-hours divided by the number of points of the front."
     )
     cost_per_front_point: float | None = Field(
-        None, description="All cost over the points of the front."
+        None, description="Cost divided by the number of points of the front."
     )
     budgets: list[BudgetUse] = Field(
         default_factory=list, description="How much of each budget is used."

@@ -32,10 +32,10 @@ from distillery_operator.results import archive, trials_document
 from distillery_operator.trials.trial import Trial
 
 TRIALS_SECONDS: Final = 600.0
-"""For all trials to arrive."""
+"""Time for all trials to arrive."""
 
 POD_SECONDS: Final = 900.0
-"""For the pod that reads the volume to start: its image is large."""
+"""Time for the pod that reads the volume to start: its image is large."""
 
 
 class Results:

@@ -15,7 +15,7 @@ from distillery_operator.study import records
 from distillery_operator.trials.trial import Trial
 
 VERSION: Final = 1
-"""Of the document; raised by a change that an older reader would misunderstand."""
+"""Version of the document; raised by a change that an older reader would misunderstand."""
 
 
 def head(uid: str, defaults: Defaults, attributes: Mapping[str, str]) -> str:

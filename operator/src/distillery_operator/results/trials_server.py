@@ -33,10 +33,10 @@ PAGE: Final = 100
 """Trials that are in memory at once, for each answer."""
 
 ANSWERS: Final = 4
-"""That are given at the same time; more wait."""
+"""Answers that are given at the same time; more requests wait."""
 
 ANSWER_SECONDS: Final = 600.0
-"""After which an answer is broken off: a reader that reads nothing must not keep others waiting."""
+"""Time after which an answer is cut off: a reader that does not read must not hold up others."""
 
 GZIP: Final = 31
 """Window of zlib that means gzip."""

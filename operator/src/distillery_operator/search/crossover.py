@@ -1,10 +1,11 @@
-"""PURE: suggestions crossed with points of the front. ``sampling`` asks, for TPE.
+"""PURE: suggestions crossed with points of the front. ``suggester`` asks, for TPE.
 
-TPE draws each parameter by itself, and so misses which values belong together. A crossing takes
-each value from either its draw or a point of the front (uniform crossover: Syswerda 1989). Of
-several crossings the first is trained that improves the front by the forecast of early stopping,
-with its error drawn by chance (Thompson 1933): the less likely to improve, the more seldom tried,
-but nothing is ruled out, for a forecast may be wrong about one kind of student.
+TPE draws each parameter on its own, and so misses values that belong together. A crossing takes
+each value either from the draw of TPE or from a point of the front (uniform crossover: Syswerda
+1989). Several crossings are tried. The first is trained that improves the front by the forecast of
+early stopping, where the error of the forecast is drawn by chance (Thompson 1933). An unlikely
+crossing is so tried seldom, but none is ruled out: a forecast may be wrong about one kind of
+student.
 """
 
 import random
@@ -18,9 +19,9 @@ from distillery_operator.stopping.front_aware import FrontAware
 from distillery_operator.trials.trial import Trial
 
 CROSSINGS: Final = 8
-"""That are looked at; the last is taken if none before it was. With many more the forecast decides
-alone: looking at 32, bench/search.py (synthetic, 20 workers, eight seeds) took about as long as
-without any forecast."""
+"""Crossings that are tried; the last one is trained if no earlier one was. With many more the
+forecast decides alone: with 32, bench/search.py (synthetic, 20 workers, eight seeds) took about as
+long as without any forecast."""
 
 Size = Callable[[Mapping[str, Value]], int | None]
 """Returns the weights of the student that hyperparameters describe; None if there is none."""

@@ -14,10 +14,10 @@ Key = tuple[tuple[str, object], ...]
 
 
 def earlier(trials: Sequence[Trial], sources: Mapping[str, Architecture]) -> dict[int, Trial]:
-    """Return for each suggestion that repeats an earlier one the trial that tells its result.
+    """Return the trial whose result each repeated suggestion gets, by the suggestion's number.
 
-    That is the first such trial, or what continues it. Failed trials, and those that were refused
-    before they were trained, say nothing that could be repeated; baselines always run.
+    The result is the one of the first equal trial, or of the trial that continues it. Failed trials
+    and refused suggestions have no result to repeat. Baselines always run.
     """
     sound = [t for t in trials if t.state is not State.FAILED and not reasons.refused(t)]
     goes_on = {t.continues: t for t in sound if t.continues is not None}

@@ -15,11 +15,11 @@ from distillery_operator.trials.trial import Trial
 
 SHARE: Final = 0.3
 POINTS: Final = 2
-"""From which share of a training, and in how many evaluations in a row, a model must have collapsed
-to be given up. Students of a real teacher begin so and leave it within an eighth to a quarter of
-their steps. Single evaluations fall back into it, and are forgiven to who was better before. Of the
-203 trainings in bench/data this stops 140; 21 of those left the collapse later, and one of them
-reached the threshold of 55, with 57.6."""
+"""A model is given up if it is collapsed after this share of its training, in this number of
+evaluations in a row. Students of a real teacher begin collapsed, and recover within an eighth to a
+quarter of their steps. A single evaluation may fall back; it is forgiven if an earlier one was
+better. Of the 203 trainings in bench/data this stops 140; 21 of those left the collapse later, and
+one of them reached the threshold of 55, with 57.6."""
 
 WITNESSES: Final = 10
 """Trials that had collapsed at the first rung and trained on long enough: if none of so many has

@@ -24,7 +24,7 @@ FAR: Final = 0.05
 """Weight that the farthest examples of a local forecast still have."""
 
 PENALTIES: Final = (1.0, 10.0, 100.0, 1000.0)
-"""From which the penalty of a curved forecast is chosen: its columns may outnumber the examples."""
+"""Penalties to choose from for a curved forecast: its columns may outnumber the examples."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """PURE: which trainings end because, at their best, they will not improve the front.
 
-Called by :mod:`distillery_operator.stopping.rule` and, for suggestions, by ``crossing``. How a
+Called by :mod:`distillery_operator.stopping.rule` and, for suggestions, by ``crossover``. How a
 training may end is foreseen from those that did (:mod:`distillery_operator.stopping.forecast`);
 what that is worth depends on the front of today.
 """
@@ -23,10 +23,10 @@ from distillery_operator.trials.trial import State, Trial, continued
 UNTRAINED: Final = -1
 """The rung of a suggestion of which only the hyperparameters are known."""
 UNTRAINED_CONFIDENCE: Final = 4.0
-"""Standard deviations that a suggestion is given the benefit of, before it is trained. With three a
-sampler that has settled somewhere can suggest without end what is never started."""
+"""By how many standard deviations a suggestion may end better than expected before it is refused.
+With three, a sampler that has settled somewhere can suggest for ever what is never started."""
 UNTRAINED_TRIALS: Final = 10
-"""Completed trials from which is learnt what hyperparameters alone can lead to."""
+"""Completed trials that a forecast from hyperparameters alone needs."""
 
 FEASIBLE_TRIALS: Final = 4
 """Completed trials that must be feasible before anything stops. The first to end are small

@@ -11,23 +11,23 @@ from distillery_operator.resource.sampler import SamplerType
 REGISTRY: Final = CollectorRegistry()
 
 FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Buckets in seconds for calls and passes."""
+"""Buckets in seconds for calls and visits."""
 LONG: Final = (10, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Buckets in seconds for trainings."""
 
 RECONCILES = Counter(
-    "distillery_reconcile", "Passes over an experiment.", ["result"], registry=REGISTRY
+    "distillery_reconcile", "Visits to an experiment.", ["result"], registry=REGISTRY
 )
 for _result in ("done", "requeue", "error"):  # a rate shows a first error only from 0 on
     RECONCILES.labels(_result)
 RECONCILE_SECONDS = Histogram(
     "distillery_reconcile_duration_seconds",
-    "Time of one pass over an experiment.",
+    "Time of one visit to an experiment.",
     buckets=FAST,
     registry=REGISTRY,
 )
 QUEUE_DEPTH = Gauge(
-    "distillery_workqueue_depth", "Experiments that wait for a pass.", registry=REGISTRY
+    "distillery_workqueue_depth", "Experiments that wait for a visit.", registry=REGISTRY
 )
 QUEUE_AGE = Gauge(
     "distillery_workqueue_oldest_age_seconds",

@@ -126,9 +126,9 @@ class Report:
         return self.step / self.steps if self.step is not None and self.steps else None
 
     def continuing(self, curve: Sequence[Point], now: float) -> Point | None:
-        """Return the latest evaluation, seen now, as what follows on a learning curve, if it does.
+        """Return the latest evaluation as the next point of a learning curve.
 
-        Now is in seconds since the epoch.
+        None if the curve has that evaluation already. ``now`` is in seconds since the epoch.
         """
         if self.metric_step is None or (curve and self.metric_step <= curve[-1].step):
             return None

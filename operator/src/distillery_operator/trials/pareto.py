@@ -13,8 +13,8 @@ from distillery_operator.trials.trial import Trial
 
 EXACT_OBJECTIVES: Final = 5
 SAMPLES: Final = 10_000
-"""Up to how many objectives a hypervolume is exact: with six, 2,000 points take 42 s. Beyond, that
-many directions approximate it, always the same ones."""
+"""Most objectives of an exact hypervolume: with six, 2,000 points take 42 s. With more objectives,
+so many directions approximate the hypervolume, always the same ones."""
 
 
 def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:

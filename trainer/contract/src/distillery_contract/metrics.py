@@ -58,16 +58,16 @@ def _logits(text: str) -> Evaluation:
 
 
 EVALUATIONS: Final[Mapping[str, Evaluation]] = {
-    "exact": _percent("questions answered exactly, unanswerable ones by silence"),
-    "f1": _percent("mean overlap of answer words, as the official evaluation counts it"),
+    "exact": _percent("questions answered exactly; an unanswerable one must get no answer"),
+    "f1": _percent("mean overlap of the answers' words, as the official evaluation counts it"),
     "HasAns_exact": _percent("exact over the answerable questions"),
     "HasAns_f1": _percent("f1 over the answerable questions"),
     "NoAns_exact": _percent("exact over the unanswerable questions"),
     "NoAns_f1": _percent("f1 over the unanswerable questions"),
-    "best_exact": _percent("exact at the no-answer threshold that suits the validation set best"),
-    "best_exact_thresh": _logits("that threshold"),
-    "best_f1": _percent("f1 at the no-answer threshold that suits the validation set best"),
-    "best_f1_thresh": _logits("that threshold"),
+    "best_exact": _percent("exact at the no-answer threshold that is best for the validation set"),
+    "best_exact_thresh": _logits("no-answer threshold of best_exact"),
+    "best_f1": _percent("f1 at the no-answer threshold that is best for the validation set"),
+    "best_f1_thresh": _logits("no-answer threshold of best_f1"),
     "parameter_count": Evaluation(
         "parameters",
         "weights of the student, embeddings included",

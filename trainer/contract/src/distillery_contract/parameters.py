@@ -84,21 +84,21 @@ class Hyperparameters:
     n_layers: int | None = _number(None, 1, 48, "transformer layers of the student")
     layer_selection: LayerSelection = field(
         default=LayerSelection.EVENLY_SPACED,
-        metadata={"help": "which layers of the source a shallower student keeps"},
+        metadata={"help": "which layers of the source model a student with fewer layers keeps"},
     )
     n_heads: int | None = _number(
         None,
         1,
         64,
-        "attention heads kept in each layer; the others are pruned, which shrinks the weights",
+        "attention heads that each layer keeps; pruning the others makes the model smaller",
     )
-    pruning_seed: int = _number(42, 0, 2**31 - 1, "seed of the choice of pruned heads")
+    pruning_seed: int = _number(42, 0, 2**31 - 1, "seed by which the pruned heads are chosen")
     hidden_size: int | None = _number(None, 8, 4096, "width of a student built from scratch")
     initializer_range: float = _number(
         0.02,
         0.0,
         1.0,
-        "standard deviation of weights that start random: answer head, added layers, Scratch",
+        "standard deviation of weights that start at random: answer head, added layers, Scratch",
     )
     # Regularisation.
     dropout: float = _number(0.1, 0.0, 1.0, "dropout of embeddings and feed-forward layers")
@@ -109,7 +109,7 @@ class Hyperparameters:
         0.5,
         0.0,
         1.0,
-        "weight of the loss against the teacher's logits; the labels weigh 1 - alpha_ce",
+        "weight of the loss against the teacher's logits; the loss against labels has 1 - alpha_ce",
     )
     temperature: float = _number(
         2.0, 0.1, 100.0, "temperature of the loss against the teacher's logits"
@@ -122,7 +122,7 @@ class Hyperparameters:
     )
     # The optimiser.
     learning_rate: float = _number(
-        5e-5, 0.0, 1.0, "peak learning rate, reached after the warm-up and falling linearly to 0"
+        5e-5, 0.0, 1.0, "peak learning rate: reached after the warm-up, then it falls linearly to 0"
     )
     warm_up_steps: int = _number(0, 0, 10**6, "steps over which the learning rate rises from 0")
     beta_1: float = _number(0.9, 0.0, 0.99999, "AdamW: decay of the mean of gradients")
@@ -134,7 +134,7 @@ class Hyperparameters:
     )
     # The loop.
     epochs: float = _number(
-        3.0, 1e-3, 1000.0, "passes over the training windows; a fraction ends within a pass"
+        3.0, 1e-3, 1000.0, "how often the training sees every window; fractions are allowed"
     )
     per_device_train_batch_size: int = _number(
         8, 1, 4096, "windows in a training batch on one device"

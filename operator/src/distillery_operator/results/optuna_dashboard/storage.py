@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from distillery_operator.study.database import Database
 
 LIST_SECONDS: Final = 10.0
-"""For how long the list of experiments stands: the dashboard asks for it with every request."""
+"""Time that a list of experiments is reused: the dashboard asks for one with every request."""
 
 OPEN: Final = 64
 """Experiments whose tables are open at once."""
