@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from distillery_operator.resource import yaml_files
-from support import clusters, documentation, quick_trainer, worlds
+from support import documentation, quick_trainer, worlds
 from support.charts import one, render
-from support.cluster import binaries
 from support.documentation import ROOT
 
 QUICK = f"{sys.executable} {quick_trainer.__file__}"
@@ -29,10 +28,6 @@ ELSEWHERE = {
 PACKAGES = sorted(
     path.parent.relative_to(ROOT) for path in ROOT.glob("[ot]*r/src/*/**/__init__.py")
 )
-
-
-def provide_helm() -> None:
-    binaries.locate("helm")
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +100,8 @@ def test_the_experiment_in_the_readme_is_accepted(tmp_path: Path) -> None:
     assert experiment.spec.max_trials == 40
 
 
+@pytest.mark.needs("helm")
 def test_the_values_in_the_readme_are_those_of_the_chart(tmp_path: Path) -> None:
-    clusters.need(provide_helm)
     values = tmp_path / "values.yaml"
     values.write_text(documentation.yaml("README.md", "imagePullSecrets"))
     deployment = one(render(f"--values={values}"), "Deployment")

@@ -588,7 +588,9 @@ class Scraped:
 
 
 @pytest.fixture(scope="module")
-def scraped(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
+def scraped(
+    train: Train, start_prometheus: type[Prometheus], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scraped]:
     """Prometheus after it scraped pods: ``trained``, ``prepared``, ``unfinished`` and others.
 
     Of ``twice`` it scraped an earlier state, too, as a second job with a longer interval would.
@@ -615,7 +617,7 @@ def scraped(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         }
         for namespace, pod, port in targets
     ]
-    with Prometheus(folder, SCRAPE_CONFIG) as prometheus:
+    with start_prometheus(folder, SCRAPE_CONFIG) as prometheus:
         (folder / "targets.json").write_text(json.dumps(groups))
         until(lambda: len(prometheus.query("up == 1")) == len(targets))
         until(lambda: prometheus.query('distillery_trial_final{pod="trained"} == 1'))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +29,7 @@ from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import Point, Trial
-from support import ports, postgres, shapes, worlds
+from support import ports, shapes, worlds
 from support.postgres import Postgres
 
 KEY = Key("science", "tiny")
@@ -38,17 +38,14 @@ EXPERIMENT = shapes.experiment()
 MEGABYTE = 2**20
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres.running() as running:
-        yield running
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.needs("postgres"))
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=[POSTGRESQL, "sqlite"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}"
-    running: Postgres = request.getfixturevalue("server")
+    running: Postgres = request.getfixturevalue("postgresql")
     return running.url(f"test_{uuid.uuid4().hex}")
 
 
@@ -209,14 +206,14 @@ def test_the_answer_is_packed_for_who_takes_it_so(url: str) -> None:
     asyncio.run(check())
 
 
-def test_a_database_that_is_away_is_said(server: Postgres) -> None:
+def test_a_database_that_is_away_is_said(postgresql: Postgres) -> None:
     async def check() -> None:
-        async with served(server.url(f"test_{uuid.uuid4().hex}")) as operator:
-            server.stop()
+        async with served(postgresql.url(f"test_{uuid.uuid4().hex}")) as operator:
+            postgresql.stop()
             try:
                 code, text = await operator.get()
             finally:
-                server.start()
+                postgresql.start()
             assert code == 503
             assert b"cannot be used: " in text
             assert b"word" not in text
@@ -302,10 +299,10 @@ print(len(document["trials"]), points, len(packed), len(text))
 
 
 def test_ten_thousand_trials_neither_stop_the_event_loop_nor_fill_the_memory(
-    server: Postgres, monkeypatch: pytest.MonkeyPatch
+    postgresql: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All work on them is done in the workers, a page at a time: the event loop only sends."""
-    url, count, points = server.url(f"test_{uuid.uuid4().hex}"), 10_000, 50
+    url, count, points = postgresql.url(f"test_{uuid.uuid4().hex}"), 10_000, 50
     steps, pages = noted(monkeypatch, trials_server, "_parts"), list[int]()
     page = Storage.page
 

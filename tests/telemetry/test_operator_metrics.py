@@ -1,6 +1,5 @@
 import asyncio
 import re
-import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
 from distillery_operator.trials.attempt import Attempt, Phase
-from support import shapes, virtual_time, worlds
+from support import programs, shapes, virtual_time, worlds
 
 KEY = Key("science", "tiny")
 OTHER = Key("science", "other")
@@ -145,10 +144,9 @@ def use_everything(shown: experiment_metrics.Experiments) -> None:
     operator_metrics.TRIAL_SECONDS.labels(*KEY).observe(600)
 
 
+@pytest.mark.needs("prometheus")
 def test_promtool_finds_no_fault_in_the_exposition(shown: experiment_metrics.Experiments) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
+    (promtool,) = programs.locate("promtool")
     use_everything(shown)
     done = subprocess.run(
         [promtool, "check", "metrics"],
