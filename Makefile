@@ -7,12 +7,14 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PROJECTS := trainer/contract trainer trainer/quickstart operator
+JOBS ?= 2
+PARALLEL = --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder
 SOURCES := operator/src trainer/src trainer/contract/src trainer/quickstart/src tests bench docs manifests charts
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-package distillery-contract \
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo demo-cluster test check generate manifest format lock bench bench-search cluster cluster-down clean
+.PHONY: help setup demo demo-cluster test test-fast check generate manifest format lock bench bench-search cluster cluster-down clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,8 +27,12 @@ demo: setup ## Search on this machine, from nothing: data, teacher, trials, repo
 demo-cluster: setup ## The demo on a real Kubernetes of one node (needs root and Go; 30 minutes if nothing is built yet)
 	$(BIN)/python bench/demo_cluster.py
 
-test: setup ## Run every test
-	PATH="$(dir $(UV)):$$PATH" $(BIN)/pytest
+test: setup ## Run every test; says first what it builds or installs (root; cold 6 min more)
+	cd tests && ../$(BIN)/python -m support.parts
+	$(BIN)/pytest $(PARALLEL)
+
+test-fast: setup ## Run the tests that need no cluster, no server and no long training; TESTS=tests/search runs one room's
+	$(BIN)/pytest $(PARALLEL) -m fast $(TESTS)
 
 check: setup ## Check format, lint, types, layers, pins
 	$(BIN)/ruff format --check $(SOURCES)

@@ -18,9 +18,10 @@ import demo
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support import stack
-from support.cluster import Given, cache
+from support import parts, stack
+from support.cluster import Given
 from support.cluster import __main__ as keeper
+from support.programs import cache
 
 FOLDER = demo.WORKSPACE / "cluster"
 PLACE = keeper.Place(cache.folder() / "cluster")
@@ -29,6 +30,7 @@ CLUSTER = Given(PLACE.folder / "plane" / "kubeconfig")
 
 def main() -> None:
     """Run the phases one after the other and say how long each took."""
+    parts.require("node", "helm", "images")
     seconds: dict[str, float] = {}
     phases: dict[str, Callable[[], None]] = {
         "images": show_images,

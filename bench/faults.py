@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import psycopg
 
+from support import parts
 from support.cluster import Node, Refused, images
 from support.operators import Operator
 from support.postgres import running as postgres_running
@@ -175,6 +176,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=60, help="SIGKILLs of the operator")
     parser.add_argument("--trials", type=int, default=200, help="trials of the experiment")
     arguments = parser.parse_args()
+    parts.require("node", "quick_image", "postgres", "prometheus")
     with tempfile.TemporaryDirectory() as folder:
         return run(Path(folder), arguments.kills, arguments.trials)
 

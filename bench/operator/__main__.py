@@ -49,7 +49,7 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import State
-from support import kubelet, postgres, worlds
+from support import kubelet, parts, postgres, worlds
 from support.cluster import ControlPlane
 from support.kubelet import Kubelet
 from support.operators import Operator
@@ -129,7 +129,9 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=30, help="parallelism of each of them")
     parser.add_argument("--seconds", type=float, default=120, help="to watch them")
     parser.add_argument("--trial-seconds", type=float, default=100, help="run time of their trials")
-    uvloop.run(run(parser.parse_args()))
+    arguments = parser.parse_args()
+    parts.require("control_plane", "postgres")
+    uvloop.run(run(arguments))
 
 
 async def run(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
-from support.prometheus import program
+from support import programs
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "charts/distillery/rules").glob("*.yaml"))
@@ -320,9 +320,8 @@ CASES: dict[str, dict[str, Case]] = {
 
 def promtool(*arguments: str | Path) -> tuple[int, str]:
     """Run promtool; return its exit status and all that it says."""
-    done = subprocess.run(
-        [program("promtool"), *arguments], capture_output=True, text=True, check=False
-    )
+    (program,) = programs.locate("promtool")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -343,6 +342,7 @@ def given(case: Case) -> dict[str, Any]:
     return {"interval": "1m", "input_series": series}
 
 
+@pytest.mark.needs("prometheus")
 def test_promtool_finds_no_fault_in_the_rules() -> None:
     code, said = promtool("check", "rules", "--lint=all", "--lint-fatal", *FILES)
     assert code == 0, said
@@ -355,6 +355,7 @@ def test_every_alert_is_tried_firing_and_not_firing() -> None:
         assert outcomes == {True, False}, name
 
 
+@pytest.mark.needs("prometheus")
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_when_it_should_and_only_then(name: str, tmp_path: Path) -> None:
     severity = ALERTS[name]["labels"]["severity"]
@@ -375,6 +376,7 @@ def test_an_alert_fires_when_it_should_and_only_then(name: str, tmp_path: Path) 
     assert code == 0, said
 
 
+@pytest.mark.needs("prometheus")
 def test_what_alerts_say_is_whole(tmp_path: Path) -> None:
     """promtool shows the texts that it did not expect, with their values filled in."""
     tests, firing = [], {}

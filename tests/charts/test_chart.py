@@ -13,9 +13,9 @@ import pytest
 from ruamel.yaml import YAML
 from sqlalchemy.engine import make_url
 
-from support import charts, clusters, monitoring
+from support import charts, monitoring
 from support.charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
-from support.cluster import ControlPlane, Refused, access, binaries
+from support.cluster import ControlPlane, Refused, access
 
 ROOT = CHART.parents[1]
 sys.path.append(str(CHART.parent))
@@ -43,20 +43,7 @@ DASHBOARD = (
 """Values of optuna-dashboard, which needs PostgreSQL."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def helm() -> None:
-    """Build Helm, or skip where that is impossible."""
-    clusters.need(lambda: locate("helm"))
-
-
-@pytest.fixture(scope="module")
-def helm3() -> None:
-    """Build Helm 3, or skip where that is impossible."""
-    clusters.need(lambda: locate("helm3"))
-
-
-def locate(*names: str) -> None:
-    binaries.locate(*names)
+pytestmark = pytest.mark.needs("helm")
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +135,7 @@ def test_a_wrong_value_is_refused_by_its_name(option: str, words: str) -> None:
 
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("scope", [(), ("--set=watchNamespaces={one,two}",)], ids=["all", "named"])
-@pytest.mark.usefixtures("helm3")
+@pytest.mark.needs("helm3")
 def test_helm_3_renders_what_helm_4_renders(database: str, scope: tuple[str, ...]) -> None:
     options = (*WHOLE, f"--set=database.type={database}", *scope)
     options += () if database == "SQLite" else DASHBOARD
@@ -386,6 +373,7 @@ def test_runbooks_may_be_kept_elsewhere() -> None:
     assert links
 
 
+@pytest.mark.needs("control_plane")
 def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> None:
     """But a CloudNativePG Cluster, whose definition is not to be had here."""
     monitoring.define(plane)

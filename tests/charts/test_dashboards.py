@@ -19,8 +19,9 @@ from dashboards import boards
 from dashboards.panels import BOARDS
 from distillery_contract import metrics
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
-from support import charts, clusters, discovery, worlds
-from support.cluster import Node, images
+from support import charts, discovery, worlds
+from support.cluster import Node
+from support.cluster.images import Image
 from support.operators import Operator, until
 from support.prometheus import Prometheus
 from support.spaces import Object, Space, install, template
@@ -171,17 +172,22 @@ SOUND = [
 
 
 @pytest.fixture(scope="module")
-def run(node: Node, workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(
+    node: Node,
+    start_prometheus: type[Prometheus],
+    quick_image: Image,
+    workspace: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Run]:
     """An experiment on the node, to its end; it wants more trials at a time than there are GPUs."""
     folder = tmp_path_factory.mktemp("observed")
-    image = images.quick_trainer()
-    node.load(image.archive)
+    node.load(quick_image.archive)
     operator = Operator(
         install(node.plane, folder),
         f"sqlite:///{folder}",
         folder / "log",
         "--scrape-seconds=0.5",
-        image=image.name,
+        image=quick_image.name,
     )
     pod = {"namespace": "distillery", "name": "distillery-0"}
     pod_labels = {"labels": {"app.kubernetes.io/name": "distillery"}}
@@ -190,7 +196,7 @@ def run(node: Node, workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
     with ExitStack() as stack:
         stack.enter_context(discovery.following(node, path, [own]))
         config = json.dumps(discovery.configuration(path))
-        prometheus = stack.enter_context(Prometheus(folder / "prometheus", config))
+        prometheus = stack.enter_context(start_prometheus(folder / "prometheus", config))
         stack.enter_context(operator)
 
         def scraped() -> Any:
@@ -275,9 +281,9 @@ def test_an_experiments_series_keep_its_namespace(run: Run) -> None:
     assert "exported_namespace" not in found["metric"]
 
 
+@pytest.mark.needs("helm")
 def test_the_charts_monitors_give_the_documented_labels(tmp_path: Path) -> None:
     """But for namespace and pod, which the Prometheus operator adds by itself."""
-    clusters.need(charts.provide)
     options = ("--set=metrics.podMonitor.enabled=true", "--set=metrics.serviceMonitor.enabled=true")
     found = charts.render(*options)
     (trials,) = charts.one(found, "PodMonitor")["spec"]["podMetricsEndpoints"]

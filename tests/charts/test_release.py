@@ -18,11 +18,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from distillery_operator.resource import label_names
-from support import charts, clusters, kubelet
+from support import charts, kubelet
 from support.charts import CHART, NAMESPACE, RELEASE, Object
-from support.cluster import ControlPlane, Refused, access, binaries
+from support.cluster import ControlPlane, Refused, access
 from support.cluster.access import Cluster
 from support.operators import COMMAND, Operator, until
+from support.programs import go
 from support.spaces import Space
 
 DOCS = CHART.parents[1] / "docs"
@@ -31,14 +32,12 @@ SECONDS = 1.5
 """Run time of a trial: long enough for others to run while a release changes."""
 
 
-def need_helm() -> None:
-    binaries.locate("helm")
+pytestmark = pytest.mark.needs("control_plane", "helm")
 
 
 @pytest.fixture(scope="module")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane of this module's own, with a pretend kubelet."""
-    clusters.need(need_helm)
     with (
         ControlPlane(tmp_path_factory.mktemp("release") / "plane") as plane,
         kubelet.playing(kubelet.Kubelet(plane.kubeconfig, SECONDS)),
@@ -192,7 +191,7 @@ def blocks(word: str) -> list[str]:
 
 
 def test_the_queues_of_the_documentation_are_what_kueue_takes(plane: ControlPlane) -> None:
-    crds = binaries.fetched("kueue") / "config" / "components" / "crd" / "bases"
+    crds = go.fetched("kueue") / "config" / "components" / "crd" / "bases"
     plurals = ("resourceflavors", "clusterqueues", "localqueues")
     files = [f"--filename={crds / f'kueue.x-k8s.io_{plural}.yaml'}" for plural in plurals]
     plane.kubectl("apply", "--server-side", *files)

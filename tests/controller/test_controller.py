@@ -16,6 +16,7 @@ from support import broken, kubelet, postgres, worlds
 from support.cluster import ControlPlane, Refused
 from support.cluster.access import Cluster
 from support.operators import Operator, until
+from support.postgres import Postgres
 from support.spaces import Space, install
 
 Object = dict[str, Any]
@@ -350,14 +351,15 @@ def test_no_broken_experiment_starts_anything_and_others_go_on(space: Space) -> 
     until(space.reached("Succeeded"))
 
 
+@pytest.mark.needs("control_plane")
 def test_without_its_database_nothing_starts_and_with_it_everything_goes_on(
-    tmp_path: Path,
+    tmp_path: Path, postgresql: Postgres
 ) -> None:
     """An operator of one namespace, whose password is wrong at first."""
-    with ControlPlane(tmp_path / "plane") as plane, postgres.running() as database:
+    with ControlPlane(tmp_path / "plane") as plane:
         kubeconfig = install(plane, tmp_path)
         space, other = Space(plane), Space(plane)
-        right = database.url()
+        right = postgresql.url()
         wrong = right.replace("postgres:", "postgres:not-")
         options = ("--workspace-claim=work", f"--namespace={space.name}")
         space.apply(maxTrials=2)

@@ -1,11 +1,8 @@
 import asyncio
 import logging
-import selectors
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
-from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -13,36 +10,9 @@ from hypothesis import strategies as st
 
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.errors import ApiUnavailable
-
-T = TypeVar("T")
+from support.virtual_time import now, run
 
 SPACING = 0.5
-
-
-class Jump(selectors.DefaultSelector):
-    """Waits for nothing: its clock jumps to the next moment at which something is due."""
-
-    now = 1000.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        assert timeout is not None, "nothing will ever happen"
-        self.now += max(0.0, timeout)
-        return super().select(0)
-
-
-def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run to the end in no time, on a clock that begins at 1000."""
-    clock = Jump()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(clock)) as runner,
-    ):
-        patch.setattr(time, "monotonic", lambda: clock.now)
-        return runner.run(work())
-
-
-def now() -> float:
-    return round(time.monotonic() - 1000, 6)
 
 
 class Visits:

@@ -14,9 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from distillery_operator.resource import yaml_files
-from support import clusters, documentation, quick_trainer, worlds
+from support import documentation, quick_trainer, worlds
 from support.charts import one, render
-from support.cluster import binaries
 from support.documentation import ROOT
 
 QUICK = f"{sys.executable} {quick_trainer.__file__}"
@@ -31,10 +30,6 @@ ELSEWHERE = {
 PACKAGES = sorted(
     path.parent.relative_to(ROOT) for path in ROOT.glob("[ot]*r/src/*/**/__init__.py")
 )
-
-
-def provide_helm() -> None:
-    binaries.locate("helm")
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +120,9 @@ def test_every_part_of_an_experiment_in_the_docs_is_accepted(page: str, tmp_path
         assert found.keys() >= part.keys()
 
 
+@pytest.mark.needs("helm")
 @pytest.mark.parametrize("page", ["README.md", "docs/cluster.md"])
 def test_the_values_in_the_docs_are_those_of_the_chart(page: str, tmp_path: Path) -> None:
-    clusters.need(provide_helm)
     values = tmp_path / "values.yaml"
     values.write_text(documentation.yaml(page, "imagePullSecrets"))
     deployment = one(render(f"--values={values}"), "Deployment")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from support import cluster, clusters
-from support.cluster import cgroups, programs
+from support import cluster
+from support.cluster import cgroups, static
 
 JOB = {
     "apiVersion": "batch/v1",
@@ -114,7 +114,7 @@ def served(node: cluster.Node, name: str) -> str:
 
 
 def create(node: cluster.Node, manifest: str) -> None:
-    node.load(programs.image("probe", PROBE))
+    node.load(static.image("probe", PROBE))
     node.plane.kubectl("create", "--filename=-", stdin=manifest)
 
 
@@ -147,7 +147,6 @@ def test_a_restricted_namespace_refuses_a_pod_that_may_be_root(
 
 
 def test_a_control_plane_outlives_its_api_server_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    clusters.need(cluster.controlplane.provide)
     folder = tmp_path / "plane"
     with cluster.ControlPlane(folder) as plane:
         plane.kubectl("create", "configmap", "kept", "--from-literal=a=b")
@@ -173,7 +172,6 @@ def test_a_control_plane_outlives_its_api_server_and_leaves_nothing_behind(tmp_p
 
 
 def test_a_control_plane_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    clusters.need(cluster.controlplane.provide)
     folder = tmp_path / "plane"
     with killed("ControlPlane", "started.port", folder) as port:
         assert port.isdigit()
@@ -239,7 +237,6 @@ def test_the_scheduler_counts_gpus(node: cluster.Node) -> None:
 
 
 def test_a_node_leaves_nothing_behind(tmp_path: Path) -> None:
-    clusters.need(cluster.node.provide)
     settings = [Path("/proc/sys", name) for name in ("kernel/panic", "vm/overcommit_memory")]
     left = [Path(name) for name in ("/var/lib/kubelet", "/var/lib/cni", "/run/containerd")]
     before = [setting.read_text() for setting in settings], [path.exists() for path in left]
@@ -262,7 +259,6 @@ def test_a_node_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_node_dies_with_the_process_that_started_it_and_the_next_clears_up(
     tmp_path: Path,
 ) -> None:
-    clusters.need(cluster.node.provide)
     folder = tmp_path / "node"
     with killed("Node", "started.slot.name", folder) as name:
         plane = cluster.Given(folder / "plane" / "kubeconfig")
@@ -278,7 +274,6 @@ def test_a_node_dies_with_the_process_that_started_it_and_the_next_clears_up(
 
 
 def test_a_node_that_is_left_running_is_found_again_until_it_is_ended(tmp_path: Path) -> None:
-    clusters.need(cluster.node.provide)
     folder = tmp_path / "left"
 
     def run(command: str) -> subprocess.CompletedProcess[str]:

@@ -26,10 +26,13 @@ from selenium.webdriver.support.wait import WebDriverWait
 from distillery_operator.cluster import pod_template
 from distillery_operator.resource import label_names
 from distillery_quickstart import build
-from support import browser, charts, documentation, spaces, stack, worlds
-from support.cluster import Node, Refused, access, binaries, images
+from support import charts, documentation, programs, spaces, stack, worlds
+from support.cluster import Node, Refused, access, images
 from support.documentation import ROOT, Command
+from support.fixtures.servers import Chromium
 from support.operators import until
+
+pytestmark = pytest.mark.needs("helm", "images", "node")
 
 QUICKSTART = ROOT / "manifests" / "samples" / "quickstart.yaml"
 ACCOUNT = f"system:serviceaccount:{stack.OPERATOR}:{charts.RELEASE}"
@@ -221,14 +224,13 @@ def rights(node: Node) -> Iterator[Right]:
 
 
 def test_its_report_is_a_page_for_a_browser(
-    installed: Installed, quickstart: Object, tmp_path: Path
+    installed: Installed, quickstart: Object, chromium: Chromium, tmp_path: Path
 ) -> None:
-    browser.ensure()
     page = tmp_path / "quickstart.html"
     stack.distillery(
         installed.node.plane, "report", "quickstart", f"--namespace={stack.TEAM}", f"-o{page}"
     )
-    with browser.chromium(tmp_path / "profile") as driver:
+    with chromium(tmp_path / "profile") as driver:
         driver.get(page.as_uri())
         assert "quickstart" in driver.title
         rows = driver.find_elements(By.CSS_SELECTOR, "#table tr[data-trial]")
@@ -238,10 +240,9 @@ def test_its_report_is_a_page_for_a_browser(
 
 
 def test_optuna_dashboard_shows_the_study(
-    installed: Installed, quickstart: Object, tmp_path: Path
+    installed: Installed, quickstart: Object, chromium: Chromium, tmp_path: Path
 ) -> None:
-    browser.ensure()
-    with browser.chromium(tmp_path / "profile") as driver:
+    with chromium(tmp_path / "profile") as driver:
         driver.get(stack.addresses(installed.node.plane)["optuna-dashboard"])
         wait = WebDriverWait(driver, 60)
         link = wait.until(lambda d: d.find_element(By.PARTIAL_LINK_TEXT, "quickstart"))
@@ -302,8 +303,8 @@ def run(command: Command, words: dict[str, str], folder: Path, kubeconfig: Path)
     text = re.sub(
         r"\b(" + "|".join(map(re.escape, words)) + r")\b", lambda m: words[m[0]], command.text
     )
-    programs = [Path(path).parent for path in binaries.locate("kubectl", "helm")]
-    path = [str(Path(sys.executable).parent), *map(str, programs), "/usr/bin", "/bin"]
+    clients = [Path(path).parent for path in programs.locate("kubectl", "helm")]
+    path = [str(Path(sys.executable).parent), *map(str, clients), "/usr/bin", "/bin"]
     try:
         done = subprocess.run(
             ["bash", "-euc", text.split(" | ")[0]],

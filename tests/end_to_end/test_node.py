@@ -18,36 +18,40 @@ from distillery_contract import wire
 from distillery_contract.wire import Exit
 from distillery_operator.cluster import pod_template
 from distillery_operator.resource import label_names
-from support import discovery, operators, postgres
+from support import discovery, operators
 from support.cluster import Node, images
+from support.cluster.images import Image
 from support.operators import Operator, until
+from support.postgres import Postgres
 from support.prometheus import Prometheus
 from support.spaces import Object, Space, install, template
 
 
 @pytest.fixture(scope="module")
 def servers(
-    node: Node, tmp_path_factory: pytest.TempPathFactory
+    node: Node,
+    postgresql: Postgres,
+    start_prometheus: type[Prometheus],
+    quick_image: Image,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Operator, Prometheus]]:
     """An operator of the node's cluster and the Prometheus that it may ask."""
     folder = tmp_path_factory.mktemp("operator")
     kubeconfig = install(node.plane, folder)
-    image = images.quick_trainer()
-    node.load(image.archive)
+    node.load(quick_image.archive)
     with ExitStack() as stack:
-        database = stack.enter_context(postgres.running())
         targets = folder / "targets.json"
         stack.enter_context(discovery.following(node, targets))
         config = json.dumps(discovery.configuration(targets))
-        prometheus = stack.enter_context(Prometheus(folder / "prometheus", config))
+        prometheus = stack.enter_context(start_prometheus(folder / "prometheus", config))
         operator = Operator(
             kubeconfig,
-            database.url("node"),
+            postgresql.url("node"),
             folder / "log",
             "--scrape-seconds=0.5",
             f"--prometheus-url={prometheus.url}",
             "--trials-service=distillery/distillery:trials",
-            image=image.name,
+            image=quick_image.name,
         )
         operators.expose(node.plane, operator.trials)
         with operator:
@@ -387,6 +391,7 @@ def results(space: Space) -> str:
     return f"experiments/tiny-{uid[:8]}"
 
 
+@pytest.mark.needs("images")
 def test_a_real_training_runs_on_the_cluster_as_on_one_machine(
     space: Space,
     node: Node,

@@ -21,7 +21,8 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType
 from distillery_operator.trials import hypervolume, pareto
 from distillery_operator.trials.trial import Point, State, Trial
-from support import browser, searches, worlds
+from support import searches, worlds
+from support.fixtures.servers import Chromium
 
 HOSTILE = """</script><script>window.broken = 1</script><img src=x onerror="window.broken = 2">\
 '"&lt;b&gt;<b>bold</b> $\\alpha$ %{x} ${data} \u2028 \u202e ÄÖ 漢字 🙂"""
@@ -200,9 +201,8 @@ def test_the_page_needs_no_network_and_is_pure() -> None:
 
 
 @pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    browser.ensure()
-    with browser.chromium(tmp_path_factory.mktemp("profile")) as driver:
+def chrome(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
         yield driver
 
 

@@ -16,10 +16,12 @@ from selenium.webdriver.common.by import By
 
 from distillery_operator.errors import Incompatible, NotFound
 from distillery_operator.results import cluster
-from support import browser, documentation, kubelet, operators, postgres
+from support import documentation, kubelet, operators
 from support.cluster import Refused, access
 from support.cluster.access import Cluster
+from support.fixtures.servers import Chromium
 from support.operators import Operator, until
+from support.postgres import Postgres
 from support.spaces import Space, install
 
 SERVICE = "distillery/distillery:trials"
@@ -28,16 +30,16 @@ BASELINES = [{"name": "deep", "parameters": {"n_layers": 6}}]
 
 @pytest.fixture(scope="module")
 def operator(
-    control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory
+    control_plane: Cluster, postgresql: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
     """An operator with PostgreSQL, whose trials the API server reaches by a Service."""
     folder = tmp_path_factory.mktemp("operator")
     kubeconfig = install(control_plane, folder)
     pods = kubelet.Kubelet(control_plane.kubeconfig, 0.5)
-    with postgres.running() as database, kubelet.playing(pods):
+    with kubelet.playing(pods):
         made = Operator(
             kubeconfig,
-            database.url("remote"),
+            postgresql.url("remote"),
             folder / "log",
             "--workspace-claim=work",
             f"--trials-service={SERVICE}",
@@ -236,11 +238,10 @@ def test_a_path_survives_the_operator_and_its_absence_is_told(
 
 
 def test_the_report_of_a_cluster_looks_as_it_should(
-    user: User, tmp_path_factory: pytest.TempPathFactory
+    user: User, chromium: Chromium, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    browser.ensure()
     user.run("report", "tiny", "--output=page.html")
-    with browser.chromium(tmp_path_factory.mktemp("profile")) as driver:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
         driver.get((user.folder / "page.html").as_uri())
         driver.save_screenshot(str(user.folder / "page.png"))
         faults = [e for e in driver.get_log("browser") if e["level"] == "SEVERE"]  # type: ignore[no-untyped-call]

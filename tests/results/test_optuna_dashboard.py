@@ -29,8 +29,9 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import Report
-from support import browser, operators, ports, postgres, shapes, worlds
+from support import operators, ports, shapes, worlds
 from support.documentation import ROOT
+from support.fixtures.servers import Chromium
 from support.postgres import Postgres
 
 FIRST = shapes.experiment("first", str(uuid.UUID(int=1 << 90)))
@@ -38,15 +39,9 @@ SECOND = shapes.experiment("second", str(uuid.UUID(int=2 << 90)))
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres.running() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def url(server: Postgres) -> str:
+def url(postgresql: Postgres) -> str:
     """The URL of the dashboard's user, who was made between two experiments."""
-    owner = server.url("studies")
+    owner = postgresql.url("studies")
     search(owner, FIRST, 12)
     documented = (ROOT / "docs" / "cluster.md").read_text()
     (sql,) = re.findall(r"^```sql\n(.*?)^```$", documented, re.MULTILINE | re.DOTALL)
@@ -167,8 +162,8 @@ def test_its_user_may_only_select(url: str) -> None:
                     connection.execute(statement.encode())
 
 
-def test_not_even_the_operators_user_can_write_through_it(server: Postgres, url: str) -> None:
-    owner = re.sub("//.*@", lambda _: re.findall("//.*@", server.url())[0], url)
+def test_not_even_the_operators_user_can_write_through_it(postgresql: Postgres, url: str) -> None:
+    owner = re.sub("//.*@", lambda _: re.findall("//.*@", postgresql.url())[0], url)
     with contextlib.closing(Database(owner, 1)) as database:
         gallery = Gallery(database)
         (study, *_) = gallery.get_all_studies()
@@ -182,9 +177,8 @@ def test_not_even_the_operators_user_can_write_through_it(server: Postgres, url:
         assert len(trials) == 12
 
 
-def test_what_a_person_sees(address: str, tmp_path: Path) -> None:
-    browser.ensure()
-    with browser.chromium(tmp_path / "profile") as driver:
+def test_what_a_person_sees(address: str, chromium: Chromium, tmp_path: Path) -> None:
+    with chromium(tmp_path / "profile") as driver:
         wait = WebDriverWait(driver, 60)
         driver.get(address)
         wait.until(lambda d: "first-" in d.find_element(By.TAG_NAME, "body").text)

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import optuna
 import psycopg
@@ -19,7 +19,7 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import Point, State
-from support import ports, postgres, worlds
+from support import ports, worlds
 from support.postgres import Postgres
 
 EXPERIMENT = worlds.experiment()
@@ -29,21 +29,15 @@ SENTENCE = re.compile(
 )
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres.running() as running:
-        yield running
-
-
 @pytest.fixture
-def url(server: Postgres) -> str:
-    return server.url(f"test_{uuid.uuid4().hex}")
+def url(postgresql: Postgres) -> str:
+    return postgresql.url(f"test_{uuid.uuid4().hex}")
 
 
 class TestPostgres(ports.StudySuite):
     @pytest.fixture
-    def url(self, server: Postgres) -> str:
-        return server.url(f"{{suite}} {uuid.uuid4().hex}")
+    def url(self, postgresql: Postgres) -> str:
+        return postgresql.url(f"{{suite}} {uuid.uuid4().hex}")
 
     @pytest.fixture
     def outside(self, url: str) -> Callable[[str], optuna.Study]:
@@ -59,15 +53,15 @@ class TestPostgres(ports.StudySuite):
         return load
 
 
-def test_the_study_goes_on_after_the_server_was_restarted(server: Postgres, url: str) -> None:
+def test_the_study_goes_on_after_the_server_was_restarted(postgresql: Postgres, url: str) -> None:
     async def between(kept: Study) -> None:
         for number, sign in enumerate((signal.SIGINT, signal.SIGQUIT)):  # a stop, a crash
             await kept.ask(SPEC, 1, 2.0)
-            server.stop(sign)
-            server.start()
+            postgresql.stop(sign)
+            postgresql.start()
             await kept.record(number, Point(1, {"exact": 1.0}))
-            server.stop(sign)
-            server.start()
+            postgresql.stop(sign)
+            postgresql.start()
             await kept.tell(SPEC, ports.tell(number), "model", 3.0)
 
     trials = ports.work(url, between)
@@ -75,7 +69,7 @@ def test_the_study_goes_on_after_the_server_was_restarted(server: Postgres, url:
 
 
 def test_while_the_server_is_down_every_call_says_so_and_nothing_is_lost(
-    server: Postgres, url: str
+    postgresql: Postgres, url: str
 ) -> None:
     async def reopen() -> None:
         async with ports.opened(url):
@@ -85,19 +79,19 @@ def test_while_the_server_is_down_every_call_says_so_and_nothing_is_lost(
         calls: list[Callable[[], Awaitable[object]]] = [
             lambda: kept.ask(SPEC, 1, 2.0),
             lambda: kept.tell(SPEC, ports.tell(0), "model", 3.0),
-            kept.load,  # for it is not known what the server has of these
+            kept.load,  # for it is not known what the postgresql has of these
             reopen,
         ]
         await kept.ask(SPEC, 2, 2.0)
         before = await kept.load()
-        server.stop()
+        postgresql.stop()
         try:
             for call in calls:
                 with pytest.raises(DatabaseUnavailable, match="Connection refused") as caught:
                     await call()
                 assert_sound(caught.value)
         finally:
-            server.start()
+            postgresql.start()
         assert await kept.load() == before
         await kept.tell(SPEC, ports.tell(0), "model", 3.0)
         await kept.ask(SPEC, 1, 4.0)
@@ -160,9 +154,9 @@ class Cutting:
 
 
 @pytest.mark.parametrize("cut", ["request", "answer"])
-def test_a_commit_that_was_cut_off_is_looked_up(server: Postgres, url: str, cut: str) -> None:
-    proxy = Cutting(server.port)
-    through = url.replace(str(server.port), str(proxy.port))
+def test_a_commit_that_was_cut_off_is_looked_up(postgresql: Postgres, url: str, cut: str) -> None:
+    proxy = Cutting(postgresql.port)
+    through = url.replace(str(postgresql.port), str(proxy.port))
     stored = cut == "answer"
 
     async def search() -> None:
@@ -188,14 +182,14 @@ def test_a_commit_that_was_cut_off_is_looked_up(server: Postgres, url: str, cut:
 
 
 def test_connections_are_as_many_as_threads_and_not_as_experiments(
-    server: Postgres, url: str
+    postgresql: Postgres, url: str
 ) -> None:
     seen: list[int] = []
     over = threading.Event()
 
     def watch() -> None:
         question = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'distillery'"
-        with server.connect() as connection:
+        with postgresql.connect() as connection:
             while not over.wait(0.01):
                 (count,) = connection.execute(question).fetchone() or (0,)
                 seen.append(count)
@@ -221,8 +215,8 @@ def test_connections_are_as_many_as_threads_and_not_as_experiments(
     assert max(seen) == 3
 
 
-def test_a_database_that_refuses_is_quoted(server: Postgres, url: str) -> None:
-    with server.connect() as connection:
+def test_a_database_that_refuses_is_quoted(postgresql: Postgres, url: str) -> None:
+    with postgresql.connect() as connection:
         connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
     quoted = url.split("://")[1].split("@")[0]
     cases = {
@@ -236,7 +230,7 @@ def test_a_database_that_refuses_is_quoted(server: Postgres, url: str) -> None:
         assert_sound(caught.value)
 
 
-def test_tables_of_another_optuna_are_refused(server: Postgres, url: str) -> None:
+def test_tables_of_another_optuna_are_refused(postgresql: Postgres, url: str) -> None:
     ports.work(url, lambda kept: kept.ask(SPEC, 1, 2.0))
     table = f'"exp_{ports.UID.replace("-", "")}".alembic_version'
     with psycopg.connect(url, autocommit=True) as connection:
@@ -245,7 +239,7 @@ def test_tables_of_another_optuna_are_refused(server: Postgres, url: str) -> Non
         ports.trials(url)
 
 
-def test_nobody_is_waited_for_for_ever(server: Postgres, url: str) -> None:
+def test_nobody_is_waited_for_for_ever(postgresql: Postgres, url: str) -> None:
     table = f'"exp_{ports.UID.replace("-", "")}".trials'
 
     async def blocked(kept: Study) -> None:
@@ -282,6 +276,6 @@ def test_what_is_no_url_of_a_database_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
-def test_all_names_of_postgresql_mean_the_same(server: Postgres, url: str, scheme: str) -> None:
+def test_all_names_of_postgresql_mean_the_same(postgresql: Postgres, url: str, scheme: str) -> None:
     renamed = url.replace("postgresql:", f"{scheme}:")
     assert len(ports.work(renamed, lambda kept: kept.ask(SPEC, 1, 2.0))) == 1

@@ -9,6 +9,7 @@ stack                      everything at once, as a platform team has it
 charts                     the chart, rendered by Helm
 postgres, prometheus       their servers; monitoring, discovery: how Prometheus finds trials
 browser                    Chromium, driven by selenium
+virtual_time, calls        an event loop that waits for nothing; work as a count of calls
 documentation              the commands that the documents tell a reader to type
 oracle                     transformers 4, for parity
 """

@@ -1,7 +1,5 @@
-"""A headless Chromium for tests of pages. Installs Debian's packages where they are missing."""
+"""A headless Chromium for tests of pages."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +8,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-PACKAGES = ("chromium", "chromium-driver")
+from support import programs
+
 QUIET = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
     "--disable-background-networking --disable-component-update --disable-sync "
@@ -19,36 +18,16 @@ QUIET = (
 """No traffic of its own; WebGL, which parallel coordinates need, is computed by the CPU."""
 
 
-class NoBrowser(Exception):
-    """Chromium is missing and could not be installed."""
-
-
-def ensure() -> None:
-    """Install Chromium and its driver unless both are there.
-
-    Raises:
-        NoBrowser: with what a person has to do.
-    """
-    if shutil.which("chromium") and shutil.which("chromedriver"):
-        return
-    if not shutil.which("apt-get"):
-        raise NoBrowser("the report's tests need the programs chromium and chromedriver on PATH")
-    for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(["apt-get", *command], capture_output=True, text=True, check=False)
-        if done.returncode:
-            reason = done.stderr.strip().splitlines()[-1:]
-            raise NoBrowser(f"{PACKAGES} are missing and apt-get could not install them: {reason}")
-
-
 @contextmanager
 def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
     """Start a browser with a fresh profile and stop it at the end."""
+    program, driver_program = programs.locate("chromium", "chromedriver")
     options = Options()
-    options.binary_location = str(shutil.which("chromium"))
+    options.binary_location = program
     for argument in (*QUIET.split(), f"--user-data-dir={profile}", "--window-size=1280,1000"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver = webdriver.Chrome(options=options, service=Service(driver_program))
     try:
         yield driver
     finally:

@@ -1,6 +1,6 @@
 """The chart, as tests render and install it.
 
-cd tests && python -m charts        write manifests/operator.yaml, as `make manifest` does
+cd tests && python -m support.charts        write manifests/operator.yaml, as `make manifest` does
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from support.cluster import access, binaries
+from support.cluster import access
 
 Object = dict[str, Any]
 
@@ -25,11 +25,6 @@ HEAD = """\
 # Set both images. Trials find their workspace in the PersistentVolumeClaim `distillery` of their
 # namespace.
 """
-
-
-def provide() -> None:
-    """Build Helm where it is missing."""
-    binaries.locate("helm")
 
 
 def render(*options: str, program: str = "helm") -> list[Object]:

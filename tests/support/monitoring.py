@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from support.cluster import binaries
 from support.cluster.access import Cluster
+from support.programs import go
 
 Object = dict[str, Any]
 
@@ -29,7 +29,7 @@ NAMES: Final = {"namespace": "namespace", "container": "pod_container_name", "po
 
 def define(cluster: Cluster) -> None:
     """Make the kinds known, so that the chart's monitors can be installed."""
-    crds = binaries.fetched("monitoring") / "example" / "prometheus-operator-crd"
+    crds = go.fetched("monitoring") / "example" / "prometheus-operator-crd"
     files = [f"--filename={crds / f'{GROUP}_{kind}.yaml'}" for kind in KINDS]
     cluster.kubectl("apply", "--server-side", *files)
     cluster.kubectl("wait", "--for=condition=Established", *files)

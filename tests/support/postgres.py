@@ -14,10 +14,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
-import pytest
 
-from support.cluster import packages, processes
-from support.cluster.errors import Missing
+from support import programs
+from support.cluster import processes
 
 USER = "postgres"
 PASSWORD = "pa{ss}word?/:@ 100%"  # what a URL has to quote
@@ -81,13 +80,8 @@ class Postgres:
 
 @contextmanager
 def running() -> Iterator[Postgres]:
-    """Run a server for the length of a block, or skip the test where there can be none."""
-    try:
-        (binary,) = packages.locate("postgres")
-    except Missing as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+    """Run a server for the length of a block."""
+    (binary,) = programs.locate("postgres")
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:  # not pytest's: that is 0700
         server = Postgres(Path(folder), Path(binary).parent)
         try:

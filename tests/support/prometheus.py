@@ -1,11 +1,6 @@
-"""A Prometheus server of the tests' own; it ends with the process that started it.
-
-A machine without Prometheus skips these tests; with ``CI=true`` it is installed instead.
-"""
+"""A Prometheus server of the tests' own; it ends with the process that started it."""
 
 import json
-import os
-import shutil
 import signal
 import socket
 import urllib.parse
@@ -13,19 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
-
-from support.cluster import packages, processes
-
-
-def program(name: str = "prometheus") -> str:
-    """Return the path of the server, or of ``promtool``."""
-    if os.environ.get("CI") == "true":
-        return packages.locate(name)[0]
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"there is no {name} here (Debian package: prometheus)")
-    return found
+from support import programs
+from support.cluster import processes
 
 
 class Prometheus:
@@ -33,7 +17,8 @@ class Prometheus:
 
     def __init__(self, folder: Path, config: str) -> None:
         """Keep the server's files in a folder; ``config`` is its YAML."""
-        self._binary, self._folder = program(), folder
+        (self._binary,) = programs.locate("prometheus")
+        self._folder = folder
         self._process: processes.Process | None = None
         folder.mkdir(exist_ok=True)
         (folder / "prometheus.yml").write_text(config)

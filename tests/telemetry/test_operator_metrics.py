@@ -1,8 +1,6 @@
 import asyncio
 import re
-import shutil
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -18,7 +16,7 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
 from distillery_operator.trials.attempt import Attempt, Phase
-from support import shapes, worlds
+from support import programs, shapes, virtual_time, worlds
 
 KEY = Key("science", "tiny")
 OTHER = Key("science", "other")
@@ -146,10 +144,9 @@ def use_everything(shown: experiment_metrics.Experiments) -> None:
     operator_metrics.TRIAL_SECONDS.labels(*KEY).observe(600)
 
 
+@pytest.mark.needs("prometheus")
 def test_promtool_finds_no_fault_in_the_exposition(shown: experiment_metrics.Experiments) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
+    (promtool,) = programs.locate("promtool")
     use_everything(shown)
     done = subprocess.run(
         [promtool, "check", "metrics"],
@@ -310,16 +307,19 @@ def test_an_experiments_series_vanish_with_it(shown: experiment_metrics.Experime
 
 
 def test_a_late_event_loop_shows() -> None:
+    clock = virtual_time.Clock()
+
     async def work() -> float:
         watch = asyncio.create_task(operator_metrics.watch_lag())
         await asyncio.sleep(0.01)
-        time.sleep(0.4)
+        clock.now += 0.4  # as long as something keeps the loop
         await asyncio.sleep(0.01)
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
         return samples()["event_loop_lag_seconds{}"]
 
-    assert 0.25 < asyncio.run(work()) < 5
+    late = virtual_time.run(work, clock)
+    assert late == pytest.approx(0.41 - operator_metrics.LAG_SECONDS)
 
 
 def test_metrics_are_served_over_http(shown: experiment_metrics.Experiments) -> None:

@@ -10,17 +10,17 @@ A node (containerd, kubelet, kube-proxy) brings its own control plane and runs r
 root and is ready in about eight seconds::
 
     with cluster.Node(folder) as node:
-        node.load(archive)  # a docker archive: an image of `images` or `programs`
+        node.load(archive)  # a docker archive: an image of `images` or `static`
         node.plane.kubectl("apply", "--filename=-", stdin=manifest)
 
 Both make their folder and leave nothing behind, also when the process that started them is killed:
-see `processes` and `namespace`. What is missing is built (`binaries`) or installed (`packages`), or
-`Missing` says why it cannot be. ``python -m cluster up`` leaves a node running: see `__main__`.
+see `processes` and `namespace`. Their programs come from `support.programs`. ``python -m
+support.cluster up`` leaves a node running: see `__main__`.
 """
 
 from support.cluster.access import Cluster, Given, given
 from support.cluster.controlplane import ControlPlane
-from support.cluster.errors import ClusterError, Missing, NotReady, Refused
+from support.cluster.errors import ClusterError, NotReady, Refused
 from support.cluster.node import Node
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "ClusterError",
     "ControlPlane",
     "Given",
-    "Missing",
     "Node",
     "NotReady",
     "Refused",

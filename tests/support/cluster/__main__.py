@@ -1,10 +1,10 @@
 """Leave a node running on this machine, for demos and for a look at it.
 
     cd tests
-    eval "$(python -m cluster up)"     start it, or find it; says how to reach it
-    python -m cluster load FILE.tar    bring a docker archive's images to it
-    python -m cluster status           say whether it runs
-    python -m cluster down             end it and remove what it left
+    eval "$(python -m support.cluster up)"     start it, or find it; says how to reach it
+    python -m support.cluster load FILE.tar    bring a docker archive's images to it
+    python -m support.cluster status           say whether it runs
+    python -m support.cluster down             end it and remove what it left
 
 A process in the background keeps the node, and a lock as long as it lives: the node ends with that
 process, whatever ends it.
@@ -24,8 +24,10 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from support.cluster import binaries, cache, node
+from support import programs
+from support.cluster import node
 from support.cluster.errors import ClusterError, NotReady
+from support.programs import cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +87,7 @@ def load(place: Place, archives: list[Path]) -> None:
 def status(place: Place) -> None:
     """Say how to reach the node, in words that a shell can run."""
     state = _state(place)
-    (kubectl,) = binaries.locate("kubectl")
+    (kubectl,) = programs.locate("kubectl")
     print(f"export KUBECONFIG={shlex.quote(str(state['kubeconfig']))}")
     print(f'export PATH={shlex.quote(str(Path(kubectl).parent))}:"$PATH"')
 
@@ -137,14 +139,14 @@ def _take(lock: TextIO) -> bool:
 
 def _state(place: Place) -> dict[str, str | int]:
     if not (runs(place) and place.state.exists()):
-        raise NotReady("a node must run: `python -m cluster up` starts one")
+        raise NotReady("a node must run: `python -m support.cluster up` starts one")
     state: dict[str, str | int] = json.loads(place.state.read_text(encoding="utf-8"))
     return state
 
 
 def main() -> None:
     """Run the command that is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m cluster")
+    parser = argparse.ArgumentParser(prog="python -m support.cluster")
     parser.add_argument("--folder", type=Path, default=cache.folder() / "cluster")
     commands = parser.add_subparsers(required=True)
     for command in (up, down, status, keep):
@@ -157,7 +159,7 @@ def main() -> None:
     run, place = arguments.pop("command"), Place(arguments.pop("folder").resolve())
     try:
         run(place, **arguments)
-    except ClusterError as error:
+    except (ClusterError, programs.Missing) as error:
         sys.exit(str(error))
 
 

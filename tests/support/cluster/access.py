@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from support.cluster import binaries
+from support import programs
 from support.cluster.errors import Refused
 
 
@@ -84,7 +84,7 @@ def helm(kubeconfig: Path | None, *arguments: str, program: str = "helm") -> str
 
 
 def _run(program: str, *arguments: str, stdin: str | None, environment: Mapping[str, str]) -> str:
-    [binary] = binaries.locate(program)
+    [binary] = programs.locate(program)
     done = subprocess.run(
         [binary, *arguments],
         input=stdin,

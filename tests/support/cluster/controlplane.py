@@ -18,9 +18,11 @@ import ssl
 import subprocess
 from pathlib import Path
 
-from support.cluster import access, binaries, packages, processes
+from support import programs
+from support.cluster import access, processes
 
 BINARIES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+PROGRAMS = (*BINARIES, "etcd", "openssl")
 SERVICES = "10.89.0.0/24"
 AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
@@ -28,13 +30,6 @@ AUDIT = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
-
-
-def provide() -> None:
-    """Build and install all that a control plane needs, or raise what is missing."""
-    binaries.locate(*BINARIES)
-    packages.locate("openssl")
-    _etcd()
 
 
 CONTROLLERS = (
@@ -67,8 +62,7 @@ class ControlPlane:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> ControlPlane:
-        provide()
-        self._binaries = dict(zip(BINARIES, binaries.locate(*BINARIES), strict=True))
+        self._binaries = dict(zip(PROGRAMS, programs.locate(*PROGRAMS), strict=True))
         self.folder.mkdir(parents=True)
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder)
@@ -140,9 +134,8 @@ class ControlPlane:
             processes.stop(self._apiserver)
 
     def _write_files(self) -> None:
-        (openssl,) = packages.locate("openssl")
         key = "ecparam -genkey -noout -name prime256v1 -out accounts.key"
-        subprocess.run([openssl, *key.split()], cwd=self.folder, check=True)
+        subprocess.run([self._binaries["openssl"], *key.split()], cwd=self.folder, check=True)
         tokens = self.folder / "tokens.csv"
         tokens.touch(mode=0o600)
         tokens.write_text(f'{self._token},admin,admin,"system:masters"\n', encoding="utf-8")
@@ -151,7 +144,7 @@ class ControlPlane:
     def _start_etcd(self, stack: contextlib.ExitStack) -> None:
         """Start etcd on sockets in the folder: it needs no port, and so never lacks one."""
         command = [
-            _etcd(),
+            self._binaries["etcd"],
             "--data-dir=etcd",
             "--unsafe-no-fsync",
             "--listen-client-urls=unix://client:0",
@@ -204,10 +197,6 @@ class ControlPlane:
                 return connection.getresponse().status == http.HTTPStatus.OK
         except OSError:
             return False  # no certificate yet, or nobody listens
-
-
-def _etcd() -> str:
-    return binaries.given("etcd") or packages.locate("etcd")[0]
 
 
 def _free_port(address: str) -> int:

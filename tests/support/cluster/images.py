@@ -1,6 +1,6 @@
 """The images that the tests run, built by buildah from the repository's own Dockerfiles.
 
-    cd tests && python -m cluster.images
+    cd tests && python -m support.cluster.images
 
 Archives and layers are kept outside the checkout. An archive is named by a hash of all that it is
 made from: what is there already takes milliseconds, and after a change of sources alone the layers
@@ -24,10 +24,12 @@ from functools import cache as once
 from pathlib import Path
 from typing import Final
 
-from support.cluster import cache, packages
-from support.cluster.errors import Missing
+from support import programs
+from support.programs import Missing, cache
 
 ROOT: Final = Path(__file__).resolve().parents[3]
+
+PROGRAMS: Final = ("buildah", "debootstrap")
 
 SUITE: Final = "trixie"
 PACKAGES: Final = ("ca-certificates", "python3")
@@ -57,39 +59,73 @@ class Image:
     size: int
 
 
+@dataclass(frozen=True)
+class Source:
+    """What an image is built from: a Dockerfile of the repository, with build arguments.
+
+    Attributes:
+        name: of the image.
+        seconds: that the build takes, about, on two quiet cores.
+        dockerfile: as a path in the repository; the base has none.
+        arguments: names and values.
+    """
+
+    name: str
+    seconds: float
+    dockerfile: str = ""
+    arguments: tuple[tuple[str, str], ...] = ()
+
+
+BASE: Final = Source("base", 30)
+"""A Debian of its smallest kind with Python, in place of one that a registry would serve."""
+OPERATOR: Final = Source("distillery-operator", 40, "operator/Dockerfile")
+TRAINER: Final = Source("distillery-trainer", 90, "trainer/Dockerfile", (("TORCH", "cpu"),))
+"""The trainer with a CPU build of torch."""
+QUICK_TRAINER: Final = Source(
+    "distillery-quick-trainer", 10, "tests/support/cluster/quick.Dockerfile"
+)
+"""The trainer of ``quick_trainer.py``: it speaks the contract and is done in a second."""
+POSTGRES: Final = Source("postgres", 20, "tests/support/cluster/postgres.Dockerfile")
+PROMETHEUS: Final = Source("prometheus", 15, "tests/support/cluster/prometheus.Dockerfile")
+"""These two stand in for the images that a registry would serve."""
+EVERY: Final = (BASE, OPERATOR, TRAINER, QUICK_TRAINER, POSTGRES, PROMETHEUS)
+
+
 @once
+def image(source: Source) -> Image:
+    """Return an image, built where it is missing."""
+    if source != BASE:
+        image(BASE)
+    return _kept(_plan(source))
+
+
 def base() -> Image:
-    """A Debian of its smallest kind with Python, in place of one that a registry would serve."""
-    return _kept("base", [json.dumps([SUITE, PACKAGES, SETTINGS])], _bootstrap)
+    return image(BASE)
 
 
-@once
 def operator() -> Image:
-    return _built("distillery-operator", "operator/Dockerfile")
+    return image(OPERATOR)
 
 
-@once
 def trainer() -> Image:
-    """The trainer with a CPU build of torch."""
-    return _built("distillery-trainer", "trainer/Dockerfile", TORCH="cpu")
+    return image(TRAINER)
 
 
-@once
 def quick_trainer() -> Image:
-    """The trainer of ``quick_trainer.py``: it speaks the contract and is done in a second."""
-    return _built("distillery-quick-trainer", "tests/support/cluster/quick.Dockerfile")
+    return image(QUICK_TRAINER)
 
 
-@once
 def postgres() -> Image:
-    """PostgreSQL, in place of the image that a registry would serve."""
-    return _built("postgres", "tests/support/cluster/postgres.Dockerfile")
+    return image(POSTGRES)
 
 
-@once
 def prometheus() -> Image:
-    """Prometheus, in place of the image that a registry would serve."""
-    return _built("prometheus", "tests/support/cluster/prometheus.Dockerfile")
+    return image(PROMETHEUS)
+
+
+def absent(*sources: Source) -> dict[str, float]:
+    """Return the images that would have to be built, and about how many seconds that takes."""
+    return {f"image {s.name}": s.seconds for s in sources if not _plan(s).archive.exists()}
 
 
 def buildah(*arguments: str | Path) -> str:
@@ -102,17 +138,39 @@ def folder() -> Path:
     return cache.folder() / "images"
 
 
-def _built(name: str, dockerfile: str, **arguments: str) -> Image:
-    sources = {path: (ROOT / path).read_bytes() for path in _sources(dockerfile)}
-    arguments["BASE_IMAGE"] = base().name
-    project = sources.get(f"{Path(dockerfile).parent}/pyproject.toml")
+@dataclass(frozen=True)
+class _Plan:
+    """An image's name and place, both of which tell what it is built from, and its build."""
+
+    kind: str
+    place: Path
+    make: Callable[[], None]
+
+    @property
+    def tag(self) -> str:
+        return _tag(self.kind, self.place)
+
+    @property
+    def archive(self) -> Path:
+        return self.place.with_suffix(".tar")
+
+
+def _plan(source: Source) -> _Plan:
+    if not source.dockerfile:
+        place = cache.named("images/base", json.dumps([SUITE, PACKAGES, SETTINGS]))
+        return _Plan(source.name, place, lambda: _bootstrap(_tag(source.name, place)))
+    contents = {path: (ROOT / path).read_bytes() for path in _sources(source.dockerfile)}
+    arguments = {**dict(source.arguments), "BASE_IMAGE": _plan(BASE).tag}
+    project = contents.get(f"{Path(source.dockerfile).parent}/pyproject.toml")
     if project:
         arguments["VERSION"] = tomllib.loads(project.decode())["project"]["version"]
+    named = [part for path, content in contents.items() for part in (path, content)]
+    place = cache.named(f"images/{source.name}", json.dumps(arguments, sort_keys=True), *named)
 
-    def build(tag: str) -> None:
+    def make() -> None:
         with tempfile.TemporaryDirectory() as context, index_settings() as settings:
             # What was hashed is what is built.
-            for path, content in sources.items():
+            for path, content in contents.items():
                 copy = Path(context, path)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(content)
@@ -120,11 +178,11 @@ def _built(name: str, dockerfile: str, **arguments: str) -> Image:
                 *("bud", "--layers", "--force-rm", "--isolation", "chroot", "--network", "host"),
                 *(f"--build-arg={key}={value}" for key, value in arguments.items()),
                 *settings,
-                *("--tag", tag, "--file", f"{context}/{dockerfile}", context),
+                *("--tag", _tag(source.name, place)),
+                *("--file", f"{context}/{source.dockerfile}", context),
             )
 
-    named = [part for path, content in sources.items() for part in (path, content)]
-    return _kept(name, [json.dumps(arguments, sort_keys=True), *named], build)
+    return _Plan(source.name, place, make)
 
 
 def _sources(dockerfile: str) -> Iterator[str]:
@@ -138,21 +196,19 @@ def _sources(dockerfile: str) -> Iterator[str]:
                 yield from (str(file.relative_to(ROOT)) for file in files)
 
 
-def _kept(name: str, sources: list[str | bytes], make: Callable[[str], None]) -> Image:
+def _kept(plan: _Plan) -> Image:
     folder().mkdir(exist_ok=True)
-    place = cache.named(f"images/{name}", *sources)
-    tag, archive = _tag(name, place), place.with_suffix(".tar")
-    if not archive.exists():
+    if not plan.archive.exists():
         with cache.locked("images"):
-            if not archive.exists():
-                make(tag)
-                partial = place.with_suffix(".partial")
+            if not plan.archive.exists():
+                plan.make()
+                partial = plan.place.with_suffix(".partial")
                 partial.unlink(missing_ok=True)
-                buildah("push", "--quiet", tag, f"docker-archive:{partial}:{tag}")
-                partial.rename(archive)
-                _forget_older(name)
-    os.utime(archive)
-    return Image(tag, archive, archive.stat().st_size)
+                buildah("push", "--quiet", plan.tag, f"docker-archive:{partial}:{plan.tag}")
+                partial.rename(plan.archive)
+                _forget_older(plan.kind)
+    os.utime(plan.archive)
+    return Image(plan.tag, plan.archive, plan.archive.stat().st_size)
 
 
 def _forget_older(name: str) -> None:
@@ -230,7 +286,7 @@ def _storage() -> tuple[str | Path, ...]:
 
 
 def _run(command: str, *arguments: str | Path) -> str:
-    (path,) = packages.locate(command) if command in packages.PACKAGES else (command,)
+    (path,) = programs.locate(command) if command in PROGRAMS else (command,)
     done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip()[-2000:]
@@ -238,20 +294,12 @@ def _run(command: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def seen() -> list[Image]:
-    """Return the images that this process has asked for."""
-    return [make() for make in EVERY if make.cache_info().currsize]
-
-
-EVERY: Final = (base, operator, trainer, quick_trainer, postgres, prometheus)
-
-
 def main() -> int:
-    for make in EVERY:
+    for source in EVERY:
         start = time.monotonic()
-        image = make()
+        made = image(source)
         seconds = time.monotonic() - start
-        print(f"{image.name} size_mb={image.size / 1e6:.0f} seconds={seconds:.1f}")
+        print(f"{made.name} size_mb={made.size / 1e6:.0f} seconds={seconds:.1f}")
     return 0
 
 

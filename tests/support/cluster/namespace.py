@@ -14,8 +14,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.cluster import processes, programs
-from support.cluster.errors import Missing, NotReady
+from support.cluster import processes, static
+from support.cluster.errors import NotReady
+from support.programs import Missing
 
 PAUSE = (Path(__file__).parent / "pause.c").read_text(encoding="utf-8")
 
@@ -40,17 +41,23 @@ exec "$1"
 UNSHARE = ("unshare", "--pid", "--mount", "--net", "--fork", "--kill-child", "--mount-proc")
 
 
-def provide() -> None:
+def check() -> None:
     """Raise why namespaces cannot be made here."""
-    done = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
+    if os.geteuid() != 0:
+        raise Missing(f"only root can start a node, but this is user {os.geteuid()}")
+    rule = "a node must have namespaces of its own"
+    try:
+        done = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise Missing(f"{rule}, but: {error}") from error
     if done.returncode != 0:
-        raise Missing(f"a node must have namespaces of its own, but: {done.stderr.strip()}")
+        raise Missing(f"{rule}, but: {done.stderr.strip()}")
 
 
 @contextlib.contextmanager
 def made(log: Path) -> Iterator[int]:
     """Make namespaces, give their first process's number, and end them."""
-    pause = str(programs.compiled("pause", PAUSE))
+    pause = str(static.compiled("pause", PAUSE))
     keeper = processes.start([*UNSHARE, "sh", "-e", "-c", SETUP, "sh", pause], log)
     try:
         processes.until(lambda: _first(keeper, pause) is not None, "namespaces", keeper, log)

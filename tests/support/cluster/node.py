@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.cluster import (
-    binaries,
-    cgroups,
-    controlplane,
-    namespace,
-    packages,
-    processes,
-    programs,
-    slots,
-)
-from support.cluster.errors import Missing, NotReady, Refused
+from support import programs
+from support.cluster import cgroups, controlplane, namespace, processes, slots, static
+from support.cluster.errors import NotReady, Refused
 
 NAME = "node"
 GPUS = 4
 BINARIES = ("kubelet", "kube-proxy", "coredns")
-COMMANDS = ("containerd", "host-local", "ip", "nft")
+PROGRAMS = (
+    *controlplane.PROGRAMS,
+    *BINARIES,
+    *("containerd", "host-local", "ip", "nft"),
+    "gcc",  # for the first process of its namespaces: see `static`
+)
 
 # The node's bridge and this machine are joined by a link whose one end goes with the other. A
 # bridge that is given no address of its own changes it with every pod, and loses packets.
@@ -77,13 +73,8 @@ COREFILE = """
 
 def provide() -> None:
     """Build and install all that a node needs, or raise what is missing."""
-    if os.geteuid() != 0:
-        raise Missing(f"only root can start a node, but this is user {os.geteuid()}")
-    namespace.provide()
-    controlplane.provide()
-    binaries.locate(*BINARIES)
-    packages.locate(*COMMANDS)
-    programs.image("pause", namespace.PAUSE)
+    namespace.check()
+    programs.locate(*PROGRAMS)
 
 
 def load(first: int, archive: Path) -> None:
@@ -136,8 +127,8 @@ class Node:
         plane = controlplane.ControlPlane(self.folder / "plane", address=self.host)
         self.plane = stack.enter_context(plane)
         self._until(self._takes_images, "containerd", containerd)
-        self.load(programs.image("pause", namespace.PAUSE))
-        kubelet, proxy, dns = binaries.locate(*BINARIES)
+        self.load(static.image("pause", namespace.PAUSE))
+        kubelet, proxy, dns = programs.locate(*BINARIES)
         name = f"--hostname-override={NAME}"
         self._run(stack, "proxy", proxy, f"--config={self.folder}/proxy.json", name)
         self._run(stack, "dns", dns, f"-conf={self.folder}/Corefile")
@@ -171,7 +162,7 @@ class Node:
         namespace.run(self.namespace, *ip, stdin=INSIDE.format(slot=slot))
 
     def _write_files(self, slot: slots.Slot) -> None:
-        (plugin,) = packages.locate("host-local")
+        (plugin,) = programs.locate("host-local")
         settings = CONTAINERD.format(folder=self.folder, plugins=Path(plugin).parent)
         (self.folder / "containerd.toml").write_text(settings, encoding="utf-8")
         (self.folder / "networks").mkdir()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent import futures
 from pathlib import Path
 
-from support.cluster import packages
 from support.cluster.errors import NotReady
+from support.programs import debian
 
 Process = subprocess.Popen[bytes]
 
@@ -37,11 +37,11 @@ def start(command: Sequence[str], log: Path) -> Process:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, with a PATH that leads to all packages' commands.
+    """Return this process's environment, with a PATH that leads to all packages' programs.
 
     Kubernetes and etcd are written in Go: memory for processor time, of which tests have less.
     """
-    return {"GOGC": "400", **os.environ, "PATH": packages.search_path()}
+    return {"GOGC": "400", **os.environ, "PATH": debian.search_path()}
 
 
 def stop(process: Process, sign: signal.Signals = signal.SIGKILL, seconds: float = 60) -> None:

@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.cluster import cache, packages
-from support.cluster.errors import Missing
+from support import programs
+from support.programs import Missing, cache
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -22,7 +22,7 @@ def compiled(name: str, source: str) -> Path:
     """Return a program, compiled where it is missing."""
     program = cache.named(name, source, platform.machine())
     if not program.exists():
-        (gcc,) = packages.locate("gcc")
+        (gcc,) = programs.locate("gcc")
         with _partial(program) as partial:
             done = subprocess.run(
                 [gcc, "-static", "-O2", "-s", "-x", "c", "-o", partial, "-"],

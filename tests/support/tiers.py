@@ -1,0 +1,112 @@
+"""Which tests are fast, what the others need, and what did not run. A plugin of pytest.
+
+Every test is in one of two tiers, ``-m fast`` (`make test-fast`) or ``-m whole``. A test is whole
+
+* if it needs a part (see `parts`): ``@pytest.mark.needs("postgres")``, or a fixture that brings it;
+* if it lies in end_to_end;
+* if it says that it takes long: ``@pytest.mark.long``.
+
+A test whose part this machine cannot have is skipped; with ``CI=true`` it fails. A test gets the
+programs of its own parts and no others: what it forgot to say that it needs fails everywhere.
+"""
+
+from collections import Counter
+from collections.abc import Generator, Iterator
+from typing import Final
+
+import pytest
+
+from support import parts, programs
+from support.programs import Missing
+
+FAST: Final = "fast: needs nothing but Python, and takes seconds at most"
+WHOLE: Final = "whole: every other test"
+NEEDS: Final = "needs(*parts): parts of tests/support/parts.py, which bring their programs"
+LONG: Final = "long: takes long: trains, runs processes by the dozen"
+GROUP: Final = "xdist_group(name): tests that share a process and its fixtures"
+
+TOGETHER: Final = ("node", "control_plane")
+"""Fixtures of the whole session: their tests share a process, so that there is one of each."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known."""
+    for marker in (FAST, WHOLE, NEEDS, LONG, GROUP):
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put each test in its tier, and beside those that it shares fixtures with."""
+    for item in items:
+        item.add_marker("fast" if is_fast(item) else "whole")
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    if hasattr(config, "workerinput"):  # one of several processes: the largest groups come first
+        items.sort(key=rank)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Bring what a test needs, or skip it; lend it those programs alone."""
+    with programs.limited(parts.allowed(needs(item))):
+        try:
+            parts.provide(*needs(item))
+        except Missing as error:
+            if parts.in_ci():
+                raise
+            pytest.skip(str(error))
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Lend a test the programs of its parts alone."""
+    with programs.limited(parts.allowed(needs(item))):
+        return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what did not run, and why."""
+    reasons = Counter(map(reason, terminalreporter.stats.get("skipped", [])))
+    for why, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} did not run: {why}", yellow=True)
+
+
+def reason(report: pytest.TestReport) -> str:
+    """Return why a test was skipped."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return str(report.longrepr)
+
+
+def needs(item: pytest.Item) -> list[str]:
+    """Return the parts that a test needs."""
+    marked = {name for mark in item.iter_markers("needs") for name in mark.args}
+    if unknown := marked - parts.PARTS.keys():
+        known = ", ".join(parts.PARTS)
+        raise pytest.UsageError(f"{item.nodeid} must need parts of {known}, but: {unknown}")
+    brought = {parts.FIXTURES[name] for name in fixtures(item) if name in parts.FIXTURES}
+    return sorted(marked | brought)
+
+
+def is_fast(item: pytest.Item) -> bool:
+    """Tell whether a test belongs to the fast tier."""
+    slow_folder = "end_to_end" in item.path.parts
+    return not (needs(item) or slow_folder or item.get_closest_marker("long"))
+
+
+def group(item: pytest.Item) -> str:
+    """Return the name of those that run in one process with this test: of its module, mostly."""
+    shared = (name for name in TOGETHER if name in fixtures(item))
+    return next(shared, item.nodeid.partition("::")[0])
+
+
+def rank(item: pytest.Item) -> int:
+    """Return the place of a test's group: what takes longest is begun first."""
+    shared = [name in fixtures(item) for name in TOGETHER]
+    return shared.index(True) if True in shared else len(shared) + is_fast(item)
+
+
+def fixtures(item: pytest.Item) -> Iterator[str]:
+    """Yield the fixtures that a test asks for, directly or not."""
+    yield from getattr(item, "fixturenames", ())
