@@ -109,7 +109,8 @@ def test_what_has_waited_longest_is_told_by_what_it_waits_for() -> None:
         waiting(3, None, "NoPod"),  # its Job is made, but no watch has shown it
         replace(waiting(4, 100.0, ""), phase=Phase.RUNNING),
     )
-    found = worlds.statistics_of(EXPERIMENT.spec, worlds.observation(attempts=live))
+    trials = tuple(Trial(number, {}) for number in range(len(live)))
+    found = worlds.statistics_of(EXPERIMENT.spec, worlds.observation(trials, live))
     assert found.pending_times == {"Unschedulable": 200.0, "Queued": 250.0}
 
 

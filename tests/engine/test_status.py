@@ -283,6 +283,7 @@ def test_gpu_hours_are_those_of_all_attempts() -> None:
         worlds.completed(0, 80.0, 1, seconds=3600.0, gpus=2.0),
         Trial(1, {}, state=State.FAILED, seconds=1800.0, gpus=2.0),
         Trial(2, {}),
+        Trial(3, {}),
     )
     attempts = (
         Attempt(Stage.PREPARE, 0, 1, Phase.ENDED, exit_code=0, started=0.0, ended=900.0),
