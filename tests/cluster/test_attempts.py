@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
 from distillery_operator.cluster import attempts, pod_template
-from distillery_operator.engine import decide
+from distillery_operator.engine import decide, requests
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.trial import State, Trial
@@ -37,7 +37,9 @@ NAME = "tiny-8f1c2f7e-00000-1"
 POD = f"{NAME}-x7k2p"
 URL = "http://10.1.0.7:9090/metrics"
 
-PENDING = Attempt(Stage.TRAIN, 0, 1, Phase.PENDING, created=seconds(0))
+REQUEST = requests.digest(requests.order(shapes.experiment(), Launch(Stage.TRAIN, 0, 1)))
+
+PENDING = Attempt(Stage.TRAIN, 0, 1, Phase.PENDING, created=seconds(0), digest=REQUEST)
 WAITS = replace(PENDING, pod=POD)
 RUNS = replace(WAITS, phase=Phase.RUNNING, started=seconds(5), metrics_url=URL)
 ENDED = replace(WAITS, phase=Phase.ENDED, started=seconds(5), ended=seconds(65))
@@ -389,7 +391,8 @@ INFRASTRUCTURE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
             deleted=64,
             grace=0,
         ),
-        replace(LOST, reason="NodeLost", message=BY_INFRASTRUCTURE + NO_NODE),
+        # It ran since then, so its GPU time counts although nobody saw its end.
+        replace(LOST, started=seconds(5), reason="NodeLost", message=BY_INFRASTRUCTURE + NO_NODE),
     ),
     "disrupted and the pod gone": (
         (job(disrupted()),),
@@ -596,7 +599,9 @@ def test_preparation_is_an_attempt_too() -> None:
 
 def test_a_pod_whose_job_is_gone_occupies_its_trial_until_it_has_ended() -> None:
     message = "its Job was deleted; the pod still ends"
-    lonely = replace(WAITS, phase=Phase.RUNNING, halted=True, reason="Deleted", message=message)
+    lonely = replace(
+        WAITS, phase=Phase.RUNNING, halted=True, reason="Deleted", message=message, digest=""
+    )
     assert attempts.orphan(pod(job(), "Pending", None)) == lonely
     assert attempts.orphan(pod(job(), "Running", running(), deleted=30)) == replace(
         lonely, started=seconds(5)

@@ -194,7 +194,7 @@ def _told_by_pod(found: Attempt, pod: Object, terminated: Object, ending: _Endin
         _as(found, ending),
         pod=pod["metadata"]["name"],
         held=held(pod),
-        started=_seconds(terminated.get("startedAt")),
+        started=_started(pod),  # of a container whose end nobody saw as well: its time counts
         ended=_seconds(terminated.get("finishedAt")),
         termination_message=terminated.get("message"),
     )
