@@ -1,104 +1,22 @@
+"""The Job and the pod that an attempt becomes."""
+
 import copy
 import json
 import re
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from distillery_contract import wire
 from distillery_contract.request import Request, Stage
 from distillery_operator.cluster import errands, jobs, pod_template
-from distillery_operator.cluster.pod_template import Defaults
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource import label_names
-from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.trial import Trial
 from support import shapes
 from support.shapes import DEFAULTS, Object, experiment
-
-LAUNCH = Launch(Stage.TRAIN, 7, 2)
-NO_CLAIM = Defaults("registry.example/trainer:1")
-
-RICH: Object = {
-    "metadata": {
-        "labels": {"kueue.x-k8s.io/queue-name": "gpus", "team": "nlp"},
-        "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
-    },
-    "spec": {
-        "priorityClassName": "batch",
-        "imagePullSecrets": [{"name": "registry"}],
-        "nodeSelector": {"gpu": "h200"},
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
-        "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
-        "terminationGracePeriodSeconds": 300,
-        "serviceAccountName": "trainer",
-        "securityContext": {"runAsUser": 1000, "supplementalGroups": [44]},
-        "initContainers": [{"name": "fetch", "image": "fetch:1"}],
-        "volumes": [
-            {"name": "workspace", "persistentVolumeClaim": {"claimName": "mine"}},
-            {"name": "shm", "emptyDir": {"medium": "Memory"}},
-        ],
-        "containers": [
-            {"name": "shipper", "image": "shipper:1"},
-            {
-                "name": "trainer",
-                "image": "mine:2",
-                "imagePullPolicy": "Always",
-                "env": [
-                    {"name": "HF_HOME", "value": "/workspace/hub"},
-                    {"name": wire.REQUEST, "value": "{}"},
-                    {
-                        "name": "TOKEN",
-                        "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}},
-                    },
-                ],
-                "ports": [
-                    {"name": "debug", "containerPort": 5678},
-                    {"name": "metrics", "containerPort": 1234},
-                ],
-                "resources": {
-                    "limits": {
-                        "nvidia.com/gpu": "2",
-                        "nvidia.com/mig-1g.10gb": 1,
-                        "nvidia.com/gpumem": "3000",
-                        "memory": "40Gi",
-                        "cpu": "8",
-                    },
-                    "claims": [{"name": "gpu"}],
-                },
-                "securityContext": {"readOnlyRootFilesystem": False},
-                "volumeMounts": [
-                    {"name": "shm", "mountPath": "/dev/shm"},
-                    {"name": "workspace", "mountPath": "/workspace", "subPath": "team"},
-                ],
-            },
-        ],
-    },
-}
-
-
-def rendered(
-    of: Experiment | None = None, launch: Launch = LAUNCH, defaults: Defaults = DEFAULTS
-) -> Object:
-    of = of or experiment()
-    trial = Trial(launch.trial, {"n_layers": 2})
-    return jobs.job(of, launch, requests.order(of, launch, trial), defaults)
-
-
-def trainer(job: Object) -> Object:
-    containers = job["spec"]["template"]["spec"]["containers"]
-    (found,) = [c for c in containers if c["name"] == "trainer"]
-    made: Object = found
-    return made
-
-
-def variables(job: Object) -> dict[str, Any]:
-    return {v["name"]: v.get("value", v.get("valueFrom")) for v in trainer(job)["env"]}
+from support.templates import LAUNCH, LONGEST, RICH, rendered, trainer, variables
 
 
 def expanded(value: str, known: dict[str, str]) -> str:
@@ -315,9 +233,6 @@ def test_a_trials_limit_is_the_pods_not_the_jobs_which_would_count_the_wait_for_
     assert "activeDeadlineSeconds" not in rendered()["spec"]["template"]["spec"]
 
 
-LONGEST = experiment("n" * 40, maxTrials=100_000)
-
-
 @pytest.mark.parametrize("stage", [Stage.TRAIN, Stage.PREPARE])
 def test_names_fit_a_label_and_tell_attempts_apart(stage: Stage) -> None:
     launches = [Launch(stage, t, n) for t, n in ((99_999, 999), (99_999, 99), (9_999, 999))]
@@ -376,20 +291,6 @@ def test_jobs_wait_in_the_operators_queue_unless_their_template_names_another() 
     assert label_names.QUEUE not in pod
 
 
-def test_a_template_is_known_by_its_digest() -> None:
-    digests = [
-        pod_template.digest(of, defaults)
-        for of, defaults in (
-            (experiment(), DEFAULTS),
-            (experiment(maxTrials=9), DEFAULTS),
-            (experiment(template=RICH), DEFAULTS),
-            (experiment(), NO_CLAIM),
-        )
-    ]
-    assert digests[0] == digests[1]
-    assert len(set(digests)) == 3
-
-
 def test_a_dry_run_asks_for_the_pod_that_the_job_would_make() -> None:
     job = jobs.trial(experiment(template=RICH), DEFAULTS)
     pod = jobs.pod(job)
@@ -397,214 +298,3 @@ def test_a_dry_run_asks_for_the_pod_that_the_job_would_make() -> None:
     assert pod["metadata"]["namespace"] == "science"
     assert pod["metadata"]["labels"] == job["metadata"]["labels"]
     assert job["metadata"]["name"].endswith("-check")
-
-
-def test_a_pod_that_reads_the_volume_needs_nothing_else_and_ends_by_itself() -> None:
-    for of in (experiment(), experiment(template=RICH)):
-        pod = errands.reader(of, DEFAULTS, "reader")
-        (container,) = pod["spec"]["containers"]
-        assert container["command"] == ["sleep", "3600"]
-        assert container["image"] == trainer(rendered(of))["image"]
-        assert container["securityContext"] == trainer(rendered(of))["securityContext"]
-        assert container["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}}
-        assert "workspace" in {m["name"] for m in container["volumeMounts"]}
-        assert not {"env", "ports", "args"} & container.keys()
-        assert pod["spec"]["activeDeadlineSeconds"] == 3600
-        assert pod["spec"]["volumes"] == rendered(of)["spec"]["template"]["spec"]["volumes"]
-        # No attempt, or an operator would take it for a trial's.
-        assert label_names.STAGE not in pod["metadata"]["labels"]
-
-
-def test_files_are_removed_by_the_trainer_alone_without_a_gpu() -> None:
-    job = errands.collection(experiment(template=RICH), [3, 4], DEFAULTS)
-    spec = job["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    assert container["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}}
-    assert not {"initContainers", "resourceClaims"} & spec.keys()
-    assert {m["name"] for m in container["volumeMounts"]} == {"shm", "workspace", "tmp"}
-    assert spec["restartPolicy"] == "Never"
-    request = Request.from_json(variables(job)[wire.REQUEST])
-    assert request.stage is Stage.COLLECT
-    assert [folder.split("/")[-2:] for folder in request.remove] == [
-        ["00003", "model"],
-        ["00003", "checkpoints"],
-        ["00004", "model"],
-        ["00004", "checkpoints"],
-    ]
-    names = {
-        errands.collection(experiment(), trials, DEFAULTS)["metadata"]["name"]
-        for trials in ([3, 4], [4, 3], [3], [3, 4, 5])
-    }
-    assert len(names) == 3
-
-
-def test_the_files_of_500_trials_fit_one_variable() -> None:
-    job = errands.collection(LONGEST, range(99_000, 99_500), DEFAULTS)
-    assert len(variables(job)[wire.REQUEST]) < 128 * 1024  # MAX_ARG_STRLEN
-
-
-@pytest.mark.parametrize(
-    ("limits", "count"),
-    [
-        ({}, 0),
-        ({"cpu": "8", "memory": "40Gi"}, 0),
-        ({"nvidia.com/gpu": "1"}, 1),
-        ({"nvidia.com/gpu": 4}, 4),
-        ({"nvidia.com/mig-1g.10gb": "2", "nvidia.com/mig-3g.20gb": "1"}, 3),
-        ({"nvidia.com/gpu.shared": "1"}, 1),
-        ({"nvidia.com/gpu": "1", "nvidia.com/gpumem": "3000", "nvidia.com/gpucores": "30"}, 1),
-        ({"amd.com/gpu": "2"}, 2),
-        ({"gpu.intel.com/i915": "1", "gpu.intel.com/millicores": "100"}, 1),
-        ({"nvidia.com/gpu": "many"}, 0),
-        ({"nvidia.com/gpu": None}, 0),
-        ([], 0),
-    ],
-)
-def test_accelerators_are_counted_from_the_trainers_limits(limits: Any, count: int) -> None:
-    sidecar = {"name": "other", "resources": {"limits": {"nvidia.com/gpu": "7"}}}
-    container = {"name": "trainer", "resources": {"limits": limits}}
-    of = experiment(template={"spec": {"containers": [sidecar, container]}})
-    assert pod_template.gpus(of) == count
-
-
-WORKSPACE = {"name": "workspace", "emptyDir": {}}
-ODD = {
-    "name": "trainer",
-    "env": None,
-    "ports": {"metrics": 1},
-    "volumeMounts": ["/tmp"],
-    "resources": {"limits": "all"},
-    "securityContext": [],
-}
-
-
-@pytest.mark.parametrize(
-    ("template", "fields"),
-    [
-        ({"spec": {"volumes": [WORKSPACE]}}, []),
-        ({"spec": {"volumes": [WORKSPACE], "restartPolicy": "Never"}}, []),
-        ({"spec": {"volumes": [WORKSPACE], "containers": None}, "metadata": None}, []),
-        ({}, ["spec.volumes"]),
-        ({"spec": {"volumes": [{"name": "other"}]}}, ["spec.volumes"]),
-        ({"spec": {"volumes": [WORKSPACE], "restartPolicy": "OnFailure"}}, ["spec.restartPolicy"]),
-        (
-            {"spce": {}, "spec": {"volumes": [WORKSPACE]}, "metadata": {"finalizers": ["a"]}},
-            ["spce", "metadata.finalizers"],
-        ),
-        (
-            {
-                "spec": {"volumes": [WORKSPACE]},
-                "metadata": {
-                    "labels": {"distillery.dev/told": "true", "distillery.devil/x": ""},
-                    "annotations": {"distillery.dev/halted": ""},
-                },
-            },
-            ["metadata.labels.distillery.dev/told", "metadata.annotations.distillery.dev/halted"],
-        ),
-        ({"spec": []}, ["spec", "spec.volumes"]),
-        (
-            {"metadata": {"labels": ["a"], "annotations": "b"}, "spec": {"volumes": [WORKSPACE]}},
-            ["metadata.labels", "metadata.annotations"],
-        ),
-        (
-            {"spec": {"volumes": {"workspace": {}}, "containers": {}, "securityContext": 1}},
-            ["spec.securityContext", "spec.volumes", "spec.containers", "spec.volumes"],
-        ),
-        ({"spec": {"volumes": [WORKSPACE], "containers": ["trainer"]}}, ["spec.containers"]),
-        (
-            {"spec": {"volumes": [WORKSPACE], "containers": [ODD]}},
-            [
-                "spec.containers[trainer].resources.limits",
-                "spec.containers[trainer].securityContext",
-                "spec.containers[trainer].ports",
-                "spec.containers[trainer].volumeMounts",
-            ],
-        ),
-    ],
-)
-def test_all_faults_of_a_template_are_told_at_once(template: Object, fields: list[str]) -> None:
-    found = pod_template.faults(experiment(template=template), NO_CLAIM)
-    assert [fault.split(": ")[0].removeprefix("spec.template.") for fault in found] == fields
-
-
-@pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
-def test_a_template_names_no_service_account_but_those_that_the_operator_allows(field: str) -> None:
-    of = experiment(template={"spec": {field: "deployer"}})
-    assert pod_template.faults(of, DEFAULTS) == [
-        f"spec.template.spec.{field}: must be one that the operator allows trials,"
-        ' ["default"], but got "deployer"'
-    ]
-    assert not pod_template.faults(of, replace(DEFAULTS, accounts=("trainer", "deployer")))
-    for account in ("default", "", None):
-        assert not pod_template.faults(experiment(template={"spec": {field: account}}), DEFAULTS)
-
-
-def test_a_fault_says_the_rule_then_the_value() -> None:
-    spec = {"containers": {"trainer": {}}, "restartPolicy": "Always"}
-    assert pod_template.faults(experiment(template={"spec": spec}), DEFAULTS) == [
-        'spec.template.spec.containers: must be a list of objects, but got {"trainer":{}}',
-        'spec.template.spec.restartPolicy: must be Never or absent, but got "Always"',
-    ]
-
-
-SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5)
-JSON: st.SearchStrategy[Any] = st.recursive(
-    SCALARS,
-    lambda children: (
-        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3)
-    ),
-    max_leaves=8,
-)
-
-
-def part(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """An object with some of these keys, or anything else."""
-    return st.fixed_dictionaries({}, optional=known) | JSON
-
-
-def several(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.lists(items, max_size=2) | JSON
-
-
-NAMED = part(name=st.sampled_from(["trainer", "workspace", "tmp", "metrics"]) | JSON, value=JSON)
-CONTAINER = part(
-    name=st.just("trainer") | JSON,
-    env=several(NAMED),
-    ports=several(NAMED),
-    volumeMounts=several(part(name=JSON, mountPath=JSON)),
-    resources=part(limits=part(**{"nvidia.com/gpu": JSON})),
-    securityContext=JSON,
-)
-TEMPLATE = part(
-    metadata=part(labels=part(a=JSON), annotations=JSON, name=JSON),
-    spec=part(
-        containers=several(CONTAINER),
-        initContainers=several(CONTAINER),
-        volumes=several(NAMED),
-        securityContext=JSON,
-        restartPolicy=st.just("Never") | JSON,
-    ),
-)
-
-
-@settings(deadline=None, max_examples=500)
-@given(TEMPLATE.filter(lambda value: isinstance(value, dict)))
-def test_rendering_never_raises_and_keeps_what_has_no_fault(template: Object) -> None:
-    of = experiment(template=template)
-    found = pod_template.faults(of, DEFAULTS)
-    job = jobs.trial(of, DEFAULTS)
-    jobs.pod(job)
-    errands.collection(of, [1], DEFAULTS)
-    assert pod_template.gpus(of) >= 0
-    json.dumps(job, allow_nan=False)
-    if not found:
-        spec, made = template.get("spec") or {}, job["spec"]["template"]["spec"]
-        added = {"containers", "volumes", "securityContext"}
-        assert {k: v for k, v in spec.items() if k not in added} == {
-            k: v for k, v in made.items() if k in spec and k not in added
-        }
-        for key in ("containers", "volumes"):
-            for item in spec.get(key) or []:
-                assert item in made[key] or item.get("name") == "trainer"
-        for item in (spec.get("securityContext") or {}).items():
-            assert item in made["securityContext"].items()

@@ -1,9 +1,14 @@
 """What several tests share.
 
+tiers, parts               which tests are fast; what the others need, and how a bench asks for it
+programs                   where programs come from: found here, built or installed
+fixtures                   fixtures of all tests: clusters, servers, small models
+
 worlds, shapes, searches   made-up experiments: their resources, their Jobs and pods, their trials
+templates                  Jobs as the operator renders them, from a silent and a rich pod template
 ports, broken              the suites that implementations of a port pass; sockets that misbehave
 quick_trainer              a trainer that takes a second; expositions are what it exposes
-cluster                    a real Kubernetes on this machine; clusters says what is missing
+cluster                    a real Kubernetes on this machine, and the images that run there
 spaces, operators, kubelet  a namespace in it, an operator for it, and a pretend kubelet
 stack                      everything at once, as a platform team has it
 charts                     the chart, rendered by Helm

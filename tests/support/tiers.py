@@ -35,14 +35,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # before -m chooses, and xdist groups
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
     """Put each test in its tier, and beside those that it shares fixtures with."""
     for item in items:
         item.add_marker("fast" if is_fast(item) else "whole")
         item.add_marker(pytest.mark.xdist_group(group(item)))
     if hasattr(config, "workerinput"):  # one of several processes: the largest groups come first
         items.sort(key=rank)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
