@@ -10,7 +10,15 @@ import pytest
 import transformers
 
 from distillery_contract import request
-from distillery_quickstart import build, facts, questions, source, wordings
+from distillery_quickstart import (
+    build,
+    data_set,
+    facts,
+    paragraphs,
+    questions,
+    source,
+    wordings,
+)
 from distillery_trainer.data import checks, dataset
 from distillery_trainer.data.questions import SPLITS, Question, Split
 
@@ -45,7 +53,7 @@ def splits(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Splits:
     return {split: dataset.load(wanted, split) for split in SPLITS}
 
 
-def paragraphs(content: bytes) -> Iterator[dict[str, Any]]:
+def paragraphs_of(content: bytes) -> Iterator[dict[str, Any]]:
     for article in json.loads(content)["data"]:
         yield from article["paragraphs"]
 
@@ -56,7 +64,7 @@ def test_the_data_are_the_same_bytes_on_every_machine(made: Made) -> None:
 
 def test_another_seed_asks_other_questions(domains: Domains) -> None:
     sizes = {"train": 2, "validation": 2}
-    first, same, other = (questions.documents(domains, sizes, seed) for seed in (1, 1, 2))
+    first, same, other = (data_set.make(domains, sizes, seed) for seed in (1, 1, 2))
     assert first == same
     assert first != other
 
@@ -72,7 +80,7 @@ def test_half_of_the_questions_are_unanswerable(splits: Splits) -> None:
 
 def test_every_paragraph_is_asked_with_and_without_an_answer(made: Made) -> None:
     for content in made.values():
-        for paragraph in paragraphs(content):
+        for paragraph in paragraphs_of(content):
             impossible = [question["is_impossible"] for question in paragraph["qas"]]
             assert sorted(impossible) == [False, False, True, True]
             assert len({question["question"] for question in paragraph["qas"]}) == len(impossible)
@@ -114,7 +122,7 @@ def test_every_fact_can_be_told_and_asked(domains: Domains) -> None:
 
 def test_a_paragraph_is_about_entities_of_its_own_split_only(domains: Domains, made: Made) -> None:
     """Names are matched as whole names, the longest first: Guinea-Bissau is no Guinea."""
-    kept_back = questions.validation_groups(domains, random.Random(build.SEED))
+    kept_back = data_set.validation_groups(domains, random.Random(build.SEED))
     side = {
         entity.name: "validation" if entity.group in kept_back else "train"
         for entities in domains.values()
@@ -123,7 +131,7 @@ def test_a_paragraph_is_about_entities_of_its_own_split_only(domains: Domains, m
     names = "|".join(re.escape(name) for name in sorted(side, key=len, reverse=True))
     whole = re.compile(rf"(?<![\w-])(?:{names})(?![\w-])")
     for split, content in made.items():
-        found = {n for p in paragraphs(content) for n in whole.findall(p["context"])}
+        found = {n for p in paragraphs_of(content) for n in whole.findall(p["context"])}
         assert {name for name in found if side[name] != split} == set()
         assert len(found) > 50
 
@@ -132,7 +140,7 @@ def test_a_paragraph_is_about_entities_of_its_own_split_only(domains: Domains, m
 def test_an_answer_is_told_and_a_missing_one_is_not(domains: Domains, seed: int) -> None:
     rng = random.Random(seed)
     for domain, entities in domains.items():
-        paragraph = questions._paragraph(domain, entities, rng)
+        paragraph = paragraphs.write(domain, entities, rng)
         for fact in paragraph.facts:
             assert paragraph.text[fact.value_start :].startswith(fact.value)
             if fact.entity_start is not None:
@@ -140,7 +148,7 @@ def test_an_answer_is_told_and_a_missing_one_is_not(domains: Domains, seed: int)
                 assert name.lower() == fact.entity.name.lower()
         answers = {fact.value for fact in paragraph.facts}
         answers |= {entity.name.lower() for entity in paragraph.entities()}
-        for question in questions._questions(paragraph, rng):
+        for question in questions.ask(paragraph, rng):
             text = paragraph.text[question.start :][: question.length]
             assert not text or text in answers or text.lower() in answers
 

@@ -1,6 +1,6 @@
-"""The stage ``collect``: remove folders of trials that nobody needs. ``__main__`` calls it.
+"""The stage ``collect``: removes folders of trials that nobody needs. ``__main__`` calls it.
 
-Apart from the other stages, which torch makes wait for seconds.
+It does without torch, so it is done before the other stages have begun.
 """
 
 import logging
@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 def collect(request: Request) -> str:
     """Remove folders below the working directory; return a sentence that says how many.
 
-    A link is removed and not followed. What is missing was removed by an earlier attempt.
+    A link is removed, not followed. A folder that is missing was removed by an earlier attempt.
 
     Raises:
         OSError: a folder cannot be removed.
-        RequestError: a folder lies elsewhere, behind a link. Nothing was removed.
+        RequestError: a folder lies elsewhere, behind a link. Then nothing is removed.
     """
     workspace = Path.cwd().resolve()
     places = {folder: _place(workspace, folder) for folder in request.remove}

@@ -1,6 +1,6 @@
-"""SIGTERM and Ctrl-C: end at once where nothing is lost, else after a checkpoint.
+"""SIGTERM and Ctrl-C: the process ends at once where nothing is lost, else after a checkpoint.
 
-``__main__`` installs the handler, ``train`` defers it while it trains.
+``__main__`` installs the handler; ``train`` holds signals back while it trains.
 """
 
 import contextlib
@@ -10,11 +10,11 @@ from types import FrameType
 
 
 class StoppedError(Exception):
-    """The process was asked to end; the same request, run again, goes on where it stood."""
+    """The process was asked to end. The same request, run again, goes on from there."""
 
 
 class Stop:
-    """Turns signals into :class:`StoppedError`, raised at once or at the end of a deferral."""
+    """Turns a signal into :class:`StoppedError`, at once or at the end of :meth:`deferred`."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -27,7 +27,7 @@ class Stop:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Hold signals back; ``requested`` tells of one, which is raised at the end."""
+        """Hold signals back: one sets ``requested``, and the error is raised at the end."""
         self._deferred = True
         try:
             yield
@@ -38,5 +38,5 @@ class Stop:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         repeated, self.requested = self.requested, True
-        if not self._deferred and not repeated:  # the first one is being obeyed already
+        if not self._deferred and not repeated:  # the first signal is being obeyed already
             raise StoppedError(f"stopped by {signal.Signals(number).name}")

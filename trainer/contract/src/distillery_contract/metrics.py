@@ -1,6 +1,6 @@
 """Every metric that a trainer exposes, on ``/metrics`` while it runs and in the final exposition.
 
-Labels that identify the pod come from Prometheus and from the operator, never from the trainer.
+Labels that name the pod come from Prometheus and from the operator, never from the trainer.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Direction(StrEnum):
 
     @property
     def sign(self) -> int:
-        """What a value is multiplied by to be a cost: something to be minimised."""
+        """The factor that turns a value into a cost: something to be minimised."""
         return -1 if self is Direction.MAXIMIZE else 1
 
 
@@ -204,7 +204,7 @@ DATA_FEATURES: Final = Family(
     "distillery_data_features", "gauge", "Windows of tokens by split", ("split",)
 )
 PREPARED: Final = Family(
-    "distillery_prepared", "info", "Key of the prepared features and teacher logits", ("key",)
+    "distillery_prepared", "info", "Key of the prepared windows and teacher logits", ("key",)
 )
 ARCHITECTURE: Final = Family(
     "distillery_architecture",

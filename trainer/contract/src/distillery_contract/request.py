@@ -15,7 +15,7 @@ VERSION: Final = 1
 
 
 class RequestError(ValueError):
-    """A request breaks rules; ``faults`` has every one of them."""
+    """A request breaks rules; ``faults`` has a sentence on each."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
@@ -25,8 +25,8 @@ class RequestError(ValueError):
 class Stage(StrEnum):
     """What a trainer's process is asked to do."""
 
-    DESCRIBE = "describe"  # read the model configurations, report the dimensions
-    PREPARE = "prepare"  # check and featurise the data, run the teacher once
+    DESCRIBE = "describe"  # read the configurations of the models, report their dimensions
+    PREPARE = "prepare"  # check the data, cut them into windows, run the teacher once
     TRAIN = "train"  # train one student, by the teacher's stored logits
     COLLECT = "collect"  # remove folders of trials that nobody needs
 
@@ -35,14 +35,23 @@ class Stage(StrEnum):
 class Data:
     """Question-answering data in SQuAD 2.0's format. Lengths are in tokens.
 
-    ``train`` and ``validation`` are paths of JSON files; without them ``name`` is a data set of the
-    hub with splits so named.
+    Attributes:
+        name: data set of the hub with the splits train and validation, instead of two paths.
+        train: path of a JSON file.
+        validation: path of a JSON file.
+        unanswerable: whether some questions have no answer, as in SQuAD 2.0.
+        max_length: of a window.
+        stride: tokens that neighbouring windows of a context share.
+        max_query_length: tokens of a question that are read.
+        max_answer_length: of an answer.
+        n_best: start tokens, and end tokens, of a window that are looked at for an answer.
+        null_threshold: silence wins where it scores better than the answer by more than this.
     """
 
     name: str | None = None
     train: str | None = None
     validation: str | None = None
-    unanswerable: bool = True  # SQuAD 2.0: some questions have no answer
+    unanswerable: bool = True
     max_length: int = 384
     stride: int = 128
     max_query_length: int = 64
@@ -53,13 +62,18 @@ class Data:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A fine-tuned model: a folder or a name on the hub. Below its floor ``prepare`` refuses it."""
+    """A fine-tuned model.
+
+    Attributes:
+        model: a folder, or a name on the hub.
+        revision: of the name on the hub.
+        floor: the least values of metrics on the validation set; ``prepare`` refuses a teacher that
+            is below.
+    """
 
     model: str
     revision: str | None = None
-    floor: Mapping[str, float] = field(
-        default_factory=dict
-    )  # metric -> least value on the validation set
+    floor: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,17 +118,17 @@ class Request:
         data: the questions.
         teacher: who teaches; None trains on the labels alone (``alpha_ce`` is then 0).
         student: where students come from.
-        cache: folder of prepared features and teacher logits, shared by experiments.
+        cache: folder of prepared windows and teacher logits, shared by experiments.
         output: folder of this trial: checkpoints, model, predictions.
         trial: number of the trial; 0 for other stages.
-        prepared: key that stage prepare reported, so that no trial reads the data again; without
-            it a trial works out the key anew.
+        prepared: key that the stage prepare reported. Without it a trial reads the data again to
+            work out the key.
         attempt: 1 for the first process of a trial, more after interruptions.
-        parameters: hyperparameters; what is missing is at its default.
-        rungs: shares of the steps, above 0 and below 1, after which to evaluate besides. They
+        parameters: hyperparameters; those that are missing have their default.
+        rungs: shares of the steps, above 0 and below 1, after which to evaluate as well. They
             change nothing else of a training, so an attempt may have others than the one before.
-        continues: folder of the trial from whose newest checkpoint this one starts, while it has
-            none of its own; both are the same training.
+        continues: folder of a trial of the same training. This trial starts from the newest
+            checkpoint there, as long as it has none of its own.
         remove: folders to remove (stage collect).
     """
 

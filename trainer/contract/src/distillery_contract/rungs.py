@@ -1,6 +1,6 @@
 """Rungs: shares of a training at which every trial is measured, so that trials can be compared.
 
-The trainer evaluates at the steps named here; the operator looks for evaluations there.
+The trainer evaluates at the steps of the rungs, and the operator looks for evaluations there.
 """
 
 

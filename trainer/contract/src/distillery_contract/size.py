@@ -1,7 +1,7 @@
 """The parameter count of a student, known before any of its weights exist.
 
-The operator asks this at suggestion time, so that an oversize suggestion costs no GPU; the
-trainer's tests hold it equal to the real models.
+The operator asks for it when it makes a suggestion, so a student that is too large costs no GPU.
+The trainer's tests hold it equal to the count of the real models.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class Family(StrEnum):
 
 
 FAMILY_CODES: Mapping[Family, int] = {Family.BERT: 1, Family.DISTILBERT: 2}
-"""Metrics carry numbers only, so a family crosses the border as its code."""
+"""A metric's value is a number, so a family is exposed as its code."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Names and numbers that cross the border between operator and trainer."""
+"""Names and numbers that operator and trainer share: variables, ports, limits, exit codes."""
 
 from enum import IntEnum, StrEnum
 from typing import Final
@@ -23,12 +23,12 @@ TERMINATION_MESSAGE_LIMIT: Final = 4096
 
 
 class Exit(IntEnum):
-    """How a trainer's process ends. Every other code, or a signal, is a crash."""
+    """How a trainer's process ends. Any other code, or a signal, is a crash."""
 
     OK = 0
-    BAD_REQUEST = 64  # the request breaks a rule: wrong whoever runs it, so never run again
+    BAD_REQUEST = 64  # the request breaks a rule: no other attempt can succeed
     BAD_DATA = 65  # data or teacher cannot serve the experiment: a person has to act
-    INFEASIBLE = 66  # the suggestion describes no model, e.g. more heads than the layer has
+    INFEASIBLE = 66  # the suggestion describes no model, e.g. more heads than a layer has
     DIVERGED = 67  # the loss or a weight became NaN or infinite
     OUT_OF_MEMORY = 68  # the device's memory does not hold this suggestion
     INTERRUPTED = 75  # SIGTERM: a checkpoint was written, run the same request again to go on

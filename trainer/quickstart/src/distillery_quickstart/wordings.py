@@ -1,7 +1,7 @@
-"""How facts are told and asked in English: the table that :mod:`questions` draws from.
+"""How facts are told and asked in English: the table that paragraphs and questions are made from.
 
-``{e}`` is an entity, ``{v}`` a value of the attribute. The same fact has several wordings that
-share few words, so that a model has to match meaning and not letters.
+``{e}`` is an entity, ``{v}`` a value of the attribute. The wordings of a fact share few words, so
+that a model has to match meaning and not letters.
 """
 
 from collections.abc import Mapping

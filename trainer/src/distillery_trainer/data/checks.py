@@ -1,6 +1,6 @@
-"""Every reason to refuse questions, tokenizers or a teacher, as pure functions that return faults.
+"""Every reason to refuse questions, tokenizers or a teacher: pure functions that return sentences.
 
-``prepare`` calls them and raises all their sentences at once.
+``prepare`` calls them and raises all the sentences at once.
 """
 
 import json
@@ -78,7 +78,7 @@ def _stands(answer: Answer, context: str) -> bool:
 
 
 def lost(split: Split, members: Sequence[Question]) -> list[str]:
-    """Return the fault of questions that no window has the answer of, though it stands there."""
+    """Return the fault of questions whose answer is in their context, but whole in no window."""
     rule = f"{split}: an answer must lie in at least one window of its question"
     strays = [q for q in members if _stands(q.answers[0], q.context)]
     return fault(rule, [f"{q.id!r} ({q.answers[0].text!r})" for q in strays])
@@ -120,9 +120,9 @@ def _rules(tokenizer: Any) -> dict[str, Any]:
 
 
 def answer_head(architectures: Sequence[str] | None) -> list[str]:
-    """Return the fault of a teacher whose config says that it was never taught to answer.
+    """Return the fault of a teacher whose config says that it was never trained to answer.
 
-    Its missing head would be random, and its logits noise.
+    Its answer head would be random, and its logits noise.
     """
     if not architectures or any(name.endswith("ForQuestionAnswering") for name in architectures):
         return []

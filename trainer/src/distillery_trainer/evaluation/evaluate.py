@@ -1,7 +1,6 @@
-"""A model on prepared questions: logits, answers, metrics, for training and ``prepare``."""
+"""A model on prepared questions: logits, answers, metrics. Training and ``prepare`` call it."""
 
 import time
-from typing import Any
 
 import numpy as np
 import torch
@@ -81,6 +80,6 @@ def measure(
     return found, metrics
 
 
-def parameter_count(model: Any) -> int:
+def parameter_count(model: nn.Module) -> int:
     """Return how many weights a model has, embeddings included, shared ones counted once."""
     return sum(parameter.numel() for parameter in model.parameters())

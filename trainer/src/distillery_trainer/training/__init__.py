@@ -1,9 +1,11 @@
-"""The stage ``train``.
+"""The stage ``train``. docs/trainer.md shows one step of it in a picture.
 
 train       the training, top to bottom: read this first
-schedule    which batch and learning rate when
+schedule    which group of batches, and which learning rate, at which step
 step        one step of the optimiser
-loss        hard, soft and relation loss
+loss        the formulas of the losses
+relations   the relation loss of a batch
+optimizer   AdamW, as the hyperparameters want it
 replay      steps of a GPU as CUDA graphs
 checkpoint  everything that a training needs to go on
 history     what was measured, for people and for the next attempt

@@ -1,9 +1,8 @@
 """Checkpoints: everything that a training needs to go on as if it had never stopped.
 
-Folders ``step-00000120`` that are there whole or not at all (:mod:`distillery_trainer.sealed`). The
-place in the data and the learning rate follow from the step
-(:mod:`distillery_trainer.training.schedule`), and the best evaluation so far from the history.
-``train`` calls it.
+Each is a folder such as ``step-00000120``, sealed by :mod:`distillery_trainer.sealed`. It does not
+store the place in the data and the learning rate: both follow from the step
+(:mod:`distillery_trainer.training.schedule`). ``train`` calls it.
 """
 
 import logging
@@ -11,24 +10,33 @@ import random
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import numpy as np
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from distillery_trainer import sealed
 
 log = logging.getLogger(__name__)
 
 KEPT: Final = 2
-"""Checkpoints that are kept: the newest, and one more should the newest be damaged."""
+"""Checkpoints that are kept: the newest, and one more in case the newest is damaged."""
 
 
 class MismatchError(Exception):
     """What lies in a trial's folder belongs to another request."""
+
+
+class Evaluation(TypedDict):
+    """What was measured at a step."""
+
+    step: int
+    seconds: float  # wall time of all attempts until then
+    metrics: dict[str, float]
+    losses: dict[str, float]  # means since the evaluation before
 
 
 @dataclass
@@ -37,12 +45,12 @@ class Progress:
 
     Attributes:
         step: steps of the optimiser done.
-        examples: windows seen.
-        tokens: tokens seen, padding not counted.
+        examples: examples learnt from: windows, each counted again in each epoch.
+        tokens: tokens of these examples, padding not counted.
         seconds: wall time of all attempts.
         losses: sums over the steps since the latest evaluation, by part.
-        summed: how many steps those are.
-        history: the evaluations so far: step, seconds, metrics, mean losses.
+        summed: number of these steps.
+        history: the evaluations so far.
     """
 
     step: int = 0
@@ -51,7 +59,7 @@ class Progress:
     seconds: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
     summed: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Evaluation] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Checkpoints:
     folder: Path
     identity: str
 
-    def save(self, progress: Progress, model: Any, optimizer: torch.optim.Optimizer) -> None:
+    def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Write a checkpoint and remove all but the newest :data:`KEPT`."""
 
         def fill(partial: Path) -> dict[str, Any]:
@@ -80,7 +88,7 @@ class Checkpoints:
         sealed.make(self.folder / f"step-{progress.step:08d}", fill)
         self.thin(KEPT)
 
-    def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> Progress | None:
+    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress | None:
         """Set model, optimiser and generators to the newest whole checkpoint, if there is one.
 
         Raises:
@@ -129,7 +137,7 @@ def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _load_flat(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimiser back its tensors; its hyperparameters are those of the request."""
+    """Give an optimiser its tensors back; its hyperparameters stay those of the request."""
     states: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, name = key.split(".")
@@ -138,7 +146,7 @@ def _load_flat(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> 
 
 
 def _random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the state of every generator that a training can draw from: tensors and the rest."""
+    """Return the state of every random generator of a training: its tensors, and the rest."""
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
     tensors = {

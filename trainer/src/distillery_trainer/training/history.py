@@ -1,31 +1,46 @@
 """``history.json`` in a trial's folder: what was measured, for people and for the next attempt.
 
-``train`` writes it at every evaluation; a finished one lets a repeated request be answered without
-training again.
+``train`` writes it at every evaluation. Once it says that the trial is finished, the same request
+is answered from it, without another training.
 """
 
 import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from distillery_contract.request import Request
 from distillery_trainer import atomic
-from distillery_trainer.training.checkpoint import MismatchError, Progress
+from distillery_trainer.training.checkpoint import Evaluation, MismatchError, Progress
 
 NAME: Final = "history.json"
 
 
+class Record(TypedDict):
+    """What the file holds."""
+
+    request: str  # identity of the request
+    finished: bool
+    steps: int  # planned
+    seconds: float
+    examples: int
+    tokens: int
+    evaluations: list[Evaluation]
+
+
 def identity(request: Request) -> str:
-    """Return a hash of what shapes a training: attempts share it, and what continues a trial."""
+    """Return a hash of what shapes a training.
+
+    All attempts of a trial have the same, and so has a trial that continues another one.
+    """
     same = replace(request, attempt=1, trial=0, output="", rungs=(), continues=None)
     return hashlib.sha256(same.to_json().encode()).hexdigest()
 
 
 def write(request: Request, progress: Progress, steps: int, *, finished: bool) -> None:
-    """Replace the record of a trial, whole."""
-    document = {
+    """Write the record of a trial."""
+    document: Record = {
         "request": identity(request),
         "finished": finished,
         "steps": steps,
@@ -38,7 +53,7 @@ def write(request: Request, progress: Progress, steps: int, *, finished: bool) -
     atomic.file(path, json.dumps(document, indent=1) + "\n")
 
 
-def finished(request: Request) -> dict[str, Any] | None:
+def finished(request: Request) -> Record | None:
     """Return the record of a trial that ended well, or None.
 
     Raises:
@@ -47,7 +62,7 @@ def finished(request: Request) -> dict[str, Any] | None:
     path = Path(request.output) / NAME
     if not path.exists():
         return None
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    document: Record = json.loads(path.read_text(encoding="utf-8"))
     if document["request"] != identity(request):
         rule = "a trial's folder must hold the same request only"
         raise MismatchError(f"{rule}, but {path} is of {document['request'][:12]}")

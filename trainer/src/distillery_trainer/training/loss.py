@@ -1,8 +1,8 @@
-"""PURE: what a student is taught by: labels, the teacher's logits and its attention relations.
+"""Pure formulas of the losses: against labels, the teacher's logits, its attention relations.
 
-``train`` calls it. B windows, T tokens, W channels of a projection.
-All of them ignore padding, so a padded batch has the mean loss of its windows taken one by one
-(transformers' own span loss includes the padding, and differs with its width).
+``step`` calls it. B windows, T tokens, W channels of a projection. All losses ignore padding: the
+loss of a batch is the mean of the losses of its windows taken one by one. (transformers' own span
+loss includes the padding, and changes with its width.)
 """
 
 from math import gcd
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _NEVER: Final = -1e30
-"""Logit of padding: its probability is 0, and no sum or product of it becomes infinite or NaN."""
+"""Logit of padding. Its probability is 0, and sums and products of it stay finite."""
 
 
 def hard(
@@ -34,7 +34,7 @@ def hard(
 def soft(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """Return T² KL(teacher/T || student/T), the mean over windows and over start and end logits.
 
-    The factor T² keeps the gradient's size where the temperature moves (Hinton et al., 2015).
+    With the factor T² the gradient keeps its size when T changes (Hinton et al., 2015).
 
     Args:
         student: (2, B, T) start and end logits.
@@ -51,9 +51,9 @@ def soft(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> 
 def relation(student: Tensor, teacher: Tensor, mask: Tensor, heads: int) -> Tensor:
     """Return KL(teacher || student) between the self-relations of one kind of projection.
 
-    MiniLMv2 (Wang et al., 2021): the channels of all attention heads are concatenated and split
-    anew into relation heads of width w; a relation is softmax(X Xᵀ / √w). The mean is over relation
-    heads and tokens of a window, then over windows.
+    As in MiniLMv2 (Wang et al., 2021), the channels of all attention heads are concatenated and
+    split anew into relation heads of width w. A relation is softmax(X Xᵀ / √w). The mean is taken
+    over the relation heads and tokens of a window, then over windows.
 
     Args:
         student: (B, T, W) queries, keys or values of the last layer.
@@ -70,15 +70,15 @@ def relation(student: Tensor, teacher: Tensor, mask: Tensor, heads: int) -> Tens
 def relation_heads(student: int, teacher: int, most: int) -> int:
     """Return the most relation heads, up to ``most``, that divide the widths of both projections.
 
-    Pruned heads make the student's projections narrower by whole heads, so that widths of one
-    source share at least a head's width: 5 and 12 heads of 64 give 8 relation heads.
+    Pruning makes the student's projections narrower by whole heads, so both widths are multiples of
+    a head's width. With 5 and 12 heads of width 64 there are 8 relation heads.
     """
     common = gcd(student, teacher)
     return max(heads for heads in range(1, most + 1) if common % heads == 0)
 
 
 def _masked(logits: Tensor, mask: Tensor) -> Tensor:
-    # In fp32 whatever autocast makes of the model: these sums are cheap and sensitive.
+    # In fp32, also where the model runs in bf16: these sums are cheap and sensitive.
     return logits.float().masked_fill(~mask, _NEVER)
 
 

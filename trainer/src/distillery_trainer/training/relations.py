@@ -5,7 +5,6 @@ projections would take hundreds of times the space of its logits, so they are no
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,8 +55,8 @@ class _Recorder:
         self._outputs.clear()  # with them goes the graph of the pass
         return found
 
-    def _hook(self, number: int) -> Callable[[nn.Module, Any, Tensor], None]:
-        def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+    def _hook(self, number: int) -> Callable[[nn.Module, object, Tensor], None]:
+        def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
             self._outputs[number] = output
 
         return keep

@@ -15,7 +15,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from distillery_trainer.students import building, model_folder, sources
 from distillery_trainer.students.families import Model
 from distillery_trainer.training import history, schedule
 from distillery_trainer.training.checkpoint import Checkpoints, Progress
+from distillery_trainer.training.history import Record
 from distillery_trainer.training.schedule import Schedule
 from distillery_trainer.training.step import Stepper
 
@@ -134,7 +135,7 @@ class _Run:
         self._checkpoint()
 
     def evaluate(self) -> Answers:
-        """Measure the student, note and expose the result, return its answers."""
+        """Measure the student, note and expose the result, and return its answers."""
         progress = self.progress
         _check_weights(self.stepper.student, progress.step)
         batch_size, device = self.hyper.per_device_eval_batch_size, self.stepper.device
@@ -230,7 +231,7 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _report_again(known: dict[str, Any], telemetry: Telemetry) -> None:
+def _report_again(known: Record, telemetry: Telemetry) -> None:
     log.info("this trial is finished: reporting its record")
     last = known["evaluations"][-1]
     telemetry.evaluation(last["metrics"], last["step"])
