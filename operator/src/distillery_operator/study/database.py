@@ -6,9 +6,7 @@ from typing import Final
 
 import optuna
 import sqlalchemy
-from sqlalchemy import (
-    text,
-)
+from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool

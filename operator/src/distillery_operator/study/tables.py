@@ -17,55 +17,40 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import optuna
-import sqlalchemy
 from optuna.distributions import distribution_to_json
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
-    Column,
     Connection,
     Engine,
     Executable,
-    MetaData,
-    String,
     Table,
     UniqueConstraint,
-    bindparam,
     func,
     insert,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
-from sqlalchemy.schema import CreateSchema
 
 from distillery_operator.errors import DatabaseUnavailable, InUse
-
-STUDIES: Final[Table] = models.StudyModel.__table__
-STUDY_DIRECTIONS: Final[Table] = models.StudyDirectionModel.__table__
-STUDY_ATTRIBUTES: Final[Table] = models.StudyUserAttributeModel.__table__
-TRIALS: Final[Table] = models.TrialModel.__table__
-PARAMETERS: Final[Table] = models.TrialParamModel.__table__
-VALUES: Final[Table] = models.TrialValueModel.__table__
-ATTRIBUTES: Final[Table] = models.TrialUserAttributeModel.__table__
-SYSTEM_ATTRIBUTES: Final[Table] = models.TrialSystemAttributeModel.__table__
-
-SEARCH_PATH: Final = select(func.set_config("search_path", bindparam("schema"), True))
-"""Says which schema the tables of this transaction are in."""
+from distillery_operator.internals import of_optuna
+from distillery_operator.internals.of_optuna import (
+    ATTRIBUTES,
+    PARAMETERS,
+    STUDIES,
+    STUDY_ATTRIBUTES,
+    STUDY_DIRECTIONS,
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+    VALUES,
+)
+from distillery_operator.study import schema
 
 BUSY_SECONDS: Final = 60.0
 """How long SQLite waits for another process, such as a report that reads."""
-
-VERSION: Final = Table(
-    "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
-)
-"""Where Optuna's migrations keep the version of the tables."""
 
 
 class Storage:
@@ -132,7 +117,7 @@ class Storage:
         if name is not None:
             attributes = attributes.where(STUDIES.c.study_name == name)
         with self._transaction() as connection:
-            there = self._version(connection) is not None
+            there = schema.version(connection) is not None
             rows = connection.execute(attributes).all() if there else []
         if len({row.study_id for row in rows}) != 1:
             return None
@@ -221,31 +206,14 @@ class Storage:
 
     def _prepare(self, connection: Connection) -> None:
         """See to it that the tables are there, and are those of this Optuna."""
-        found = self._version(connection)
+        found = schema.version(connection)
         if found is None:
-            self._make_tables(connection)
-        elif found != _version():
+            schema.make(connection, self._schema)
+        elif found != schema.current():
             raise self._unavailable(
-                f"its tables must be of version {_version()}, but are of version {found};"
+                f"its tables must be of version {schema.current()}, but are of version {found};"
                 " `optuna storage upgrade` brings older ones there"
             )
-
-    def _version(self, connection: Connection) -> str | None:
-        if not sqlalchemy.inspect(connection).has_table(VERSION.name):
-            return None
-        found: str | None = connection.execute(select(VERSION.c.version_num)).scalar()
-        return found
-
-    def _make_tables(self, connection: Connection) -> None:
-        if self._schema is None:  # readers such as `distillery report` never block the writer
-            connection.execute(text("PRAGMA journal_mode=WAL"))
-        elif not sqlalchemy.inspect(connection).has_schema(self._schema):
-            connection.execute(CreateSchema(self._schema))
-        models.BaseModel.metadata.create_all(connection)
-        VERSION.create(connection, checkfirst=True)
-        release = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
-        connection.execute(insert(models.VersionInfoModel).values(release))
-        connection.execute(insert(VERSION).values(version_num=_version()))
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -253,7 +221,7 @@ class Storage:
         try:
             with self._engine.begin() as connection:
                 if self._schema is not None:
-                    connection.execute(SEARCH_PATH, {"schema": self._schema})
+                    connection.execute(schema.SEARCH_PATH, {"schema": self._schema})
                 yield connection
         except DBAPIError as error:
             raise self._unavailable(str(error.orig)) from error
@@ -289,16 +257,6 @@ def _upsert(table: Table, server: bool, columns: tuple[str, ...]) -> Executable:
     return statement.on_conflict_do_update(index_elements=keys, set_=new)
 
 
-@functools.cache
-def _version() -> str:
-    """Return the version of the tables that this Optuna makes."""
-    made = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"poolclass": StaticPool})
-    try:
-        return made.get_current_version()
-    finally:
-        made.engine.dispose()
-
-
 def _utc(seconds: float) -> datetime:
     """Return a moment as Optuna's tables hold it."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
@@ -321,10 +279,7 @@ def _parameters(identifier: int, trial: FrozenTrial) -> list[dict[str, Any]]:
 
 
 def _values(identifier: int, trial: FrozenTrial) -> list[dict[str, Any]]:
-    rows = []
-    for objective, value in enumerate(trial.values or ()):
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        rows.append(
-            {"trial_id": identifier, "objective": objective, "value": stored, "value_type": kind}
-        )
-    return rows
+    return [
+        {"trial_id": identifier, "objective": objective, **of_optuna.stored(value)}
+        for objective, value in enumerate(trial.values or ())
+    ]
