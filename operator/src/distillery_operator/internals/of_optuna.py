@@ -21,7 +21,17 @@ PARAMETERS: Final[Table] = models.TrialParamModel.__table__
 VALUES: Final[Table] = models.TrialValueModel.__table__
 ATTRIBUTES: Final[Table] = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRIBUTES: Final[Table] = models.TrialSystemAttributeModel.__table__
-"""Optuna's tables; their columns are asked for by name."""
+TABLES: Final = (
+    STUDIES,
+    STUDY_DIRECTIONS,
+    STUDY_ATTRIBUTES,
+    TRIALS,
+    PARAMETERS,
+    VALUES,
+    ATTRIBUTES,
+    SYSTEM_ATTRIBUTES,
+)
+"""Optuna's tables that are read or written; their columns are asked for by name."""
 
 VERSION: Final = Table(
     "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
@@ -40,6 +50,10 @@ only reads has no other way to tell them."""
 CONSTRAINTS: Final = "constraints"
 """System attribute of trials that the dashboard reads constraints from; Optuna 5 writes
 ``constraints:`` and a name for each."""
+
+FIXED_PARAMETERS: Final = "fixed_params"
+"""System attribute of a trial that ``Study.enqueue_trial`` stored: the parameters it was given. The
+public way to read them is to run the trial by Optuna."""
 
 
 def make_tables(connection: Connection, version: str) -> None:
