@@ -273,6 +273,21 @@ class SharedSuite:
         document = trials_document.read((head + "".join(lines) + trials_document.tail()).encode())
         assert trials_document.trials(document) == found
 
+    def test_a_study_of_another_tool_beside_it_is_nobodys_business(
+        self, url: str, outside: Outside
+    ) -> None:
+        work(url, asked(2))
+        optuna.create_study(study_name="other", storage=outside(UID)._storage)
+        assert len(trials(url)) == 2
+        database = Database(url, 1)
+        try:
+            place = database.storage(UID)
+            assert "space" in (place.find() or {})
+            assert [len(place.page(0, 5)), place.find("other")] == [2, {}]
+            place.close()
+        finally:
+            database.close()
+
     def test_what_another_process_writes_is_seen_at_the_next_look(self, url: str) -> None:
         async def both() -> None:
             async with opened(url) as writer, opened(url) as reader:

@@ -1,5 +1,6 @@
 """EDGE: the database of a process: connections, and a place for each experiment."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,9 @@ SCHEMAS: Final = text(
     "SELECT nspname FROM pg_namespace WHERE nspname ~ '^exp_[0-9a-f]{32}$' ORDER BY nspname"
 )
 """Those of all experiments."""
+
+FILE: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""What the file of an experiment is called: by its uid."""
 
 READABLE: Final = text(
     "SELECT substr(nspname, 5) FROM pg_namespace"
@@ -95,7 +99,8 @@ class Database:
         """Yield where the tables of each experiment are; each is to be closed."""
         if self._server is None:
             for file in sorted(Path(str(self._url.database)).glob("*.db")):
-                yield _file(file)
+                if re.fullmatch(FILE, file.stem):
+                    yield _file(file)
             return
         try:
             with self._server.connect() as connection:

@@ -6,7 +6,7 @@ from optuna.study import StudyDirection
 from sqlalchemy import Connection, insert, select
 
 from distillery_operator.internals.of_optuna import STUDIES, STUDY_ATTRIBUTES, STUDY_DIRECTIONS
-from distillery_operator.study import migration, schema, statements
+from distillery_operator.study import migration, records, schema, statements
 from distillery_operator.study.place import Place
 
 Attributes = Mapping[str, object]
@@ -34,7 +34,11 @@ def opened(
 
 
 def find(place: Place, name: str | None) -> tuple[int, dict[str, str]] | None:
-    """Find the study of this name, or the only one: its key, and its attributes as JSON."""
+    """Find the study of this name, or the only one that Distillery made.
+
+    Returns:
+        Its key, and its attributes as JSON.
+    """
     if not place.there:
         return None
     attributes = select(
@@ -45,9 +49,11 @@ def find(place: Place, name: str | None) -> tuple[int, dict[str, str]] | None:
     with place.transaction() as connection:
         there = schema.version(connection) is not None
         found = connection.execute(attributes).all() if there else []
-    if len({row.study_id for row in found}) != 1:
+    ours = {row.study_id for row in found if name is not None or row.key == records.SPACE}
+    if len(ours) != 1:
         return None
-    return found[0].study_id, {key: value for _, key, value in found if key is not None}
+    (study,) = ours
+    return study, {key: value for i, key, value in found if i == study and key is not None}
 
 
 def _prepare(place: Place, connection: Connection) -> bool:

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from distillery_operator.internals import of_optuna
 from distillery_operator.internals.of_optuna import CONSTRAINTS, METRIC_NAMES, FrozenStudy
+from distillery_operator.study import records
 from distillery_operator.study.database import Database
 
 LIST_SECONDS: Final = 10.0
@@ -78,7 +79,10 @@ class Gallery(BaseStorage):
         """Return the trials of a study, their constraints where the dashboard looks for them."""
         uid, _ = self._find(study_id)
         storage = self._open(uid)
-        number = of_optuna.study_number(_only(storage))
+        study = _own(storage)
+        if study is None:  # it was there when the studies were listed
+            raise KeyError(study_id)
+        number = of_optuna.study_number(study)
         trials = storage.get_all_trials(number, deepcopy=deepcopy, states=states)
         for trial in trials:
             violations = [
@@ -120,10 +124,9 @@ class Gallery(BaseStorage):
 
     def _frozen(self, uid: str) -> FrozenStudy | None:
         """Return an experiment's study; None while its tables are being made."""
-        stored = self._open(uid).get_all_studies()
-        if not stored:
+        study = _own(self._open(uid))
+        if study is None:
             return None
-        (study,) = stored
         objectives = study.user_attrs.get("space", {}).get("objectives", [])
         names = {METRIC_NAMES: [objective["metric"] for objective in objectives]}
         return of_optuna.study(
@@ -144,6 +147,6 @@ def _complete(study: FrozenStudy) -> bool:
     return "preparation" in study.user_attrs
 
 
-def _only(storage: RDBStorage) -> FrozenStudy:
-    (study,) = storage.get_all_studies()
-    return study
+def _own(storage: RDBStorage) -> FrozenStudy | None:
+    """Return the study of the experiment; a tool may have made others beside it."""
+    return next((s for s in storage.get_all_studies() if records.SPACE in s.user_attrs), None)
