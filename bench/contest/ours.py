@@ -22,8 +22,9 @@ from distillery_operator.engine.ports import Ports
 from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.study.rows import RUNNING, Row, Rows
 from distillery_operator.study.study import Study
-from distillery_operator.study.tables import Storage
+from distillery_operator.study.tables import Storage, Stored
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Report
 from distillery_operator.trials.trial import State
@@ -239,9 +240,14 @@ class Lists(Storage):
         """Keep the study's attributes."""
         self._attributes.update(attributes)
 
-    def read(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def read(self) -> Stored:
         """Return the attributes of the study and of each trial."""
-        return self._attributes, self._rows
+        own = [Row(number, number, RUNNING, row) for number, row in enumerate(self._rows)]
+        return Stored(self._attributes, Rows(own))
+
+    def changed(self) -> bool:
+        """Nobody else writes."""
+        return False
 
     def set_attribute(self, key: str, value: object) -> None:
         """Keep an attribute of the study."""

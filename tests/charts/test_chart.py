@@ -263,6 +263,39 @@ def test_a_password_is_quoted_in_the_url_of_the_bundled_database() -> None:
     )
 
 
+def test_studies_are_brought_to_a_release_before_an_upgrade_where_the_database_is_there(
+    plane: ControlPlane,
+) -> None:
+    def upgraded(*options: str) -> list[str]:
+        text = install(plane.kubeconfig, *options, "--dry-run=server")
+        return re.findall(r"^  name: distillery-migrate$", text, re.MULTILINE)
+
+    bundled = ("--set=database.type=Bundled", PASSWORD)
+    assert upgraded(*bundled) == []  # it is installed for the first time
+    install(plane.kubeconfig)
+    assert upgraded() == upgraded(*bundled) == []  # nobody has made the Secret
+    install(plane.kubeconfig, *bundled)
+    assert len(upgraded(*bundled)) == len(upgraded()) == 1
+    assert upgraded("--set=database.type=CloudNativePG") == []  # another database
+    assert upgraded("--set=database.type=SQLite") == []
+    assert upgraded(*bundled, "--set=database.migrate.enabled=false") == []
+    job = "--dry-run=server", "--output=json", "--set=extraEnv[0].name=PGSSLROOTCERT"
+    hooks = json.loads(install(plane.kubeconfig, *bundled, *job))["hooks"]
+    (hook,) = [h for h in hooks if h["name"] == "distillery-migrate"]
+    assert hook["events"] == ["pre-upgrade"]
+    spec = YAML(typ="safe").load(hook["manifest"])["spec"]
+    pod = spec["template"]["spec"]
+    (made,) = pod["containers"]
+    assert made["args"] == ["migrate", "--lenient"]
+    assert [v["name"] for v in made["env"]] == ["DISTILLERY_DATABASE_URL", "PGSSLROOTCERT"]
+    assert (pod["automountServiceAccountToken"], spec["activeDeadlineSeconds"]) == (False, 240)
+    policy = one(render(*bundled), "NetworkPolicy", "distillery-database")
+    admitted = policy["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"]
+    assert admitted.items() <= spec["template"]["metadata"]["labels"].items()
+    access.helm(plane.kubeconfig, "uninstall", RELEASE, f"--namespace={NAMESPACE}")
+    plane.kubectl("delete", "secret", "distillery-database", f"--namespace={NAMESPACE}")
+
+
 def test_images_are_named_by_registry_and_digest() -> None:
     digest = f"sha256:{'a' * 64}"
     options = "--set=global.imageRegistry=mirror.example:5000", f"--set=image.digest={digest}"
@@ -386,7 +419,7 @@ def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> Non
         install(plane.kubeconfig, *options)
     odd = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dta": {}}
     with pytest.raises(Refused, match="dta"):  # so no field of the others is misspelt
-        install(plane.kubeconfig, f"--set-json=extraObjects=[{json.dumps(odd)}]")
+        install(plane.kubeconfig, f"--set-json=extraObjects=[{json.dumps(odd)}]", "--no-hooks")
     plane.kubectl("get", "dexp", "--all-namespaces")
     deployment = json.loads(
         plane.kubectl("get", "deployment", RELEASE, f"--namespace={NAMESPACE}", "--output=json")

@@ -22,7 +22,7 @@ from prometheus_client import start_http_server
 from distillery_contract import metrics, request, wire
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
-from distillery_operator.measurements import exposition, scraping
+from distillery_operator.measurements import client, exposition, scraping
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
 from distillery_operator.trials.attempt import Attempt, Phase, Report
@@ -510,11 +510,11 @@ def test_a_huge_answer_is_not_read_to_its_end(serve: Serve) -> None:
 
     endpoint = serve(endless)
     assert once(live(endpoint.url)) is None
-    assert sum(sent) < 20 * scraping.LIMIT  # what the sockets' buffers took
+    assert sum(sent) < 20 * client.LIMIT  # what the sockets' buffers took
 
 
 def test_an_exposition_at_the_limit_is_read(serve: Serve) -> None:
-    padding = "# HELP a " + "x" * (scraping.LIMIT - 20_000) + "\n"
+    padding = "# HELP a " + "x" * (client.LIMIT - 20_000) + "\n"
     report = once(live(serve(page(padding + text(final()))).url))
     assert report is not None
     assert report.final

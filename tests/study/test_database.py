@@ -19,7 +19,7 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import Point, State
-from support import ports, worlds
+from support import ports, shared, worlds
 from support.postgres import Postgres
 
 EXPERIMENT = worlds.experiment()
@@ -34,7 +34,7 @@ def url(postgresql: Postgres) -> str:
     return postgresql.url(f"test_{uuid.uuid4().hex}")
 
 
-class TestPostgres(ports.StudySuite):
+class TestPostgres(ports.StudySuite, shared.SharedSuite):
     @pytest.fixture
     def url(self, postgresql: Postgres) -> str:
         return postgresql.url(f"{{suite}} {uuid.uuid4().hex}")
@@ -228,15 +228,6 @@ def test_a_database_that_refuses_is_quoted(postgresql: Postgres, url: str) -> No
         with pytest.raises(DatabaseUnavailable, match=words) as caught:
             ports.trials(refused)
         assert_sound(caught.value)
-
-
-def test_tables_of_another_optuna_are_refused(postgresql: Postgres, url: str) -> None:
-    ports.work(url, lambda kept: kept.ask(SPEC, 1, 2.0))
-    table = f'"exp_{ports.UID.replace("-", "")}".alembic_version'
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"UPDATE {table} SET version_num = 'v2.4.0.a'".encode())
-    with pytest.raises(DatabaseUnavailable, match="storage upgrade"):
-        ports.trials(url)
 
 
 def test_nobody_is_waited_for_for_ever(postgresql: Postgres, url: str) -> None:

@@ -11,12 +11,12 @@ import pytest
 from distillery_operator.search import importance
 from distillery_operator.study import records, study
 from distillery_operator.trials.trial import Point
-from support import ports, worlds
+from support import ports, shared, worlds
 
 SPEC = worlds.experiment().spec
 
 
-class TestSqlite(ports.StudySuite):
+class TestSqlite(ports.StudySuite, shared.SharedSuite):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/studies"

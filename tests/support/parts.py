@@ -49,7 +49,7 @@ FIXTURES: Final = {
     "control_plane": "kubectl" if access.given() else "control_plane",
     "node": "node",
     "oracle": "oracle",
-    "postgres_server": "postgres",
+    "postgresql": "postgres",
     "quick_image": "quick_image",
     "start_prometheus": "prometheus",
 }

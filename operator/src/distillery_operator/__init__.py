@@ -18,4 +18,5 @@ stopping      which trainings end early
 trials        what is known of trainings, and how good they are
 resource      what a user writes and reads back
 errors        what can go wrong
+internals     what is not public of the libraries and leaned on all the same
 """

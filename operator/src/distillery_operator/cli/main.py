@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from rich.console import Console
 
-from distillery_operator.cli import plan, terminal
+from distillery_operator.cli import migrate, plan, terminal
 from distillery_operator.engine import requests
 from distillery_operator.errors import (
     DistilleryError,
@@ -127,6 +127,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     dashboard.add_argument("--port", type=int, default=8082, help="(default: 8082)")
     dashboard.set_defaults(command=_dashboard)
+    migrated = commands.add_parser(
+        "migrate",
+        help="bring all studies of a database to this release, before its operator starts",
+    )
+    migrated.add_argument(
+        "--lenient",
+        action="store_true",
+        help="exit with 0 even if a study could not be brought to it",
+    )
+    migrated.set_defaults(command=_migrate)
     for name, command, text in (
         ("status", _status, "print the status of an experiment"),
         ("report", _report, "write an experiment's report as one HTML file"),
@@ -310,6 +320,15 @@ def _dashboard(arguments: argparse.Namespace, console: Console) -> int:
     logging.getLogger().setLevel(logging.INFO)
     app.serve(_database(), arguments.port)
     return 0
+
+
+def _migrate(arguments: argparse.Namespace, console: Console) -> int:
+    done = migrate.migrate(
+        _database(),
+        lambda line: terminal.say(console, line),
+        lambda line: print(line, file=sys.stderr),
+    )
+    return 0 if done or arguments.lenient else 2
 
 
 def _database() -> str:

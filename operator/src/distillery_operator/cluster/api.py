@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
-from kubernetes.aio import client, config
+from kubernetes.aio import client, config, stream
 
 from distillery_operator.cluster.kinds import RESOURCES, Key, Kind
 from distillery_operator.cluster.kubeconfig import Access
@@ -38,9 +38,8 @@ APPLY: Final = "application/apply-patch+yaml"
 BRIEF: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 """Asks for the metadata alone of what was written; of a status the rest is long, and known."""
 
-EXEC: Final = "v4.channel.k8s.io"
-"""Protocol of commands in pods; the first byte of each message is its channel."""
 STDOUT, STDERR, ENDING = b"\x01", b"\x02", b"\x03"
+"""Channels of a command in a pod: the first byte of each message."""
 
 Observe = Callable[[str, str, int, float], None]
 """Called after each request with verb, resource, HTTP status and seconds."""
@@ -107,12 +106,11 @@ class Api:
         _, url, headers, *_ = await self._client.param_serialize(
             "GET", path, query_params=query, header_params={}, auth_settings=["BearerToken"]
         )
-        pool = self._client.rest_client._create_pool_manager()
         said, ending = b"", b"{}"
         try:
             async with (
-                pool,
-                pool.ws_connect(url, headers=headers, protocols=[EXEC], max_msg_size=0) as socket,
+                stream.WsApiClient(self._client.configuration) as reader,  # type: ignore[no-untyped-call]
+                await reader.request("GET", url, headers=headers, _preload_content=False) as socket,
             ):
                 async for message in socket:
                     channel, data = message.data[:1], message.data[1:]

@@ -42,8 +42,7 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
-from distillery_operator.telemetry import experiment_metrics, operator_metrics
-from distillery_operator.telemetry.timed_study import ObservedStudy, timed
+from distillery_operator.telemetry import experiment_metrics, operator_metrics, timed_study
 from distillery_operator.trials.trial import State
 
 STATUS_SECONDS: Final = 2.0
@@ -161,16 +160,18 @@ class Controller:
             session = None
         if session is None:
             now = time.time()
-            with timed("open"):
+            with timed_study.timed("open"):
                 place = self._database.storage(experiment.metadata.uid)
-                study = ObservedStudy(await Study.open(place, experiment, now, self._workers))
+                study = timed_study.observed(
+                    await Study.open(place, experiment, now, self._workers)
+                )
             session = self._session(key, experiment, study, _status(found))
             self._sessions[key] = session
         session.follow(experiment)
         return session
 
     def _session(
-        self, key: Key, experiment: Experiment, study: ObservedStudy, before: Status | None
+        self, key: Key, experiment: Experiment, study: Study, before: Status | None
     ) -> Session:
         runner = Runner(self._api, self._cache, experiment, self._settings.defaults)
         measurements = Measurements(

@@ -10,7 +10,7 @@ from distillery_operator.engine.visit import Visitor
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
-from distillery_operator.telemetry.timed_study import ObservedStudy
+from distillery_operator.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Session:
 
     experiment: Experiment
     runner: Runner
-    study: ObservedStudy
+    study: Study
     visitor: Visitor
     measurements: Measurements
     status: Status | None

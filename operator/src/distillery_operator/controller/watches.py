@@ -19,13 +19,11 @@ from distillery_operator.cluster.kinds import RESOURCES, Key, Kind, Resource
 from distillery_operator.cluster.runner import SELECTOR
 from distillery_operator.controller.controller import Controller
 from distillery_operator.controller.work_queue import WorkQueue
+from distillery_operator.internals import of_kopf
 from distillery_operator.resource.experiment import GROUP
 from distillery_operator.telemetry import operator_metrics
 
 log = logging.getLogger(__name__)
-
-IDLE_SECONDS: Final = 0.5
-"""Life of what kopf makes for an object after its last event: it holds the whole object."""
 
 STUCK_SECONDS: Final = 600.0
 """Age of the oldest key in the queue at which the operator counts as stuck."""
@@ -87,33 +85,10 @@ def _handle(
 
 def _settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
+    of_kopf.keep_nothing(settings)
     settings.persistence.finalizer = f"{GROUP}/unused"
-    settings.persistence.diffbase_storage = _NoStates()
-    settings.persistence.progress_storage = _NoProgress()
-    settings.queueing.idle_timeout = IDLE_SECONDS
     settings.scanning.disabled = bool(namespaces)
     settings.watching.chunk_size = CHUNK
     for kind in (Kind.JOB, Kind.POD):
         settings.watching.label_selectors[RESOURCES[kind]] = SELECTOR
     return settings
-
-
-class _NoStates(kopf.DiffBaseStorage):
-    """Keeps no states of objects to compare; kopf would copy each object at each event for it."""
-
-    def build(self, **_: Any) -> kopf.BodyEssence:
-        return kopf.BodyEssence()
-
-    def fetch(self, **_: Any) -> kopf.BodyEssence:
-        return kopf.BodyEssence()  # as build: what differs not is cheap to compare
-
-    def store(self, **_: Any) -> None:
-        return None
-
-
-class _NoProgress(kopf.AnnotationsProgressStorage):
-    """Looks for no traces of handlers that go on after a failure: there are none."""
-
-    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
-        return essence

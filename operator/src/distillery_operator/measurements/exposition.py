@@ -1,6 +1,6 @@
 """PURE: samples of the contract's metrics as a report; only reader of the exposition format.
 
-Called by :mod:`distillery_operator.measurements.scraping`. A truncated text is no exposition.
+Called by all who read one. A truncated text is no exposition.
 """
 
 from collections.abc import Iterable, Mapping
@@ -52,6 +52,19 @@ def report(samples: Iterable[Sample], source: str) -> Report:
         sources=reading.architectures(),
         key=reading.info(metrics.PREPARED).get("key"),
     )
+
+
+def is_result(report: Report) -> bool:
+    """Tell whether a report was made once the result stood."""
+    return report.final or report.key is not None
+
+
+def reached(report: Report) -> tuple[bool, int, int]:
+    """Order reports of one attempt by how far it was."""
+    unknown = -1
+    step = unknown if report.step is None else report.step
+    evaluated = unknown if report.metric_step is None else report.metric_step
+    return is_result(report), evaluated, step
 
 
 class _Reading:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from distillery_contract.wire import Exit
-from distillery_operator.measurements import exposition, scraping
+from distillery_operator.measurements import exposition
 from distillery_operator.measurements.scraping import Scraper
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Report
 
@@ -108,11 +108,11 @@ class Measurements:
         """Look for the result of an attempt that ended well and did not leave it."""
         if known.scraping:
             await asyncio.wait([known.scraping])
-        if known.asked or (known.scraped and scraping.is_result(known.scraped)):
+        if known.asked or (known.scraped and exposition.is_result(known.scraped)):
             return
         if known.pod and attempt.ended is not None:
             started = attempt.ended if attempt.started is None else attempt.started
-            known.recalled = await self._scraper.recall(
+            known.recalled = await self._scraper.prometheus.recall(
                 self._namespace, known.pod, started, attempt.ended
             )
         known.asked = True
@@ -157,7 +157,7 @@ class _Known:
         if self.told:
             return self.left
         reports = [r for r in (self.left, self.scraped, self.recalled) if r is not None]
-        return max(reports, key=scraping.reached, default=None)
+        return max(reports, key=exposition.reached, default=None)
 
 
 def _substance(report: Report) -> tuple[object, ...]:

@@ -140,11 +140,11 @@ def _texts(place: Storage, metadata: Mapping[str, Any], defaults: Defaults) -> I
     try:
         attributes = place.find(metadata["name"])
         yield trials_document.head(metadata["uid"], defaults, attributes or {})
-        after, more = 0, attributes is not None
+        first, more = 0, attributes is not None
         while more:
-            page = place.page(after, PAGE)
-            yield "".join(trials_document.lines([found for _, found in page], after == 0))
-            after, more = page[-1][0] if page else after, len(page) == PAGE
+            page = place.page(first, PAGE)
+            yield "".join(trials_document.lines(page, first == 0))
+            first, more = first + len(page), len(page) == PAGE
         yield trials_document.tail()
     finally:
         place.close()

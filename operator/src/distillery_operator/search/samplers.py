@@ -23,9 +23,6 @@ NEEDS: Final = {SamplerType.GP: ("torch", "scipy")}
 SMALLEST_POPULATION, LARGEST_POPULATION = 20, 50
 """Trials of a generation: with few, results count early; with many, more of the space is kept."""
 
-GENERATION: Final = NSGAIISampler._get_generation_key()
-"""Attribute by which Optuna knows a trial's generation."""
-
 
 def sampler(spec: Spec, number: int) -> BaseSampler:
     """Return the sampler of one suggestion, seeded by its number: a restart suggests the same."""

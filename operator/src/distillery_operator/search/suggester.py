@@ -14,12 +14,13 @@ from optuna.samplers import NSGAIISampler
 from optuna.trial import TrialState
 
 from distillery_contract.parameters import Value
+from distillery_operator.internals import of_optuna
 from distillery_operator.resource import space
 from distillery_operator.resource.sampler import DESIGNS, SamplerType
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import crossover, designs, optuna_trials, samplers
 from distillery_operator.search.optuna_trials import TOGETHER
-from distillery_operator.search.samplers import GENERATION, MODELS
+from distillery_operator.search.samplers import MODELS
 from distillery_operator.trials.trial import Trial
 
 
@@ -119,7 +120,7 @@ class Suggester:
                 continue
             made = optuna_trials.as_sampled(spec, trial)
             if number in bred:
-                made.system_attrs[GENERATION] = bred[number]
+                made.system_attrs[of_optuna.GENERATION] = bred[number]
             if number >= len(held):
                 self._study.add_trial(made)
             elif held[number].state is TrialState.RUNNING and held[number].params == made.params:

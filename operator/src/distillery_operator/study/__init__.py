@@ -1,10 +1,19 @@
 """The port of suggestions and results: ask, tell, load.
 
-study     the study of one experiment
-records   trials as they are stored
-database  connections; a place for each experiment
-tables    Optuna's tables in one such place
-workers   threads, for a database blocks
+study       the study of one experiment
+enqueued    trials that Optuna's tools enqueued, as suggestions
+notes       what else others have put there, in sentences
+records     trials as they are stored, with versions
+rows        which trials are the experiment's own
+database    connections; a place for each experiment
+tables      reading and writing Optuna's tables in one such place
+opening     the study found there, or created
+migration   tables and records of earlier releases
+schema      the tables as a whole: making them, their versions
+reading     all trials from the tables
+statements  SQL
+place       a schema or a file
+workers     threads, for a database blocks
 
 The loops open it, ``engine`` asks and tells. It imports ``search``.
 """

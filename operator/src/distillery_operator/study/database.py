@@ -1,21 +1,21 @@
 """EDGE: the database of a process: connections, and a place for each experiment."""
 
+import re
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import optuna
 import sqlalchemy
-from sqlalchemy import (
-    text,
-)
+from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import NullPool
 
 from distillery_operator.errors import DatabaseUnavailable
-from distillery_operator.study import tables
-from distillery_operator.study.tables import BUSY_SECONDS, Storage
+from distillery_operator.study import schema
+from distillery_operator.study.place import Place, unavailable
+from distillery_operator.study.tables import Storage
 
 DRIVERS: Final = ("postgresql", "postgres", "postgresql+psycopg")
 DEFAULTS: Final = {
@@ -25,6 +25,17 @@ DEFAULTS: Final = {
     "options": "-cstatement_timeout=30000 -clock_timeout=10000",
 }
 """Of a connection to a server, where the URL says nothing else: nothing waits for ever."""
+
+BUSY_SECONDS: Final = 60.0
+"""How long SQLite waits for another process, such as a report that reads."""
+
+SCHEMAS: Final = text(
+    "SELECT nspname FROM pg_namespace WHERE nspname ~ '^exp_[0-9a-f]{32}$' ORDER BY nspname"
+)
+"""Those of all experiments."""
+
+FILE: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""What the file of an experiment is called: by its uid."""
 
 READABLE: Final = text(
     "SELECT substr(nspname, 5) FROM pg_namespace"
@@ -72,7 +83,7 @@ class Database:
         identifier = uuid.UUID(uid)
         if self._server is None:
             return of_file(Path(str(self._url.database)) / f"{identifier}.db")
-        return Storage(self._server, f"exp_{identifier.hex}")
+        return Storage(Place(self._server, f"exp_{identifier.hex}"))
 
     def readable(self) -> list[str]:
         """Return the uids of the experiments that have tables which this user may read."""
@@ -82,22 +93,27 @@ class Database:
             with self._server.connect() as connection:
                 return [str(uuid.UUID(found)) for (found,) in connection.execute(READABLE)]
         except DBAPIError as error:
-            raise tables.unavailable(self._url, str(error.orig)) from error
+            raise unavailable(self._url, str(error.orig)) from error
+
+    def places(self) -> Iterator[Place]:
+        """Yield where the tables of each experiment are; each is to be closed."""
+        if self._server is None:
+            for file in sorted(Path(str(self._url.database)).glob("*.db")):
+                if re.fullmatch(FILE, file.stem):
+                    yield _file(file)
+            return
+        try:
+            with self._server.connect() as connection:
+                found = list(connection.execute(SCHEMAS).scalars())
+        except DBAPIError as error:
+            raise unavailable(self._url, str(error.orig)) from error
+        for name in found:
+            yield Place(self._server, name)
 
     def reader(self, uid: str) -> optuna.storages.RDBStorage:
         """Return the tables of an experiment as Optuna knows them; nothing can be written."""
-        given = str(self._url.query.get("options", ""))
-        options = (
-            f"{given} -csearch_path=exp_{uuid.UUID(uid).hex} -cdefault_transaction_read_only=on"
-        )
-        url = self._url.update_query_dict({"options": options})
-        address = url.render_as_string(hide_password=False)
-        return optuna.storages.RDBStorage(
-            address.replace("{", "{{").replace("}", "}}"),  # it is a template
-            engine_kwargs={"poolclass": NullPool, "hide_parameters": True},
-            skip_compatibility_check=True,
-            skip_table_creation=True,
-        )
+        place = f"exp_{uuid.UUID(uid).hex}"
+        return schema.as_optuna(self._url, place, "default_transaction_read_only=on")
 
     def close(self) -> None:
         """Give the connections back."""
@@ -107,8 +123,12 @@ class Database:
 
 def of_file(path: Path) -> Storage:
     """Return the place in a SQLite file, which is made if it is not there."""
+    return Storage(_file(path))
+
+
+def _file(path: Path) -> Place:
     url = URL.create("sqlite", database=str(path), query={"timeout": str(BUSY_SECONDS)})
-    return Storage(sqlalchemy.create_engine(url, pool_size=1, max_overflow=0), None)
+    return Place(sqlalchemy.create_engine(url, pool_size=1, max_overflow=0), None)
 
 
 def _make_folder(path: Path) -> None:

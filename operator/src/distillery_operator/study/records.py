@@ -1,14 +1,42 @@
-"""PURE: trials and preparations as they are stored, and back."""
+"""PURE: trials and preparations as they are stored, and back.
 
-from collections.abc import Mapping, Set
-from typing import Any, Final
+What is stored has a version. A release reads the records of all earlier ones: a field that they
+lack has its default. It reads those of the next release too, as long as that one says so: fields
+that it does not know stay where they are, and states that it does not know are failures. Nothing
+that was stored is ever given another meaning; a default of a stored field never changes.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, fields
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
 
 from distillery_contract import metrics, size
 from distillery_operator.engine.actions import Tell
+from distillery_operator.resource.fields import Model
+from distillery_operator.resource.parameter import Parameter, When
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import Point, State, Trial
+
+T = TypeVar("T")
+
+VERSION: Final = 2
+"""Of the records that this release writes. 1: the first release. 2: each trial has a record."""
+READERS: Final = 1
+"""The earliest version whose releases read what this one writes."""
+
+FORMAT: Final = "format"
+"""Attribute of the study: the latest version that wrote to it, and who reads that."""
+THIS_FORMAT: Final = {"version": VERSION, "readers": READERS}
+
+SPACE: Final = "space"
+"""Attribute of the study: what is immutable. Only studies of experiments have it."""
+
+FIRST_FIELDS: Final = ("name", "type", "low", "high", "log", "step", "choices", "when")
+"""Of a parameter, in the first release."""
 
 WARM: Final = "warm:"
 """Begins the names of the study's attributes that hold trials of other experiments."""
@@ -20,7 +48,6 @@ STUDENT: Final = "student"
 
 CURVE_LIMIT: Final = 200
 """Points that a stored learning curve has at most."""
-
 
 ENDING_FIELDS: Final = (
     "state",
@@ -35,6 +62,24 @@ ENDING_FIELDS: Final = (
     "ended",
 )
 
+Aside = Mapping[int, Mapping[str, Any]]
+"""What a later release stores with points of a curve, by their steps: a curve is written whole."""
+
+
+def outdated(stored: Mapping[str, int] | None) -> bool:
+    """Tell whether a study was written by earlier releases alone."""
+    return stored is None or stored["version"] < VERSION
+
+
+def unreadable(stored: Mapping[str, int] | None) -> str:
+    """Return why this release cannot read a study; nothing if it can."""
+    if stored is None or stored["readers"] <= VERSION:
+        return ""
+    return (
+        f"a later release wrote records of version {stored['version']} there, which releases read"
+        f" from version {stored['readers']} on, and this one is of version {VERSION}"
+    )
+
 
 def thin(curve: tuple[Point, ...]) -> tuple[Point, ...]:
     """Return a curve, every second point gone once it exceeds the limit; first and last stay."""
@@ -43,33 +88,61 @@ def thin(curve: tuple[Point, ...]) -> tuple[Point, ...]:
 
 def taken(stored: Mapping[str, Any]) -> Trial:
     """Rebuild what was taken of another experiment's trial."""
-    return Trial(**{**stored, "state": State(stored["state"])})
+    return _known(Trial, {**stored, "state": _state(stored["state"])})
 
 
 def space_of(spec: Spec) -> dict[str, Any]:
-    """Return what is immutable, in the form that is stored."""
+    """Return what is immutable, in the form that is stored.
+
+    Releases before the one that adds a field take its default for granted, so only another value is
+    stored. The first release compared what it stored word by word, with all its fields.
+    """
     objectives = [{"metric": o.metric, "direction": str(o.direction)} for o in spec.objectives]
-    return {
-        "objectives": objectives,
-        "parameters": [p.model_dump(mode="json") for p in spec.parameters],
-    }
+    return {"objectives": objectives, "parameters": [_stored(p) for p in spec.parameters]}
 
 
-def comparable(stored: Mapping[str, Any]) -> Any:
-    """Return a stored search space without what it leaves open, which a later release may name."""
-    given = [{k: v for k, v in p.items() if v is not None} for p in stored["parameters"]]
-    return stored["objectives"], given
+def mismatch(stored: Mapping[str, Any], spec: Spec) -> str:
+    """Return what a stored search space was made for, if not for that of a spec.
+
+    A field that the stored one lacks, for a later release has added it, has its default.
+    """
+    wanted = [(o.metric, str(o.direction)) for o in spec.objectives]
+    if [(o["metric"], o["direction"]) for o in stored["objectives"]] != wanted:
+        return "other objectives"
+    for parameter in stored["parameters"]:
+        if strange := _strange(Parameter, parameter) + _strange(When, parameter.get("when") or {}):
+            return f"a search space with {strange[0]}, which this release does not know"
+    try:
+        given = [Parameter.model_validate(_named(p)) for p in stored["parameters"]]
+    except ValidationError:  # no spec of today can be like it
+        return "another search space"
+    return "" if given == list(spec.parameters) else "another search space"
 
 
 def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) -> Trial:
     """Rebuild a trial from what is stored with it."""
-    suggestion, ending = attributes["suggestion"], dict(attributes.get("ending", {}))
-    if ending:
-        ending["state"] = State(ending["state"])
-        ending["model"] = None if number in collected else ending["model"]
-        ending["collected"] = number in collected
-    curve = tuple(Point(**point) for point in attributes.get("curve", []))
-    return Trial(number=number, curve=curve, **suggestion, **ending)
+    stored = {**attributes["suggestion"], **attributes.get("ending", {})}
+    if "ending" in attributes:
+        stored["state"] = _state(stored["state"])
+        stored["model"] = None if number in collected else stored.get("model")
+        stored["collected"] = number in collected
+    curve = tuple(_known(Point, point) for point in attributes.get("curve", []))
+    return _known(Trial, {**stored, "number": number, "curve": curve})
+
+
+def aside(attributes: Mapping[str, Any]) -> Aside:
+    """Return what a later release stored with the points of a trial's curve."""
+    known = {field.name for field in fields(Point)}
+    found = {
+        point["step"]: {name: value for name, value in point.items() if name not in known}
+        for point in attributes.get("curve", [])
+    }
+    return {step: more for step, more in found.items() if more}
+
+
+def curve_of(curve: Sequence[Point], kept: Aside) -> list[dict[str, Any]]:
+    """Return a curve in the form that is stored, with what a later release stored with it."""
+    return [{**kept.get(point.step, {}), **asdict(point)} for point in curve]
 
 
 def ended(before: Trial, ending: Tell, model: str | None, now: float) -> dict[str, Any]:
@@ -96,9 +169,44 @@ def ended(before: Trial, ending: Tell, model: str | None, now: float) -> dict[st
 
 
 def preparation_of(stored: Mapping[str, Any]) -> Preparation:
-    """Rebuild what the preparation found."""
+    """Rebuild what the preparation found.
+
+    Raises:
+        ValueError: a model is of a family that this release does not know.
+    """
     sources = {
-        name: size.Architecture(**{**s, "family": size.Family(s["family"])})
-        for name, s in stored["sources"].items()
+        name: _known(size.Architecture, {**source, "family": size.Family(source["family"])})
+        for name, source in stored["sources"].items()
     }
-    return Preparation(**{**stored, "sources": sources})
+    return _known(Preparation, {**stored, "sources": sources})
+
+
+def _known(kind: type[T], stored: Mapping[str, Any]) -> T:
+    """Build an object of the fields that this release knows."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: stored[name] for name in names if name in stored})
+
+
+def _state(word: str) -> State:
+    """Return the state of a trial; one that this release does not know says nothing of it."""
+    return State(word) if word in {*State} else State.FAILED
+
+
+def _stored(parameter: Parameter) -> dict[str, Any]:
+    defaults = {name: field.default for name, field in Parameter.model_fields.items()}
+    found = parameter.model_dump(mode="json").items()
+    return {name: v for name, v in found if name in FIRST_FIELDS or v != defaults[name]}
+
+
+def _strange(model: type[Model], stored: Mapping[str, Any]) -> list[str]:
+    names = (name for name, value in stored.items() if value is not None)
+    return sorted(name for name in names if name not in model.model_fields)
+
+
+def _named(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored parameter without fields that this release does not know; they are null."""
+    found = {name: value for name, value in stored.items() if name in Parameter.model_fields}
+    when = found.get("when")
+    if when is not None:
+        found["when"] = {name: v for name, v in when.items() if name in When.model_fields}
+    return found

@@ -4,6 +4,7 @@ A suggestion is computed on a study in memory and stored by one transaction with
 so that a process killed in between has suggested nothing.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
@@ -19,12 +20,15 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials, warm_start
 from distillery_operator.search.suggester import Suggester
-from distillery_operator.study import database, records
-from distillery_operator.study.records import ENDING_FIELDS, STUDENT, TAKEN_FIELDS, WARM
+from distillery_operator.study import database, enqueued, notes, records
+from distillery_operator.study.records import ENDING_FIELDS, SPACE, STUDENT, TAKEN_FIELDS, WARM
+from distillery_operator.study.rows import Row, Rows
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import Point, State, Trial
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
@@ -37,6 +41,7 @@ class Study:
         self._storage, self._workers = place, workers
         self._suggester = Suggester()
         self._stale = True
+        self._notes: Sequence[str] = ()
         self._looked_at: set[str] = set()
 
     @classmethod
@@ -61,17 +66,26 @@ class Study:
         return study
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
-        """Return when the study began, what was prepared, and all trials in their order."""
-        if self._stale:
-            await self._workers.run(self._storage.key, self._read)
+        """Return when the study began, what was prepared, and all trials in their order.
+
+        What another process has written meanwhile is read anew.
+        """
+        await self._workers.run(self._storage.key, self._refresh)
         return self._started, self._preparation, tuple(self._trials)
+
+    async def notes(self) -> Sequence[str]:
+        """Return what others have put into the study, a sentence each, as of the last look."""
+        return self._notes
 
     async def keep(self, preparation: Preparation) -> None:
         """Store what the preparation found."""
         await self._run(self._keep, preparation)
 
     async def ask(self, spec: Spec, count: int, now: float) -> None:
-        """Store further suggestions: baselines that have no trial yet, then the sampler's."""
+        """Store further suggestions: first baselines without a trial, last the sampler's.
+
+        Between them come those that a person enqueued by Optuna's tools.
+        """
         await self._run(self._ask, spec, count, now)
 
     async def warm_up(
@@ -143,16 +157,24 @@ class Study:
     def _open(self, experiment: Experiment, now: float) -> None:
         name, searched = experiment.metadata.name, records.space_of(experiment.spec)
         directions = optuna_trials.directions(experiment.spec)
-        self._storage.open(name, directions, {"space": searched, "started": now})
-        if records.comparable(self._read()["space"]) != records.comparable(searched):
+        self._storage.open(name, directions, {SPACE: searched, "started": now})
+        self._spec = experiment.spec
+        if other := records.mismatch(self._read()[SPACE], experiment.spec):
             raise StudyMismatch(
-                f"the study {name!r} was made for another search space or other objectives; these"
-                " are immutable, so give the experiment another name"
+                f"the study {name!r} was made for {other}; search space and objectives are"
+                " immutable, so give the experiment another name"
             )
+
+    def _refresh(self) -> None:
+        if self._stale or self._storage.changed():
+            self._read()
 
     def _read(self) -> dict[str, Any]:
         """Read everything anew; return the attributes of the study."""
-        attributes, trials = self._storage.read()
+        stored = self._storage.read()
+        attributes = stored.attributes
+        if reason := records.unreadable(attributes.get(records.FORMAT)):
+            raise self._storage.unavailable(reason)
         self._started = float(attributes["started"])
         self._collected = set(attributes.get("collected", []))
         self._warm = {
@@ -160,14 +182,28 @@ class Study:
             for key, trials in attributes.items()
             if key.startswith(WARM)
         }
-        stored = attributes.get("preparation")
-        self._preparation = records.preparation_of(stored) if stored else None
-        self._trials = [
-            records.restored(number, stored, self._collected)
-            for number, stored in enumerate(trials)
-        ]
+        self._preparation = self._prepared(attributes.get("preparation"))
+        own = [row.attributes for row in stored.rows.own]
+        self._trials = [records.restored(n, a, self._collected) for n, a in enumerate(own)]
+        self._asides = {n: kept for n, a in enumerate(own) if (kept := records.aside(a))}
+        self._attend(stored.rows)
         self._stale = False
         return attributes
+
+    def _prepared(self, stored: dict[str, Any] | None) -> Preparation | None:
+        try:
+            return records.preparation_of(stored) if stored else None
+        except ValueError as error:
+            raise self._storage.unavailable(f"a later release wrote there: {error}") from error
+
+    def _attend(self, rows: Rows) -> None:
+        """Take note of what others have put there; each thing is said in the log once."""
+        faults = [(row, enqueued.fault(self._spec, row.fixed or {})) for row in rows.enqueued]
+        self._enqueued = [row for row, fault in faults if fault is None]
+        before, self._notes = self._notes, notes.of(rows, self._trials, faults)
+        for sentence in self._notes:
+            if sentence not in before:
+                log.warning("%s: %s", self._storage.key, sentence)
 
     def _keep(self, preparation: Preparation) -> None:
         self._storage.set_attribute("preparation", asdict(preparation))
@@ -186,9 +222,22 @@ class Study:
         sources = warm_start.informing(spec, self._warm).values()
         others = [trial for source in sources for trial in source]
         for _ in range(count - len(baselines)):
-            suggestion = self._suggester.suggest(spec, self._trials, self._size, others)
-            if suggestion is not None:
-                self._add(spec, suggestion, None, now)
+            if self._enqueued:
+                self._take_up(spec, others, now)
+            elif (drawn := self._draw(spec, others)) is not None:
+                self._add(spec, drawn, None, now)
+
+    def _draw(self, spec: Spec, others: Sequence[Trial]) -> Mapping[str, Value] | None:
+        return self._suggester.suggest(spec, self._trials, self._size, others)
+
+    def _take_up(self, spec: Spec, others: Sequence[Trial], now: float) -> None:
+        """Make a suggestion of the first trial that was enqueued."""
+        row = self._enqueued[0]
+        fixed = row.fixed or {}
+        drawn = {} if space.whole(spec, fixed) else self._draw(spec, others)
+        searched = enqueued.completed(spec, fixed, drawn or {})
+        self._add(spec, searched, None, now, row)
+        self._enqueued.remove(row)
 
     def _promote(self, spec: Spec, number: int, now: float) -> None:
         if any(trial.continues == number for trial in self._trials):
@@ -200,11 +249,16 @@ class Study:
             "started": now,
             "parameter_count": before.parameter_count,
         }
-        curve = [asdict(point) for point in before.curve]
+        curve = records.curve_of(before.curve, self._asides.get(number, {}))
         self._store(spec, {"suggestion": suggestion, "curve": curve}, now)
 
     def _add(
-        self, spec: Spec, searched: Mapping[str, Value], baseline: str | None, now: float
+        self,
+        spec: Spec,
+        searched: Mapping[str, Value],
+        baseline: str | None,
+        now: float,
+        row: Row | None = None,
     ) -> None:
         parameters = space.described(spec, searched)
         suggestion = {
@@ -213,14 +267,20 @@ class Study:
             "started": now,
             "parameter_count": self._size(parameters),
         }
-        self._store(spec, {"suggestion": suggestion}, now)
+        self._store(spec, {"suggestion": suggestion}, now, row)
 
-    def _store(self, spec: Spec, stored: dict[str, Any], now: float) -> None:
-        """Add a trial, whole."""
+    def _store(
+        self, spec: Spec, stored: dict[str, Any], now: float, row: Row | None = None
+    ) -> None:
+        """Add a trial, whole, in a row of its own unless there is one."""
         trial = records.restored(len(self._trials), stored, self._collected)
         if (student := warm_start.student(spec, trial.parameters)) is not None:
             stored = {**stored, STUDENT: student}
-        self._storage.add(optuna_trials.frozen(spec, trial, stored), now)
+        made = optuna_trials.frozen(spec, trial, stored)
+        if row is None:
+            self._storage.add(made, now)
+        else:
+            self._storage.take(row, made, now)
         self._trials.append(trial)
 
     def _size(self, parameters: Mapping[str, Value]) -> int | None:
@@ -233,7 +293,8 @@ class Study:
 
     def _record(self, number: int, point: Point) -> None:
         curve = records.thin((*self._trials[number].curve, point))
-        self._storage.set_trial_attribute(number, "curve", [asdict(p) for p in curve])
+        stored = records.curve_of(curve, self._asides.get(number, {}))
+        self._storage.set_trial_attribute(number, "curve", stored)
         self._trials[number] = replace(self._trials[number], curve=curve)
 
     def _tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
@@ -243,7 +304,8 @@ class Study:
         trial = replace(before, **records.ended(before, ending, model, now))
         stored: dict[str, Any] = {"ending": {name: getattr(trial, name) for name in ENDING_FIELDS}}
         if trial.curve is not before.curve:
-            stored["curve"] = [asdict(point) for point in trial.curve]
+            kept = self._asides.get(trial.number, {})
+            stored["curve"] = records.curve_of(trial.curve, kept)
         self._storage.finish(ending.trial, optuna_trials.frozen(spec, trial, stored), now)
         self._trials[ending.trial] = trial
 
@@ -272,12 +334,13 @@ def _source(place: Storage) -> warm_start.Source | None:
     It is the only one there, and called as its experiment was: a folder of results may be renamed.
     """
     try:
-        if "space" not in (place.find() or {}):
+        if SPACE not in (place.find() or {}):
             return None
-        attributes, trials = place.read()
+        stored = place.read()
     finally:
         place.close()
-    objectives = {o["metric"]: o["direction"] for o in attributes["space"]["objectives"]}
+    attributes, trials = stored.attributes, [row.attributes for row in stored.rows.own]
+    objectives = {o["metric"]: o["direction"] for o in attributes[SPACE]["objectives"]}
     key = attributes.get("preparation", {}).get("key")
     found = tuple(records.restored(number, stored, set()) for number, stored in enumerate(trials))
     students = {n: stored[STUDENT] for n, stored in enumerate(trials) if STUDENT in stored}

@@ -5,67 +5,60 @@ written here, so that its own tools see the study. Its storage, however, takes e
 dozens of statements to store a suggestion, and keeps a copy of every trial; here each change is one
 transaction of a few statements.
 
-One process writes. A change that finds the tables otherwise than it left them stops, so that a
-second writer is noticed and nothing is told twice.
+One process writes. Each change leaves a mark in the study; a change that finds another mark than
+its own last one stops, so that a second writer is noticed and nothing is told twice. The mark and
+counts of the trials also tell whoever reads whether to read again.
 """
 
-import functools
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-import optuna
-import sqlalchemy
-from optuna.distributions import distribution_to_json
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
-    Column,
     Connection,
-    Engine,
-    Executable,
-    MetaData,
-    String,
-    Table,
-    UniqueConstraint,
-    bindparam,
+    delete,
     func,
     insert,
     select,
-    text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
-from sqlalchemy.schema import CreateSchema
 
 from distillery_operator.errors import DatabaseUnavailable, InUse
-
-STUDIES: Final[Table] = models.StudyModel.__table__
-STUDY_DIRECTIONS: Final[Table] = models.StudyDirectionModel.__table__
-STUDY_ATTRIBUTES: Final[Table] = models.StudyUserAttributeModel.__table__
-TRIALS: Final[Table] = models.TrialModel.__table__
-PARAMETERS: Final[Table] = models.TrialParamModel.__table__
-VALUES: Final[Table] = models.TrialValueModel.__table__
-ATTRIBUTES: Final[Table] = models.TrialUserAttributeModel.__table__
-SYSTEM_ATTRIBUTES: Final[Table] = models.TrialSystemAttributeModel.__table__
-
-SEARCH_PATH: Final = select(func.set_config("search_path", bindparam("schema"), True))
-"""Says which schema the tables of this transaction are in."""
-
-BUSY_SECONDS: Final = 60.0
-"""How long SQLite waits for another process, such as a report that reads."""
-
-VERSION: Final = Table(
-    "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
+from distillery_operator.internals.of_optuna import (
+    ATTRIBUTES,
+    PARAMETERS,
+    STUDIES,
+    STUDY_ATTRIBUTES,
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+    VALUES,
 )
-"""Where Optuna's migrations keep the version of the tables."""
+from distillery_operator.study import opening, reading, records, rows, statements
+from distillery_operator.study.place import Place
+from distillery_operator.study.rows import Row, Rows
+
+
+class Seen(NamedTuple):
+    """What changes whenever anybody writes: the mark, and for Optuna's own tools the trials."""
+
+    mark: str | None
+    trials: int = 0
+    last: int = 0
+    waiting: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Everything that is stored: the attributes of the study, and the rows of its trials."""
+
+    attributes: dict[str, Any]
+    rows: Rows
 
 
 class Storage:
@@ -75,256 +68,180 @@ class Storage:
         key: what tells this place from others of the same process.
     """
 
-    def __init__(self, engine: Engine, schema: str | None) -> None:
-        self._engine, self._schema = engine, schema
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._study = 0
-        self._ids: list[int] = []
-        self.key = schema or str(engine.url.database)
+        self._own: list[tuple[int, str]] = []  # row and state of each trial
+        self._seen = Seen(None)
+        self.key = place.key
 
     def open(
         self, name: str, directions: Sequence[StudyDirection], attributes: Mapping[str, object]
     ) -> None:
         """Find the study of this name, or create it with these attributes."""
-        with self._transaction() as connection:
-            self._prepare(connection)
-            known = select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
-            found = connection.execute(known).scalar()
-            if found is None:
-                created = insert(STUDIES).values(study_name=name).returning(STUDIES.c.study_id)
-                found = connection.execute(created).scalar_one()
-                rows = [
-                    {"study_id": found, "objective": n, "direction": direction}
-                    for n, direction in enumerate(directions)
-                ]
-                connection.execute(insert(STUDY_DIRECTIONS), rows)
-                self._put(connection, STUDY_ATTRIBUTES, _attributes("study_id", found, attributes))
-        self._study = found
+        self._study = opening.opened(self._place, name, directions, attributes)
 
-    def read(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Return the attributes of the study, and those of each trial in the order of numbers."""
-        of_study = select(STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json).where(
-            STUDY_ATTRIBUTES.c.study_id == self._study
-        )
-        of_trials = (
-            select(TRIALS.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
-            .join(ATTRIBUTES, isouter=True)
-            .where(TRIALS.c.study_id == self._study)
-            .order_by(TRIALS.c.trial_id)
-        )
-        trials: dict[int, dict[str, Any]] = {}
-        with self._transaction() as connection:
-            study = {key: json.loads(value) for key, value in connection.execute(of_study)}
-            for identifier, key, value in connection.execute(of_trials):
-                trials.setdefault(identifier, {})[key] = json.loads(value)
-        self._ids = list(trials)
-        return study, list(trials.values())
+    def read(self) -> Stored:
+        """Return the attributes of the study, and its trials.
+
+        Raises:
+            DatabaseUnavailable: trials are missing or are there twice, too.
+        """
+        with self._place.transaction() as connection:
+            # First: what is written from here on is noticed later.
+            seen = self._look(connection)
+            found = connection.execute(statements.of_study(self._study))
+            study = {key: json.loads(value) for key, value in found}
+            trials = reading.trials(self._place, connection, self._study, enqueued=seen.waiting > 0)
+        self._seen, self._own = seen, [(row.id, row.state) for row in trials.own]
+        return Stored(study, trials)
+
+    def changed(self) -> bool:
+        """Tell whether somebody else has written since this process read or wrote."""
+        with self._place.transaction() as connection:
+            return self._look(connection) != self._seen
 
     def find(self, name: str | None = None) -> dict[str, str] | None:
         """Find the study of this name, or the only one; return its attributes as JSON, or None.
 
         Creates nothing, and need not be preceded by :meth:`open`.
         """
-        if self._schema is None and not Path(self.key).exists():  # to connect would make the file
+        found = opening.find(self._place, name)
+        if found is None:
             return None
-        attributes = select(
-            STUDIES.c.study_id, STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json
-        ).join(STUDY_ATTRIBUTES, isouter=True)
-        if name is not None:
-            attributes = attributes.where(STUDIES.c.study_name == name)
-        with self._transaction() as connection:
-            there = self._version(connection) is not None
-            rows = connection.execute(attributes).all() if there else []
-        if len({row.study_id for row in rows}) != 1:
-            return None
-        self._study = rows[0].study_id
-        return {key: value for _, key, value in rows if key is not None}
+        self._study, attributes = found
+        return attributes
 
-    def page(self, after: int, count: int) -> list[tuple[int, dict[str, str]]]:
-        """Return the next trials: their identifiers, and their attributes as JSON.
+    def page(self, first: int, count: int) -> list[dict[str, str]]:
+        """Return the attributes of trials as JSON, in the order of their numbers.
 
         Args:
-            after: identifier of the trial before, 0 for the first page.
+            first: number of the first of them.
             count: trials at most; a page with fewer is the last.
         """
-        numbered = (
-            select(TRIALS.c.trial_id)
-            .where(TRIALS.c.study_id == self._study, TRIALS.c.trial_id > after)
-            .order_by(TRIALS.c.trial_id)
-            .limit(count)
-            .subquery()
-        )
-        attributes = (
-            select(numbered.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
-            .join(ATTRIBUTES, ATTRIBUTES.c.trial_id == numbered.c.trial_id, isouter=True)
-            .order_by(numbered.c.trial_id)
-        )
-        trials: dict[int, dict[str, str]] = {}
-        with self._transaction() as connection:
-            for identifier, key, value in connection.execute(attributes):
-                trials.setdefault(identifier, {})[key] = value
-        return list(trials.items())
+        with self._place.transaction() as connection:
+            if first == 0:
+                numbered = reading.numbered(self._place, connection, self._study)
+                self._own = [(row.id, row.state) for row in numbered.own]
+            found: dict[int, dict[str, str]] = {i: {} for i, _ in self._own[first : first + count]}
+            attributes = select(ATTRIBUTES.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
+            wanted = attributes.where(ATTRIBUTES.c.trial_id.in_(found))
+            for identifier, key, value in connection.execute(wanted):
+                found[identifier][key] = value
+        return list(found.values())
 
     def set_attribute(self, key: str, value: object) -> None:
         """Store an attribute of the study."""
-        with self._transaction() as connection:
-            rows = _attributes("study_id", self._study, {key: value})
-            self._put(connection, STUDY_ATTRIBUTES, rows)
+        with self._change() as connection:
+            made = statements.attributes("study_id", self._study, {key: value})
+            self._place.put(connection, STUDY_ATTRIBUTES, made)
 
     def add(self, trial: FrozenTrial, now: float) -> None:
         """Store a further trial, which runs."""
-        number = select(func.count()).where(TRIALS.c.study_id == self._study).scalar_subquery()
+        place = select(func.count()).where(TRIALS.c.study_id == self._study).scalar_subquery()
         added = (
             insert(TRIALS)
             .values(
-                study_id=self._study, state=trial.state, datetime_start=_utc(now), number=number
+                study_id=self._study,
+                state=trial.state,
+                datetime_start=statements.utc(now),
+                number=place,
             )
             .returning(TRIALS.c.trial_id, TRIALS.c.number)
         )
+        # Optuna's own processes add a trial under this lock, too.
         lock = select(STUDIES.c.study_id).where(STUDIES.c.study_id == self._study).with_for_update()
-        with self._transaction() as connection:
+        with self._change() as connection:
             connection.execute(lock)
             row = connection.execute(added).one()
-            self._expect(row.number == len(self._ids))
-            self._put(connection, PARAMETERS, _parameters(row.trial_id, trial))
-            self._put(
-                connection, ATTRIBUTES, _attributes("trial_id", row.trial_id, trial.user_attrs)
-            )
-        self._ids.append(row.trial_id)
+            if row.number != self._seen.trials:  # the first release left no mark, but suggestions
+                later = connection.execute(statements.suggested(self._study, self._seen.last))
+                self._expect(later.scalar_one() == 0)
+            self._describe(connection, row.trial_id, trial)
+        self._own.append((row.trial_id, rows.RUNNING))
+        _, trials, last, waiting, running = self._seen
+        self._seen = self._seen._replace(
+            trials=trials + 1, last=max(last, row.trial_id), waiting=waiting, running=running + 1
+        )
+
+    def take(self, row: Row, trial: FrozenTrial, now: float) -> None:
+        """Store a further trial, which runs, in the row of one that was enqueued."""
+        taken = (
+            update(TRIALS)
+            .where(TRIALS.c.trial_id == row.id, TRIALS.c.state == TrialState.WAITING)
+            .values(state=trial.state, datetime_start=statements.utc(now))
+        )
+        with self._change() as connection:
+            self._expect(connection.execute(taken).rowcount == 1)
+            self._describe(connection, row.id, trial)
+        self._own.append((row.id, rows.RUNNING))
+        seen = self._seen
+        self._seen = seen._replace(waiting=seen.waiting - 1, running=seen.running + 1)
 
     def set_trial_attribute(self, number: int, key: str, value: object) -> None:
         """Store an attribute of a trial."""
-        with self._transaction() as connection:
-            rows = _attributes("trial_id", self._ids[number], {key: value})
-            self._put(connection, ATTRIBUTES, rows)
+        with self._change() as connection:
+            made = statements.attributes("trial_id", self._own[number][0], {key: value})
+            self._place.put(connection, ATTRIBUTES, made)
 
     def finish(self, number: int, trial: FrozenTrial, now: float) -> None:
-        """Store how a trial, which runs, has ended: state, values, constraints and attributes."""
-        identifier = self._ids[number]
+        """Store how a trial has ended: state, values, constraints and attributes.
+
+        What another tool has stored as its ending goes.
+        """
+        identifier, state = self._own[number]
         ended = (
             update(TRIALS)
-            .where(TRIALS.c.trial_id == identifier, TRIALS.c.state == TrialState.RUNNING)
-            .values(state=trial.state, datetime_complete=_utc(now))
+            .where(TRIALS.c.trial_id == identifier, TRIALS.c.state == TrialState[state])
+            .values(state=trial.state, datetime_complete=statements.utc(now))
         )
-        with self._transaction() as connection:
+        with self._change() as connection:
             self._expect(connection.execute(ended).rowcount == 1)
-            self._put(connection, VALUES, _values(identifier, trial))
-            for table, attributes in (
+            if state != rows.RUNNING:
+                connection.execute(delete(VALUES).where(VALUES.c.trial_id == identifier))
+            self._place.put(connection, VALUES, statements.values(identifier, trial))
+            for table, found in (
                 (ATTRIBUTES, trial.user_attrs),
                 (SYSTEM_ATTRIBUTES, trial.system_attrs),
             ):
-                self._put(connection, table, _attributes("trial_id", identifier, attributes))
+                self._place.put(
+                    connection, table, statements.attributes("trial_id", identifier, found)
+                )
+        self._own[number] = (identifier, trial.state.name)
+        if state == rows.RUNNING:
+            self._seen = self._seen._replace(running=self._seen.running - 1)
 
     def close(self) -> None:
         """Give back a connection that is this storage's own."""
-        if self._schema is None:
-            self._engine.dispose()
+        self._place.close()
 
-    def _prepare(self, connection: Connection) -> None:
-        """See to it that the tables are there, and are those of this Optuna."""
-        found = self._version(connection)
-        if found is None:
-            self._make_tables(connection)
-        elif found != _version():
-            raise self._unavailable(
-                f"its tables must be of version {_version()}, but are of version {found};"
-                " `optuna storage upgrade` brings older ones there"
-            )
+    def unavailable(self, words: str) -> DatabaseUnavailable:
+        """Return the error of what is stored here."""
+        return self._place.unavailable(words)
 
-    def _version(self, connection: Connection) -> str | None:
-        if not sqlalchemy.inspect(connection).has_table(VERSION.name):
-            return None
-        found: str | None = connection.execute(select(VERSION.c.version_num)).scalar()
-        return found
+    def _describe(self, connection: Connection, identifier: int, trial: FrozenTrial) -> None:
+        """Store parameters and attributes of the next trial in its row."""
+        record = rows.record(records.VERSION, len(self._own), identifier)
+        attributes = {**trial.user_attrs, rows.RECORD: record}
+        self._place.put(connection, PARAMETERS, statements.parameters(identifier, trial))
+        self._place.put(
+            connection, ATTRIBUTES, statements.attributes("trial_id", identifier, attributes)
+        )
 
-    def _make_tables(self, connection: Connection) -> None:
-        if self._schema is None:  # readers such as `distillery report` never block the writer
-            connection.execute(text("PRAGMA journal_mode=WAL"))
-        elif not sqlalchemy.inspect(connection).has_schema(self._schema):
-            connection.execute(CreateSchema(self._schema))
-        models.BaseModel.metadata.create_all(connection)
-        VERSION.create(connection, checkfirst=True)
-        release = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
-        connection.execute(insert(models.VersionInfoModel).values(release))
-        connection.execute(insert(VERSION).values(version_num=_version()))
+    def _look(self, connection: Connection) -> Seen:
+        return Seen(*connection.execute(statements.seen(self._study)).one())
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """Do all of a block or nothing of it."""
-        try:
-            with self._engine.begin() as connection:
-                if self._schema is not None:
-                    connection.execute(SEARCH_PATH, {"schema": self._schema})
-                yield connection
-        except DBAPIError as error:
-            raise self._unavailable(str(error.orig)) from error
-
-    def _put(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows; one that is there already gets the new values."""
-        if not rows:
-            return
-        connection.execute(_upsert(table, self._schema is not None, tuple(rows[0])), rows)
+    def _change(self) -> Iterator[Connection]:
+        """Do all of a block or nothing of it; stop if somebody else has changed the study."""
+        mark = json.dumps(secrets.token_hex(8))
+        with self._place.transaction() as connection:
+            server = self._place.schema is not None
+            marked = statements.marked(self._study, self._seen.mark, mark, server)
+            self._expect(connection.execute(marked).first() is not None)
+            yield connection
+        self._seen = self._seen._replace(mark=mark)
 
     def _expect(self, untouched: bool) -> None:
         if not untouched:
             raise InUse(f"another process writes to the study in {self.key} as well")
-
-    def _unavailable(self, words: str) -> DatabaseUnavailable:
-        return unavailable(self._engine.url, words)
-
-
-def unavailable(url: URL, words: str) -> DatabaseUnavailable:
-    """Return the error of a database, its password hidden."""
-    place = url.set(query={}).render_as_string(hide_password=True)
-    line = " ".join(words.split())
-    return DatabaseUnavailable(f"the database {place} cannot be used: {line}")
-
-
-@functools.cache  # to build it takes longer than to execute it
-def _upsert(table: Table, server: bool, columns: tuple[str, ...]) -> Executable:
-    """Return what inserts rows of these columns, or gives those that are there the new values."""
-    unique = next(c for c in table.constraints if isinstance(c, UniqueConstraint))
-    keys = [column.name for column in unique.columns]
-    statement = postgresql.insert(table) if server else sqlite.insert(table)
-    new = {name: statement.excluded[name] for name in columns if name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=new)
-
-
-@functools.cache
-def _version() -> str:
-    """Return the version of the tables that this Optuna makes."""
-    made = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"poolclass": StaticPool})
-    try:
-        return made.get_current_version()
-    finally:
-        made.engine.dispose()
-
-
-def _utc(seconds: float) -> datetime:
-    """Return a moment as Optuna's tables hold it."""
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-
-
-def _attributes(owner: str, identifier: int, values: Mapping[str, object]) -> list[dict[str, Any]]:
-    return [{owner: identifier, "key": k, "value_json": json.dumps(v)} for k, v in values.items()]
-
-
-def _parameters(identifier: int, trial: FrozenTrial) -> list[dict[str, Any]]:
-    return [
-        {
-            "trial_id": identifier,
-            "param_name": name,
-            "param_value": distribution.to_internal_repr(trial.params[name]),
-            "distribution_json": distribution_to_json(distribution),
-        }
-        for name, distribution in trial.distributions.items()
-    ]
-
-
-def _values(identifier: int, trial: FrozenTrial) -> list[dict[str, Any]]:
-    rows = []
-    for objective, value in enumerate(trial.values or ()):
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        rows.append(
-            {"trial_id": identifier, "objective": objective, "value": stored, "value_type": kind}
-        )
-    return rows

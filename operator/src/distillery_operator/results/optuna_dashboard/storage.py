@@ -14,9 +14,11 @@ from typing import Any, Final, NoReturn
 
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from distillery_operator.internals import of_optuna
+from distillery_operator.internals.of_optuna import CONSTRAINTS, METRIC_NAMES, FrozenStudy
+from distillery_operator.study import records
 from distillery_operator.study.database import Database
 
 LIST_SECONDS: Final = 10.0
@@ -24,13 +26,6 @@ LIST_SECONDS: Final = 10.0
 
 OPEN: Final = 64
 """Experiments whose tables are open at once."""
-
-METRIC_NAMES: Final = "study:metric_names"
-"""Attribute by which Optuna and its dashboard know the objectives' names."""
-
-CONSTRAINTS: Final = "constraints"
-"""Attribute of trials that the dashboard reads constraints from; Optuna 5 writes ``constraints:``
-and a name."""
 
 
 class ReadOnly(Exception):
@@ -84,7 +79,10 @@ class Gallery(BaseStorage):
         """Return the trials of a study, their constraints where the dashboard looks for them."""
         uid, _ = self._find(study_id)
         storage = self._open(uid)
-        number = _only(storage)._study_id
+        study = _own(storage)
+        if study is None:  # it was there when the studies were listed
+            raise KeyError(study_id)
+        number = of_optuna.study_number(study)
         trials = storage.get_all_trials(number, deepcopy=deepcopy, states=states)
         for trial in trials:
             violations = [
@@ -120,26 +118,28 @@ class Gallery(BaseStorage):
                 known = {uid: study for uid, study in self._studies.values() if _complete(study)}
                 uids = self._database.readable()
                 found = ((uid, known.get(uid) or self._frozen(uid)) for uid in uids)
-                self._studies = {study._study_id: (uid, study) for uid, study in found if study}
+                self._studies = {_number(uid): (uid, study) for uid, study in found if study}
                 self._listed = time.monotonic()
             return self._studies
 
     def _frozen(self, uid: str) -> FrozenStudy | None:
         """Return an experiment's study; None while its tables are being made."""
-        stored = self._open(uid).get_all_studies()
-        if not stored:
+        study = _own(self._open(uid))
+        if study is None:
             return None
-        (study,) = stored
         objectives = study.user_attrs.get("space", {}).get("objectives", [])
         names = {METRIC_NAMES: [objective["metric"] for objective in objectives]}
-        return FrozenStudy(
-            study_name=f"{study.study_name}-{uid[:8]}",
-            direction=None,
-            directions=study.directions,
-            user_attrs=study.user_attrs,
+        return of_optuna.study(
+            study,
+            number=_number(uid),
+            name=f"{study.study_name}-{uid[:8]}",
             system_attrs={**study.system_attrs, **names},
-            study_id=uuid.UUID(uid).int >> 80,
         )
+
+
+def _number(uid: str) -> int:
+    """Return the number of an experiment's study."""
+    return uuid.UUID(uid).int >> 80
 
 
 def _complete(study: FrozenStudy) -> bool:
@@ -147,6 +147,6 @@ def _complete(study: FrozenStudy) -> bool:
     return "preparation" in study.user_attrs
 
 
-def _only(storage: RDBStorage) -> FrozenStudy:
-    (study,) = storage.get_all_studies()
-    return study
+def _own(storage: RDBStorage) -> FrozenStudy | None:
+    """Return the study of the experiment; a tool may have made others beside it."""
+    return next((s for s in storage.get_all_studies() if records.SPACE in s.user_attrs), None)

@@ -1,0 +1,135 @@
+"""EDGE: tables and records of earlier releases, brought to this one.
+
+``distillery migrate`` does so for every experiment of a database, before an operator of this
+release starts; an experiment that was left out is brought up where it is opened.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from sqlalchemy import Connection, func, select
+from sqlalchemy.pool import NullPool
+
+from distillery_operator.errors import DatabaseUnavailable
+from distillery_operator.internals.of_optuna import ATTRIBUTES, STUDY_ATTRIBUTES
+from distillery_operator.study import reading, records, rows, schema, statements
+from distillery_operator.study.place import Place
+
+PATIENCE: Final = select(
+    func.set_config("lock_timeout", "600s", True),
+    func.set_config("statement_timeout", "0", True),
+    func.set_config("idle_in_transaction_session_timeout", "0", True),
+)
+"""How long one migration waits for another of the same tables, and that it may last."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one place: what was done, in words, or why it could not be."""
+
+    key: str
+    done: list[str] = field(default_factory=list)
+    fault: str = ""
+
+
+def every(places: Iterable[Place]) -> Iterator[Outcome]:
+    """Bring place after place to this release; one that fails keeps no other from it."""
+    for place in places:
+        try:
+            yield Outcome(place.key, migrate(place))
+        except DatabaseUnavailable as error:
+            yield Outcome(place.key, fault=str(error))
+        finally:
+            place.close()
+
+
+def migrate(place: Place) -> list[str]:
+    """Bring the tables and the records of a place to this release; return what was done.
+
+    Done again it does nothing.
+
+    Raises:
+        DatabaseUnavailable: it cannot be done, with the database's words.
+    """
+    with place.translated(), _alone(place):
+        with place.transaction() as connection:
+            found = schema.version(connection)
+        if found is None:
+            return []
+        done = []
+        if schema.older(found):
+            _upgrade(place)
+            done.append(f"tables of version {found} are of version {schema.current()} now")
+        with place.transaction() as connection:
+            given = sum(settle(place, connection, study) for study in _ours(connection))
+        if given:
+            done.append(f"{given} trials have records now")
+        return done
+
+
+def outdated(connection: Connection, study: int) -> bool:
+    """Tell whether only earlier releases wrote to a study."""
+    found = connection.execute(statements.of_study(study))
+    known = {row.key: row.value_json for row in found}
+    return records.outdated(json.loads(known.get(records.FORMAT, "null")))
+
+
+def settle(place: Place, connection: Connection, study: int) -> int:
+    """Let a study say that this release writes to it, and give each trial without a record one.
+
+    Return how many got one.
+    """
+    if outdated(connection, study):
+        said = statements.attributes("study_id", study, {records.FORMAT: records.THIS_FORMAT})
+        place.put(connection, STUDY_ATTRIBUTES, said)
+    made = []
+    for number, row in enumerate(reading.numbered(place, connection, study).own):
+        if rows.RECORD not in row.attributes:
+            record = {rows.RECORD: rows.record(1, number, row.id)}
+            made += statements.attributes("trial_id", row.id, record)
+    place.put(connection, ATTRIBUTES, made)
+    return len(made)
+
+
+def _ours(connection: Connection) -> list[int]:
+    """Return the keys of the studies that Distillery made; a tool may have made others."""
+    ours = select(STUDY_ATTRIBUTES.c.study_id).where(STUDY_ATTRIBUTES.c.key == records.SPACE)
+    return list(connection.execute(ours).scalars())
+
+
+def _upgrade(place: Place) -> None:
+    try:
+        schema.as_optuna(place.url, place.schema, "statement_timeout=0").upgrade()
+    except StorageInternalError as error:  # Optuna's word for what the database says
+        raise place.unavailable(str(error.__cause__ or error)) from error
+
+
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Keep other migrations of the same tables waiting, for the length of a block.
+
+    On a server by a lock that ends with its transaction, on a connection that no pool lends, for
+    whoever waits for the lock must not hold a connection that its owner needs.
+    """
+    if place.schema is None:
+        folder = os.open(Path(place.key).absolute().parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+        return
+    engine = sqlalchemy.create_engine(place.url, poolclass=NullPool, hide_parameters=True)
+    with engine.begin() as connection:
+        connection.execute(PATIENCE)
+        key = func.hashtextextended(f"distillery {place.schema}", 0)
+        connection.execute(select(func.pg_advisory_xact_lock(key)))
+        yield
