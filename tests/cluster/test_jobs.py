@@ -36,7 +36,12 @@ def test_a_silent_template_makes_a_whole_job() -> None:
             "name": "tiny-8f1c2f7e-00007-2",
             "namespace": "science",
             "labels": LABELS,
-            "annotations": {"distillery.dev/template": pod_template.digest(experiment(), DEFAULTS)},
+            "annotations": {
+                "distillery.dev/template": pod_template.digest(experiment(), DEFAULTS),
+                "distillery.dev/request": requests.digest(
+                    requests.order(experiment(), LAUNCH, Trial(LAUNCH.trial, {"n_layers": 2}))
+                ),
+            },
             "ownerReferences": [
                 {
                     "apiVersion": "distillery.dev/v1alpha1",
@@ -185,6 +190,7 @@ def test_a_queues_label_stands_on_the_job_and_on_its_pod() -> None:
     assert job["metadata"]["annotations"].keys() == {
         "cluster-autoscaler.kubernetes.io/safe-to-evict",
         label_names.TEMPLATE,
+        label_names.REQUEST,
     }
 
 
