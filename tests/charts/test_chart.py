@@ -263,6 +263,7 @@ def test_a_password_is_quoted_in_the_url_of_the_bundled_database() -> None:
     )
 
 
+@pytest.mark.needs("control_plane")
 def test_studies_are_brought_to_a_release_before_an_upgrade_where_the_database_is_there(
     plane: ControlPlane,
 ) -> None:

@@ -4,26 +4,19 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from support import postgres, releases
+from support import releases
 from support.postgres import Postgres
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres.running() as running:
-        yield running
-
-
 @pytest.fixture
-def url(server: Postgres) -> str:
+def url(postgresql: Postgres) -> str:
     """The URL of a database with the study of the first release."""
-    made = server.url(f"migrate_{uuid.uuid4().hex}")
+    made = postgresql.url(f"migrate_{uuid.uuid4().hex}")
     releases.restore(releases.versions()[0], made)
     return made
 
@@ -68,8 +61,8 @@ def test_one_that_fails_is_told_and_stops_no_other_and_no_upgrade(url: str) -> N
     assert migrate(url, "--lenient")[0] == 0
 
 
-def test_a_database_that_is_not_there_is_one_sentence(server: Postgres) -> None:
-    url = server.url() + "absent"
+def test_a_database_that_is_not_there_is_one_sentence(postgresql: Postgres) -> None:
+    url = postgresql.url() + "absent"
     code, said, complained = migrate(url)
     assert (code, said) == (2, "")
     assert 'database "postgresabsent" does not exist' in complained

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,23 +14,19 @@ from distillery_operator.errors import DatabaseUnavailable
 from distillery_operator.study import migration, schema
 from distillery_operator.study.database import Database
 from distillery_operator.study.migration import Outcome
-from support import ports, postgres, releases, worlds
+from support import ports, releases, worlds
 from support.postgres import Postgres
 
 EARLIER = "v3.0.0.d"
 """Optuna 3.0 and 3.1 made such tables: without the index on the trials' studies."""
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres.running() as running:
-        yield running
+BACKENDS = [pytest.param("url", marks=pytest.mark.needs("postgres")), "folder"]
 
 
 @pytest.fixture
-def url(server: Postgres) -> str:
+def url(postgresql: Postgres) -> str:
     """The URL, with characters that Alembic and SQLAlchemy have to quote."""
-    return server.url(f"{{migration}} {uuid.uuid4().hex}")
+    return postgresql.url(f"{{migration}} {uuid.uuid4().hex}")
 
 
 @pytest.fixture
@@ -80,7 +75,7 @@ def version(url: str, uid: str) -> object:
     return execute(url, uid, "SELECT version_num FROM alembic_version")[0][0]
 
 
-@pytest.mark.parametrize("backend", ["url", "folder"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_every_experiment_is_brought_to_this_release_once(
     request: pytest.FixtureRequest, backend: str
 ) -> None:
@@ -102,7 +97,7 @@ def test_every_experiment_is_brought_to_this_release_once(
     assert ports.trials(url) == before
 
 
-@pytest.mark.parametrize("backend", ["url", "folder"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_an_experiment_that_was_left_out_is_brought_up_where_it_is_opened(
     request: pytest.FixtureRequest, backend: str
 ) -> None:
@@ -204,7 +199,7 @@ def test_a_search_goes_on_while_the_records_are_brought_up(url: str) -> None:
     assert [trial.number for trial in ports.trials(url)] == [0, 1, 2]
 
 
-def test_a_database_that_is_not_there_is_said(server: Postgres, url: str) -> None:
+def test_a_database_that_is_not_there_is_said(postgresql: Postgres, url: str) -> None:
     with pytest.raises(DatabaseUnavailable, match="does not exist"):
         migrate(url + "absent")
 

@@ -5,7 +5,6 @@ import json
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from distillery_operator.errors import DatabaseUnavailable, StudyMismatch
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.study import records
 from distillery_operator.trials.trial import Point, State, Trial
-from support import ports, postgres, releases
+from support import ports, releases
 from support.postgres import Postgres
 from support.releases import SCHEMA, STORED
 
@@ -28,17 +27,11 @@ EXPERIMENT = releases.experiment()
 SPEC = EXPERIMENT.spec
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres.running() as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}"
-    server: Postgres = request.getfixturevalue("server")
+    server: Postgres = request.getfixturevalue("postgresql")
     return server.url(f"releases_{uuid.uuid4().hex}")
 
 

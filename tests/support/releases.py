@@ -27,8 +27,7 @@ from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import Point, State
-from support import postgres, worlds
-from support.cluster import packages
+from support import postgres, programs, worlds
 
 FOLDER: Final = Path(__file__).parents[1] / "study" / "releases"
 EARLIER: Final = "11111111-1111-4111-8111-111111111111"
@@ -149,7 +148,7 @@ def _dump(version: str) -> None:
             (FOLDER / f"{version}.sqlite.sql").write_text(f"{text}\n")
         url = server.url("releases")
         asyncio.run(store(url))
-        (binary,) = packages.locate("postgres")
+        (binary,) = programs.locate("postgres")
         program = Path(binary).resolve().parent / "pg_dump"
         options = ["--inserts", "--no-owner", "--no-privileges", f"--schema={SCHEMA}", url]
         dump = subprocess.run([program, *options], check=True, capture_output=True, text=True)
