@@ -4,6 +4,7 @@ A test module of an implementation inherits a suite and says how to make one.
 """
 
 import asyncio
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -410,8 +412,16 @@ class StudySuite:
             await kept.ask(experiment.spec, 1, 2.0)
             await kept.tell(experiment.spec, tell(number), "m", 3.0)
 
-        work(url, lambda kept: finish(kept, small, 0), small)
-        work(url, lambda kept: finish(kept, large, 1), large)  # the student may be edited
+        async def finish_as_an_earlier_release() -> None:
+            """Leave out what results were made with: the student could be edited then."""
+            async with opened(url, experiment=small) as kept:
+                await kept.keep(worlds.PREPARATION)
+                await finish(kept, small, 0)
+                place = kept._storage
+                await kept._workers.run(place.key, place.set_attribute, "meaning", None)
+
+        asyncio.run(finish_as_an_earlier_release())
+        work(url, lambda kept: finish(kept, large, 1), large)
         wanted = {"training": training, "student": {"model": "large"}}
         later = WARM.model_copy(
             update={
@@ -516,6 +526,55 @@ class StudySuite:
         other = worlds.experiment(parameters=worlds.DOCUMENT["spec"]["parameters"][:1])
         with pytest.raises(StudyMismatch, match="immutable"):
             trials(url, experiment=other)
+
+    @pytest.mark.parametrize(
+        ("part", "value", "said"),
+        [
+            ("data", {"nullThreshold": -1000}, "data.nullThreshold was 0.0, but is -1000"),
+            ("data", {"maxLength": 128}, "data.maxLength was 64, but is 128"),
+            ("teacher", {"model": "nowhere"}, "teacher.model was 'teacher', but is 'nowhere'"),
+            ("teacher", {"floor": {"exact": 1}}, "teacher.floor was {}, but is {'exact': 1}"),
+            ("training", {"epochs": 30}, "training.epochs was 1, but is 30"),
+            ("training", {"dropout": 0.2}, "training.dropout was None, but is 0.2"),
+        ],
+    )
+    def test_what_results_were_made_with_is_immutable(
+        self, url: str, part: str, value: dict[str, Any], said: str
+    ) -> None:
+        work(url, lambda s: s.ask(EXPERIMENT.spec, 1, 2.0))
+        edited = worlds.experiment(**{part: {**worlds.DOCUMENT["spec"][part], **value}})
+        with pytest.raises(StudyMismatch, match=re.escape(said)):
+            trials(url, experiment=edited)
+
+        async def edit(kept: Study) -> None:
+            await kept.follow(EXPERIMENT)
+            with pytest.raises(StudyMismatch, match="give the experiment another name"):
+                await kept.follow(edited)
+
+        work(url, edit)
+
+    def test_before_anything_is_prepared_all_but_the_space_may_change(self, url: str) -> None:
+        async def opens(experiment: Experiment) -> None:
+            async with opened(url, experiment=experiment):
+                pass
+
+        asyncio.run(opens(EXPERIMENT))
+        asyncio.run(opens(worlds.experiment(teacher={"model": "another"})))
+
+    def test_a_baseline_that_has_run_keeps_its_hyperparameters(self, url: str) -> None:
+        def named(layers: int, *others: int) -> Experiment:
+            return worlds.experiment(
+                baselines=[
+                    {"name": f"b{n}", "parameters": {"n_layers": value}}
+                    for n, value in enumerate((layers, *others))
+                ]
+            )
+
+        work(url, lambda s: s.ask(named(6).spec, 1, 2.0), named(6))
+        assert len(trials(url, experiment=named(6, 2))) == 1  # a further one may come
+        assert len(trials(url, experiment=EXPERIMENT)) == 1  # and one that has run may go
+        with pytest.raises(StudyMismatch, match="the baseline b0 was"):
+            trials(url, experiment=named(5))
 
     def test_a_space_stored_before_there_was_a_field_is_the_same(
         self, url: str, outside: Callable[[str], optuna.Study]

@@ -167,6 +167,8 @@ class Controller:
                 )
             session = self._session(key, experiment, study, _status(found))
             self._sessions[key] = session
+        elif experiment is not session.experiment:
+            await session.study.follow(experiment)
         session.follow(experiment)
         return session
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from distillery_contract import metrics, size
 from distillery_operator.engine.actions import Tell
+from distillery_operator.resource import space
 from distillery_operator.resource.fields import Model
 from distillery_operator.resource.parameter import Parameter, When
 from distillery_operator.resource.spec import Spec
@@ -34,6 +35,11 @@ THIS_FORMAT: Final = {"version": VERSION, "readers": READERS}
 
 SPACE: Final = "space"
 """Attribute of the study: what is immutable. Only studies of experiments have it."""
+
+MEANING: Final = "meaning"
+"""Attribute of the study: what else gives its results their meaning, and so is immutable."""
+MEANING_PARTS: Final = ("data", "teacher", "student")
+"""Parts of a spec that are stored there, beside the hyperparameters of all trials."""
 
 FIRST_FIELDS: Final = ("name", "type", "low", "high", "log", "step", "choices", "when")
 """Of a parameter, in the first release."""
@@ -117,6 +123,47 @@ def mismatch(stored: Mapping[str, Any], spec: Spec) -> str:
     except ValidationError:  # no spec of today can be like it
         return "another search space"
     return "" if given == list(spec.parameters) else "another search space"
+
+
+def meaning_of(spec: Spec) -> dict[str, Any]:
+    """Return what gives results their meaning, in the form that is stored."""
+    parts: dict[str, Any] = {
+        part: getattr(spec, part).model_dump(mode="json") for part in MEANING_PARTS
+    }
+    return {**parts, "training": dict(spec.training)}
+
+
+def edited(stored: Mapping[str, Any], spec: Spec, trials: Sequence[Trial]) -> list[str]:
+    """Say which fields of a spec differ from those that the results were made with.
+
+    A field that is not stored, for a later release has added it, had its default.
+
+    Args:
+        stored: as :func:`meaning_of` returned it.
+        spec: of today.
+        trials: of the experiment; a baseline among them keeps its hyperparameters.
+    """
+    found = []
+    for part in MEANING_PARTS:
+        given: Model = getattr(spec, part)
+        for name, field in type(given).model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            before, now = stored[part].get(name, default), getattr(given, name)
+            found += _difference(f"{part}.{field.alias or name}", before, now)
+    for name in sorted(stored["training"].keys() | spec.training.keys()):
+        before, now = stored["training"].get(name), spec.training.get(name)
+        found += _difference(f"training.{name}", before, now)
+    ran = {trial.baseline: trial.parameters for trial in trials if trial.baseline}
+    for baseline in spec.baselines:
+        if baseline.name in ran:
+            now = space.described(spec, baseline.parameters)
+            before = dict(ran[baseline.name])
+            found += _difference(f"the baseline {baseline.name}", before, now)
+    return found
+
+
+def _difference(field: str, before: object, now: object) -> list[str]:
+    return [] if before == now else [f"{field} was {before!r}, but is {now!r}"]
 
 
 def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) -> Trial:

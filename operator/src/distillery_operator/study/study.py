@@ -21,7 +21,14 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials, warm_start
 from distillery_operator.search.suggester import Suggester
 from distillery_operator.study import database, enqueued, notes, records
-from distillery_operator.study.records import ENDING_FIELDS, SPACE, STUDENT, TAKEN_FIELDS, WARM
+from distillery_operator.study.records import (
+    ENDING_FIELDS,
+    MEANING,
+    SPACE,
+    STUDENT,
+    TAKEN_FIELDS,
+    WARM,
+)
 from distillery_operator.study.rows import Row, Rows
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
@@ -58,12 +65,21 @@ class Study:
             workers: the threads to work in.
 
         Raises:
-            StudyMismatch: the study was made for another search space or other objectives.
+            StudyMismatch: the study was made for another search space, for other objectives, or
+                with other data, models or hyperparameters.
             DatabaseUnavailable: as every other method.
         """
         study = cls(place, workers)
         await workers.run(place.key, study._open, experiment, now)
         return study
+
+    async def follow(self, experiment: Experiment) -> None:
+        """Go on with an experiment as it was edited.
+
+        Raises:
+            StudyMismatch: as :meth:`open`.
+        """
+        await self._workers.run(self._storage.key, self._compare, experiment)
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         """Return when the study began, what was prepared, and all trials in their order.
@@ -158,12 +174,33 @@ class Study:
         name, searched = experiment.metadata.name, records.space_of(experiment.spec)
         directions = optuna_trials.directions(experiment.spec)
         self._storage.open(name, directions, {SPACE: searched, "started": now})
-        self._spec = experiment.spec
-        if other := records.mismatch(self._read()[SPACE], experiment.spec):
+        self._compare(experiment)
+
+    def _compare(self, experiment: Experiment) -> None:
+        """See to it that what gives results their meaning is as it was.
+
+        Until something was prepared or suggested, nothing has a meaning yet. A study of an earlier
+        release takes it from the first spec that this release sees.
+        """
+        name, spec = experiment.metadata.name, experiment.spec
+        self._spec = spec
+        stored = self._read()
+        if other := records.mismatch(stored[SPACE], spec):
             raise StudyMismatch(
                 f"the study {name!r} was made for {other}; search space and objectives are"
                 " immutable, so give the experiment another name"
             )
+        before, now = stored.get(MEANING), records.meaning_of(spec)
+        if before is not None and (self._preparation or self._trials):
+            if changes := records.edited(before, spec, self._trials):
+                raise StudyMismatch(
+                    f"the results of {name!r} were made with other settings: {'; '.join(changes)}."
+                    " Data, teacher, student, training and baselines that have run are immutable,"
+                    " for results must stay comparable: set them back, or give the experiment"
+                    " another name"
+                )
+        elif before != now:
+            self._storage.set_attribute(MEANING, now)
 
     def _refresh(self) -> None:
         if self._stale or self._storage.changed():
