@@ -1,9 +1,9 @@
 """PURE: the types of an experiment's fields, and the base of its parts."""
 
 import re
+import sys
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -44,9 +44,15 @@ def whole(value: object) -> object:
     return value
 
 
+def _finite(value: object) -> bool:
+    """Tell whether something is a number that a double holds; an integer may be too large."""
+    largest = sys.float_info.max
+    return isinstance(value, int | float) and -largest <= value <= largest
+
+
 def _number(value: object) -> object:
     """Raise one error for what pydantic would say once per member of a union."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not _finite(value):
         raise PydanticCustomError("float_type", "must be a finite number")
     return whole(value)
 
@@ -54,7 +60,7 @@ def _number(value: object) -> object:
 def _scalar(value: object) -> object:
     if isinstance(value, str) and len(value) <= 256:
         return value
-    if isinstance(value, int | float) and isfinite(value):
+    if _finite(value):
         return whole(value)
     raise PydanticCustomError(
         "scalar", "must be a number, true, false or a text of at most 256 characters"
