@@ -430,8 +430,9 @@ def test_explain_teaches_the_fields(space: Space) -> None:
     assert "enum: First, EvenlySpaced" in told
     low = space.kubectl("explain", "dexp.spec.parameters.low")
     assert "Lower bound, inclusive. Required for Float and Int." in low
-    trials = space.kubectl("explain", "dexp.spec.maxTrials")
-    assert "Trials in all, baselines included. From 1 to 100000. Default: 50." in trials
+    trials = " ".join(space.kubectl("explain", "dexp.spec.maxTrials").split())
+    assert "Trials in all, baselines included. Duplicates of earlier trials do not count." in trials
+    assert "From 1 to 100000. Default: 50." in trials
     every = space.kubectl("explain", "dexp.spec", "--recursive")
     assert {"floor", "parallelism", "template", "thresh"} <= set(re.findall("[a-z]+", every))
 
