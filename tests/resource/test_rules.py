@@ -134,6 +134,11 @@ def test_a_long_value_is_shortened_in_the_message() -> None:
     assert "10002 characters" in found
 
 
+def test_a_number_that_no_double_holds_is_refused() -> None:
+    found = faults(broken.parameter(high=10**400))
+    assert found[0].startswith("spec.parameters[0].high: must be of type number, but got 1000")
+
+
 def test_the_collapse_guard_is_in_force_unless_given() -> None:
     spec = worlds.experiment(constraints=[{"metric": "NoAns_exact", "minimum": 0}]).spec
     found = {c.metric: c.minimum for c in effective_constraints(spec)}

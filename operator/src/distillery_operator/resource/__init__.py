@@ -4,11 +4,12 @@ experiment      the resource, whole
 spec            what is wanted; its parts parameter, sampler, early_stopping
 status          what Distillery writes back
 fields          the types of all fields
-parsing, rules  documents in, every fault out; sentences has the words
+parsing         documents in, every fault out; sentences has the words
+rules           what the definition cannot say
 space           the search space: what is active, which values, how many points
 yaml_files      experiments and statuses as files
 label_names     labels and annotations of what is made for an experiment
-crd             the same rules as the API server checks them
+crd             the CustomResourceDefinition, and its rules as they are checked here
 
 Everything above imports it. It imports the contract and ``errors``.
 """

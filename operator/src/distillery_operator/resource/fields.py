@@ -1,9 +1,9 @@
 """PURE: the types of an experiment's fields, and the base of its parts."""
 
 import re
+import sys
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -44,9 +44,15 @@ def whole(value: object) -> object:
     return value
 
 
+def _finite(value: object) -> bool:
+    """Tell whether something is a number that a double holds; an integer may be too large."""
+    largest = sys.float_info.max
+    return isinstance(value, int | float) and -largest <= value <= largest
+
+
 def _number(value: object) -> object:
     """Raise one error for what pydantic would say once per member of a union."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not _finite(value):
         raise PydanticCustomError("float_type", "must be a finite number")
     return whole(value)
 
@@ -54,7 +60,7 @@ def _number(value: object) -> object:
 def _scalar(value: object) -> object:
     if isinstance(value, str) and len(value) <= 256:
         return value
-    if isinstance(value, int | float) and isfinite(value):
+    if _finite(value):
         return whole(value)
     raise PydanticCustomError(
         "scalar", "must be a number, true, false or a text of at most 256 characters"
@@ -78,17 +84,22 @@ class OneOf:
         return core_schema.literal_schema(list(self.names))
 
 
-def _named(types: Mapping[str, Any]) -> GetPydanticSchema:
-    """Check a mapping's values, each by its name. Unknown names are left to the rules."""
+def _named(types: Mapping[str, Any], kind: str) -> GetPydanticSchema:
+    """Check a mapping's values, each by its name. What has another name is an error there."""
+    known = {"kind": kind, "names": ", ".join(types)}
+
+    def refused(_: object) -> object:
+        raise PydanticCustomError("unknown_name", "unknown name", known)
 
     def schema(_: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         fields = {
-            name: core_schema.typed_dict_field(handler.generate_schema(kind), required=False)
-            for name, kind in types.items()
+            name: core_schema.typed_dict_field(handler.generate_schema(type_), required=False)
+            for name, type_ in types.items()
         }
+        others = core_schema.no_info_after_validator_function(refused, core_schema.any_schema())
         return core_schema.no_info_before_validator_function(
             lambda value: given(value, fields),
-            core_schema.typed_dict_schema(fields, extra_behavior="allow"),
+            core_schema.typed_dict_schema(fields, extra_behavior="allow", extras_schema=others),
         )
 
     return GetPydanticSchema(schema)
@@ -138,7 +149,10 @@ ObjectiveMetric = Annotated[str, OneOf(OBJECTIVES)]
 Hyperparameter = Annotated[str, OneOf(tuple(parameters.PARAMETERS))]
 Hyperparameters = Annotated[
     dict[str, Value],
-    _named({name: _hyperparameter(known) for name, known in parameters.PARAMETERS.items()}),
+    _named(
+        {name: _hyperparameter(known) for name, known in parameters.PARAMETERS.items()},
+        "hyperparameter",
+    ),
 ]
 Metrics = Annotated[
     dict[str, Number],
@@ -146,7 +160,8 @@ Metrics = Annotated[
         {
             name: Annotated[Number, Field(description=f"In {known.unit}: {known.help}.")]
             for name, known in metrics.EVALUATIONS.items()
-        }
+        },
+        "metric",
     ),
 ]
 

@@ -1,18 +1,21 @@
 """PURE: the one door through which documents come.
 
 ``parse`` is called by the command line for files and by the operator for resources, so both refuse
-the same documents with the same sentences. The API server checks most of these rules before: see
-:mod:`distillery_operator.resource.crd.validations`.
+the same documents with the same sentences. The rules are those of the API server: each field is
+checked by the models that the schema is made from, and the schema's rules between fields are
+evaluated by :mod:`distillery_operator.resource.crd.checking`. What a schema cannot say stands in
+:mod:`distillery_operator.resource.rules`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeGuard, TypeVar, get_args, get_origin
 
 import pydantic
-from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from distillery_operator.errors import Fault, InvalidExperiment
 from distillery_operator.resource import rules, sentences
+from distillery_operator.resource.crd import checking
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.fields import Model
 from distillery_operator.resource.spec import Spec
@@ -30,17 +33,32 @@ def parse(document: object) -> Experiment:
     try:
         experiment = Experiment.model_validate(document)
     except pydantic.ValidationError as error:
-        faults = [sentences.of_field(detail) for detail in error.errors()]
-        spec = document.get("spec") if isinstance(document, dict) else None
-        if isinstance(spec, dict):
-            faults += rules.broken(sound_part(Spec, spec))
-        raise InvalidExperiment(faults) from error
-    faults = rules.broken(experiment.spec)
-    if experiment.metadata.name in {w.experiment for w in experiment.spec.warm_start_from}:
-        faults.append(Fault("spec.warmStartFrom", sentences.ITSELF))
-    if faults:
+        raise InvalidExperiment(_faults(document, error.errors())) from error
+    if faults := _faults(document, [], experiment.spec):
         raise InvalidExperiment(faults)
     return experiment
+
+
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Fault]:
+    """Return the faults of an edit: what of a running experiment must stay as it is.
+
+    Args:
+        old: the document before, which :func:`parse` takes.
+        new: the document now, which :func:`parse` takes as well.
+    """
+    return list(checking.changed(old, new))
+
+
+def _faults(
+    document: object, errors: Sequence[ErrorDetails], spec: Spec | None = None
+) -> list[Fault]:
+    """Return every fault of a document, given those of its fields and, if it has none, its spec."""
+    faults = [sentences.of_field(error) for error in errors]
+    if isinstance(document, dict):
+        faults += checking.broken(document, [error["loc"] for error in errors])
+        if isinstance(document.get("spec"), dict):
+            faults += rules.broken(spec or sound_part(Spec, document["spec"]), faults)
+    return list(dict.fromkeys(faults))
 
 
 def sound_part(model: type[M], document: Mapping[str, Any]) -> M:
@@ -67,8 +85,6 @@ def sound_part(model: type[M], document: Mapping[str, Any]) -> M:
             sound[name] = sound_part(field.annotation, value)
     part = object.__new__(model)
     object.__setattr__(part, "__dict__", sound)
-    given = {name for name in sound if document.get(to_camel(name)) is not None}
-    object.__setattr__(part, "__pydantic_fields_set__", given)
     return part
 
 

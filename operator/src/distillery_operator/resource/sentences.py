@@ -1,8 +1,9 @@
 """PURE: what is said of a broken rule, by the command line and by the API server alike.
 
-Rules between fields are written twice, in Python (:mod:`distillery_operator.resource.rules`) and in
-CEL (:mod:`distillery_operator.resource.crd.validations`); both fill the templates here. For a rule
-that binds one field the API server has words of its own, which :func:`of_field` repeats.
+Rules between fields fill the templates here, those in CEL
+(:mod:`distillery_operator.resource.crd.validations`) and those in Python
+(:mod:`distillery_operator.resource.rules`). For a rule that binds one field the API server has
+words of its own, which :func:`of_field` repeats.
 """
 
 import json
@@ -15,10 +16,12 @@ from distillery_contract import metrics, parameters
 from distillery_operator.errors import Fault
 from distillery_operator.resource.fields import whole
 
-UNKNOWN_HYPERPARAMETER: Final = (
-    f"unknown hyperparameter; known are {', '.join(parameters.PARAMETERS)}"
+UNKNOWN: Final = "unknown {kind}; known are {names}"
+UNKNOWN_HYPERPARAMETER: Final = UNKNOWN.format(
+    kind="hyperparameter", names=", ".join(parameters.PARAMETERS)
 )
-UNKNOWN_METRIC: Final = f"unknown metric; known are {', '.join(metrics.EVALUATIONS)}"
+UNKNOWN_METRIC: Final = UNKNOWN.format(kind="metric", names=", ".join(metrics.EVALUATIONS))
+DUPLICATE: Final = "Duplicate value: {value}"
 
 DIRECTION: Final = "must be {better} for {metric}, but got {direction}"
 SAME: Final = "{first} and {second} measure the same, so they trade off nothing"
@@ -35,6 +38,7 @@ INTEGER: Final = "must be an integer for type Int, but got {value}"
 LOW: Final = "low <= high must hold, but got ({low}, {high})"
 LOG: Final = "must be above 0 if log is true, but got {low}"
 STEP: Final = "must be absent if log is true"
+CHOICE: Final = "must be one of the search space's choices {choices}, but got {value}"
 
 SEARCHED: Final = "must be absent, because the search space has it in spec.parameters"
 HIDDEN_SIZE: Final = (
@@ -83,6 +87,7 @@ OBJECTIVES: Final = (
 OF_FIELD: Final = {
     "missing": "Required value",
     "extra_forbidden": "unknown field",
+    "unknown_name": UNKNOWN,
     "int_type": "must be of type integer",
     "float_type": "must be of type number",
     "string_type": "must be of type string",
@@ -101,14 +106,16 @@ OF_FIELD: Final = {
 }
 """The API server's words, by pydantic's names for what is wrong."""
 
+Path = tuple[str | int, ...]
+"""The steps to a part of a document: names of fields, places in lists."""
+
 MAX_SHOWN: Final = 80
 """Characters of a wrong value that a message repeats."""
 
 
 def of_field(error: Any) -> Fault:
     """Return one of pydantic's errors as a fault: the field as in YAML, the rule, the value."""
-    steps = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in error["loc"])
-    field, value = steps[1:] or "the document", error["input"]
+    field, value = place(error["loc"]) or "the document", error["input"]
     if error["type"] in ("enum", "literal_error"):
         allowed = ", ".join(f'"{name}"' for name in re.findall("'(.*?)'", error["ctx"]["expected"]))
         return Fault(field, f"Unsupported value: {shown(value)}: supported values: {allowed}")
@@ -116,8 +123,13 @@ def of_field(error: Any) -> Fault:
     if error["type"] in OF_FIELD:
         places = {name: _limit(part, value) for name, part in error.get("ctx", {}).items()}
         rule = OF_FIELD[error["type"]].format(**places)
-    valueless = error["type"] in ("missing", "extra_forbidden")
+    valueless = error["type"] in ("missing", "extra_forbidden", "unknown_name")
     return Fault(field, rule if valueless else f"{rule}, but got {shown(value)}")
+
+
+def place(path: Path) -> str:
+    """Write where in a document something is, as in ``spec.parameters[0].low``."""
+    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path)[1:]
 
 
 def _limit(limit: object, value: object) -> object:

@@ -1,7 +1,11 @@
-"""The CustomResourceDefinition. ``manifests/generate.py`` writes it.
+"""The CustomResourceDefinition, and its rules as they are checked here.
 
-definition   the whole of it
-schema       pydantic models as structural schemas
-validations  the rules between fields
-cel          the language that they are written in
+definition   the whole document, which ``manifests/generate.py`` writes
+schema       pydantic models as structural schemas, the form that a definition asks for
+validations  the rules between fields that stand in the definition
+cel          writes such rules in CEL
+checking     what the rules of the definition say of a document
+programs     runs CEL as the API server does
+
+``parsing`` asks ``checking``. Nothing here is about admission webhooks: the API server needs none.
 """

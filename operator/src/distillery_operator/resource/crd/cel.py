@@ -1,4 +1,7 @@
-"""PURE: CEL expressions, and the form in which a CRD asks for them."""
+"""PURE: writes rules in CEL, in the form in which a CRD asks for them.
+
+It runs none: :mod:`distillery_operator.resource.crd.programs` does.
+"""
 
 from collections.abc import Iterable, Mapping
 from string import Formatter

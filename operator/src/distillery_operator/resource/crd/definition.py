@@ -1,6 +1,9 @@
-"""PURE: the CustomResourceDefinition, made from :mod:`distillery_operator.resource.spec`.
+"""PURE: the whole CustomResourceDefinition, as the dictionary that is its YAML document.
 
-``make generate`` writes it to manifests/crd.yaml, which ``kubectl apply -f`` takes.
+It is put together from the models in :mod:`distillery_operator.resource.spec` and
+:mod:`distillery_operator.resource.status` and from the rules in
+:mod:`distillery_operator.resource.crd.validations`. ``make generate`` writes it to
+manifests/crd.yaml, which ``kubectl apply -f`` takes.
 """
 
 from collections.abc import Mapping
@@ -96,6 +99,7 @@ COLUMNS: Final = [
 
 
 def _keyed(key: str) -> Tree:
+    """Make a list a map, so that the API server refuses two items with the same key."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 

@@ -1,4 +1,7 @@
-"""PURE: a pydantic model as a structural OpenAPI schema, the form that a CRD asks for."""
+"""PURE: turns a pydantic model into a structural OpenAPI schema, the form that a CRD asks for.
+
+It knows no model of ours: :mod:`distillery_operator.resource.crd.definition` has them turned.
+"""
 
 import json
 from collections.abc import Mapping
@@ -39,7 +42,8 @@ def _node(found: Schema, path: str, more: Mapping[str, Schema], models: Schema) 
             name: _node(part, f"{path}.{name}", more, models)
             for name, part in source["properties"].items()
         }
-    if others := source.get("additionalProperties"):
+    others = source.get("additionalProperties", False)
+    if others is not False:
         part = {} if others is True else _node(others, f"{path}.*", more, models)
         made |= {"additionalProperties": part} if part else OPEN
     if "items" in source:

@@ -1,11 +1,17 @@
-"""PURE: the rules between an experiment's fields as the API server checks them, in CEL.
+"""PURE: the rules between an experiment's fields that stand in its definition, in CEL.
 
-They are those of :mod:`distillery_operator.resource.rules` and say the same sentences; a test
-compares both on a real API server. Left to the operator is what hangs on a value that has no type
-in the schema, for CEL does not see it: whether the values in ``choices`` suit the hyperparameter,
-whether a baseline's value is among them, whether a condition can hold, and what follows if
-``initialization`` is searched; and what a baseline gives without effect, since CEL cannot name the
-baseline.
+The API server evaluates them, and :mod:`distillery_operator.resource.crd.checking` does so for
+files and in the operator: they stand nowhere else. A test compares both on a real API server.
+
+Three kinds of rules stand elsewhere. That no metric, parameter, baseline or source is listed twice
+is no CEL: the lists are maps by a key, ``_keyed`` in
+:mod:`distillery_operator.resource.crd.definition`. What binds one field stands on the field, in
+:mod:`distillery_operator.resource.spec` and its parts. And
+:mod:`distillery_operator.resource.rules` has what CEL cannot say: what hangs on a value that has no
+type in the schema, for CEL does not see it (whether the values in ``choices`` suit the
+hyperparameter, whether a baseline's value is among them, whether a condition can hold, what follows
+if ``initialization`` is searched), and what a baseline gives without effect, since CEL cannot name
+the baseline.
 """
 
 from collections.abc import Mapping
@@ -89,6 +95,9 @@ CONSTRAINT: Final = [
 
 CATEGORICAL, NUMERIC = "self.type == 'Categorical'", "self.type != 'Categorical'"
 LOG: Final = "has(self.log) && self.log"
+RANGED: Final = texts(
+    n for n, known in parameters.PARAMETERS.items() if known.kind is not Kind.CATEGORICAL
+)
 RANGES: Final = mapping(
     (name, f"[{float(known.low)!r}, {float(known.high)!r}]")
     for name, known in parameters.PARAMETERS.items()
@@ -129,12 +138,11 @@ def _whole(field: str) -> Rule:
 def _ranged(field: str) -> Rule:
     """Refuse a bound outside the hyperparameter's range; one of another kind has no range."""
     value = f"self.{field}"
-    known = f"{RANGES}[?self.name].orValue([{value}, {value}])"
     return rule(
-        f"[{known}].all(range, range[0] <= {value} && {value} <= range[1])",
+        f"[{RANGES}[self.name]].all(range, range[0] <= {value} && {value} <= range[1])",
         sentences.RANGE,
         field,
-        when=f"{NUMERIC} && has({value})",
+        when=f"{NUMERIC} && has({value}) && self.name in {RANGED}",
         range=f"{SHOWN_RANGES}[self.name]",
         name="self.name",
         value=value,
@@ -303,7 +311,7 @@ SPEC: Final = [
         sentences.GRID,
         "sampler.type",
         when=f"{SAMPLER} == 'Grid'",
-        name=f"self.parameters.filter(p, {CONTINUOUS})[0].name",
+        name=f"self.parameters.filter(p, {CONTINUOUS}).map(p, p.name)[0]",
     ),
     rule(
         "has(self.costPerGpuHour)",
