@@ -79,7 +79,7 @@ def test_while_the_server_is_down_every_call_says_so_and_nothing_is_lost(
         calls: list[Callable[[], Awaitable[object]]] = [
             lambda: kept.ask(SPEC, 1, 2.0),
             lambda: kept.tell(SPEC, ports.tell(0), "model", 3.0),
-            kept.load,  # for it is not known what the postgresql has of these
+            kept.load,  # for it is not known what the server has of these
             reopen,
         ]
         await kept.ask(SPEC, 2, 2.0)
