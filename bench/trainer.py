@@ -184,10 +184,10 @@ def plain_steps(prepared: Prepared, request: requests.Request) -> Callable[[], N
     student, teacher = plain_models(request, values)
     student.train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=values.learning_rate, foreach=False)
-    rows = shuffled(len(prepared.train))
+    numbers = shuffled(len(prepared.train))
 
     def step() -> None:
-        batch = padded(prepared, next(rows))
+        batch = padded(prepared, next(numbers))
         inputs = batch.inputs(student)
         output = student(**inputs, start_positions=batch.start, end_positions=batch.end)
         with torch.no_grad():
@@ -232,9 +232,9 @@ def shuffled(count: int) -> Iterator[list[int]]:
         yield random.choice(count, BATCH, replace=False).tolist()
 
 
-def padded(prepared: Prepared, rows: list[int]) -> Batch:
+def padded(prepared: Prepared, numbers: list[int]) -> Batch:
     """Return a batch padded to the full length."""
-    batch = batches.collate(prepared.train, rows, prepared.pad)
+    batch = batches.collate(prepared.train, numbers, prepared.pad)
     missing = (0, LENGTH - batch.input_ids.shape[1])
     wide: dict[str, Any] = {
         name: functional.pad(getattr(batch, name), missing)
@@ -251,8 +251,8 @@ def agree(prepared: Prepared, request: requests.Request) -> dict[str, float]:
     """
     still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout", "learning_rate"), 0.0)
     asked = replace(request, parameters={**request.parameters, **still})
-    values, rows = hyperparameters.resolve(asked), next(shuffled(len(prepared.train)))
-    batch = padded(prepared, rows)
+    values, numbers = hyperparameters.resolve(asked), next(shuffled(len(prepared.train)))
+    batch = padded(prepared, numbers)
     student, teacher = plain_models(asked, values)
     with torch.no_grad():
         output, taught = (net(**batch.inputs(net)) for net in (student.eval(), teacher))
@@ -261,7 +261,7 @@ def agree(prepared: Prepared, request: requests.Request) -> dict[str, float]:
     hard = float(loss.hard(pairs[0][0], pairs[0][1], batch.mask, batch.start, batch.end))
     again: Any = building.student(asked, values)
     stepper = Stepper(again.to(DEVICE), prepared, values, bf16=False)  # as the plain loop
-    ours = dict(zip(stepper.parts, stepper.take([rows], 0.0).tolist(), strict=True))
+    ours = dict(zip(stepper.parts, stepper.take([numbers], 0.0).tolist(), strict=True))
     found = {
         "hard_plain": hard,
         "hard_ours": ours["hard"],
