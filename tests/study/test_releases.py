@@ -266,6 +266,18 @@ def test_a_stored_space_is_compared_by_its_meaning(url: str, change: str, words:
         look(url)
 
 
+def test_a_later_field_is_stored_only_where_it_says_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = records.space_of(SPEC)
+    assert {p["log"] for p in whole["parameters"] if "log" in p} == {True, False}
+    first = [name for name in records.FIRST_FIELDS if name != "log"]  # as if log came later
+    monkeypatch.setattr(records, "FIRST_FIELDS", first)
+    lean = records.space_of(SPEC)
+    assert [p.get("log") for p in lean["parameters"]] == [True, None, None, None]
+    assert records.mismatch(lean, SPEC) == records.mismatch(whole, SPEC) == ""
+
+
 def test_other_objectives_and_another_space_are_refused(url: str) -> None:
     releases.restore(releases.versions()[0], url)
     for part, words in (("objectives", "other objectives"), ("parameters", "another search space")):
