@@ -277,7 +277,7 @@ def test_studies_are_brought_to_a_release_before_an_upgrade_where_the_database_i
     assert upgraded() == upgraded(*bundled) == []  # nobody has made the Secret
     install(plane.kubeconfig, *bundled)
     assert len(upgraded(*bundled)) == len(upgraded()) == 1
-    assert upgraded("--set=database.type=CloudNativePG") == []  # another database
+    assert upgraded("--set=database.secret.name=other") == []  # another database
     assert upgraded("--set=database.type=SQLite") == []
     assert upgraded(*bundled, "--set=database.migrate.enabled=false") == []
     job = "--dry-run=server", "--output=json", "--set=extraEnv[0].name=PGSSLROOTCERT"

@@ -233,7 +233,9 @@ def test_states_and_models_of_a_later_release_are_not_misread(url: str) -> None:
     edit(url, "trial_user_attributes", "ending", '"Completed"', '"Skipped"')
     assert [str(trial.state) for trial in look(url)][::5] == ["Failed", "Failed"]
     edit(url, "study_user_attributes", "preparation", '"bert"', '"modernbert"')
-    with pytest.raises(DatabaseUnavailable, match="later release wrote there: 'modernbert'"):
+    with pytest.raises(
+        DatabaseUnavailable, match="later release prepared a model of the family modernbert there"
+    ):
         look(url)
 
 
@@ -262,6 +264,18 @@ def test_a_stored_space_is_compared_by_its_meaning(url: str, change: str, words:
         return
     with pytest.raises(StudyMismatch, match=words):
         look(url)
+
+
+def test_a_later_field_is_stored_only_where_it_says_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = records.space_of(SPEC)
+    assert {p["log"] for p in whole["parameters"] if "log" in p} == {True, False}
+    first = [name for name in records.FIRST_FIELDS if name != "log"]  # as if log came later
+    monkeypatch.setattr(records, "FIRST_FIELDS", first)
+    lean = records.space_of(SPEC)
+    assert [p.get("log") for p in lean["parameters"]] == [True, None, None, None]
+    assert records.mismatch(lean, SPEC) == records.mismatch(whole, SPEC) == ""
 
 
 def test_other_objectives_and_another_space_are_refused(url: str) -> None:

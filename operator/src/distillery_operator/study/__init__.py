@@ -3,6 +3,7 @@
 study       the study of one experiment
 enqueued    trials that Optuna's tools enqueued, as suggestions
 notes       what else others have put there, in sentences
+contents    what it holds, in memory
 records     trials as they are stored, with versions
 rows        which trials are the experiment's own
 database    connections; a place for each experiment

@@ -1,4 +1,4 @@
-"""PURE: what others have put into the study of an experiment, in sentences.
+"""PURE: what others have put into the study of an experiment, in at most three sentences.
 
 Whatever Optuna's own tools write there besides trials that can be suggestions is left alone.
 """
@@ -12,7 +12,7 @@ from distillery_operator.trials.trial import State, Trial
 def of(
     rows: Rows, trials: Sequence[Trial], faults: Sequence[tuple[Row, str | None]]
 ) -> tuple[str, ...]:
-    """Return a sentence for each thing.
+    """Return a sentence for each kind of thing that is there.
 
     Args:
         rows: of the study.
@@ -24,23 +24,29 @@ def of(
 
 def _foreign(rows: Rows) -> Iterator[str]:
     if rows.foreign:
-        first, count = rows.foreign[0], len(rows.foreign)
+        first = rows.foreign[0]
         yield (
-            f"{count} trials of the study are another tool's and are left alone; the first is trial"
-            f" {first.place} as Optuna counts, which is {first.state}"
+            f"trials of other tools, which are left alone: {len(rows.foreign)}; the first is trial"
+            f" {first.place} as Optuna counts, {first.state}"
         )
 
 
 def _refused(faults: Sequence[tuple[Row, str | None]]) -> Iterator[str]:
-    for row, fault in faults:
-        if fault is not None:
-            yield f"trial {row.place} as Optuna counts is enqueued and cannot run: {fault}"
+    refused = [(row, fault) for row, fault in faults if fault is not None]
+    if refused:
+        row, fault = refused[0]
+        yield (
+            f"enqueued trials that cannot run: {len(refused)}; the first is trial {row.place} as"
+            f" Optuna counts: {fault}"
+        )
 
 
 def _ended(rows: Rows, trials: Sequence[Trial]) -> Iterator[str]:
-    for trial, row in zip(trials, rows.own, strict=True):
-        if trial.state is State.RUNNING and row.state != RUNNING:
-            yield (
-                f"another tool has ended trial {trial.number} ({row.state}), which goes on: what it"
-                " measures will stand"
-            )
+    pairs = zip(trials, rows.own, strict=True)
+    ended = [(t, r) for t, r in pairs if t.state is State.RUNNING and r.state != RUNNING]
+    if ended:
+        trial, row = ended[0]
+        yield (
+            f"running trials that another tool has ended: {len(ended)}; the first is trial"
+            f" {trial.number}, {row.state}; they go on, and what they measure will stand"
+        )

@@ -221,6 +221,9 @@ def preparation_of(stored: Mapping[str, Any]) -> Preparation:
     Raises:
         ValueError: a model is of a family that this release does not know.
     """
+    families = {source["family"] for source in stored["sources"].values()}
+    if strange := sorted(families - {*size.Family}):
+        raise ValueError(f"a later release prepared a model of the family {strange[0]} there")
     sources = {
         name: _known(size.Architecture, {**source, "family": size.Family(source["family"])})
         for name, source in stored["sources"].items()

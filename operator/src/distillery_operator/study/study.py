@@ -20,7 +20,7 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials, warm_start
 from distillery_operator.search.suggester import Suggester
-from distillery_operator.study import database, enqueued, notes, records
+from distillery_operator.study import contents, database, enqueued, notes, records
 from distillery_operator.study.records import (
     ENDING_FIELDS,
     MEANING,
@@ -87,10 +87,10 @@ class Study:
         What another process has written meanwhile is read anew.
         """
         await self._workers.run(self._storage.key, self._refresh)
-        return self._started, self._preparation, tuple(self._trials)
+        return self._held.started, self._held.preparation, tuple(self._held.trials)
 
     async def notes(self) -> Sequence[str]:
-        """Return what others have put into the study, a sentence each, as of the last look."""
+        """Return what others have put into the study as of the last look, in a few sentences."""
         return self._notes
 
     async def keep(self, preparation: Preparation) -> None:
@@ -122,8 +122,8 @@ class Study:
         await self.load()
         spec = experiment.spec
         for wanted in spec.warm_start_from:
-            name, known = wanted.experiment, self._preparation
-            if name in self._warm or (known is None and name in self._looked_at):
+            name, known = wanted.experiment, self._held.preparation
+            if name in self._held.warm or (known is None and name in self._looked_at):
                 continue
             place = find(name)
             source = None
@@ -138,7 +138,7 @@ class Study:
                 await self._run(
                     self._take, name, warm_start.fitting(spec, known.key, wanted, source)
                 )
-        return warm_start.informing(spec, self._warm)
+        return warm_start.informing(spec, self._held.warm)
 
     async def promote(self, spec: Spec, number: int, now: float) -> None:
         """Store a trial that continues a stopped one; one that is continued stays as it is."""
@@ -209,54 +209,38 @@ class Study:
     def _read(self) -> dict[str, Any]:
         """Read everything anew; return the attributes of the study."""
         stored = self._storage.read()
-        attributes = stored.attributes
-        if reason := records.unreadable(attributes.get(records.FORMAT)):
-            raise self._storage.unavailable(reason)
-        self._started = float(attributes["started"])
-        self._collected = set(attributes.get("collected", []))
-        self._warm = {
-            key.removeprefix(WARM): tuple(records.taken(trial) for trial in trials)
-            for key, trials in attributes.items()
-            if key.startswith(WARM)
-        }
-        self._preparation = self._prepared(attributes.get("preparation"))
-        own = [row.attributes for row in stored.rows.own]
-        self._trials = [records.restored(n, a, self._collected) for n, a in enumerate(own)]
-        self._asides = {n: kept for n, a in enumerate(own) if (kept := records.aside(a))}
+        try:
+            self._held = contents.of(stored.attributes, stored.rows.own)
+        except ValueError as error:
+            raise self._storage.unavailable(str(error)) from error
         self._attend(stored.rows)
         self._stale = False
-        return attributes
-
-    def _prepared(self, stored: dict[str, Any] | None) -> Preparation | None:
-        try:
-            return records.preparation_of(stored) if stored else None
-        except ValueError as error:
-            raise self._storage.unavailable(f"a later release wrote there: {error}") from error
+        return stored.attributes
 
     def _attend(self, rows: Rows) -> None:
         """Take note of what others have put there; each thing is said in the log once."""
         faults = [(row, enqueued.fault(self._spec, row.fixed or {})) for row in rows.enqueued]
         self._enqueued = [row for row, fault in faults if fault is None]
-        before, self._notes = self._notes, notes.of(rows, self._trials, faults)
+        before, self._notes = self._notes, notes.of(rows, self._held.trials, faults)
         for sentence in self._notes:
             if sentence not in before:
                 log.warning("%s: %s", self._storage.key, sentence)
 
     def _keep(self, preparation: Preparation) -> None:
         self._storage.set_attribute("preparation", asdict(preparation))
-        self._preparation = preparation
+        self._held.preparation = preparation
 
     def _take(self, name: str, taken: Sequence[Trial]) -> None:
         stored = [{field: getattr(trial, field) for field in TAKEN_FIELDS} for trial in taken]
         self._storage.set_attribute(f"{WARM}{name}", stored)
-        self._warm[name] = tuple(taken)
+        self._held.warm[name] = tuple(taken)
 
     def _ask(self, spec: Spec, count: int, now: float) -> None:
-        known = {trial.baseline for trial in self._trials}
+        known = {trial.baseline for trial in self._held.trials}
         baselines = [baseline for baseline in spec.baselines if baseline.name not in known]
         for baseline in baselines[:count]:
             self._add(spec, baseline.parameters, baseline.name, now)
-        sources = warm_start.informing(spec, self._warm).values()
+        sources = warm_start.informing(spec, self._held.warm).values()
         others = [trial for source in sources for trial in source]
         for _ in range(count - len(baselines)):
             if self._enqueued:
@@ -265,7 +249,7 @@ class Study:
                 self._add(spec, drawn, None, now)
 
     def _draw(self, spec: Spec, others: Sequence[Trial]) -> Mapping[str, Value] | None:
-        return self._suggester.suggest(spec, self._trials, self._size, others)
+        return self._suggester.suggest(spec, self._held.trials, self._size, others)
 
     def _take_up(self, spec: Spec, others: Sequence[Trial], now: float) -> None:
         """Make a suggestion of the first trial that was enqueued."""
@@ -277,16 +261,16 @@ class Study:
         self._enqueued.remove(row)
 
     def _promote(self, spec: Spec, number: int, now: float) -> None:
-        if any(trial.continues == number for trial in self._trials):
+        if any(trial.continues == number for trial in self._held.trials):
             return
-        before = self._trials[number]
+        before = self._held.trials[number]
         suggestion = {
             "parameters": dict(before.parameters),
             "continues": number,
             "started": now,
             "parameter_count": before.parameter_count,
         }
-        curve = records.curve_of(before.curve, self._asides.get(number, {}))
+        curve = records.curve_of(before.curve, self._held.asides.get(number, {}))
         self._store(spec, {"suggestion": suggestion, "curve": curve}, now)
 
     def _add(
@@ -310,7 +294,7 @@ class Study:
         self, spec: Spec, stored: dict[str, Any], now: float, row: Row | None = None
     ) -> None:
         """Add a trial, whole, in a row of its own unless there is one."""
-        trial = records.restored(len(self._trials), stored, self._collected)
+        trial = records.restored(len(self._held.trials), stored, self._held.collected)
         if (student := warm_start.student(spec, trial.parameters)) is not None:
             stored = {**stored, STUDENT: student}
         made = optuna_trials.frozen(spec, trial, stored)
@@ -318,40 +302,42 @@ class Study:
             self._storage.add(made, now)
         else:
             self._storage.take(row, made, now)
-        self._trials.append(trial)
+        self._held.trials.append(trial)
 
     def _size(self, parameters: Mapping[str, Value]) -> int | None:
-        if self._preparation is None:
+        if self._held.preparation is None:
             return None
         try:
-            return size.student_size(self._preparation.sources, parameters)
+            return size.student_size(self._held.preparation.sources, parameters)
         except ValueError:  # no such student: decide ends the trial with the reason
             return None
 
     def _record(self, number: int, point: Point) -> None:
-        curve = records.thin((*self._trials[number].curve, point))
-        stored = records.curve_of(curve, self._asides.get(number, {}))
+        curve = records.thin((*self._held.trials[number].curve, point))
+        stored = records.curve_of(curve, self._held.asides.get(number, {}))
         self._storage.set_trial_attribute(number, "curve", stored)
-        self._trials[number] = replace(self._trials[number], curve=curve)
+        self._held.trials[number] = replace(self._held.trials[number], curve=curve)
 
     def _tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
-        before = self._trials[ending.trial]
+        before = self._held.trials[ending.trial]
         if before.state is not State.RUNNING:
             return
         trial = replace(before, **records.ended(before, ending, model, now))
         stored: dict[str, Any] = {"ending": {name: getattr(trial, name) for name in ENDING_FIELDS}}
         if trial.curve is not before.curve:
-            kept = self._asides.get(trial.number, {})
+            kept = self._held.asides.get(trial.number, {})
             stored["curve"] = records.curve_of(trial.curve, kept)
         self._storage.finish(ending.trial, optuna_trials.frozen(spec, trial, stored), now)
-        self._trials[ending.trial] = trial
+        self._held.trials[ending.trial] = trial
 
     def _collect(self, numbers: Sequence[int]) -> None:
-        collected = self._collected | set(numbers)
+        collected = self._held.collected | set(numbers)
         self._storage.set_attribute("collected", sorted(collected))
-        self._collected = collected
+        self._held.collected = collected
         for number in numbers:
-            self._trials[number] = replace(self._trials[number], model=None, collected=True)
+            self._held.trials[number] = replace(
+                self._held.trials[number], model=None, collected=True
+            )
 
 
 @asynccontextmanager
@@ -376,9 +362,4 @@ def _source(place: Storage) -> warm_start.Source | None:
         stored = place.read()
     finally:
         place.close()
-    attributes, trials = stored.attributes, [row.attributes for row in stored.rows.own]
-    objectives = {o["metric"]: o["direction"] for o in attributes[SPACE]["objectives"]}
-    key = attributes.get("preparation", {}).get("key")
-    found = tuple(records.restored(number, stored, set()) for number, stored in enumerate(trials))
-    students = {n: stored[STUDENT] for n, stored in enumerate(trials) if STUDENT in stored}
-    return warm_start.Source(objectives, key, found, students)
+    return contents.source(stored.attributes, stored.rows.own)

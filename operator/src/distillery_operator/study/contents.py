@@ -1,0 +1,73 @@
+"""PURE: what a study holds, rebuilt from what is stored, as a process keeps it in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distillery_operator.search import warm_start
+from distillery_operator.study import records
+from distillery_operator.study.records import SPACE, STUDENT, WARM, Aside
+from distillery_operator.study.rows import Row
+from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.trial import Trial
+
+Attributes = Mapping[str, Any]
+
+
+@dataclass
+class Contents:
+    """What a study holds.
+
+    Attributes:
+        started: seconds since the epoch.
+        preparation: what was prepared; None before that.
+        trials: all of them, by their numbers.
+        collected: numbers of those whose files are gone.
+        warm: trials that were taken of other experiments, by the names of these.
+        asides: what a later release stored with the curves of trials, by the trials' numbers.
+    """
+
+    started: float
+    preparation: Preparation | None
+    trials: list[Trial]
+    collected: set[int]
+    warm: dict[str, tuple[Trial, ...]]
+    asides: dict[int, Aside]
+
+
+def of(attributes: Attributes, own: Sequence[Row]) -> Contents:
+    """Rebuild the contents of a study.
+
+    Args:
+        attributes: of the study.
+        own: the rows of its trials, by their numbers.
+
+    Raises:
+        ValueError: a later release stored what this one cannot read.
+    """
+    if reason := records.unreadable(attributes.get(records.FORMAT)):
+        raise ValueError(reason)
+    collected = set(attributes.get("collected", []))
+    prepared = attributes.get("preparation")
+    stored = [row.attributes for row in own]
+    return Contents(
+        started=float(attributes["started"]),
+        preparation=records.preparation_of(prepared) if prepared else None,
+        trials=[records.restored(n, trial, collected) for n, trial in enumerate(stored)],
+        collected=collected,
+        warm={
+            key.removeprefix(WARM): tuple(records.taken(trial) for trial in trials)
+            for key, trials in attributes.items()
+            if key.startswith(WARM)
+        },
+        asides={n: kept for n, trial in enumerate(stored) if (kept := records.aside(trial))},
+    )
+
+
+def source(attributes: Attributes, own: Sequence[Row]) -> warm_start.Source:
+    """Return the contents of another experiment's study, as far as they inform a sampler."""
+    objectives = {o["metric"]: o["direction"] for o in attributes[SPACE]["objectives"]}
+    key = attributes.get("preparation", {}).get("key")
+    found = tuple(records.restored(n, row.attributes, set()) for n, row in enumerate(own))
+    students = {n: r.attributes[STUDENT] for n, r in enumerate(own) if STUDENT in r.attributes}
+    return warm_start.Source(objectives, key, found, students)
