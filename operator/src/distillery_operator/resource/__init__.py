@@ -7,6 +7,7 @@ fields          the types of all fields
 parsing, rules  documents in, every fault out; sentences has the words
 space           the search space: what is active, which values, how many points
 yaml_files      experiments and statuses as files
+files           files and folders that appear whole or not at all
 label_names     labels and annotations of what is made for an experiment
 crd             the same rules as the API server checks them
 
