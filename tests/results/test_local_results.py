@@ -254,6 +254,7 @@ def test_an_export_takes_nothing_away_that_has_its_name(workspace: Path, there: 
     assert tree(workspace) == before
 
 
+@pytest.mark.long  # transformers is imported
 def test_an_export_that_fails_leaves_all_as_it_was(workspace: Path) -> None:
     """The quick trainer's model is none that transformers loads."""
     Path("out.partial").mkdir()

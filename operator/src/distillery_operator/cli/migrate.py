@@ -24,9 +24,7 @@ def command(lenient: bool) -> Exit:
     from distillery_operator.cli import terminal
 
     console = terminal.console()
-    done = _migrate(
-        options.database(), lambda line: terminal.say(console, line), output.complain
-    )
+    done = _migrate(options.database(), lambda line: terminal.say(console, line), output.complain)
     return Exit.DONE if done or lenient else Exit.REFUSED
 
 
