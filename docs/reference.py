@@ -5,24 +5,28 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, get_args, get_origin
 
+import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
+from distillery_operator.cli.exit_codes import MEANINGS
+from distillery_operator.cli.main import distillery
 from distillery_operator.resource.spec import Spec
 
 HEAD = """# Reference
 
 `make generate` writes this page from the code. It lists the fields of a DistillationExperiment, the
 hyperparameters (for `parameters`, `training` and `baselines`), and the metrics (for `objectives`,
-`constraints` and `teacher.floor`). [experiment.md](experiment.md) explains how to use them.
+`constraints` and `teacher.floor`): [experiment.md](experiment.md) explains how to use them. At the
+end stand the commands of `distillery`, with their options and exit codes.
 """
 
 
 def main() -> None:
     """Write the file beside this script."""
-    lines = [HEAD, *spec(), *hyperparameters(), *evaluations()]
+    lines = [HEAD, *spec(), *hyperparameters(), *evaluations(), *command()]
     Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -87,6 +91,33 @@ def evaluations() -> Iterator[str]:
     yield "| --- | --- | --- | --- |"
     for name, metric in metrics.EVALUATIONS.items():
         yield f"| `{name}` | {metric.unit} | {metric.direction or 'no'} | {metric.help} |"
+
+
+def command() -> Iterator[str]:
+    """Yield the commands with their arguments and options, and the exit codes."""
+    yield "\n## The command `distillery`\n"
+    yield "Options that stand before the command:\n"
+    yield from options(distillery)
+    for name, found in distillery.commands.items():
+        yield f"\n### `distillery {name}`\n"
+        yield f"{' '.join((found.help or '').split())}\n"
+        yield from options(found)
+    yield "\n### Exit codes\n"
+    yield "| code | meaning |"
+    yield "| --- | --- |"
+    for code, meaning in MEANINGS.items():
+        yield f"| {code} | {meaning} |"
+
+
+def options(found: click.Command) -> Iterator[str]:
+    """Yield the table of a command's arguments and options."""
+    yield "| option | meaning |"
+    yield "| --- | --- |"
+    context = click.Context(found)
+    for parameter in found.params:
+        if record := parameter.get_help_record(context):
+            name, meaning = record
+            yield f"| `{name}` | {meaning} |"
 
 
 if __name__ == "__main__":

@@ -376,8 +376,9 @@ def test_the_charts_own_test_sees_an_experiment_end_and_leaves_nothing(
         )
 
     alone = run("--timeout-seconds=2")
-    assert alone.returncode == 1, alone.stderr
+    assert alone.returncode == 2, alone.stderr
     assert "no operator has looked at it" in alone.stdout
+    assert alone.stderr == "the experiment must end within 2 s, but it has not\n"
     with deployed(plane, tmp_path):
         done = run()
     assert done.returncode == 0, done.stdout + done.stderr

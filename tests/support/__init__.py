@@ -8,6 +8,7 @@ worlds, shapes, searches   made-up experiments: their resources, their Jobs and 
 templates                  Jobs as the operator renders them, from a silent and a rich pod template
 ports, broken              the suites that implementations of a port pass; sockets that misbehave
 quick_trainer              a trainer that takes a second; expositions are what it exposes
+command_line               `distillery` in this process, and a workspace with results
 cluster                    a real Kubernetes on this machine, and the images that run there
 spaces, operators, kubelet  a namespace in it, an operator for it, and a pretend kubelet
 stack                      everything at once, as a platform team has it

@@ -9,6 +9,7 @@
   * Refused: the cluster's API server says no, with its reason; trying again changes nothing
   * Unfit: another experiment's trials cannot inform this one; change or remove that wish
   * NotFound: there is no such experiment, trial or model; the message says what there is
+  * Unusable: a file or a folder cannot be read or written, or is not what it must be; mend it
   * StudyMismatch: the results folder belongs to another search space; use another name
   * DatabaseUnavailable: the study's database refuses or is not there; try again, nothing is lost
 
@@ -34,10 +35,10 @@ class Fault:
 
 
 class InvalidExperiment(DistilleryError):
-    """An experiment breaks rules of the resource."""
+    """An experiment breaks rules of the resource; ``origin`` is the file it comes from."""
 
-    def __init__(self, faults: list[Fault]) -> None:
-        self.faults = faults
+    def __init__(self, faults: list[Fault], origin: str = "the experiment") -> None:
+        self.faults, self.origin = faults, origin
         super().__init__("\n".join(str(fault) for fault in faults))
 
 
@@ -67,6 +68,10 @@ class InUse(DistilleryError):
 
 class NotFound(DistilleryError):
     """What was asked for does not exist."""
+
+
+class Unusable(DistilleryError):
+    """A file or a folder cannot be read or written, or is not what it must be."""
 
 
 class Unfit(DistilleryError):

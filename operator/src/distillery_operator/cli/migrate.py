@@ -3,14 +3,32 @@
 from collections.abc import Callable
 from contextlib import closing
 
+import click
+
+from distillery_operator.cli import options, output
+from distillery_operator.cli.exit_codes import Exit
 from distillery_operator.errors import DatabaseUnavailable
-from distillery_operator.study import migration
-from distillery_operator.study.database import Database
 
 Say = Callable[[str], None]
 
 
-def migrate(url: str, say: Say, complain: Say) -> bool:
+@click.command("migrate")
+@click.option(
+    "--lenient", is_flag=True, help="exit with 0 even if a study could not be brought to it"
+)
+def command(lenient: bool) -> Exit:
+    """Bring all studies of a database to this release, before its operator starts.
+
+    The environment variable DISTILLERY_DATABASE_URL has the URL of the studies' database.
+    """
+    from distillery_operator.cli import terminal
+
+    console = terminal.console()
+    done = _migrate(options.database(), lambda line: terminal.say(console, line), output.complain)
+    return Exit.DONE if done or lenient else Exit.REFUSED
+
+
+def _migrate(url: str, say: Say, complain: Say) -> bool:
     """Bring all studies of a database to this release; tell whether all could be.
 
     Args:
@@ -18,6 +36,9 @@ def migrate(url: str, say: Say, complain: Say) -> bool:
         say: gets a line for each study that was brought to this release, and a last one.
         complain: gets a line for each that could not be, or for the database.
     """
+    from distillery_operator.study import migration
+    from distillery_operator.study.database import Database
+
     count = failed = 0
     with closing(Database(url, 1)) as database:
         try:

@@ -1,5 +1,6 @@
 """EDGE: what a person sees of a run in a terminal."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from distillery_contract.metrics import COLLAPSE, EVALUATIONS
 from distillery_contract.request import Stage
+from distillery_operator.cli import output
 from distillery_operator.engine import status
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
@@ -20,8 +22,23 @@ from distillery_operator.trials import feasibility
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial
 
+PIPE_COLUMNS: Final = 160
+"""Width of tables where the output is no terminal."""
+
 ORDINARY: Final = {ConditionType.SUCCEEDED: "Unknown", ConditionType.DEGRADED: "False"}
 """What these conditions say while nothing has happened."""
+
+
+class _Console(Console):
+    """Standard output. Where nobody reads it any more, as after ``| head``, work still goes on."""
+
+    def on_broken_pipe(self) -> None:
+        output.drop()
+
+
+def console() -> Console:
+    """Return standard output."""
+    return _Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 class View:

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
-from kubernetes.aio import client, config, stream
+from kubernetes.aio import client, stream
 
 from distillery_operator.cluster.kinds import RESOURCES, Key, Kind
-from distillery_operator.cluster.kubeconfig import Access
+from distillery_operator.cluster.kubeconfig import Access, load_own
 from distillery_operator.errors import ApiUnavailable, Refused
 from distillery_operator.resource.experiment import API_VERSION
 
@@ -62,7 +62,7 @@ class Api:
         if access is None:
             # Nobody needs a proxy or ~/.netrc here, which would be looked for at each request.
             settings.client_session_kwargs = {"trust_env": False}
-            await config.load_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+            await load_own(settings)
         else:
             await access.load(settings)
         settings.connection_pool_maxsize = CONNECTIONS

@@ -12,7 +12,6 @@ from distillery_operator.engine.ports import Ports
 from distillery_operator.engine.visit import Visitor
 from distillery_operator.local.runner import Runner
 from distillery_operator.measurements.reports import Measurements
-from distillery_operator.resource import yaml_files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
 from distillery_operator.results import local
@@ -27,7 +26,7 @@ Show = Callable[[Observation, Status], None]
 
 
 async def run(
-    experiment: Experiment, workspace: Path, trainer: Sequence[str], show: Show
+    experiment: Experiment, text: str, workspace: Path, trainer: Sequence[str], show: Show
 ) -> tuple[Observation, Status, bool]:
     """Visit an experiment until nothing is left to do.
 
@@ -35,6 +34,7 @@ async def run(
 
     Args:
         experiment: what is wanted.
+        text: of its file, which is kept with the results once its study takes it.
         workspace: folder of its relative paths and of its results.
         trainer: command of a trainer that speaks the contract.
         show: is called after each visit.
@@ -42,20 +42,18 @@ async def run(
     Returns:
         What was seen last, the status, and whether it was interrupted.
     """
-    results = workspace / requests.results(experiment)
+    results = local.Results(workspace / requests.results(experiment))
+    results.check(experiment)
     runner, measured = Runner(workspace, experiment, trainer), Measurements()
-    runner.forget_failed_preparation()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    before = (
-        yaml_files.read_status(results / "status.yaml")
-        if (results / "status.yaml").exists()
-        else None
-    )
+    before = results.before()
     wanted = experiment
     try:
-        async with study.in_file(local.Results(results).database, experiment, time.time()) as kept:
+        async with study.in_file(results.database, experiment, time.time()) as kept:
+            results.keep(text)
+            runner.forget_failed_preparation()
 
             def find(name: str) -> tables.Storage | None:
                 found = local.known(workspace).get(name)
@@ -71,7 +69,7 @@ async def run(
                 seen, decision = last.seen, last.decision
                 found = status.derive(wanted, seen, decision, before, visitor.findings(wanted))
                 if found != before:
-                    yaml_files.write_status(results / "status.yaml", experiment, found)
+                    results.write(experiment, found)
                 before = found
                 if visitor.fault:
                     raise visitor.fault

@@ -8,6 +8,7 @@ the old one's trainings still live.
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,9 @@ from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import InUse
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.attempt import Attempt, Phase
+
+ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,})/attempt-[0-9]{3,}")
+"""Folder of an attempt, below the results."""
 
 TRAINER: Final = (sys.executable, "-m", "distillery_trainer")
 
@@ -66,10 +70,7 @@ class Runner:
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
         self._children = [child for child in self._children if child.poll() is None]
-        folders = [
-            *self._results.glob("prepare/attempt-*"),
-            *self._results.glob("trials/*/attempt-*"),
-        ]
+        folders = [*self._found("prepare/attempt-*"), *self._found("trials/*/attempt-*")]
         listed = (f for f in sorted(folders) if not (f / "released").exists())
         return [self._attempt(folder) for folder in listed]
 
@@ -149,11 +150,17 @@ class Runner:
 
     def forget_failed_preparation(self) -> None:
         """Let the next pass prepare again: a person has acted on what the last one said."""
-        for folder in self._results.glob("prepare/attempt-*"):
+        for folder in self._found("prepare/attempt-*"):
             attempt = self._attempt(folder)
             if not attempt.live and attempt.exit_code != wire.Exit.OK:
                 shutil.rmtree(folder)
                 self._ended.pop(folder, None)
+
+    def _found(self, pattern: str) -> Iterator[Path]:
+        """Yield the folders of attempts; a person may keep other files among them."""
+        for path in self._results.glob(pattern):
+            if ATTEMPT.fullmatch(str(path.relative_to(self._results))) and path.is_dir():
+                yield path
 
     def _folder(self, stage: Stage, trial: int, number: int) -> Path:
         if stage is Stage.TRAIN:
@@ -237,13 +244,13 @@ def _inspect(folder: Path) -> Attempt:
     started, ended = _modified(folder / "request.json"), _modified(folder / "exit")
     if not live and ended is None:  # nobody saw it end: the machine went down, maybe at once
         ended = _modified(folder / "log.txt") or started
-    port, code = _text(folder / "port"), _text(folder / "exit")
+    port, code = _text(folder / "port"), (_text(folder / "exit") or "").strip()
     return Attempt(
         stage=Stage.TRAIN if trains else Stage.PREPARE,
         trial=int(folder.parent.name) if trains else 0,
         number=int(folder.name.removeprefix("attempt-")),
         phase=Phase.RUNNING if live else Phase.ENDED,
-        exit_code=int(code) if code and not live else None,
+        exit_code=int(code) if code.isdecimal() and not live else None,
         halted=(folder / "halted").exists(),
         started=started,
         ended=None if live else ended,

@@ -8,6 +8,7 @@ parsing         documents in, every fault out; sentences has the words
 rules           what the definition cannot say
 space           the search space: what is active, which values, how many points
 yaml_files      experiments and statuses as files
+files           files and folders that appear whole or not at all
 label_names     labels and annotations of what is made for an experiment
 crd             the CustomResourceDefinition, and its rules as they are checked here
 

@@ -1,7 +1,8 @@
-"""How people get at the results of an experiment.
+"""How people get at the results of an experiment, and at its models.
 
-local             from the workspace of this machine
-cluster           from a cluster, by kubeconfig; archive unpacks the model
+results           what can be asked of results, wherever they are; export
+local             ... from the workspace of this machine
+cluster           ... from a cluster, by kubeconfig; archive unpacks the model
 trials_document   all trials as one JSON document
 trials_server     ... which the operator serves
 optuna_dashboard  all experiments of a database, for looking

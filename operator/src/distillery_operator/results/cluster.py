@@ -5,6 +5,7 @@ server's proxy, a model from the trials' volume by way of a pod that lives as lo
 """
 
 import asyncio
+import functools
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -20,7 +21,6 @@ from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.cluster.kubeconfig import Access
 from distillery_operator.errors import (
     ApiUnavailable,
-    DistilleryError,
     Incompatible,
     NotFound,
     Refused,
@@ -63,24 +63,26 @@ class Results:
 
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials."""
-        return trials_document.trials(asyncio.run(self._transcript()))
+        return trials_document.trials(self._document)
 
-    def export(self, trial: int, folder: Path) -> None:
-        """Copy a trial's model into a folder that transformers loads."""
-        if folder.exists():
-            raise DistilleryError(f"{folder} must not exist yet, but it does")
-        document = asyncio.run(self._transcript())
-        models = {t.number: t.model for t in trials_document.trials(document) if t.model}
-        if trial not in models:
-            raise NotFound(f"trial {trial} has no model; trials with one: {sorted(models)}")
-        asyncio.run(self._copy(models[trial], trials_document.defaults(document), folder))
+    def models(self) -> Mapping[int, str]:
+        """Return the paths of the models in the trials' volume, by the numbers of their trials."""
+        return {t.number: t.model for t in trials_document.trials(self._document) if t.model}
+
+    def copy(self, model: str, folder: Path) -> None:
+        """Copy a model into a folder, which this makes."""
+        asyncio.run(self._copy(model, trials_document.defaults(self._document), folder))
 
     async def _look(self) -> tuple[Experiment, Status]:
         async with self._reach() as api:
             found = await self._find(api)
         return parsing.parse(found), status(found)
 
-    async def _transcript(self) -> dict[str, Any]:
+    @functools.cached_property
+    def _document(self) -> dict[str, Any]:
+        return asyncio.run(self._ask_operator())
+
+    async def _ask_operator(self) -> dict[str, Any]:
         async with self._reach() as api:
             path = (await self._find(api)).get("status", {}).get("trialsPath")
             if path is None:

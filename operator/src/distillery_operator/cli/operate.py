@@ -1,0 +1,130 @@
+"""``distillery operator``: the process that watches a cluster's experiments and runs them."""
+
+import logging
+import re
+from typing import Any
+
+import click
+
+from distillery_operator.cli import options
+from distillery_operator.cli.exit_codes import Exit
+
+
+def _service(_: click.Context, __: click.Parameter, text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+:[a-z0-9-]+", text):
+        raise click.BadParameter(f"must be NAMESPACE/NAME:PORT, but got {text!r}")
+    return text
+
+
+@click.command("operator")
+@click.option(
+    "--namespace",
+    multiple=True,
+    help="namespace to watch, may be repeated (default: the whole cluster)",
+)
+@click.option("--trainer-image", required=True, help="image of the trials")
+@click.option(
+    "--workspace-claim",
+    default="",
+    help="PersistentVolumeClaim of the trials' workspace, where a template has no volume"
+    " named workspace",
+)
+@click.option(
+    "--queue-name",
+    default="",
+    help="queue of Kueue that trials wait in, where a template has no such label",
+)
+@click.option(
+    "--service-account",
+    multiple=True,
+    help="service account that a template may name, may be repeated (default: none but the"
+    " namespace's default)",
+)
+@click.option(
+    "--prometheus-url",
+    default="",
+    help="Prometheus server that scrapes the trials, asked for what pods no longer tell",
+)
+@click.option(
+    "--scrape-seconds",
+    type=options.Seconds(),
+    default=15.0,
+    help="time between two scrapes of a trial (default: 15)",
+)
+@click.option(
+    "--job-retention-seconds",
+    type=click.IntRange(0),
+    metavar="SECONDS",
+    default=24 * 3600,
+    help="how long a Job stays once the result of its trial is stored (default: one day)",
+)
+@click.option(
+    "--trials-service",
+    callback=_service,
+    default="",
+    metavar="NAMESPACE/NAME:PORT",
+    help="Service that leads to the operator's trials port; with it, who may read an experiment"
+    " may read all its trials through the API server, as `distillery report` does",
+)
+@click.option(
+    "--trials-port",
+    type=options.PORT,
+    metavar="PORT",
+    default=8001,
+    help="of the trials (default: 8001)",
+)
+@click.option(
+    "--metrics-port",
+    type=options.PORT,
+    metavar="PORT",
+    default=8000,
+    help="of /metrics (default: 8000)",
+)
+@click.option(
+    "--health-port",
+    type=options.PORT,
+    metavar="PORT",
+    default=8080,
+    help="of /healthz (default: 8080)",
+)
+def command(**given: Any) -> Exit:
+    """Watch a cluster's experiments and run them.
+
+    The environment variable DISTILLERY_DATABASE_URL has the URL of the studies' database. Whatever
+    ends this process but a signal is an error, so that it is started again.
+    """
+    import uvloop
+
+    from distillery_operator.cluster.pod_template import Defaults
+    from distillery_operator.controller import process
+    from distillery_operator.controller.session import Settings
+
+    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    database = options.database()
+    options.free(given["metrics_port"], given["health_port"], given["trials_port"])
+    settings = Settings(
+        defaults=Defaults(
+            image=given["trainer_image"],
+            claim=given["workspace_claim"],
+            retention_seconds=given["job_retention_seconds"],
+            queue=given["queue_name"],
+            accounts=given["service_account"],
+        ),
+        scrape_seconds=given["scrape_seconds"],
+        trials_service=given["trials_service"],
+    )
+    running = process.run(
+        settings,
+        database_url=database,
+        prometheus_url=given["prometheus_url"],
+        namespaces=given["namespace"],
+        metrics_port=given["metrics_port"],
+        health_port=given["health_port"],
+        trials_port=given["trials_port"],
+    )
+    try:
+        uvloop.run(running)
+    except OSError as error:  # a fault here, and not a word about a file that a person has named
+        raise RuntimeError("the operator has ended") from error
+    return Exit.DONE

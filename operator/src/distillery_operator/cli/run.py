@@ -1,0 +1,50 @@
+"""``distillery run``: search on this machine."""
+
+import asyncio
+
+import click
+
+from distillery_operator.cli import options, report
+from distillery_operator.cli.exit_codes import Exit
+
+
+@click.command("run")
+@options.experiment_file
+@click.pass_obj
+def command(place: options.Place, file: str) -> Exit:
+    """Run an experiment; the same command again goes on where it ended.
+
+    Ctrl-C ends its trainings at their next checkpoints.
+    """
+    from distillery_operator.cli import terminal
+    from distillery_operator.engine import requests
+    from distillery_operator.errors import InvalidExperiment
+    from distillery_operator.local.run import run
+    from distillery_operator.local.runner import only_one
+    from distillery_operator.search import samplers
+
+    text, experiment = options.read(file)
+    if faults := samplers.lacking(experiment.spec):
+        raise InvalidExperiment(faults)
+    console, trainer = terminal.console(), place.find_trainer()
+    results = place.workspace / requests.results(experiment)
+    if lack := report.lack():
+        terminal.say(console, f"no report will be written: {lack}")
+    with only_one(results):
+        view = terminal.View(console, experiment)
+        try:
+            seen, found, interrupted = asyncio.run(
+                run(experiment, text, place.workspace, trainer, view.show)
+            )
+        finally:
+            view.close()
+        page = results / "report.html"
+        if not lack:
+            report.write(experiment, found, seen.trials, page)
+    terminal.show_status(console, experiment, found)
+    terminal.say(console, f"status: {results / 'status.yaml'}\nreport: {lack or page}")
+    if interrupted:
+        terminal.say(console, "interrupted; the same command goes on from the checkpoints")
+        return Exit.INTERRUPTED
+    ended_in_vain = found.completion_time is not None and not found.front
+    return Exit.NO_FEASIBLE_TRIAL if ended_in_vain else Exit.DONE
