@@ -191,8 +191,8 @@ class Study:
                 " immutable, so give the experiment another name"
             )
         before, now = stored.get(MEANING), records.meaning_of(spec)
-        if before is not None and (self._preparation or self._trials):
-            if changes := records.edited(before, spec, self._trials):
+        if before is not None and (self._held.preparation or self._held.trials):
+            if changes := records.edited(before, spec, self._held.trials):
                 raise StudyMismatch(
                     f"the results of {name!r} were made with other settings: {'; '.join(changes)}."
                     " Data, teacher, student, training and baselines that have run are immutable,"
