@@ -313,6 +313,7 @@ def test_quick_means_other_defaults() -> None:
     assert search.asked([]).repeats == 20
 
 
+@pytest.mark.long
 def test_the_command_compares_all_contestants(tmp_path: Path) -> None:
     plot = tmp_path / "search.png"
     command: list[str | Path] = [sys.executable, SEARCH, "--quick", "--plot", plot]

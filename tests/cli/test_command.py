@@ -18,6 +18,8 @@ from distillery_operator.resource import yaml_files
 from distillery_operator.resource.status import Status
 from support import quick_trainer, worlds
 
+pytestmark = pytest.mark.long
+
 QUICK = f"{sys.executable} {quick_trainer.__file__}"
 RESULTS = Path("experiments/tiny")
 

@@ -87,6 +87,7 @@ def test_every_dockerfile_exists() -> None:
         assert (ROOT / found).is_file()
 
 
+@pytest.mark.long
 def test_commands_for_one_machine_work_in_their_order(workspace: Path) -> None:
     commands = [c for c in documentation.commands() if c.program == "distillery"]
     for command in (c for c in commands if not c.on_a_cluster):

@@ -622,6 +622,7 @@ class StudySuite:
         assert [d.name for d in stored.directions] == ["MAXIMIZE", "MINIMIZE"]
         assert [t.number for t in stored.best_trials] == [0]
 
+    @pytest.mark.long
     def test_a_kill_loses_nothing_and_leaves_nothing_half_written(
         self, url: str, outside: Callable[[str], optuna.Study]
     ) -> None:

@@ -206,6 +206,7 @@ def test_a_saved_student_answers_alike_however_it_is_loaded(
         model_folder.export(tmp_path / "model", tmp_path / "out" / "exported")
 
 
+@pytest.mark.long
 def test_a_pruned_student_loads_small_without_distillery(
     tiny_teacher: Path, tmp_path: Path
 ) -> None:

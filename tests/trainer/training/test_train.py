@@ -197,6 +197,7 @@ def test_the_evaluation_batch_size_is_that_of_the_passes(make: Make) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler, about itself
+@pytest.mark.long
 def test_a_compiled_student_learns_the_same(make: Make) -> None:
     still: dict[str, Any] = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
     still |= {"n_layers": 1, "epochs": 0.2, "evaluations": 1}
@@ -352,6 +353,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         one.process.stderr.close()
 
 
+@pytest.mark.long
 def test_a_trial_stopped_and_killed_on_its_way_ends_like_one_never_stopped(
     make: Make, start: Start
 ) -> None:
@@ -390,6 +392,7 @@ def test_a_trial_stopped_and_killed_on_its_way_ends_like_one_never_stopped(
     assert result(broken)["examples"] == result(unbroken)["examples"]
 
 
+@pytest.mark.long
 def test_a_process_serves_its_metrics_while_it_trains(make: Make, start: Start) -> None:
     process = start(make(epochs=80.0, evaluations=2))
     seen = []
@@ -412,6 +415,7 @@ def test_a_process_serves_its_metrics_while_it_trains(make: Make, start: Start) 
     assert len(final.encode()) <= wire.TERMINATION_MESSAGE_LIMIT
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_leaves_its_last_evaluation(make: Make, start: Start) -> None:
     request = make(epochs=80.0, evaluations=12)
     process = start(request)
