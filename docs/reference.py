@@ -24,10 +24,35 @@ end stand the commands of `distillery`, with their options and exit codes.
 """
 
 
+EDITS = """
+Data, teacher, student, training, search space and objectives are immutable: they give the results
+their meaning, and one Pareto front must not mix results that cannot be compared. The API server
+refuses such an edit, and so does the stored study. An experiment of another name searches with
+other settings, and `warmStartFrom` lets it learn from this one.
+
+What may be edited while a search runs, or after it has ended:
+"""
+IMMUTABLE = ("objectives", "parameters", "training", "data", "teacher", "student")
+NOTES = {
+    "baselines": "baselines that have not run; a baseline that has run may go, but not change",
+}
+
+
 def main() -> None:
     """Write the file beside this script."""
-    lines = [HEAD, *spec(), *hyperparameters(), *evaluations(), *command()]
+    lines = [HEAD, *edits(), *spec(), *hyperparameters(), *evaluations(), *command()]
     Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def edits() -> Iterator[str]:
+    """Yield the list of what may be edited."""
+    yield f"## What may be edited\n{EDITS}"
+    yield "- the thresholds of `objectives`"
+    for name, field in Spec.model_fields.items():
+        if name not in IMMUTABLE:
+            alias = field.alias or name
+            yield f"- `{alias}`" + (f": {NOTES[name]}" if name in NOTES else "")
+    yield ""
 
 
 def spec() -> Iterator[str]:

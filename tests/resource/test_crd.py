@@ -304,6 +304,11 @@ OTHER_OBJECTIVES: list[Document] = [
     shortened("objectives"),
     lengthened("objectives", metric="f1", direction="Maximize"),
 ]
+OTHER_MEANINGS: dict[str, Document] = {
+    "data": worlds.document(data={**worlds.DOCUMENT["spec"]["data"], "nullThreshold": -1000}),
+    "teacher": worlds.document(teacher={"model": "nowhere"}),
+    "student": worlds.document(student={"model": "another"}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -331,6 +336,15 @@ def test_the_search_space_cannot_be_edited(running: Space, document: Document) -
     assert "the search space is immutable, so give the experiment another name" in said
     (fault,) = parsing.changed(running.get(), document)
     assert fault.field in said
+    assert fault.message in said
+
+
+@pytest.mark.parametrize("part", OTHER_MEANINGS)
+def test_what_gives_results_their_meaning_cannot_be_edited(running: Space, part: str) -> None:
+    said = try_on(running, OTHER_MEANINGS[part])
+    assert f"{part} is immutable, for results must stay comparable: give the experiment" in said
+    (fault,) = parsing.changed(running.get(), OTHER_MEANINGS[part])
+    assert fault.field == f"spec.{part}"
     assert fault.message in said
 
 

@@ -80,6 +80,9 @@ ITSELF: Final = "must not name the experiment itself"
 PRICE: Final = "must be given if maxCost is"
 
 SPACE: Final = "the search space is immutable, so give the experiment another name"
+MEANING: Final = (
+    "{part} is immutable, for results must stay comparable: give the experiment another name"
+)
 OBJECTIVES: Final = (
     "objectives are immutable but for their thresholds, so give the experiment another name"
 )

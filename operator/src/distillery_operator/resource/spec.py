@@ -233,7 +233,7 @@ class Spec(Model):
     training: Hyperparameters = Field(
         default_factory=dict,
         description="Hyperparameters with one fixed value for all trials. A baseline may have"
-        " another value.",
+        " another value. Immutable.",
     )
     baselines: list[Baseline] = Field(
         default_factory=list,
@@ -253,11 +253,13 @@ class Spec(Model):
         " been suggested here are taken, and only once. They never stand on the front of this"
         " experiment.",
     )
-    data: Data = Field(description="The questions to train on, and those to measure on.")
-    teacher: Teacher = Field(description="The fine-tuned model that the students learn from.")
+    data: Data = Field(description="The questions to train on, and those to measure on. Immutable.")
+    teacher: Teacher = Field(
+        description="The fine-tuned model that the students learn from. Immutable."
+    )
     student: Student = Field(
         default_factory=Student,
-        description="The pretrained model of students that do not start from the teacher.",
+        description="The pretrained model of students that do not start from the teacher. Immutable.",
     )
     max_trials: Integer = Field(
         50,

@@ -230,6 +230,7 @@ DATA: Final = [
         room=ROOM,
         stride=STRIDE,
     ),
+    rule("self == oldSelf", sentences.MEANING.format(part="data")),
 ]
 
 
@@ -275,6 +276,12 @@ BASELINE_PRETRAINED: Final = (
     " && has(b.parameters.initialization) && b.parameters.initialization == 'Pretrained')"
 )
 SPEC: Final = [
+    rule(
+        "(has(self.student) ? [self.student] : [])"
+        " == (has(oldSelf.student) ? [oldSelf.student] : [])",
+        sentences.MEANING.format(part="student"),
+        "student",
+    ),
     rule(
         f"self.parallelism <= {TRIALS}",
         sentences.PARALLELISM,
@@ -369,6 +376,7 @@ RULES: Final[Mapping[str, list[Rule]]] = {
     "spec.sampler": _unread(Sampler),
     "spec.earlyStopping": EARLY_STOPPING,
     "spec.data": DATA,
+    "spec.teacher": [rule("self == oldSelf", sentences.MEANING.format(part="teacher"))],
     "spec.teacher.floor": [only(metrics.EVALUATIONS, sentences.UNKNOWN_METRIC)],
 }
 """The rules of a node of the resource, by its path."""
