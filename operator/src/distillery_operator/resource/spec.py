@@ -259,7 +259,8 @@ class Spec(Model):
     )
     student: Student = Field(
         default_factory=Student,
-        description="The pretrained model of students that do not start from the teacher. Immutable.",
+        description="The pretrained model of students that do not start from the teacher."
+        " Immutable.",
     )
     max_trials: Integer = Field(
         50,
