@@ -185,10 +185,9 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 
 
 def faults(parameters: Mapping[str, object]) -> list[str]:
-    """Return every rule that hyperparameters break, each with name and value; empty if none.
+    """Return every rule that single hyperparameters break, each with name and value.
 
-    Beside the bounds this refuses what nothing would consume: unknown names, and names that another
-    value switches off.
+    Names that no trainer knows are refused, too: nothing would consume them.
     """
     found = [
         f"{n}: no trainer consumes this parameter; known are {', '.join(PARAMETERS)}"
@@ -202,12 +201,12 @@ def faults(parameters: Mapping[str, object]) -> list[str]:
 
 
 def unused(parameters: Mapping[str, object]) -> list[str]:
-    """Return the faults of a set of hyperparameters in which one leaves another without effect."""
+    """Return a fault for each hyperparameter that another one leaves without effect."""
     return [f"{name}: {reason}" for name, reason in idle(parameters).items()]
 
 
 def idle(parameters: Mapping[str, object]) -> dict[str, str]:
-    """Return the given hyperparameters that another one leaves without effect, each with why."""
+    """Return the hyperparameters that another one leaves without effect, and why for each."""
     values = {**{n: p.default for n, p in PARAMETERS.items()}, **parameters}
     found = {}
     if "hidden_size" in parameters and values["initialization"] != Initialization.SCRATCH:
@@ -218,9 +217,9 @@ def idle(parameters: Mapping[str, object]) -> dict[str, str]:
 
 
 def effective(parameters: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the hyperparameters that have an effect: what a trainer is sent.
+    """Return the hyperparameters that have an effect: a trainer is sent these.
 
-    What all trials of an experiment have may have none on some of them.
+    A hyperparameter that all trials of an experiment share may have no effect on some of them.
     """
     without = idle(parameters)
     return {name: value for name, value in parameters.items() if name not in without}

@@ -101,7 +101,7 @@ def _broken_folders(given: Sequence[Any]) -> list[str]:
 
 
 def _leads_down(folder: object) -> bool:
-    # What cannot be printed, NUL and lone surrogates among it, no system takes for a path.
+    # A path has no characters that cannot be printed, such as NUL or a lone surrogate.
     if not isinstance(folder, str) or not folder.isprintable():
         return False
     path = PurePosixPath(folder)

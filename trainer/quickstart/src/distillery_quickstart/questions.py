@@ -63,7 +63,7 @@ def _told(paragraph: Paragraph, rng: Random) -> Candidates:
 
 
 def _told_back(paragraph: Paragraph, rng: Random) -> Candidates:
-    """Ask which entity has a value, where the text gives it of one only and names that there."""
+    """Ask which entity has a value, if the text gives it of one entity only and names that one."""
     given = [(fact.attribute, fact.value) for fact in paragraph.facts]
     return [
         (
@@ -100,7 +100,7 @@ def _untold(paragraph: Paragraph, attributes: Sequence[str], rng: Random) -> Can
 
 
 def _stranger(paragraph: Paragraph, rng: Random) -> Candidates:
-    """Ask an attribute that the text gives of an entity that it does not name."""
+    """Ask for an attribute of an entity that the text does not name; it gives it of others."""
     entity = rng.choice(paragraph.strangers)
     return [
         (f"{entity.name} {a}", Question(_question(paragraph, entity, a, rng)))
@@ -109,7 +109,7 @@ def _stranger(paragraph: Paragraph, rng: Random) -> Candidates:
 
 
 def _stranger_back(paragraph: Paragraph, rng: Random) -> Candidates:
-    """Ask which entity has a value that the text does not give, of an attribute that it gives."""
+    """Ask which entity has a value; the text gives other values of this attribute."""
     entity = rng.choice(paragraph.strangers)
     given = {(fact.attribute, fact.value) for fact in paragraph.facts}
     return [

@@ -15,7 +15,7 @@ class SourceError(Exception):
     """A teacher or a student's source cannot be read, or is of no known family."""
 
 
-# Of each a Model is made, but the types of transformers ask for a different config in each.
+# Each of them makes a Model. For types they differ: each takes its own kind of config alone.
 CLASSES: Final[Mapping[str, Any]] = {
     "bert": BertForQuestionAnswering,
     "distilbert": DistilBertForQuestionAnswering,

@@ -34,7 +34,7 @@ def save(model: Model, tokenizer: Path, folder: Path) -> None:
 
 
 def load(folder: Path) -> Model:
-    """Read what :func:`save` wrote, in evaluation mode, its pruned heads removed again.
+    """Read a saved student, in evaluation mode and without its pruned heads.
 
     Raises:
         SourceError: the folder holds no such model.
