@@ -20,7 +20,7 @@ HEAD = """# Reference
 `make generate` writes this page from the code. It lists the fields of a DistillationExperiment, the
 hyperparameters (for `parameters`, `training` and `baselines`), and the metrics (for `objectives`,
 `constraints` and `teacher.floor`): [experiment.md](experiment.md) explains how to use them. At the
-end stand the commands of `distillery`, with their options and exit codes.
+end are the commands of `distillery`, with their options and exit codes.
 """
 
 

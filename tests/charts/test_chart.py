@@ -284,6 +284,8 @@ def test_studies_are_brought_to_a_release_before_an_upgrade_where_the_database_i
     hooks = json.loads(install(plane.kubeconfig, *bundled, *job))["hooks"]
     (hook,) = [h for h in hooks if h["name"] == "distillery-migrate"]
     assert hook["events"] == ["pre-upgrade"]
+    strictly = ("--dry-run=server", "--validate=strict", "--filename=-")
+    plane.kubectl("create", *strictly, stdin=hook["manifest"])
     spec = YAML(typ="safe").load(hook["manifest"])["spec"]
     pod = spec["template"]["spec"]
     (made,) = pod["containers"]

@@ -50,6 +50,8 @@ def shell(folder: Path, line: str, **environment: str) -> tuple[int, str, str]:
         ("distillery --help > /dev/full", Exit.REFUSED),
         ("distillery plan tiny.yaml | head -1; exit ${PIPESTATUS[0]}", Exit.DONE),
         ("distillery report -o - | head -c 9; exit ${PIPESTATUS[0]}", Exit.DONE),
+        ("distillery report -o /dev/stdout | grep -q '</html>'", Exit.DONE),
+        ("cat tiny.yaml | distillery plan /dev/stdin | grep -q tries", Exit.DONE),
     ],
 )
 def test_a_stream_that_is_not_there_ends_in_a_sentence_or_in_nothing(

@@ -54,7 +54,7 @@ experiment_name = click.argument(
     required=False,
     metavar="[EXPERIMENT]",
     shell_complete=_names,
-    help="its name, as --experiment",
+    help="name of the experiment; the same as --experiment",
 )
 
 OPTIONS: Final[Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]] = (
@@ -62,15 +62,19 @@ OPTIONS: Final[Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]] = (
         "-e",
         "--experiment",
         shell_complete=_names,
-        help="its name (default: the one that ran last; on a cluster, the only one)",
+        help="name of the experiment (default: the last one that ran; on a cluster, the only one)",
     ),
-    click.option("--cluster", is_flag=True, help="look on the cluster; so do the next options"),
-    click.option("-n", "--namespace", help="where it is (default: the namespace of the context)"),
-    click.option("--context", help="entry of the kubeconfig (default: its current one)"),
+    click.option(
+        "--cluster", is_flag=True, help="look on the cluster; each of the next options does so too"
+    ),
+    click.option(
+        "-n", "--namespace", help="namespace of the experiment (default: that of the context)"
+    ),
+    click.option("--context", help="context of the kubeconfig (default: its current one)"),
     click.option(
         "--kubeconfig",
         type=click.Path(path_type=Path),
-        help="file with the way to the cluster (default: KUBECONFIG, or ~/.kube/config)",
+        help="file that says how to reach the cluster (default: KUBECONFIG, or ~/.kube/config)",
     ),
 )
 

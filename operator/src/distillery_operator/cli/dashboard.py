@@ -11,7 +11,11 @@ from distillery_operator.errors import MissingExtra
 
 @click.command("dashboard")
 @click.option(
-    "--port", type=options.PORT, metavar="PORT", default=8082, help="to listen on (default: 8082)"
+    "--port",
+    type=options.PORT,
+    metavar="PORT",
+    default=8082,
+    help="port to serve on (default: 8082)",
 )
 def command(port: int) -> Exit:
     """Serve optuna-dashboard over the experiments of a database, read-only."""

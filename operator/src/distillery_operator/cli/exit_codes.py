@@ -19,8 +19,8 @@ MEANINGS: Final[Mapping[Exit, str]] = {
     Exit.DONE: "done",
     Exit.NO_FEASIBLE_TRIAL: "the experiment has ended without a feasible trial; its status says"
     " why",
-    Exit.REFUSED: "a person has to mend something, such as an option, the experiment, a file or the"
+    Exit.REFUSED: "you have to correct something, such as an option, the experiment, a file or the"
     " cluster; standard error says what",
     Exit.FAULT: "a fault of distillery itself; standard error has a traceback to report",
-    Exit.INTERRUPTED: "Ctrl-C or SIGTERM; after `distillery run` the same command goes on",
+    Exit.INTERRUPTED: "Ctrl-C or SIGTERM; run the same `distillery run` again to continue",
 }

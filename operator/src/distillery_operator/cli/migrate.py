@@ -13,11 +13,9 @@ Say = Callable[[str], None]
 
 
 @click.command("migrate")
-@click.option(
-    "--lenient", is_flag=True, help="exit with 0 even if a study could not be brought to it"
-)
+@click.option("--lenient", is_flag=True, help="exit with 0 even if a study could not be migrated")
 def command(lenient: bool) -> Exit:
-    """Bring all studies of a database to this release, before its operator starts.
+    """Migrate all studies of a database to this release, before its operator starts.
 
     The environment variable DISTILLERY_DATABASE_URL has the URL of the studies' database.
     """

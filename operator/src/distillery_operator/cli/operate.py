@@ -20,30 +20,30 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
 @click.option(
     "--namespace",
     multiple=True,
-    help="namespace to watch, may be repeated (default: the whole cluster)",
+    help="namespace to watch; may be repeated (default: the whole cluster)",
 )
 @click.option("--trainer-image", required=True, help="image of the trials")
 @click.option(
     "--workspace-claim",
     default="",
-    help="PersistentVolumeClaim of the trials' workspace, where a template has no volume"
-    " named workspace",
+    help="PersistentVolumeClaim of the trials' workspace, for templates without a volume named"
+    " workspace",
 )
 @click.option(
     "--queue-name",
     default="",
-    help="queue of Kueue that trials wait in, where a template has no such label",
+    help="queue of Kueue in which trials wait, unless their template has a label for another",
 )
 @click.option(
     "--service-account",
     multiple=True,
-    help="service account that a template may name, may be repeated (default: none but the"
+    help="service account that a template may name; may be repeated (default: none but the"
     " namespace's default)",
 )
 @click.option(
     "--prometheus-url",
     default="",
-    help="Prometheus server that scrapes the trials, asked for what pods no longer tell",
+    help="Prometheus server that scrapes the trials; asked for the final metrics of lost pods",
 )
 @click.option(
     "--scrape-seconds",
@@ -56,42 +56,42 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     type=click.IntRange(0),
     metavar="SECONDS",
     default=24 * 3600,
-    help="how long a Job stays once the result of its trial is stored (default: one day)",
+    help="how long a Job stays after the result of its trial is stored (default: one day)",
 )
 @click.option(
     "--trials-service",
     callback=_service,
     default="",
     metavar="NAMESPACE/NAME:PORT",
-    help="Service that leads to the operator's trials port; with it, who may read an experiment"
-    " may read all its trials through the API server, as `distillery report` does",
+    help="Service that leads to the operator's trials port; with it, whoever may read an"
+    " experiment may read its trials through the API server; `distillery report` does this",
 )
 @click.option(
     "--trials-port",
     type=options.PORT,
     metavar="PORT",
     default=8001,
-    help="of the trials (default: 8001)",
+    help="port of the trials (default: 8001)",
 )
 @click.option(
     "--metrics-port",
     type=options.PORT,
     metavar="PORT",
     default=8000,
-    help="of /metrics (default: 8000)",
+    help="port of /metrics (default: 8000)",
 )
 @click.option(
     "--health-port",
     type=options.PORT,
     metavar="PORT",
     default=8080,
-    help="of /healthz (default: 8080)",
+    help="port of /healthz (default: 8080)",
 )
 def command(**given: Any) -> Exit:
     """Watch a cluster's experiments and run them.
 
-    The environment variable DISTILLERY_DATABASE_URL has the URL of the studies' database. Whatever
-    ends this process but a signal is an error, so that it is started again.
+    The environment variable DISTILLERY_DATABASE_URL has the URL of the studies' database. If
+    anything but a signal ends this process, its exit code is not 0, so Kubernetes restarts it.
     """
     import uvloop
 

@@ -12,9 +12,9 @@ from distillery_operator.cli.exit_codes import Exit
 @options.experiment_file
 @click.pass_obj
 def command(place: options.Place, file: str) -> Exit:
-    """Run an experiment; the same command again goes on where it ended.
+    """Run an experiment. Run the same command again to continue it.
 
-    Ctrl-C ends its trainings at their next checkpoints.
+    After Ctrl-C, running trainings write a checkpoint and end.
     """
     from distillery_operator.cli import terminal
     from distillery_operator.engine import requests

@@ -30,12 +30,12 @@ Say = Callable[[str], None]
 
 @click.command("try")
 @options.experiment_file
-@click.option("--namespace", default="default", help="where to run it (default: default)")
+@click.option("--namespace", default="default", help="namespace to run it in (default: default)")
 @click.option(
     "--timeout-seconds",
     type=options.Seconds(),
     default=1200.0,
-    help="time in which it must end (default: 1200)",
+    help="time within which it must end (default: 1200)",
 )
 def command(file: str, namespace: str, timeout_seconds: float) -> Exit:
     """Run an experiment on a cluster, see it end, and remove it. Its study and its files stay."""

@@ -41,12 +41,12 @@ def write(path: Path, text: str) -> None:
         Unusable: it cannot be written.
     """
     try:
-        place = path.resolve()  # a link stays, and leads to the new text
-        if place.is_dir():
+        if path.is_dir():
             raise IsADirectoryError("it is a folder")
-        if place.exists() and not place.is_file():
-            place.write_text(text, encoding="utf-8")
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
             return
+        place = path.resolve()  # a link stays, and leads to the new text
         with _appearing(place) as part, part.open("x", encoding="utf-8") as file:
             file.write(text)
     except (OSError, RuntimeError) as error:  # links in a circle are a RuntimeError
