@@ -8,7 +8,7 @@ UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PROJECTS := trainer/contract trainer trainer/quickstart operator
 JOBS ?= 2
-PARALLEL = --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder
+PARALLEL = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 SOURCES := operator/src trainer/src trainer/contract/src trainer/quickstart/src tests bench docs manifests charts
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-package distillery-contract \
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \

@@ -23,29 +23,27 @@ FAST: Final = "fast: needs nothing but Python, and takes seconds at most"
 WHOLE: Final = "whole: every other test"
 NEEDS: Final = "needs(*parts): parts of tests/support/parts.py, which bring their programs"
 LONG: Final = "long: takes long: trains, runs processes by the dozen"
-GROUP: Final = "xdist_group(name): tests that share a process and its fixtures"
 
-TOGETHER: Final = ("node", "control_plane")
-"""Fixtures of the whole session: their tests share a process, so that there is one of each."""
+SLOWEST: Final = ("node", "control_plane")
+"""Fixtures whose tests take longest, the longest first."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the markers known."""
-    for marker in (FAST, WHOLE, NEEDS, LONG, GROUP):
+    for marker in (FAST, WHOLE, NEEDS, LONG):
         config.addinivalue_line("markers", marker)
 
 
-@pytest.hookimpl(wrapper=True)  # before -m chooses, and xdist groups
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> Generator[None]:
-    """Put each test in its tier, and beside those that it shares fixtures with."""
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put each test in its tier; for several processes, begin with what takes longest."""
     for item in items:
         item.add_marker("fast" if is_fast(item) else "whole")
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    if hasattr(config, "workerinput"):  # one of several processes: the largest groups come first
-        items.sort(key=rank)
-    return (yield)
+    if hasattr(config, "workerinput"):  # one of several processes, each of which runs whole files
+        ranks = {item.path: len(SLOWEST) + 1 for item in items}
+        for item in items:
+            ranks[item.path] = min(ranks[item.path], rank(item))
+        items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -98,16 +96,10 @@ def is_fast(item: pytest.Item) -> bool:
     return not (needs(item) or slow_folder or item.get_closest_marker("long"))
 
 
-def group(item: pytest.Item) -> str:
-    """Return the name of those that run in one process with this test: of its module, mostly."""
-    shared = (name for name in TOGETHER if name in fixtures(item))
-    return next(shared, item.nodeid.partition("::")[0])
-
-
 def rank(item: pytest.Item) -> int:
-    """Return the place of a test's group: what takes longest is begun first."""
-    shared = [name in fixtures(item) for name in TOGETHER]
-    return shared.index(True) if True in shared else len(shared) + is_fast(item)
+    """Return when a test's turn is, from 0 on."""
+    slowest = [name in fixtures(item) for name in SLOWEST]
+    return slowest.index(True) if True in slowest else len(SLOWEST) + is_fast(item)
 
 
 def fixtures(item: pytest.Item) -> Iterator[str]:
