@@ -24,6 +24,7 @@ from distillery_operator.cluster.pod_template import Defaults
 from distillery_operator.errors import DatabaseUnavailable, Incompatible
 from distillery_operator.results import trials_document, trials_server
 from distillery_operator.results.trials_server import Server
+from distillery_operator.study import records
 from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage
@@ -367,7 +368,15 @@ def multiply(url: str, count: int) -> None:
         connection.execute(
             b"INSERT INTO trial_user_attributes (trial_id, key, value_json)"
             b" SELECT t.trial_id, key, value_json FROM trials t, trial_user_attributes a"
-            b" JOIN trials first USING (trial_id) WHERE first.number = 0 AND t.number > 0"
+            b" JOIN trials first USING (trial_id)"
+            b" WHERE first.number = 0 AND t.number > 0 AND key <> 'record'"
+        )
+        # Each has a record of its own, which names its number and its row.
+        connection.execute(
+            b"INSERT INTO trial_user_attributes (trial_id, key, value_json)"
+            b" SELECT trial_id, 'record',"
+            b" json_build_object('version', %d, 'number', number, 'row', trial_id)::text"
+            b" FROM trials WHERE number > 0" % records.VERSION
         )
 
 
