@@ -91,7 +91,7 @@ def settle(place: Place, connection: Connection, study: int) -> int:
         said = statements.attributes("study_id", study, {records.FORMAT: records.THIS_FORMAT})
         place.put(connection, STUDY_ATTRIBUTES, said)
     made = []
-    for number, row in enumerate(reading.numbered(place, connection, study).own):
+    for number, row in enumerate(reading.trials(place, connection, study, numbers=True).own):
         if rows.RECORD not in row.attributes:
             record = {rows.RECORD: rows.record(1, number, row.id)}
             made += statements.attributes("trial_id", row.id, record)

@@ -1,7 +1,6 @@
 """EDGE: the trials of a study, read from Optuna's tables."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,7 +16,7 @@ def trials(
     study: int,
     *,
     enqueued: bool = False,
-    keys: Sequence[str] = (),
+    numbers: bool = False,
 ) -> Rows:
     """Read the trials of a study.
 
@@ -26,14 +25,14 @@ def trials(
         connection: to them.
         study: its key.
         enqueued: whether there are some that were enqueued, whose parameters are read then.
-        keys: attributes that are read of each trial; all unless given.
+        numbers: whether to read of each trial nothing but what tells its number.
 
     Raises:
         DatabaseUnavailable: trials of the experiment's own are missing or are there twice.
     """
     found: dict[int, tuple[int, str, dict[str, Any]]] = {}
     for identifier, number, state, key, value in connection.execute(
-        statements.of_trials(study, keys)
+        statements.of_trials(study, numbers)
     ):
         *_, attributes = found.setdefault(identifier, (number, state.name, {}))
         if key is not None:
@@ -44,8 +43,3 @@ def trials(
         return rows.sort(Row(i, *rest, fixed.get(i)) for i, rest in found.items())
     except ValueError as error:
         raise place.unavailable(str(error)) from error
-
-
-def numbered(place: Place, connection: Connection, study: int) -> Rows:
-    """Read the trials of a study with what tells their numbers alone."""
-    return trials(place, connection, study, keys=(rows.RECORD, rows.SUGGESTION))

@@ -5,7 +5,7 @@ Called by :mod:`distillery_operator.study.tables`.
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Table,
     UniqueConstraint,
+    exists,
     func,
     select,
     update,
@@ -30,7 +31,7 @@ from distillery_operator.internals.of_optuna import (
     SYSTEM_ATTRIBUTES,
     TRIALS,
 )
-from distillery_operator.study.rows import SUGGESTION
+from distillery_operator.study.rows import RECORD, SUGGESTION
 
 MARK: Final = "mark"
 """Attribute of the study: another random word after each change. The first release had none."""
@@ -72,9 +73,17 @@ def of_study(study: int) -> Select[Any]:
     )
 
 
-def of_trials(study: int, keys: Sequence[str] = ()) -> Select[Any]:
-    """Select the trials of a study, each with its attributes, or those of some names alone."""
+def of_trials(study: int, numbers: bool = False) -> Select[Any]:
+    """Select the trials of a study, each with its attributes.
+
+    With ``numbers`` only those that tell its number: its record, or else its suggestion.
+    """
     join = ATTRIBUTES.c.trial_id == TRIALS.c.trial_id
+    if numbers:
+        other = ATTRIBUTES.alias()
+        recorded = exists().where(other.c.trial_id == ATTRIBUTES.c.trial_id, other.c.key == RECORD)
+        key = ATTRIBUTES.c.key
+        join &= (key == RECORD) | ((key == SUGGESTION) & ~recorded)
     return (
         select(
             TRIALS.c.trial_id,
@@ -83,7 +92,7 @@ def of_trials(study: int, keys: Sequence[str] = ()) -> Select[Any]:
             ATTRIBUTES.c.key,
             ATTRIBUTES.c.value_json,
         )
-        .join(ATTRIBUTES, join & ATTRIBUTES.c.key.in_(keys) if keys else join, isouter=True)
+        .select_from(TRIALS.outerjoin(ATTRIBUTES, join))
         .where(TRIALS.c.study_id == study)
         .order_by(TRIALS.c.trial_id)
     )

@@ -121,7 +121,7 @@ class Storage:
         """
         with self._place.transaction() as connection:
             if first == 0:
-                numbered = reading.numbered(self._place, connection, self._study)
+                numbered = reading.trials(self._place, connection, self._study, numbers=True)
                 self._own = [(row.id, row.state) for row in numbered.own]
             found: dict[int, dict[str, str]] = {i: {} for i, _ in self._own[first : first + count]}
             attributes = select(ATTRIBUTES.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
