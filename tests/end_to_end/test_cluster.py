@@ -146,6 +146,7 @@ def test_a_restricted_namespace_refuses_a_pod_that_may_be_root(
     control_plane.kubectl("delete", "namespace", "strict", "--wait=false")
 
 
+@pytest.mark.needs("control_plane")
 def test_a_control_plane_outlives_its_api_server_and_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = tmp_path / "plane"
     with cluster.ControlPlane(folder) as plane:
@@ -171,6 +172,7 @@ def test_a_control_plane_outlives_its_api_server_and_leaves_nothing_behind(tmp_p
     assert not folder.exists()
 
 
+@pytest.mark.needs("control_plane")
 def test_a_control_plane_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     folder = tmp_path / "plane"
     with killed("ControlPlane", "started.port", folder) as port:
@@ -236,6 +238,7 @@ def test_the_scheduler_counts_gpus(node: cluster.Node) -> None:
     assert phase == "Pending"
 
 
+@pytest.mark.needs("node")
 def test_a_node_leaves_nothing_behind(tmp_path: Path) -> None:
     settings = [Path("/proc/sys", name) for name in ("kernel/panic", "vm/overcommit_memory")]
     left = [Path(name) for name in ("/var/lib/kubelet", "/var/lib/cni", "/run/containerd")]
@@ -256,6 +259,7 @@ def test_a_node_leaves_nothing_behind(tmp_path: Path) -> None:
     assert after == before
 
 
+@pytest.mark.needs("node")
 def test_a_node_dies_with_the_process_that_started_it_and_the_next_clears_up(
     tmp_path: Path,
 ) -> None:
@@ -273,6 +277,7 @@ def test_a_node_dies_with_the_process_that_started_it_and_the_next_clears_up(
     assert control_groups(name) == []
 
 
+@pytest.mark.needs("node")
 def test_a_node_that_is_left_running_is_found_again_until_it_is_ended(tmp_path: Path) -> None:
     folder = tmp_path / "left"
 

@@ -182,7 +182,7 @@ def test_the_operator_is_small_and_comes_without_torch() -> None:
 def test_the_operator_starts() -> None:
     entry = [*config(images.operator)["Entrypoint"], *config(images.operator)["Cmd"]]
     assert entry == ["distillery", "operator"]
-    assert "usage: distillery operator" in run(images.operator, *entry, "--help")
+    assert "Usage: distillery operator" in run(images.operator, *entry, "--help")
 
 
 def test_a_bad_request_ends_the_trainer_with_its_code_and_a_final_exposition() -> None:

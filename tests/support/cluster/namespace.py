@@ -93,6 +93,12 @@ def run(first: int, *command: str, stdin: str | None = None) -> None:
         raise NotReady(f"{' '.join(command)} must succeed, but: {done.stderr.strip()}")
 
 
+def show(first: int, folder: Path, place: str) -> None:
+    """Let a folder of this machine be seen inside at a place of /run too."""
+    run(first, "mkdir", place)
+    run(first, "mount", "--bind", str(folder), place)
+
+
 def _first(keeper: processes.Process, program: str) -> int | None:
     """Return the number of unshare's only child, once that has become the program."""
     with contextlib.suppress(OSError):

@@ -21,6 +21,8 @@ from support.cluster.errors import NotReady, Refused
 
 NAME = "node"
 GPUS = 4
+KUBELET = "/run/kubelet"
+"""The kubelet's folder as the node sees it: the kernel takes no socket's path of 108 characters."""
 BINARIES = ("kubelet", "kube-proxy", "coredns")
 PROGRAMS = (
     *controlplane.PROGRAMS,
@@ -118,6 +120,8 @@ class Node:
         slot = self.slot = stack.enter_context(slots.taken())
         stack.enter_context(cgroups.made(slot.name))
         self.namespace = stack.enter_context(namespace.made(self.folder / "namespace.log"))
+        (self.folder / "kubelet").mkdir()
+        namespace.show(self.namespace, self.folder / "kubelet", KUBELET)
         self._connect(slot, stack)
         self._write_files(slot)
         containerd = self._run(
@@ -136,7 +140,7 @@ class Node:
         arguments = [
             f"--config={self.folder}/kubelet.json",
             f"--kubeconfig={self.plane.kubeconfig}",
-            f"--root-dir={self.folder}/kubelet",
+            f"--root-dir={KUBELET}",
             f"--cert-dir={self.folder}/certificates",
             f"--node-ip={slot.node}",
             name,

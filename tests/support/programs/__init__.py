@@ -13,6 +13,7 @@ Only the standard library is needed: `make cluster` runs without an environment.
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 from support.programs import debian, go, python
 from support.programs.errors import Missing
@@ -21,7 +22,7 @@ __all__ = ["Missing", "absent", "limited", "locate"]
 
 SOURCES = (debian, go, python)
 
-_allowed: frozenset[str] | None = None
+_allowed: ContextVar[frozenset[str] | None] = ContextVar("_allowed", default=None)
 
 
 def locate(*names: str) -> list[str]:
@@ -30,10 +31,11 @@ def locate(*names: str) -> list[str]:
     Raises:
         Missing: this machine cannot have one of them.
     """
-    if _allowed is not None and not _allowed.issuperset(names):
+    allowed = _allowed.get()
+    if allowed is not None and not allowed.issuperset(names):
         raise AssertionError(
             f"a test runs only the programs of the parts that it says it needs, but this one asks"
-            f" for {', '.join(sorted(set(names) - _allowed))}: see tests/support/parts.py"
+            f" for {', '.join(sorted(set(names) - allowed))}: see tests/support/parts.py"
         )
     found = {}
     for source in SOURCES:
@@ -53,10 +55,12 @@ def absent(*names: str) -> dict[str, float]:
 
 @contextlib.contextmanager
 def limited(names: frozenset[str]) -> Iterator[None]:
-    """Let `locate` give these programs alone, for the length of a block."""
-    global _allowed
-    before, _allowed = _allowed, names
+    """Let `locate` give these programs alone, for the length of a block.
+
+    Other threads are not limited: they serve a fixture that outlives the block.
+    """
+    token = _allowed.set(names)
     try:
         yield
     finally:
-        _allowed = before
+        _allowed.reset(token)
