@@ -244,10 +244,3 @@ def test_only_what_is_said_of_each_trial_is_routine() -> None:
     seen = worlds.observation((worlds.completed(0, 80.0, 1),))
     (over,) = events.of_change(None, worlds.status(spec, seen, None))
     assert (over.reason, over.routine) == ("MaxTrialsReached", False)
-
-
-def test_routine_events_are_a_burst_and_then_a_trickle() -> None:
-    allowance = events.Allowance()
-    assert sum(allowance.take(0.0) for _ in range(100)) == events.BURST
-    assert [allowance.take(t) for t in (29.0, 30.0, 31.0, 60.0)] == [False, True, False, True]
-    assert sum(allowance.take(1e6) for _ in range(100)) == events.BURST

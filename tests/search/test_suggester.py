@@ -18,7 +18,7 @@ from distillery_operator.engine import decide
 from distillery_operator.resource import space
 from distillery_operator.resource.sampler import Sampler
 from distillery_operator.resource.spec import READ_BY, Spec
-from distillery_operator.search import designs, samplers
+from distillery_operator.search import samplers, space_filling
 from distillery_operator.search.suggester import Suggester
 from distillery_operator.stopping import reasons
 from distillery_operator.trials.trial import Point, State, Trial
@@ -211,7 +211,7 @@ def test_until_some_have_ended_suggestions_are_spread_evenly() -> None:
     trials = searched(spec, 20, seen_from=99)
     begun = next(n for n in range(20) if sum(t.ended is not None for t in trials[:n]) >= 6)
     even = [
-        designs.even(spec, trials[:n]) == space.reduced(spec, trials[n].parameters)
+        space_filling.even(spec, trials[:n]) == space.reduced(spec, trials[n].parameters)
         for n in range(1, 20)
     ]
     assert begun > 6
@@ -330,7 +330,7 @@ def test_with_two_thousand_trials_a_suggestion_and_a_decision_take_little(kind: 
     ).spec
     suggester, trials = Suggester(), list[Trial]()
     for number in range(2000):
-        point = designs.suggest(sampled("Random"), trials)
+        point = space_filling.suggest(sampled("Random"), trials)
         trial = outcome(Trial(number, dict(point or {})), State.COMPLETED, 50.0 + number % 40)
         trials.append(replace(trial, ended=float(number), seconds=60.0))
 

@@ -24,6 +24,29 @@ WRITERS: Final = 4
 WAITING: Final = 10_000
 """Events that wait to be written; more are dropped, for they must not fill the memory."""
 
+BURST: Final = 40
+"""Routine events of an experiment that are written at once, at most: it has two for each trial."""
+
+TRICKLE_SECONDS: Final = 30.0
+"""Time between two routine events after a burst; the others are in the log alone. Otherwise the
+events of a hundred pods would be most of what the API server stores. client-go does likewise."""
+
+
+class Allowance:
+    """How many routine events an experiment may still write: a burst, then a trickle."""
+
+    def __init__(self) -> None:
+        self._left, self._counted = float(BURST), 0.0
+
+    def take(self, now: float) -> bool:
+        """Tell whether one more may be written at this time, in seconds of any clock."""
+        earned = (now - self._counted) / TRICKLE_SECONDS
+        self._left, self._counted = min(float(BURST), self._left + earned), now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
 
 class Announcer:
     """Tells events; for one event loop."""
@@ -32,7 +55,7 @@ class Announcer:
         """Write to this API server."""
         self._api = api
         self._events: asyncio.Queue[tuple[Mapping[str, Any], Event]] = asyncio.Queue(WAITING)
-        self._allowances: dict[Key, events.Allowance] = defaultdict(events.Allowance)
+        self._allowances: dict[Key, Allowance] = defaultdict(Allowance)
 
     def tell(self, metadata: Mapping[str, Any], event: Event) -> None:
         """Log an event of an experiment, of which these are the metadata, and have it written."""

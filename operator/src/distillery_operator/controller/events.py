@@ -28,13 +28,6 @@ NORMAL: Final = "Normal"
 MESSAGE_LIMIT: Final = 1024
 """Characters that the API server takes as an event's message."""
 
-BURST: Final = 40
-"""Routine events of an experiment that are written at once, at most: it has two for each trial."""
-
-TRICKLE_SECONDS: Final = 30.0
-"""Time between two routine events after a burst; the others are in the log alone. Otherwise the
-events of a hundred pods would be most of what the API server stores. client-go does likewise."""
-
 WRONG: Final = {
     (ConditionType.ACCEPTED, "False"),
     (ConditionType.TEMPLATE_VALID, "False"),
@@ -60,22 +53,6 @@ class Event:
     reason: str
     message: str
     routine: bool = False
-
-
-class Allowance:
-    """How many routine events an experiment may still write: a burst, then a trickle."""
-
-    def __init__(self) -> None:
-        self._left, self._counted = float(BURST), 0.0
-
-    def take(self, now: float) -> bool:
-        """Tell whether one more may be written at this time, in seconds of any clock."""
-        earned = (now - self._counted) / TRICKLE_SECONDS
-        self._left, self._counted = min(float(BURST), self._left + earned), now
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
 
 
 def of_action(action: Action, seen: Observation) -> Event | None:

@@ -9,7 +9,7 @@ from distillery_contract.request import Stage
 from distillery_operator.engine import effort
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec, Stagnation
-from distillery_operator.search import designs
+from distillery_operator.search import space_filling
 from distillery_operator.trials import hypervolume, pareto
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
@@ -132,7 +132,7 @@ def missing(spec: Spec, seen: Observation) -> int:
     known = {trial.baseline for trial in seen.trials}
     baselines = sum(baseline.name not in known for baseline in spec.baselines)
     left = spec.max_trials - seen.suggested
-    return int(max(0, min(left, baselines + designs.remaining(spec, seen.trials))))
+    return int(max(0, min(left, baselines + space_filling.remaining(spec, seen.trials))))
 
 
 def _suggested(spec: Spec, seen: Observation) -> Closing | None:

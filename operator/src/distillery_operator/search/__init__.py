@@ -2,7 +2,7 @@
 
 suggester      the next suggestion
 samplers       Optuna's samplers, as ``spec.sampler`` asks for them
-designs        suggestions that look at no result: random, even, grid
+space_filling  suggestions that look at no result: random, even, grid
 crossover      suggestions crossed with points of the front
 duplicates     suggestions that repeat an earlier one
 warm_start     trials of other experiments

@@ -18,7 +18,7 @@ from distillery_operator.internals import of_optuna
 from distillery_operator.resource import space
 from distillery_operator.resource.sampler import DESIGNS, SamplerType
 from distillery_operator.resource.spec import Spec
-from distillery_operator.search import crossover, designs, optuna_trials, samplers
+from distillery_operator.search import crossover, optuna_trials, samplers, space_filling
 from distillery_operator.search.optuna_trials import TOGETHER
 from distillery_operator.search.samplers import MODELS
 from distillery_operator.trials.trial import Trial
@@ -54,11 +54,11 @@ class Suggester:
             warm: trials of other experiments.
         """
         if spec.sampler.type in DESIGNS:
-            return designs.suggest(spec, own)
+            return space_filling.suggest(spec, own)
         trials = [*warm, *own]
         ended = sum(optuna_trials.told(trial) is TrialState.COMPLETE for trial in trials)
         if spec.sampler.type in MODELS and ended < spec.sampler.startup_trials:
-            return designs.even(spec, own)
+            return space_filling.even(spec, own)
         bred = samplers.generations(spec, trials) if spec.sampler.type is SamplerType.NSGAII else {}
         if not self._follow(spec, trials, bred):
             self._storage = optuna.storages.InMemoryStorage()

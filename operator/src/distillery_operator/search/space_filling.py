@@ -20,11 +20,11 @@ DIGITS: Final = 2.0**-53
 
 def suggest(spec: Spec, trials: Sequence[Trial]) -> Suggestion | None:
     """Return the searched parameters of the trial that comes after these; None after the last."""
-    return _DESIGNS[spec.sampler.type](spec, trials)
+    return _SUGGEST[spec.sampler.type](spec, trials)
 
 
 def remaining(spec: Spec, trials: Sequence[Trial]) -> float:
-    """Return how many suggestions a design still has; infinity unless it is a grid."""
+    """Return how many suggestions the sampler still has; infinity unless it is a grid."""
     if spec.sampler.type is not SamplerType.GRID:
         return float("inf")
     return space.grid_size(spec) - len(_visited(spec, trials))
@@ -105,7 +105,7 @@ def _at(spec: Spec, shares: Sequence[float]) -> dict[str, Value]:
     return space.reduced(spec, {p.name: space.value_at(p, share) for p, share in pairs})
 
 
-_DESIGNS: Final[Mapping[SamplerType, Callable[[Spec, Sequence[Trial]], Suggestion | None]]] = {
+_SUGGEST: Final[Mapping[SamplerType, Callable[[Spec, Sequence[Trial]], Suggestion | None]]] = {
     SamplerType.RANDOM: _random,
     SamplerType.QMC: even,
     SamplerType.GRID: _grid,
