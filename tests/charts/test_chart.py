@@ -118,10 +118,24 @@ def test_labels_of_ones_own_are_on_every_object_and_objects_of_ones_own_are_rend
     assert {o["metadata"]["labels"].get("team") for o in made} == {"nlp"}
 
 
+def test_two_operators_are_rolled_out_and_share_a_lease_but_no_file() -> None:
+    objects = render("--set=replicas=2")
+    (deployment,) = [o for o in objects if o["kind"] == "Deployment" and o["spec"]["replicas"] == 2]
+    assert deployment["spec"]["strategy"] == {"type": "RollingUpdate"}
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert f"--lease={NAMESPACE}/{RELEASE}" in arguments
+    (role,) = [o for o in objects if o["metadata"]["name"] == f"{RELEASE}-operator-lease"
+               and o["kind"] == "Role"]  # fmt: skip
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert [rule.get("resourceNames") for rule in role["rules"]] == [None, [RELEASE]]
+    with pytest.raises(Refused, match="replicas must be 1 with a database of type SQLite"):
+        render("--set=replicas=2", "--set=database.type=SQLite")
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("replicas=2", "replicas"),
+        ("replicas=0", "replicas"),
         ("database.type=MySQL", "database"),
         ("trials.workspace.sise=1Gi", "sise"),
         ("image.digest=latest", "digest"),
@@ -427,6 +441,6 @@ def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> Non
     deployment = json.loads(
         plane.kubectl("get", "deployment", RELEASE, f"--namespace={NAMESPACE}", "--output=json")
     )
-    assert deployment["spec"]["strategy"]["type"] == "Recreate"
+    assert deployment["spec"]["strategy"]["type"] == "Recreate"  # the last one has SQLite
     access.helm(plane.kubeconfig, "uninstall", RELEASE, f"--namespace={NAMESPACE}")
     assert "distillationexperiments" in plane.kubectl("get", "crd", "--output=name")

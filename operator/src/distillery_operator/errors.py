@@ -6,6 +6,7 @@
   * Incompatible: the operator is of another release than this command; use the same
   * MissingExtra: the command needs packages of an extra; install that
   * InUse: another process works on the same results; wait for it or stop it
+  * LeaseLost: another process of the release may work now; begin anew
   * Refused: the cluster's API server says no, with its reason; trying again changes nothing
   * Unfit: another experiment's trials cannot inform this one; change or remove that wish
   * NotFound: there is no such experiment, trial or model; the message says what there is
@@ -52,6 +53,10 @@ class Refused(DistilleryError):
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
         super().__init__(message)
+
+
+class LeaseLost(DistilleryError):
+    """This process was to work alone, and can no longer know that it does."""
 
 
 class Incompatible(DistilleryError):

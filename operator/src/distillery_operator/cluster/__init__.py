@@ -7,5 +7,6 @@ errands       what needs the volume alone: removing files, reading a model
 attempts      a Job and its pod as an attempt: where it stands, why it ended
 cache         what the watches have shown
 kinds         what is watched
+lease         which of a release's processes works
 api           the calls; kubeconfig is a person's way to them
 """

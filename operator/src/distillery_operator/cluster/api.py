@@ -15,6 +15,7 @@ from kubernetes.aio import client, stream
 
 from distillery_operator.cluster.kinds import RESOURCES, Key, Kind
 from distillery_operator.cluster.kubeconfig import Access, load_own
+from distillery_operator.cluster.lease import DEFAULT, Lock
 from distillery_operator.errors import ApiUnavailable, Refused
 from distillery_operator.resource.experiment import API_VERSION
 
@@ -70,6 +71,11 @@ class Api:
         self._client = client.ApiClient(settings)
         # In managed fields and audit logs: who wrote it.
         self._client.user_agent = MANAGER if access is None else "distillery"
+
+    def lock(self, place: Key, identity: str) -> Lock:
+        """Return a Lease as something that one process at a time may hold."""
+        assert self._client is not None
+        return Lock(place, identity, self._client, DEFAULT.retry)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,10 +1,12 @@
 """The operator's process.
 
 process       everything that runs in it, put together
+health        answers to probes
 watches       kopf, as an informer
 resync        what the watches have missed
 work_queue    which experiment to visit next
 controller    one visit; session is what is kept until the next
+settings      how the operator was started
 events        what is told of actions and conditions
 event_writer  ... to the log and the API server
 """

@@ -17,7 +17,8 @@ from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.runner import Runner, let_go
 from distillery_operator.controller import events
 from distillery_operator.controller.event_writer import Announcer
-from distillery_operator.controller.session import Session, Settings, findings
+from distillery_operator.controller.session import Session, findings
+from distillery_operator.controller.settings import Settings
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.engine import statistics, status
 from distillery_operator.engine.actions import Launch, Tell

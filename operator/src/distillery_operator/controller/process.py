@@ -4,11 +4,14 @@ import asyncio
 import gc
 import logging
 import signal
+import socket
 import sys
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from distillery_operator.cluster import lease
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key, Kind
@@ -16,7 +19,8 @@ from distillery_operator.cluster.runner import SELECTOR
 from distillery_operator.controller import event_writer, resync, watches
 from distillery_operator.controller.controller import Controller
 from distillery_operator.controller.event_writer import Announcer
-from distillery_operator.controller.session import Settings
+from distillery_operator.controller.health import Health
+from distillery_operator.controller.settings import Settings
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.measurements.scraping import Scraper
 from distillery_operator.results import trials_server
@@ -51,6 +55,7 @@ async def run(
     database_url: str,
     prometheus_url: str,
     namespaces: Sequence[str],
+    lease_place: Key | None,
     metrics_port: int,
     health_port: int,
     trials_port: int,
@@ -62,8 +67,9 @@ async def run(
         database_url: of the studies.
         prometheus_url: of a server that scrapes the trials; empty for none.
         namespaces: to watch; none for the whole cluster.
+        lease_place: the Lease that whoever works holds; None if nobody else could work.
         metrics_port: of ``/metrics``.
-        health_port: of ``/healthz``.
+        health_port: of ``/healthz`` and ``/readyz``.
         trials_port: of the trials, which are served if the settings name a Service for it.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -80,8 +86,6 @@ async def run(
     )
     await api.open()
     port = operator_metrics.serve(metrics_port)
-    operator_metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
-    operator_metrics.QUEUE_AGE.set_function(lambda: queue.oldest_seconds)
     log.info("serving /metrics on port %d", port)
     with Workers(THREADS) as workers:
         announcing = Announcer(api)
@@ -95,7 +99,28 @@ async def run(
             announcer=announcing,
             settings=settings,
         )
-        trials, tasks = trials_server.Server(cache, database, workers, settings.defaults), []
+        trials = trials_server.Server(cache, database, workers, settings.defaults)
+        health = Health(database.check)
+
+        async def work() -> None:
+            """Visit experiments, for ever."""
+            operator_metrics.LEADER.set(1)
+            operator_metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
+            operator_metrics.QUEUE_AGE.set_function(lambda: queue.oldest_seconds)
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(event_writer.WRITERS):
+                    tasks.create_task(announcing.write())
+                for _ in range(VISITORS):
+                    tasks.create_task(queue.work(controller.visit))
+
+        async def lead() -> None:
+            """Work, once no other process of the release does."""
+            if lease_place is None:
+                await work()
+            else:
+                identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+                await lease.lead(api.lock(lease_place, identity), work)
+
         try:
             # Before the first decision everything that runs must be known.
             for kind in (Kind.JOB, Kind.POD):
@@ -106,17 +131,18 @@ async def run(
                             queue.add(key)
             if settings.trials_service:
                 await trials.open(trials_port)
-            tasks = [
-                asyncio.create_task(operator_metrics.watch_lag()),
-                asyncio.create_task(resync.resync(api, cache, queue, namespaces)),
-                *(asyncio.create_task(announcing.write()) for _ in range(event_writer.WRITERS)),
-                *(asyncio.create_task(queue.work(controller.visit)) for _ in range(VISITORS)),
-            ]
-            await watches.watch(cache, queue, controller, namespaces, health_port, stop)
+            await health.open(health_port)
+            async with asyncio.TaskGroup() as group:  # a fault in one ends them all
+                tasks = [
+                    group.create_task(operator_metrics.watch_lag()),
+                    group.create_task(resync.resync(api, cache, queue, namespaces)),
+                    group.create_task(lead()),
+                ]
+                await watches.watch(cache, queue, controller, namespaces, stop)
+                for task in tasks:
+                    task.cancel()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await health.close()
             await trials.close()
             await controller.close()
             await scraper.close()

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distillery_operator.cluster import pod_template
 from distillery_operator.cluster.runner import Runner
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.visit import Visitor
@@ -11,22 +10,6 @@ from distillery_operator.measurements.reports import Measurements
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.study.study import Study
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the operator was started.
-
-    Attributes:
-        defaults: what a pod template need not say.
-        scrape_seconds: between two scrapes of one trial.
-        trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
-            empty for none.
-    """
-
-    defaults: pod_template.Defaults
-    scrape_seconds: float = 15.0
-    trials_service: str = ""
 
 
 @dataclass

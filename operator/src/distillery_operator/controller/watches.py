@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import kopf
 
@@ -25,28 +25,18 @@ from distillery_operator.telemetry import operator_metrics
 
 log = logging.getLogger(__name__)
 
-STUCK_SECONDS: Final = 600.0
-"""Age of the oldest key in the queue at which the operator counts as stuck."""
-
 
 async def watch(
     cache: Cache,
     queue: WorkQueue[Key],
     controller: Controller,
     namespaces: Sequence[str],
-    health_port: int,
     stop: asyncio.Event,
 ) -> None:
     """Watch until a signal ends it; a watch that fails raises."""
     registry = kopf.OperatorRegistry()
     for kind, resource in RESOURCES.items():
         _handle(registry, kind, resource, cache, queue, controller)
-
-    @kopf.on.probe(id="queue", registry=registry)
-    async def queue_moves(**_: Any) -> float:
-        if queue.oldest_seconds > STUCK_SECONDS:
-            raise RuntimeError(f"an experiment has waited for {queue.oldest_seconds:.0f} s")
-        return queue.oldest_seconds
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> kopf.ConnectionInfo | None:
@@ -58,7 +48,6 @@ async def watch(
         standalone=True,
         clusterwide=not namespaces,
         namespaces=list(namespaces),
-        liveness_endpoint=f"http://0.0.0.0:{health_port}/healthz",
         stop_flag=stop,
     )
 

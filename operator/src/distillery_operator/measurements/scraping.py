@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 SCRAPES: Final = 32
 """At the same time, over all experiments of a process."""
 
-SCRAPE_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 2.0
 """Time for an answer of a trainer."""
 
 
@@ -41,7 +41,7 @@ class Scraper:
         """Return what a trainer exposes; None while its process starts or ends."""
         try:
             async with self._scrapes:
-                text = await self._client.get(url, SCRAPE_SECONDS)
+                text = await self._client.get(url, ANSWER_SECONDS)
         except FAILURES as error:
             log.debug("%s is not read: %r", url, error)
             return None

@@ -5,7 +5,7 @@ spec            what is wanted; its parts parameter, sampler, early_stopping
 status          what Distillery writes back
 fields          the types of all fields
 parsing         documents in, every fault out; sentences has the words
-rules           what the definition cannot say
+python_rules    what the definition cannot say
 space           the search space: what is active, which values, how many points
 yaml_files      experiments and statuses as files
 files           files and folders that appear whole or not at all

@@ -4,7 +4,7 @@
 the same documents with the same sentences. The rules are those of the API server: each field is
 checked by the models that the schema is made from, and the schema's rules between fields are
 evaluated by :mod:`distillery_operator.resource.crd.checking`. What a schema cannot say stands in
-:mod:`distillery_operator.resource.rules`.
+:mod:`distillery_operator.resource.python_rules`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from distillery_operator.errors import Fault, InvalidExperiment
-from distillery_operator.resource import rules, sentences
+from distillery_operator.resource import python_rules, sentences
 from distillery_operator.resource.crd import checking
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.fields import Model
@@ -57,7 +57,7 @@ def _faults(
     if isinstance(document, dict):
         faults += checking.broken(document, [error["loc"] for error in errors])
         if isinstance(document.get("spec"), dict):
-            faults += rules.broken(spec or sound_part(Spec, document["spec"]), faults)
+            faults += python_rules.broken(spec or sound_part(Spec, document["spec"]), faults)
     return list(dict.fromkeys(faults))
 
 

@@ -1,9 +1,9 @@
 """PURE: what is said of a broken rule, by the command line and by the API server alike.
 
 Rules between fields fill the templates here, those in CEL
-(:mod:`distillery_operator.resource.crd.validations`) and those in Python
-(:mod:`distillery_operator.resource.rules`). For a rule that binds one field the API server has
-words of its own, which :func:`of_field` repeats.
+(:mod:`distillery_operator.resource.crd.cel_rules`) and those in Python
+(:mod:`distillery_operator.resource.python_rules`). For a rule that binds one field the API server
+has words of its own, which :func:`of_field` repeats.
 """
 
 import json

@@ -2,8 +2,8 @@
 
 One set of models serves the cluster's CRD and the same file on one machine. Field names in YAML are
 camelCase. Rules that bind one field stand on the field; rules between fields stand in
-:mod:`distillery_operator.resource.crd.validations`, and what CEL cannot say in
-:mod:`distillery_operator.resource.rules`.
+:mod:`distillery_operator.resource.crd.cel_rules`, and what CEL cannot say in
+:mod:`distillery_operator.resource.python_rules`.
 """
 
 from collections.abc import Mapping, Sequence

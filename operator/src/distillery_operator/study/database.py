@@ -85,6 +85,20 @@ class Database:
             return of_file(Path(str(self._url.database)) / f"{identifier}.db")
         return Storage(Place(self._server, f"exp_{identifier.hex}"))
 
+    def check(self) -> None:
+        """Ask whether the database answers, over a connection apart from the studies'.
+
+        Raises:
+            DatabaseUnavailable: it does not.
+        """
+        if self._server is None:
+            return  # a file is there, or is made
+        engine = sqlalchemy.create_engine(self._url, poolclass=sqlalchemy.NullPool)
+        try:
+            engine.connect().close()
+        except DBAPIError as error:
+            raise unavailable(self._url, str(error.orig)) from error
+
     def readable(self) -> list[str]:
         """Return the uids of the experiments that have tables which this user may read."""
         if self._server is None:

@@ -26,6 +26,9 @@ RECONCILE_SECONDS = Histogram(
     buckets=FAST,
     registry=REGISTRY,
 )
+LEADER = Gauge(
+    "distillery_leader", "1 in the process that works, 0 in one that stands by.", registry=REGISTRY
+)
 QUEUE_DEPTH = Gauge(
     "distillery_workqueue_depth", "Experiments that wait for a visit.", registry=REGISTRY
 )

@@ -2,7 +2,7 @@
 
 definition   the whole document, which ``manifests/generate.py`` writes
 schema       pydantic models as structural schemas, the form that a definition asks for
-validations  the rules between fields that stand in the definition
+cel_rules    the rules between fields that stand in the definition
 cel          writes such rules in CEL
 checking     what the rules of the definition say of a document
 programs     runs CEL as the API server does

@@ -2,14 +2,14 @@
 
 It is put together from the models in :mod:`distillery_operator.resource.spec` and
 :mod:`distillery_operator.resource.status` and from the rules in
-:mod:`distillery_operator.resource.crd.validations`. ``make generate`` writes it to
+:mod:`distillery_operator.resource.crd.cel_rules`. ``make generate`` writes it to
 manifests/crd.yaml, which ``kubectl apply -f`` takes.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from distillery_operator.resource.crd import schema, validations
+from distillery_operator.resource.crd import cel_rules, schema
 from distillery_operator.resource.experiment import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Status
@@ -71,7 +71,7 @@ def _resource() -> Tree:
             "spec": schema.structural(Spec, "spec", MORE),
             "status": schema.structural(Status, "status", MORE),
         },
-        "x-kubernetes-validations": validations.RULES[""],
+        "x-kubernetes-validations": cel_rules.RULES[""],
     }
 
 
@@ -123,12 +123,8 @@ NODES: Final[Mapping[str, Tree]] = {
 MORE: Final = {
     path: {
         **NODES.get(path, {}),
-        **(
-            {"x-kubernetes-validations": validations.RULES[path]}
-            if path in validations.RULES
-            else {}
-        ),
+        **({"x-kubernetes-validations": cel_rules.RULES[path]} if path in cel_rules.RULES else {}),
     }
-    for path in {**NODES, **validations.RULES}
+    for path in {**NODES, **cel_rules.RULES}
 }
 """What the models do not know of a node, by its path."""

@@ -2,7 +2,7 @@
 
 They hang on values in ``choices``, which have no type in the schema, so that CEL does not see them;
 on sums over the search space, which CEL cannot reckon; or they name each item of a list where CEL
-names one or none. All other rules stand in :mod:`distillery_operator.resource.crd.validations`.
+names one or none. All other rules stand in :mod:`distillery_operator.resource.crd.cel_rules`.
 Each rule reads only the parts that it names and is skipped if one of them is broken, so that all
 faults of a document are found at once.
 """

@@ -2,12 +2,21 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from distillery_operator.cli import options
 from distillery_operator.cli.exit_codes import Exit
+
+
+def _place(_: click.Context, __: click.Parameter, text: str) -> Sequence[str] | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9.-]+", text):
+        raise click.BadParameter(f"must be NAMESPACE/NAME, but got {text!r}")
+    return text.split("/")
 
 
 def _service(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -74,6 +83,14 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     help="port of the trials (default: 8001)",
 )
 @click.option(
+    "--lease",
+    callback=_place,
+    default="",
+    metavar="NAMESPACE/NAME",
+    help="Lease that one operator at a time holds while it works, and the others stand by"
+    " (default: none, for there is no other)",
+)
+@click.option(
     "--metrics-port",
     type=options.PORT,
     metavar="PORT",
@@ -85,7 +102,7 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     type=options.PORT,
     metavar="PORT",
     default=8080,
-    help="port of /healthz (default: 8080)",
+    help="port of /healthz and /readyz (default: 8080)",
 )
 def command(**given: Any) -> Exit:
     """Watch a cluster's experiments and run them.
@@ -95,9 +112,10 @@ def command(**given: Any) -> Exit:
     """
     import uvloop
 
+    from distillery_operator.cluster.kinds import Key
     from distillery_operator.cluster.pod_template import Defaults
     from distillery_operator.controller import process
-    from distillery_operator.controller.session import Settings
+    from distillery_operator.controller.settings import Settings
 
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("kopf").setLevel(logging.WARNING)
@@ -119,6 +137,7 @@ def command(**given: Any) -> Exit:
         database_url=database,
         prometheus_url=given["prometheus_url"],
         namespaces=given["namespace"],
+        lease_place=given["lease"] and Key(*given["lease"]),
         metrics_port=given["metrics_port"],
         health_port=given["health_port"],
         trials_port=given["trials_port"],

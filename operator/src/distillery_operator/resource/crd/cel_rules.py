@@ -7,8 +7,8 @@ Three kinds of rules stand elsewhere. That no metric, parameter, baseline or sou
 is no CEL: the lists are maps by a key, ``_keyed`` in
 :mod:`distillery_operator.resource.crd.definition`. What binds one field stands on the field, in
 :mod:`distillery_operator.resource.spec` and its parts. And
-:mod:`distillery_operator.resource.rules` has what CEL cannot say: what hangs on a value that has no
-type in the schema, for CEL does not see it (whether the values in ``choices`` suit the
+:mod:`distillery_operator.resource.python_rules` has what CEL cannot say: what hangs on a value
+that has no type in the schema, for CEL does not see it (whether the values in ``choices`` suit the
 hyperparameter, whether a baseline's value is among them, whether a condition can hold, what follows
 if ``initialization`` is searched), and what a baseline gives without effect, since CEL cannot name
 the baseline.

@@ -1,0 +1,21 @@
+"""How the operator was started; ``cli.operator`` has the options and their defaults."""
+
+from dataclasses import dataclass
+
+from distillery_operator.cluster import pod_template
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the operator was started.
+
+    Attributes:
+        defaults: what a pod template need not say.
+        scrape_seconds: between two scrapes of one trial.
+        trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
+            empty for none.
+    """
+
+    defaults: pod_template.Defaults
+    scrape_seconds: float
+    trials_service: str
