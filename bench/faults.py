@@ -48,7 +48,7 @@ PATIENCE: Final = 8.0
 SPOIL: Final = """
 import json, os, sys
 sys.path.insert(0, "/opt")
-from support import quick_trainer
+import quick_trainer
 request = json.loads(os.environ["DISTILLERY_REQUEST"])
 code = quick_trainer.main()
 if request["stage"] == "train" and request["trial"] % 7 == 3 and request["attempt"] == 1:

@@ -188,7 +188,7 @@ def test_a_missing_secret_is_said_and_nothing_runs(space: Space, workspace: Path
 SCRIPT = """
 import json, os, sys
 sys.path.insert(0, "/opt")
-from support import quick_trainer
+import quick_trainer
 trains = json.loads(os.environ["DISTILLERY_REQUEST"])["stage"] == "train"
 """
 
