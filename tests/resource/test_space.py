@@ -1,12 +1,18 @@
 """The search space: active parameters, values and points."""
 
 import math
+import warnings
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
 
 from distillery_operator.resource import space
+from distillery_operator.resource.parameter import STEPS as STEP_LIMIT
 from distillery_operator.resource.parameter import Parameter
 from distillery_operator.resource.spec import Spec
 from support import worlds
@@ -155,8 +161,27 @@ def test_a_range_is_reached_evenly_on_its_scale() -> None:
 
 def test_the_order_of_magnitude_of_a_grid_is_known_without_building_it() -> None:
     fine: list[dict[str, Any]] = [
-        {"name": name, "type": "Float", "low": 0, "high": 1, "step": 1e-9}
+        {"name": name, "type": "Float", "low": 0, "high": 1, "step": 1e-7}
         for name in ("dropout", "qa_dropout")
     ]
     found: Spec = worlds.experiment(parameters=fine).spec
-    assert space.grid_product(found) == pytest.approx(1e18)
+    assert space.grid_product(found) == pytest.approx(1e14)
+
+
+@given(
+    high=st.floats(1e-6, 1e3),
+    share=st.floats(0, 1),
+    steps=st.floats(1, STEP_LIMIT),
+    place=st.floats(0, 1, exclude_max=True),
+)
+def test_each_value_of_the_finest_steps_is_one_to_optuna_too(
+    high: float, share: float, steps: float, place: float
+) -> None:
+    given_ = {"type": "Float", "low": share * high, "high": high, "step": high / steps}
+    fine = parameter(**given_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the last step is short
+        known = FloatDistribution(fine.low or 0.0, high, step=high / steps)
+    value = space.level(fine, int(place * space.count(fine)))
+    assert space.contains(fine, value)
+    create_trial(params={"dropout": value}, distributions={"dropout": known}, value=1.0)

@@ -8,6 +8,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from distillery_operator.errors import StudyMismatch
+from distillery_operator.resource.experiment import Experiment
 from distillery_operator.search import importance
 from distillery_operator.study import records, study
 from distillery_operator.trials.trial import Point
@@ -42,6 +44,19 @@ def test_readers_do_not_block_the_writer(tmp_path: Path) -> None:
 
     asyncio.run(both())
     assert path.read_bytes()[18:20] == b"\x02\x02"  # the header says WAL
+
+
+def test_a_study_that_is_refused_leaves_no_file_of_sqlite_behind(tmp_path: Path) -> None:
+    async def open_(experiment: Experiment) -> None:
+        async with study.in_file(tmp_path / "study.db", experiment, 1.0) as kept:
+            await kept.ask(SPEC, 1, 2.0)
+
+    asyncio.run(open_(worlds.experiment()))
+    other = worlds.experiment(parameters=worlds.DOCUMENT["spec"]["parameters"][:1])
+    for refused in (other, worlds.experiment(training={"epochs": 9})):
+        with pytest.raises(StudyMismatch):
+            asyncio.run(open_(refused))
+        assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
 
 
 def test_a_long_learning_curve_is_thinned() -> None:

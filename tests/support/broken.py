@@ -213,6 +213,11 @@ BROKEN: list[tuple[object, str, str]] = [
     (parameter(low=-1), "spec.parameters[0].low", "in [0, 1] for learning_rate, but got -1"),
     (parameter(low=0, log=True), "spec.parameters[0].low", "must be above 0 if log is true"),
     (parameter(step=-0.1), "spec.parameters[0].step", "should be greater than 0, but got -0.1"),
+    (
+        parameter(step=1e-8),
+        "spec.parameters[0].step",
+        "high / step <= 10000000 must hold for type Float, but got (0.8, 1e-08)",
+    ),
     (parameter(step=0.1, log=True), "spec.parameters[0].step", "absent if log is true"),
     (parameter(choices=[1]), "spec.parameters[0].choices", "absent for type Float"),
     (parameter(type="Double"), "spec.parameters[0].type", 'Unsupported value: "Double"'),

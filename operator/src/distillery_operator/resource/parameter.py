@@ -1,9 +1,14 @@
 """What a user may write into ``spec.parameters``: the dimensions of the search space."""
 
+from typing import Final
+
 from pydantic import Field, StrictBool
 
 from distillery_contract.parameters import Kind
 from distillery_operator.resource.fields import Hyperparameter, Model, Number, Positive, Value
+
+STEPS: Final = 10_000_000
+"""Most steps from 0 to a Float's upper bound: with 45 million, rounding hides which is meant."""
 
 
 class When(Model):
@@ -52,7 +57,8 @@ class Parameter(Model):
     )
     step: Positive | None = Field(
         None,
-        description="Distance between two neighbouring values. Only for Float and Int without log.",
+        description="Distance between two neighbouring values. Only for Float and Int without log."
+        " The high of a Float is at most 10,000,000 times as large.",
     )
     choices: list[Value] | None = Field(
         None,

@@ -38,6 +38,10 @@ INTEGER: Final = "must be an integer for type Int, but got {value}"
 LOW: Final = "low <= high must hold, but got ({low}, {high})"
 LOG: Final = "must be above 0 if log is true, but got {low}"
 STEP: Final = "must be absent if log is true"
+FINE: Final = (
+    "high / step <= {limit} must hold for type Float, but got ({high}, {step}): finer values cannot"
+    " be told apart"
+)
 CHOICE: Final = "must be one of the search space's choices {choices}, but got {value}"
 
 SEARCHED: Final = "must be absent, because the search space has it in spec.parameters"

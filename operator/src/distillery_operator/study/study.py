@@ -70,7 +70,11 @@ class Study:
             DatabaseUnavailable: as every other method.
         """
         study = cls(place, workers)
-        await workers.run(place.key, study._open, experiment, now)
+        try:
+            await workers.run(place.key, study._open, experiment, now)
+        except BaseException:
+            await study.close()
+            raise
         return study
 
     async def follow(self, experiment: Experiment) -> None:

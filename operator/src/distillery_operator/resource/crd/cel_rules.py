@@ -35,6 +35,7 @@ from distillery_operator.resource.crd.cel import (
 )
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.fields import NAME, NAME_RULE, SAME
+from distillery_operator.resource.parameter import STEPS
 from distillery_operator.resource.sampler import DESIGNS, GP_TRIALS, Sampler
 from distillery_operator.resource.spec import READ_BY, Data, Spec
 
@@ -178,6 +179,15 @@ PARAMETER: Final = [
     rule("self.low > 0.0", sentences.LOG, "low", when=f"{LOG} && has(self.low)", low="self.low"),
     _whole("step"),
     rule("!has(self.step)", sentences.STEP, "step", FORBIDDEN, when=f"{NUMERIC} && {LOG}"),
+    rule(
+        f"self.high <= {float(STEPS)!r} * self.step",
+        sentences.FINE,
+        "step",
+        when="self.type == 'Float' && has(self.high) && has(self.step)",
+        limit=str(STEPS),
+        high="self.high",
+        step="self.step",
+    ),
     # The values in choices have no type, which hides choices from all but dyn.
     rule(
         "has(dyn(self).choices) && size(dyn(self).choices) > 0",
