@@ -7,6 +7,7 @@ value; elsewhere a trial goes without it. Each stands after the one that it depe
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Final
 
 from distillery_contract import parameters
 from distillery_contract.parameters import Kind, Value
@@ -14,6 +15,9 @@ from distillery_operator.resource.parameter import Parameter
 from distillery_operator.resource.spec import Spec
 
 Values = Mapping[str, Value]
+
+UNCOUNTED: Final = 1e18
+"""Steps above which a number of values is only estimated: no sound range has so many."""
 
 
 def active(parameter: Parameter, values: Values) -> bool:
@@ -107,8 +111,10 @@ def count(parameter: Parameter) -> float:
         return len(parameter.choices or [])
     low, high = _bounds(parameter)
     step = _step(parameter)
-    steps = (high - low) / step if step else math.inf
-    return steps if math.isinf(steps) else max(0, math.floor(steps + 1e-8) + 1)
+    if not step or (high - low) / step > UNCOUNTED:
+        return (high - low) / step if step else math.inf
+    first, last, width = (Decimal(repr(number)) for number in (low, high, step))
+    return max(0, int((last - first) // width) + 1)
 
 
 def level(parameter: Parameter, place: int) -> Value:
