@@ -7,7 +7,7 @@ from rich.console import Console
 from distillery_contract.request import Stage
 from distillery_operator.cli import terminal
 from distillery_operator.trials.attempt import Attempt, Phase, Report
-from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.observation import Observation, Others
 from distillery_operator.trials.trial import State, Trial
 from support import worlds
 
@@ -85,3 +85,21 @@ def test_an_ending_is_told_with_its_reason(trial: Trial, text: str) -> None:
 
 def test_no_time_is_estimated_before_a_trial_has_ended() -> None:
     assert terminal.remaining_seconds(EXPERIMENT.spec, worlds.observation((RUNNING,))) is None
+
+
+def test_what_a_person_suggested_and_what_others_did_is_told() -> None:
+    wanted = worlds.experiment(suggestions=[{"name": "mine"}])
+    mine = replace(RUNNING, number=0, by_hand="typed")
+    others = Others(notes=("trials of other tools: 2",))
+    seen = replace(worlds.observation((mine,)), others=others)
+    assert "trial 0 (suggested by hand: typed) tries 332,546" in shown(seen, in_terminal=False)
+    assert "ForeignTrials=True LeftAlone: trials of other tools: 2" in shown(
+        seen, in_terminal=False
+    )
+    file = StringIO()
+    found = worlds.status(wanted, seen, None)
+    terminal.show_status(Console(file=file, width=160), wanted, found)
+    text = file.getvalue()
+    assert "suggested by hand: mine is Waiting" in text
+    assert "suggested by hand: typed is Running as trial 0" in text
+    assert "ForeignTrials=True LeftAlone" in text

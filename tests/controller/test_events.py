@@ -184,6 +184,7 @@ VALID = made((ConditionType.TEMPLATE_VALID, "True", "Accepted"))
             made((ConditionType.SUCCEEDED, "False", "NoFeasibleTrial")),
             [(WARNING, "NoFeasibleTrial")],
         ),
+        (None, made((ConditionType.FOREIGN_TRIALS, "True", "LeftAlone")), [(WARNING, "LeftAlone")]),
         (
             made((ConditionType.PROGRESSING, "True", "Running")),
             made((ConditionType.PROGRESSING, "False", "Suspended")),

@@ -1,6 +1,7 @@
 """Budgets: each ends a search with its reason before it is passed; a greater one continues it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from distillery_operator.engine.actions import Ask, Launch
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, Phase
-from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.observation import Observation, Others
 from distillery_operator.trials.trial import Trial
 from support import worlds
 
@@ -40,6 +41,12 @@ def closing(wanted: Spec, found: Observation) -> Closing:
     end = budgets.closing(wanted, found)
     assert end is not None
     return end
+
+
+def repeat(number: int) -> Trial:
+    """Return a trial that repeats the first one."""
+    made = worlds.completed(number, 80.0, 1, seconds=0.0)
+    return replace(made, reason="Duplicate", ended=float(number))
 
 
 def starts(wanted: Spec, found: Observation) -> int:
@@ -165,3 +172,53 @@ def test_what_a_stagnating_search_has_suggested_is_still_run() -> None:
     assert decide.decide(wanted, seen(trials)).actions == [Launch(Stage.TRAIN, 5, 1)]
     assert decide.decide(wanted, seen(trials)).done is None
     assert decide.decide(wanted, seen(trials[:5])).done is not None
+
+
+def asks(wanted: Spec, found: Observation) -> int:
+    actions = decide.decide(wanted, found).actions
+    return sum(a.count for a in actions if isinstance(a, Ask))
+
+
+GRID = {"parameters": [{"name": "n_layers", "type": "Int", "low": 1, "high": 3}]}
+OVER: list[tuple[str, dict[str, Any], tuple[Trial, ...]]] = [
+    ("GridExhausted", {"sampler": {"type": "Grid"}, **GRID}, ended(6)),
+    (
+        "SpaceExhausted",
+        {},
+        (worlds.completed(0, 80.0, 1), *(repeat(number) for number in range(1, 21))),
+    ),
+    ("Stagnated", {"stagnation": {"trials": 5}}, ended(20)),
+]
+
+
+@pytest.mark.parametrize(("reason", "fields", "trials"), OVER)
+def test_a_search_that_has_nothing_more_to_suggest_still_runs_what_a_person_suggests(
+    reason: str, fields: dict[str, Any], trials: tuple[Trial, ...]
+) -> None:
+    found = seen(trials)
+    assert closing(spec(**fields), found).reason == reason
+    assert decide.decide(spec(**fields), found).done is not None
+    assert asks(spec(**fields), found) == 0
+    wanted = spec(**fields, suggestions=[{"name": "mine", "parameters": {"n_layers": 2}}])
+    assert asks(wanted, found) == 1
+    assert decide.decide(wanted, found).done is None
+    assert asks(spec(**fields), replace(found, others=Others(enqueued=2))) == 2
+    told = (*trials, worlds.completed(len(trials), 80.0, 2, by_hand="mine", ended=1e3))
+    assert asks(wanted, seen(told)) == 0
+    assert decide.decide(wanted, seen(told)).done is not None
+
+
+def test_a_suggestion_beyond_max_trials_waits_with_a_sentence() -> None:
+    fields: dict[str, Any] = {"suggestions": [{"name": "mine"}], "parallelism": 1}
+    done = decide.decide(spec(maxTrials=6, **fields), seen(ended(6))).done
+    assert done is not None
+    assert done.message == (
+        "all 6 trials are suggested; points that you gave wait (1), so raise maxTrials"
+    )
+    assert asks(spec(maxTrials=7, **fields), seen(ended(6))) == 1
+
+
+def test_a_suggestion_starts_nothing_once_a_budget_is_spent() -> None:
+    wanted = spec(maxGpuHours=3, suggestions=[{"name": "mine"}])
+    assert asks(wanted, seen(ended(3))) == 0
+    assert decide.decide(wanted, seen(ended(3))).done is not None

@@ -11,7 +11,7 @@ from distillery_operator.engine.ports import Ports
 from distillery_operator.errors import Refused
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, Phase, Report
-from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.trial import Point, Trial
 from support import worlds
 
@@ -47,6 +47,9 @@ class World:
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         return 0.0, worlds.PREPARATION, TRIALS
+
+    async def others(self) -> Others:
+        return Others()
 
     async def keep(self, preparation: Preparation) -> None:
         raise AssertionError(preparation)

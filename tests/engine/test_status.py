@@ -21,7 +21,7 @@ from distillery_operator.resource.status import (
     TrialCounts,
 )
 from distillery_operator.trials.attempt import Attempt, Phase, Report
-from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.observation import Observation, Others
 from distillery_operator.trials.trial import State, Trial
 from support import shapes, worlds
 
@@ -450,3 +450,37 @@ def test_a_status_survives_the_way_through_yaml(tmp_path: Path) -> None:
     found = derive(worlds.observation((worlds.completed(0, 80.0, 1),)))
     yaml_files.write_status(path, EXPERIMENT, found)
     assert yaml_files.read_status(path) == found
+
+
+def test_what_a_person_suggested_is_shown_as_such_and_where_it_stands() -> None:
+    point = {"n_layers": 3}
+    names = ("mine", "waits", "stopped")
+    wanted = worlds.experiment(
+        suggestions=[{"name": name, "parameters": point} for name in names], maxTrials=20
+    )
+    stopped = replace(worlds.completed(1, 50.0, 3, by_hand="stopped"), state=State.STOPPED)
+    further = Trial(2, stopped.parameters, by_hand="stopped", continues=1)
+    enqueued = worlds.completed(3, 81.0, 3, by_hand="typed")
+    mine = worlds.completed(0, 90.0, 3, by_hand="mine")
+    unnamed = worlds.completed(4, 91.0, 3, by_hand="")
+    found = worlds.status(wanted, worlds.observation((mine, stopped, further, enqueued, unnamed)))
+    assert [(s.name, s.trial, s.state) for s in found.suggestions] == [
+        ("mine", 0, "Completed"),
+        ("waits", None, "Waiting"),
+        ("stopped", 2, "Running"),
+        ("typed", 3, "Completed"),
+    ]
+    assert found.suggestions[0].values["exact"] == 90.0
+    assert [(p.trial, p.suggestion) for p in found.front] == [(4, "")]
+    assert {t.trial: t.suggestion for t in found.recent_trials}[0] == "mine"
+
+
+def test_what_others_have_put_into_the_study_is_a_condition_as_long_as_it_is_there() -> None:
+    seen = worlds.observation((worlds.completed(0, 90.0, 3),))
+    others = Others(notes=("trials of other tools: 2", "enqueued trials that cannot run: 1"))
+    found = worlds.status(EXPERIMENT, replace(seen, others=others))
+    (said,) = [c for c in found.conditions if c.type == "ForeignTrials"]
+    assert (said.status, said.reason) == ("True", "LeftAlone")
+    assert said.message == "trials of other tools: 2; enqueued trials that cannot run: 1"
+    after = worlds.status(EXPERIMENT, seen, found)
+    assert "ForeignTrials" not in [c.type for c in after.conditions]

@@ -400,7 +400,10 @@ def test_hostile_texts_stay_texts(show: Any) -> None:
     trials[0] = replace(trials[0], baseline=HOSTILE, model=HOSTILE)
     failed = {"state": State.FAILED, "reason": HOSTILE, "metrics": {}}
     trials[5] = replace(trials[5], **failed)  # type: ignore[arg-type]
+    trials[6] = replace(trials[6], by_hand=HOSTILE)
     driver = show(searches.experiment(), trials)
+    _row(driver, 6).click()
+    assert f"suggested by hand: {HOSTILE[:9]}" in driver.find_element(By.ID, "trial-title").text
     _row(driver, 5).click()
     assert (
         HOSTILE.split(" \u2028")[0] in driver.find_element(By.CSS_SELECTOR, "#trial .reason").text
@@ -494,6 +497,13 @@ def test_both_colour_schemes_and_a_phone_are_served(show: Any) -> None:
 
 
 # ---------------------------------------------------------------- shorthands
+
+
+def test_what_a_person_suggested_is_named_so() -> None:
+    trials = searches.search(30)
+    trials[4] = replace(trials[4], by_hand="a-hunch")
+    told = _payload(searches.experiment(), trials)["trials"]
+    assert [t["number"] for t in told if t["byHand"] is not None] == [4]
 
 
 def _payload(wanted: Experiment, trials: list[Trial]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_the_study_of_a_release_is_read_whole(url: str, version: str) -> None:
                 *[State.COMPLETED] * 3, State.INFEASIBLE
             ]  # fmt: skip
             check(found)
-            assert await kept.notes() == ()
+            assert (await kept.others()).notes == ()
 
     asyncio.run(load())
 

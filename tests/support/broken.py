@@ -44,6 +44,10 @@ def baseline(**parameters: object) -> dict[str, Any]:
     return worlds.document(baselines=[{"name": "known", "parameters": parameters}])
 
 
+def suggestion(**parameters: object) -> dict[str, Any]:
+    return worlds.document(suggestions=[{"name": "mine", "parameters": parameters}])
+
+
 def widths(*choices: str, size: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     """Return an experiment that searches initialization, and with `size` hidden_size."""
     first = {"name": "initialization", "type": "Categorical", "choices": list(choices)}
@@ -463,6 +467,34 @@ LATER: list[tuple[object, str, str]] = [
         ),
         "spec.baselines[0].parameters.layer_selection",
         'one of the search space\'s choices "First", but got "EvenlySpaced"',
+    ),
+    (
+        suggestion(n_layers=7),
+        "spec.suggestions[0].parameters.n_layers",
+        "must be a value of the search space, from 1 to 6, but got 7",
+    ),
+    (
+        suggestion(layer_selection="First", dropout=0.1),
+        "spec.suggestions[0].parameters.dropout",
+        "is not in the search space, which has learning_rate, n_layers, layer_selection",
+    ),
+    (
+        worlds.document(
+            parameters=[
+                {
+                    "name": "initialization",
+                    "type": "Categorical",
+                    "choices": ["Teacher", "Scratch"],
+                },
+                {
+                    **{"name": "hidden_size", "type": "Int", "low": 48, "high": 96, "step": 12},
+                    "when": worlds.SCRATCH,
+                },
+            ],
+            suggestions=suggestion(initialization="Teacher", hidden_size=48)["spec"]["suggestions"],
+        ),
+        "spec.suggestions[0].parameters.hidden_size",
+        "is searched only with certain values of initialization, so one of them must be given",
     ),
     (
         tied(parameter="layer_selection", values=["First", "Last"]),

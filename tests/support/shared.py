@@ -14,7 +14,7 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import Engine, event
 
 from distillery_operator.cluster.pod_template import Defaults
-from distillery_operator.errors import DatabaseUnavailable, InUse
+from distillery_operator.errors import DatabaseUnavailable, InUse, StudyMismatch
 from distillery_operator.internals.of_optuna import ATTRIBUTES, STUDY_ATTRIBUTES
 from distillery_operator.resource import space
 from distillery_operator.results import trials_document
@@ -29,6 +29,12 @@ SPEC = EXPERIMENT.spec
 WHOLE = {"learning_rate": 0.25, "n_layers": 6, "layer_selection": "First"}
 
 Outside = Callable[[str], optuna.Study]
+
+
+def suggesting(**points: Any) -> Any:
+    """Return the spec with suggestions, by their names."""
+    listed = [{"name": name, "parameters": point} for name, point in points.items()]
+    return worlds.experiment(suggestions=listed).spec
 
 
 def asked(count: int) -> Work:
@@ -104,6 +110,54 @@ class SharedSuite:
         assert [trial.baseline for trial in found] == ["deep", None, None, None]
         assert [trial.parameters["n_layers"] for trial in found[1:3]] == [2, 3]
 
+    def test_suggestions_of_the_experiment_run_next_and_once(
+        self, url: str, outside: Outside
+    ) -> None:
+        wanted = suggesting(mine={"n_layers": 6}, yours=WHOLE)
+        baselines = [{"name": "deep", "parameters": {"n_layers": 5}}]
+        more = worlds.experiment(
+            baselines=baselines, suggestions=wanted.model_dump(mode="json")["suggestions"]
+        )
+
+        async def meanwhile(kept: Study) -> None:
+            await kept.ask(SPEC, 1, 2.0)
+            outside(UID).enqueue_trial({**WHOLE, "n_layers": 2})
+            await kept.load()
+            await kept.follow(more)
+            await kept.ask(more.spec, 2, 3.0)
+            await kept.ask(more.spec, 3, 4.0)
+
+        found = work(url, meanwhile, more)
+        assert [t.baseline for t in found] == [None, "deep", None, None, None, None]
+        assert [t.by_hand for t in found] == [None, None, "mine", "yours", "", None]
+        assert found[2].parameters["n_layers"] == 6
+        assert space.whole(SPEC, found[2].parameters)
+        assert space.reduced(SPEC, found[3].parameters) == WHOLE
+        work(url, lambda kept: kept.ask(more.spec, 1, 5.0), more)
+        names = [t.by_hand for t in trials(url, experiment=more)]
+        assert names == [None, None, "mine", "yours", "", None, None]
+
+    def test_a_suggestion_that_has_run_keeps_its_hyperparameters(self, url: str) -> None:
+        def named(**points: Any) -> Any:
+            return worlds.experiment(
+                suggestions=suggesting(**points).model_dump(mode="json")["suggestions"]
+            )
+
+        first = named(mine={"n_layers": 6})
+        work(url, lambda kept: kept.ask(first.spec, 1, 2.0), first)
+        assert len(trials(url, experiment=named(mine={"n_layers": 6}, yours=WHOLE))) == 1
+        assert len(trials(url)) == 1  # one that has run may go
+        with pytest.raises(StudyMismatch, match="the suggestion mine was {'n_layers': 6}, but is"):
+            trials(url, experiment=named(mine={"n_layers": 5}))
+
+    def test_what_continues_a_suggestion_is_one_too(self, url: str) -> None:
+        async def stopped(kept: Study) -> None:
+            await kept.ask(suggesting(mine=WHOLE), 1, 2.0)
+            await kept.tell(SPEC, tell(0, State.STOPPED), None, 3.0)
+            await kept.promote(SPEC, 0, 4.0)
+
+        assert [t.by_hand for t in work(url, stopped)] == ["mine", "mine"]
+
     def test_what_an_enqueued_trial_leaves_open_is_the_samplers(
         self, url: str, outside: Outside
     ) -> None:
@@ -142,12 +196,15 @@ class SharedSuite:
         ("fixed", "words"),
         [
             ({**WHOLE, "epochs": 3}, "epochs is not in the search space, which has learning_rate"),
-            ({**WHOLE, "n_layers": 7}, "n_layers must be a value of the search space, but got 7"),
-            ({**WHOLE, "n_layers": "6"}, "but got '6'"),
-            ({**WHOLE, "n_layers": True}, "but got True"),
+            (
+                {**WHOLE, "n_layers": 7},
+                "must be a value of the search space, from 1 to 6, but got 7",
+            ),
+            ({**WHOLE, "n_layers": "6"}, 'but got "6"'),
+            ({**WHOLE, "n_layers": True}, "but got true"),
             ({**WHOLE, "n_layers": 2.5}, "but got 2.5"),
-            ({**WHOLE, "learning_rate": float("nan")}, "but got nan"),
-            ({**WHOLE, "layer_selection": None}, "but got None"),
+            ({**WHOLE, "learning_rate": float("nan")}, "but got NaN"),
+            ({**WHOLE, "layer_selection": None}, "but got null"),
         ],
     )
     def test_an_enqueued_trial_outside_the_space_waits_with_a_sentence(
@@ -157,7 +214,7 @@ class SharedSuite:
             outside(UID).enqueue_trial(fixed)
             await kept.load()
             await kept.ask(SPEC, 2, 2.0)
-            return await kept.notes()
+            return (await kept.others()).notes
 
         found, (note,) = self.noted(url, meanwhile)
         assert len(found) == 2
@@ -172,7 +229,7 @@ class SharedSuite:
             outside(UID).enqueue_trial({"dropout": 0.3})
             outside(UID).enqueue_trial({"dropout": 0.3, "n_layers": 2})
             await kept.load()
-            return await kept.notes()
+            return (await kept.others()).notes
 
         _, (note,) = self.noted(url, meanwhile, TIED)
         assert note == (
@@ -196,7 +253,7 @@ class SharedSuite:
             await kept.record(2, Point(1, {"exact": 1.0}))
             await kept.tell(SPEC, tell(1), "model", 5.0)
             await kept.tell(SPEC, tell(2), "model", 5.0)
-            return await kept.notes()
+            return (await kept.others()).notes
 
         found, (note,) = self.noted(url, among_others)
         assert [(t.number, t.state) for t in found] == [(n, State.COMPLETED) for n in range(3)]
@@ -219,7 +276,7 @@ class SharedSuite:
             outside(UID).tell(0, values=[1.0, 2.0])
             outside(UID).tell(1, state=TrialState.FAIL)
             await kept.load()
-            told = await kept.notes()
+            told = (await kept.others()).notes
             await kept.record(0, Point(1, {"exact": 1.0}))
             await kept.tell(SPEC, tell(0), "model", 3.0)
             await kept.tell(SPEC, tell(1, State.FAILED), None, 3.0)

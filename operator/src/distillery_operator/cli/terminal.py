@@ -17,7 +17,13 @@ from distillery_operator.cli import output
 from distillery_operator.engine import status
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
-from distillery_operator.resource.status import Condition, ConditionType, FrontPoint, Status
+from distillery_operator.resource.status import (
+    Condition,
+    ConditionType,
+    FrontPoint,
+    Status,
+    SuggestionValues,
+)
 from distillery_operator.trials import feasibility
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial
@@ -151,6 +157,7 @@ def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> T
     table.add_column("parameters", overflow="fold")
     for point in points:
         label = f"{point.trial}{' (knee)' if point.trial == knee else ''}"
+        label += _origin(None, point.suggestion)
         shown = [
             _number(name, point.metrics[name]) if name in point.metrics else "" for name in names
         ]
@@ -171,6 +178,8 @@ def show_status(console: Console, experiment: Experiment, found: Status) -> None
         shown = ("exact", "f1", *COLLAPSE, "parameter_count")
         teacher = {name: found.teacher[name] for name in shown if name in found.teacher}
         say(console, f"teacher: {_numbers(teacher)}")
+    for suggestion in found.suggestions:
+        say(console, _suggested(suggestion))
     if found.front:
         console.print(front_table(experiment.spec, found.front, found.knee))
 
@@ -224,12 +233,28 @@ def _effort(found: Status) -> str:
     return f"used {_duration(found.compute_seconds)} of run time{hours}{cost}; budgets: {spent}"
 
 
+def _suggested(suggestion: SuggestionValues) -> str:
+    """Write how a suggestion of a person stands."""
+    where = "" if suggestion.trial is None else f" as trial {suggestion.trial}"
+    values = f": {_numbers(suggestion.values)}" if suggestion.values else ""
+    return f"suggested by hand: {suggestion.name} is {suggestion.state}{where}{values}"
+
+
 def _condition(condition: Condition) -> str:
     return f"{condition.type}={condition.status} {condition.reason}: {condition.message}"
 
 
 def _name(trial: Trial) -> str:
-    return f"trial {trial.number}" + (f" (baseline {trial.baseline})" if trial.baseline else "")
+    return f"trial {trial.number}" + _origin(trial.baseline, trial.by_hand)
+
+
+def _origin(baseline: str | None, suggestion: str | None) -> str:
+    """Say of a trial that no sampler suggested who did."""
+    if baseline:
+        return f" (baseline {baseline})"
+    if suggestion is None:
+        return ""
+    return f" (suggested by hand: {suggestion})" if suggestion else " (suggested by hand)"
 
 
 def _varying(spec: Spec, parameters: Mapping[str, object]) -> str:

@@ -36,6 +36,7 @@ WRONG: Final = {
     (ConditionType.WARM_STARTED, "False"),
     (ConditionType.PREPARED, "False"),
     (ConditionType.SUCCEEDED, "False"),
+    (ConditionType.FOREIGN_TRIALS, "True"),
     (ConditionType.DEGRADED, "True"),
 }
 """Conditions that a person should look at."""

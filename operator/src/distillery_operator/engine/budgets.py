@@ -9,7 +9,7 @@ from distillery_contract.request import Stage
 from distillery_operator.engine import effort
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec, Stagnation
-from distillery_operator.search import space_filling
+from distillery_operator.search import own_points, space_filling
 from distillery_operator.trials import hypervolume, pareto
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
@@ -36,7 +36,7 @@ class Closing:
 
     Attributes:
         reason, message: why.
-        finishes: whether trials that were suggested before are still run.
+        finishes: whether trials that were suggested before, or by a person, are still run.
     """
 
     reason: str
@@ -128,11 +128,24 @@ def _limits(spec: Spec) -> Iterator[tuple[str, str, float]]:
 
 
 def missing(spec: Spec, seen: Observation) -> int:
-    """Return how many trials there are to suggest, baselines included."""
-    known = {trial.baseline for trial in seen.trials}
-    baselines = sum(baseline.name not in known for baseline in spec.baselines)
-    left = spec.max_trials - seen.suggested
-    return int(max(0, min(left, baselines + space_filling.remaining(spec, seen.trials))))
+    """Return how many trials there are to suggest, those that a person gave included."""
+    points = _waiting(spec, seen) + space_filling.remaining(spec, seen.trials)
+    return int(max(0, min(spec.max_trials - seen.suggested, points)))
+
+
+def own(spec: Spec, seen: Observation) -> int:
+    """Return how many trials that a person gave are to be suggested.
+
+    They run even where the search itself has nothing more to suggest.
+    """
+    return max(0, min(spec.max_trials - seen.suggested, _waiting(spec, seen)))
+
+
+def _waiting(spec: Spec, seen: Observation) -> int:
+    """Return how many points of a person have no trial yet, whether or not they may have one."""
+    baselines = own_points.baselines(spec, seen.trials)
+    suggestions = own_points.suggestions(spec, seen.trials)
+    return len(baselines) + len(suggestions) + seen.others.enqueued
 
 
 def _suggested(spec: Spec, seen: Observation) -> Closing | None:
@@ -143,6 +156,8 @@ def _suggested(spec: Spec, seen: Observation) -> Closing | None:
         return None
     if seen.suggested >= spec.max_trials:
         message = f"all {spec.max_trials} trials are suggested"
+        if waiting := _waiting(spec, seen):
+            message += f"; points that you gave wait ({waiting}), so raise maxTrials"
         return Closing(MAX_TRIALS_REACHED, message, finishes=True)
     message = f"all {space.grid_size(spec)} points of the grid are suggested"
     return Closing(GRID_EXHAUSTED, message, finishes=True)

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from distillery_contract import metrics
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.reasons import (
+    LEFT_ALONE,
     OBSTRUCTED,
     PREPARATION_FAILED,
     SUSPENDED,
@@ -159,6 +160,13 @@ def succeeded(points: Sequence[Trial], end: Closing | None) -> Finding:
         message = f"no trial satisfies all thresholds and constraints; {end.message}"
         return Finding(kind, "False", "NoFeasibleTrial", message)
     return Finding(kind, "True", end.reason, f"the front has {len(points)} points; {end.message}")
+
+
+def foreign(seen: Observation) -> list[Finding]:
+    """Say what others have put into the study; nothing where there is nothing to say."""
+    if not seen.others.notes:
+        return []
+    return [Finding(ConditionType.FOREIGN_TRIALS, "True", LEFT_ALONE, "; ".join(seen.others.notes))]
 
 
 def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:

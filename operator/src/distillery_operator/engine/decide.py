@@ -52,7 +52,7 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     seen = _recorded(seen, records)
     rule = Rule(spec, seen.trials)
     closing = _closing(spec, seen, rule)
-    done = _done(seen, rule, closing)
+    done = _done(spec, seen, rule, closing)
     told = list(endings.tell(spec, seen, rule))
     over = {tell.trial for tell in told}
     lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
@@ -81,12 +81,12 @@ def _closing(spec: Spec, seen: Observation, rule: Rule) -> Closing | None:
     return budgets.closing(spec, seen, lambda: bool(rule.promotions))
 
 
-def _done(seen: Observation, rule: Rule, closing: Closing | None) -> Closing | None:
+def _done(spec: Spec, seen: Observation, rule: Rule, closing: Closing | None) -> Closing | None:
     """Return why an experiment is over, or None while it has something left to do."""
     if closing is None or any(attempt.live for attempt in (*seen.attempts, *seen.foreign)):
         return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
-    if closing.finishes and (open_trials or rule.promotions):
+    if closing.finishes and (open_trials or rule.promotions or budgets.own(spec, seen)):
         return None
     return closing
 
@@ -110,8 +110,9 @@ def _fill(
     free = max(0, free - len(waiting))
     promoted = [Promote(number) for number in rule.promotions[:free]] if free else []
     yield from promoted
-    missing = min(free - len(promoted), budgets.missing(spec, seen))
-    if closing is None and missing > 0:
+    wanted = budgets.missing(spec, seen) if closing is None else budgets.own(spec, seen)
+    missing = min(free - len(promoted), wanted)
+    if missing > 0:
         yield Ask(missing)
 
 

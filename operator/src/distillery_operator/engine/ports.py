@@ -8,7 +8,7 @@ from distillery_contract.request import Request
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, Report
-from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.trial import Point, Trial
 
 
@@ -56,6 +56,9 @@ class Study(Protocol):
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         """Return when the study began, what was prepared, and all trials in their order."""
+
+    async def others(self) -> Others:
+        """Return what others have put into the study, as of the last look."""
 
     async def keep(self, preparation: Preparation) -> None:
         """Store what the preparation found."""

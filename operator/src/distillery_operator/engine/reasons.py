@@ -17,5 +17,6 @@ SUSPENDED: Final = "Suspended"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
 OBSTRUCTED: Final = "Obstructed"
 
+LEFT_ALONE: Final = "LeftAlone"
 TOO_MANY_FAILURES: Final = "TooManyFailures"
 PREPARATION_FAILED: Final = "PreparationFailed"

@@ -70,6 +70,7 @@ async def observe(
 ) -> Observation:
     """Gather everything that a decision rests on; reports only of attempts that still matter."""
     started, preparation, trials = await ports.study.load()
+    others = await ports.study.others()
     listed = await ports.runner.list()
     attempts, foreign = _parted(experiment, listed, preparation, trials)
     running = {trial.number for trial in trials if trial.state is State.RUNNING}
@@ -89,6 +90,7 @@ async def observe(
         obstacle=obstacle,
         gpus=ports.runner.gpus,
         foreign=tuple(foreign),
+        others=others,
     )
 
 

@@ -17,12 +17,14 @@ from distillery_operator.resource.status import (
     FRONT_BYTES,
     FRONT_LIMIT,
     RECENT_LIMIT,
+    SUGGESTION_LIMIT,
     BaselineValues,
     Best,
     BudgetUse,
     FrontPoint,
     RecentTrial,
     Status,
+    SuggestionValues,
     TrialCounts,
 )
 from distillery_operator.trials import feasibility, hypervolume, pareto
@@ -68,6 +70,7 @@ def derive(
         conditions.progressing(spec, seen, end),
         conditions.succeeded(points, end),
         conditions.degraded(spec, seen, closing),
+        *conditions.foreign(seen),
     ]
     shown = _spread([_point(spec, [*lineage(seen.trials, trial)]) for trial in points])
     return Status(
@@ -95,6 +98,7 @@ def derive(
             for t in seen.trials
             if t.baseline
         ],
+        suggestions=_suggestions(spec, seen.trials),
         recent_trials=_recent(spec, seen),
         results=requests.results(experiment),
         compute_seconds=round(sum(trial.seconds for trial in ended), 1),
@@ -211,6 +215,7 @@ def _point(spec: Spec, pieces: Sequence[Trial]) -> FrontPoint:
     return FrontPoint(
         trial=trial.number,
         baseline=trial.baseline,
+        suggestion=trial.by_hand,
         values=_values(spec, trial),
         metrics=_plain(trial.metrics),
         parameters=dict(trial.parameters),
@@ -218,6 +223,20 @@ def _point(spec: Spec, pieces: Sequence[Trial]) -> FrontPoint:
         gpu_hours=round(effort.gpu_hours_of(pieces), 3),
         cost=_rounded(effort.cost(spec, effort.hours_of(pieces))),
     )
+
+
+def _suggestions(spec: Spec, trials: Sequence[Trial]) -> list[SuggestionValues]:
+    """Return what persons suggested; of one that was stopped and goes on, what goes on."""
+    made = {trial.by_hand: trial for trial in trials if trial.by_hand}
+    names = dict.fromkeys([*(wanted.name for wanted in spec.suggestions), *made])
+    return [_suggestion(spec, name, made.get(name)) for name in [*names][:SUGGESTION_LIMIT]]
+
+
+def _suggestion(spec: Spec, name: str, trial: Trial | None) -> SuggestionValues:
+    if trial is None:
+        return SuggestionValues(name=name, state="Waiting")
+    found = state(spec, trial)
+    return SuggestionValues(name=name, trial=trial.number, state=found, values=_values(spec, trial))
 
 
 def _best(spec: Spec, trials: Sequence[Trial]) -> list[Best]:
@@ -248,6 +267,7 @@ def _finished(spec: Spec, trial: Trial) -> RecentTrial:
     verdict = feasibility.verdict(spec, trial)
     return RecentTrial(
         trial=trial.number,
+        suggestion=trial.by_hand,
         state=state(spec, trial),
         reason=verdict.reason,
         message=conditions.cut(verdict.message, RECENT_BYTES),
@@ -263,6 +283,7 @@ def _unfinished(
     said = attempt.message if attempt else "no process works on it yet"
     return RecentTrial(
         trial=trial.number,
+        suggestion=trial.by_hand,
         state=str(State.RUNNING if runs else Phase.PENDING),
         reason=(attempt.reason if attempt else "") or str(State.RUNNING if runs else Phase.PENDING),
         message=conditions.cut(

@@ -95,6 +95,7 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
     return {
         "number": trial.number,
         "baseline": trial.baseline,
+        "byHand": trial.by_hand,
         "continues": trial.continues,
         "reason": verdict.reason,
         "message": verdict.message,

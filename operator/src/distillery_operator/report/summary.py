@@ -170,7 +170,9 @@ def _effort(status: Status) -> Tile:
 
 
 def _label(trial: Trial) -> str:
-    return f"Trial {trial.number}" + (f" (baseline {trial.baseline})" if trial.baseline else "")
+    if trial.baseline:
+        return f"Trial {trial.number} (baseline {trial.baseline})"
+    return f"Trial {trial.number}" + (" (suggested by hand)" if trial.by_hand is not None else "")
 
 
 def _trials(count: int) -> str:

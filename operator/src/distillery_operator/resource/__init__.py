@@ -6,6 +6,7 @@ status          what Distillery writes back
 fields          the types of all fields
 parsing         documents in, every fault out; sentences has the words
 python_rules    what the definition cannot say
+suggestions     a person's own points: which may run, and what they get where they say nothing
 space           the search space: what is active, which values, how many points
 yaml_files      experiments and statuses as files
 files           files and folders that appear whole or not at all

@@ -16,7 +16,7 @@ from typing import Any, Final
 from distillery_contract import parameters
 from distillery_contract.parameters import Kind
 from distillery_operator.errors import Fault
-from distillery_operator.resource import sentences, space
+from distillery_operator.resource import sentences, space, suggestions
 from distillery_operator.resource.parameter import Parameter, When
 from distillery_operator.resource.sampler import GRID_LIMIT, SamplerType
 from distillery_operator.resource.sentences import number, shown
@@ -142,6 +142,14 @@ def _baselines(sound: Sound) -> Found:
                 )
 
 
+def _suggestions(sound: Sound) -> Found:
+    if sound.misshapen or None in sound.spec.parameters:
+        return  # what lies in a broken space cannot be told
+    for index, suggestion in sound.each("suggestions"):
+        for name, sentence in suggestions.faults(sound.spec, suggestion.parameters):
+            yield f"suggestions[{index}].parameters.{name}", sentence
+
+
 def _searched_initialization(sound: Sound) -> Found:
     """No hyperparameter may be without effect on every trial, whichever initialization it has."""
     searched = {parameter.name for _, parameter in sound.each("parameters")}
@@ -193,6 +201,7 @@ RULES: Final[tuple[tuple[tuple[str, ...], Callable[[Sound], Found]], ...]] = (
     (("parameters",), _conditions),
     (("parameters", "sampler.type"), _grid),
     (("parameters", "baselines"), _baselines),
+    (("parameters", "suggestions"), _suggestions),
     (("parameters", "training", "student.model"), _searched_initialization),
     (("parameters", "training", "baselines"), _effective),
 )

@@ -44,6 +44,12 @@ FINE: Final = (
 )
 CHOICE: Final = "must be one of the search space's choices {choices}, but got {value}"
 
+UNSEARCHED: Final = "is not in the search space, which has {names}"
+OUTSIDE: Final = "must be a value of the search space, {range}, but got {value}"
+INACTIVE: Final = (
+    "is searched only with certain values of {parent}, so one of them must be given as well"
+)
+
 SEARCHED: Final = "must be absent, because the search space has it in spec.parameters"
 HIDDEN_SIZE: Final = (
     "hidden_size is consumed only if initialization can be Scratch, but it never is"

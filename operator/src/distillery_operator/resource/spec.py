@@ -74,6 +74,17 @@ class Baseline(Model):
     )
 
 
+class Suggestion(Model):
+    """A point of the search space that a person wants to see tried."""
+
+    name: Name = Field(description="Name of the suggestion in the status and in the report.")
+    parameters: Hyperparameters = Field(
+        default_factory=dict,
+        description="Values of hyperparameters that are searched. The sampler chooses the missing"
+        " ones.",
+    )
+
+
 class WarmStart(Model):
     """Another experiment, whose trials inform the sampler."""
 
@@ -240,6 +251,12 @@ class Spec(Model):
         max_length=32,
         description="Trials with known hyperparameters. They run first, and every picture shows"
         " them.",
+    )
+    suggestions: list[Suggestion] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Points of your own. They run next, after the baselines, and count as all other"
+        " suggestions. You may add some while the search runs.",
     )
     sampler: Sampler = Field(default_factory=Sampler, description="How new trials are suggested.")
     early_stopping: EarlyStopping = Field(

@@ -14,6 +14,8 @@ FRONT_LIMIT: Final = 200
 FRONT_BYTES: Final = 160_000
 """Points of the front that a status lists, and their size as JSON: with hundreds of writers, a
 status of more than 256 KiB would be a burden to etcd, which refuses objects above 1.5 MB."""
+SUGGESTION_LIMIT: Final = 100
+"""Suggestions of persons that a status lists."""
 RECENT_LIMIT: Final = 20
 """Trials that a status lists as recent."""
 
@@ -29,6 +31,7 @@ class ConditionType(StrEnum):
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
     PROGRESSING = "Progressing"  # trials run or will
     SUCCEEDED = "Succeeded"  # ended with at least one point on the front; False once it cannot
+    FOREIGN_TRIALS = "ForeignTrials"  # others have put trials into the study; only if they have
     DEGRADED = "Degraded"  # trials fail, or none is feasible: a person should look
 
 
@@ -76,6 +79,9 @@ class FrontPoint(Model):
 
     trial: int = Field(description="Number of the trial.")
     baseline: str | None = Field(None, description="Name of the baseline, if the trial is one.")
+    suggestion: str | None = Field(
+        None, description="Name of the suggestion, if a person suggested the trial by hand."
+    )
     values: dict[str, int | float] = Field(description="Value of each objective, by metric.")
     metrics: dict[str, int | float] = Field(description="Value of each evaluation metric.")
     parameters: dict[str, Value] = Field(description="Hyperparameters of the trial.")
@@ -106,10 +112,25 @@ class BaselineValues(Model):
     )
 
 
+class SuggestionValues(Model):
+    """How a suggestion of a person did."""
+
+    name: str = Field(description="Name of the suggestion.")
+    trial: int | None = Field(None, description="Number of the trial. None while it waits.")
+    state: str = Field(description="State of the trial, or Waiting.")
+    values: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="Value of each objective, by metric. Empty until there is a measurement.",
+    )
+
+
 class RecentTrial(Model):
     """A trial that runs or ended lately, and why."""
 
     trial: int = Field(description="Number of the trial.")
+    suggestion: str | None = Field(
+        None, description="Name of the suggestion, if a person suggested the trial by hand."
+    )
     state: str = Field(description="State of the trial.")
     reason: str = Field(description="Why the trial is in that state, in one word.")
     message: str = Field(description="Why the trial is in that state, in a sentence.")
@@ -172,6 +193,11 @@ class Status(Model):
     )
     baselines: list[BaselineValues] = Field(
         default_factory=list, description="State and values of the baselines."
+    )
+    suggestions: list[SuggestionValues] = Field(
+        default_factory=list,
+        description="State and values of what persons suggested by hand. At most 100: those of the"
+        " spec, then others, such as those of distillery suggest on one machine.",
     )
     recent_trials: list[RecentTrial] = Field(
         default_factory=list, description="Trials that run, then those that ended last. At most 20."

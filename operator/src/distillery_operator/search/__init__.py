@@ -3,6 +3,7 @@
 suggester      the next suggestion
 samplers       Optuna's samplers, as ``spec.sampler`` asks for them
 space_filling  suggestions that look at no result: random, even, grid
+own_points     baselines and a person's suggestions that have no trial yet
 crossover      suggestions crossed with points of the front
 duplicates     suggestions that repeat an earlier one
 warm_start     trials of other experiments

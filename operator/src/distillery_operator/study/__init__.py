@@ -1,7 +1,6 @@
 """The port of suggestions and results: ask, tell, load.
 
 study       the study of one experiment
-enqueued    trials that Optuna's tools enqueued, as suggestions
 notes       what else others have put there, in sentences
 contents    what it holds, in memory
 records     trials as they are stored, with versions

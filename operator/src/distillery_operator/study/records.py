@@ -6,7 +6,7 @@ that it does not know stay where they are, and states that it does not know are 
 that was stored is ever given another meaning; a default of a stored field never changes.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, fields
 from typing import Any, Final, TypeVar
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from distillery_contract import metrics, size
 from distillery_operator.engine.actions import Tell
-from distillery_operator.resource import space
+from distillery_operator.resource import space, suggestions
 from distillery_operator.resource.fields import Model
 from distillery_operator.resource.parameter import Parameter, When
 from distillery_operator.resource.spec import Spec
@@ -48,6 +48,9 @@ WARM: Final = "warm:"
 """Begins the names of the study's attributes that hold trials of other experiments."""
 TAKEN_FIELDS: Final = ("number", "parameters", "state", "expected", "metrics", "ended")
 """Of another experiment's trial: what samplers look at."""
+
+BY_HAND: Final = "by_hand"
+"""Attribute of an enqueued trial: the name of the suggestion, where it has one."""
 
 STUDENT: Final = "student"
 """Attribute of a trial that starts from a pretrained student: which one. Other experiments ask."""
@@ -141,7 +144,7 @@ def edited(stored: Mapping[str, Any], spec: Spec, trials: Sequence[Trial]) -> li
     Args:
         stored: as :func:`meaning_of` returned it.
         spec: of today.
-        trials: of the experiment; a baseline among them keeps its hyperparameters.
+        trials: of the experiment; baselines and suggestions among them keep their hyperparameters.
     """
     found = []
     for part in MEANING_PARTS:
@@ -159,7 +162,18 @@ def edited(stored: Mapping[str, Any], spec: Spec, trials: Sequence[Trial]) -> li
             now = space.described(spec, baseline.parameters)
             before = dict(ran[baseline.name])
             found += _difference(f"the baseline {baseline.name}", before, now)
-    return found
+    return [*found, *_other_suggestions(spec, trials)]
+
+
+def _other_suggestions(spec: Spec, trials: Sequence[Trial]) -> Iterator[str]:
+    """Yield the suggestions of a person that are not those that have run under their names."""
+    ran = {trial.by_hand: trial.parameters for trial in trials if trial.by_hand}
+    for suggestion in spec.suggestions:
+        if suggestion.name in ran:
+            point = suggestions.completed(spec, suggestion.parameters, {})
+            now = {name: point[name] for name in suggestion.parameters}
+            before = {name: ran[suggestion.name].get(name) for name in now}
+            yield from _difference(f"the suggestion {suggestion.name}", before, now)
 
 
 def _difference(field: str, before: object, now: object) -> list[str]:

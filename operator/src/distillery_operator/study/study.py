@@ -9,19 +9,20 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, ParamSpec, Self
+from typing import Any, Final, ParamSpec, Self
 
 from distillery_contract import size
 from distillery_contract.parameters import Value
 from distillery_operator.engine.actions import Tell
 from distillery_operator.errors import NotFound, StudyMismatch
-from distillery_operator.resource import space
+from distillery_operator.resource import space, suggestions
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
-from distillery_operator.search import optuna_trials, warm_start
+from distillery_operator.search import optuna_trials, own_points, warm_start
 from distillery_operator.search.suggester import Suggester
-from distillery_operator.study import contents, database, enqueued, notes, records
+from distillery_operator.study import contents, database, notes, records
 from distillery_operator.study.records import (
+    BY_HAND,
     ENDING_FIELDS,
     MEANING,
     SPACE,
@@ -32,12 +33,15 @@ from distillery_operator.study.records import (
 from distillery_operator.study.rows import Row, Rows
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
-from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.trial import Point, State, Trial
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
+
+NOBODY: Final[Mapping[str, str]] = {}
+"""What names a suggestion of the sampler."""
 
 
 class Study:
@@ -93,9 +97,9 @@ class Study:
         await self._workers.run(self._storage.key, self._refresh)
         return self._held.started, self._held.preparation, tuple(self._held.trials)
 
-    async def notes(self) -> Sequence[str]:
-        """Return what others have put into the study as of the last look, in a few sentences."""
-        return self._notes
+    async def others(self) -> Others:
+        """Return what others have put into the study, as of the last look."""
+        return Others(len(self._enqueued), self._notes)
 
     async def keep(self, preparation: Preparation) -> None:
         """Store what the preparation found."""
@@ -104,7 +108,7 @@ class Study:
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         """Store further suggestions: first baselines without a trial, last the sampler's.
 
-        Between them come those that a person enqueued by Optuna's tools.
+        Between them come those of a person: of the experiment, then those that were enqueued.
         """
         await self._run(self._ask, spec, count, now)
 
@@ -223,7 +227,7 @@ class Study:
 
     def _attend(self, rows: Rows) -> None:
         """Take note of what others have put there; each thing is said in the log once."""
-        faults = [(row, enqueued.fault(self._spec, row.fixed or {})) for row in rows.enqueued]
+        faults = [(row, suggestions.fault(self._spec, row.fixed or {})) for row in rows.enqueued]
         self._enqueued = [row for row, fault in faults if fault is None]
         before, self._notes = self._notes, notes.of(rows, self._held.trials, faults)
         for sentence in self._notes:
@@ -240,17 +244,22 @@ class Study:
         self._held.warm[name] = tuple(taken)
 
     def _ask(self, spec: Spec, count: int, now: float) -> None:
-        known = {trial.baseline for trial in self._held.trials}
-        baselines = [baseline for baseline in spec.baselines if baseline.name not in known]
-        for baseline in baselines[:count]:
-            self._add(spec, baseline.parameters, baseline.name, now)
         sources = warm_start.informing(spec, self._held.warm).values()
         others = [trial for source in sources for trial in source]
-        for _ in range(count - len(baselines)):
-            if self._enqueued:
+        baselines = own_points.baselines(spec, self._held.trials)
+        wanted = own_points.suggestions(spec, self._held.trials)
+        for _ in range(count):
+            if baselines:
+                first = baselines.pop(0)
+                self._add(spec, first.parameters, now, {"baseline": first.name})
+            elif wanted:
+                next_ = wanted.pop(0)
+                point = self._completed(spec, next_.parameters, others)
+                self._add(spec, point, now, {BY_HAND: next_.name})
+            elif self._enqueued:
                 self._take_up(spec, others, now)
             elif (drawn := self._draw(spec, others)) is not None:
-                self._add(spec, drawn, None, now)
+                self._add(spec, drawn, now)
 
     def _draw(self, spec: Spec, others: Sequence[Trial]) -> Mapping[str, Value] | None:
         return self._suggester.suggest(spec, self._held.trials, self._size, others)
@@ -258,11 +267,17 @@ class Study:
     def _take_up(self, spec: Spec, others: Sequence[Trial], now: float) -> None:
         """Make a suggestion of the first trial that was enqueued."""
         row = self._enqueued[0]
-        fixed = row.fixed or {}
-        drawn = {} if space.whole(spec, fixed) else self._draw(spec, others)
-        searched = enqueued.completed(spec, fixed, drawn or {})
-        self._add(spec, searched, None, now, row)
+        name = row.attributes.get(BY_HAND)
+        point = self._completed(spec, row.fixed or {}, others)
+        self._add(spec, point, now, {BY_HAND: name if isinstance(name, str) else ""}, row)
         self._enqueued.remove(row)
+
+    def _completed(
+        self, spec: Spec, fixed: Mapping[str, Value], others: Sequence[Trial]
+    ) -> dict[str, Value]:
+        """Return a person's point with what it leaves open."""
+        drawn = {} if space.whole(spec, fixed) else self._draw(spec, others)
+        return suggestions.completed(spec, fixed, drawn or {})
 
     def _promote(self, spec: Spec, number: int, now: float) -> None:
         if any(trial.continues == number for trial in self._held.trials):
@@ -271,6 +286,7 @@ class Study:
         suggestion = {
             "parameters": dict(before.parameters),
             "continues": number,
+            BY_HAND: before.by_hand,
             "started": now,
             "parameter_count": before.parameter_count,
         }
@@ -281,14 +297,16 @@ class Study:
         self,
         spec: Spec,
         searched: Mapping[str, Value],
-        baseline: str | None,
         now: float,
+        given: Mapping[str, str] = NOBODY,
         row: Row | None = None,
     ) -> None:
+        """Add a trial; ``given`` names the baseline or the suggestion of a person that it is."""
         parameters = space.described(spec, searched)
         suggestion = {
             "parameters": parameters,
-            "baseline": baseline,
+            "baseline": None,
+            **given,
             "started": now,
             "parameter_count": self._size(parameters),
         }

@@ -35,6 +35,19 @@ class Preparation:
 
 
 @dataclass(frozen=True)
+class Others:
+    """What others have put into the study, by Optuna's own tools.
+
+    Attributes:
+        enqueued: how many suggestions of theirs can run and wait.
+        notes: what else is there and is left alone, in a few sentences.
+    """
+
+    enqueued: int = 0
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Observation:
     """Everything that a decision rests on.
 
@@ -47,6 +60,7 @@ class Observation:
         obstacle: why nothing may start; empty if it may.
         gpus: that an attempt gets.
         foreign: attempts of trials or suggestions that the study does not know.
+        others: what others have put into the study.
     """
 
     now: float
@@ -58,6 +72,7 @@ class Observation:
     obstacle: str = ""
     gpus: float = 0.0
     foreign: tuple[Attempt, ...] = ()
+    others: Others = Others()
 
     def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
         """Return the attempts of a stage of a trial, in the order of their numbers."""
@@ -81,8 +96,12 @@ class Observation:
 
     @property
     def repeats(self) -> int:
-        """How many duplicates the newest suggestions that were told are, one after the other."""
-        newest = (t for t in reversed(self.trials) if t.continues is None)
+        """How many duplicates the newest suggestions that were told are, one after the other.
+
+        What a person suggests says nothing of what the sampler still finds.
+        """
+        own = (t for t in self.trials if t.continues is None and t.by_hand is None)
+        newest = reversed([*own])
         told = dropwhile(lambda t: t.state is State.RUNNING, newest)
         return sum(1 for _ in takewhile(lambda t: t.reason == DUPLICATE, told))
 

@@ -44,7 +44,8 @@ class Trial:
         number: 0, 1, 2, … in the order of suggestion.
         parameters: hyperparameters, searched and fixed; what is missing is at the contract's
             default.
-        baseline: its name, where a person suggested it.
+        baseline: its name, where it is one.
+        by_hand: name of the suggestion, where a person made it; empty for one without a name.
         parameter_count: weights of the student; None where the hyperparameters describe none.
         metrics: the last evaluation, by the contract's names, parameter_count included; empty
             before there is one.
@@ -68,6 +69,7 @@ class Trial:
     parameters: Mapping[str, Value]
     state: State = State.RUNNING
     baseline: str | None = None
+    by_hand: str | None = None
     parameter_count: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""

@@ -69,7 +69,12 @@ function span(seconds) {
 
 const moment = (text) => text.replace("T", " ").replace("Z", " UTC");
 
-const named = (trial) => `Trial ${trial.number}${trial.baseline ? ` · baseline ${trial.baseline}` : ""}`;
+const handed = (trial) => trial.byHand !== null;
+
+function named(trial) {
+  const hand = handed(trial) ? ` · suggested by hand${trial.byHand ? `: ${trial.byHand}` : ""}` : "";
+  return `Trial ${trial.number}${trial.baseline ? ` · baseline ${trial.baseline}` : hand}`;
+}
 
 // Parameters of the search space, those that matter most to any objective first.
 function ranked() {

@@ -18,6 +18,13 @@ function columns() {
       (t) => String(t.number),
     ),
     { key: "baseline", label: "Baseline", value: (t) => t.baseline, text: (t) => t.baseline ?? "", css: "text" },
+    {
+      key: "byHand",
+      label: "Suggested by hand",
+      value: (t) => t.byHand,
+      text: (t) => (handed(t) ? t.byHand || "by hand" : ""),
+      css: "text",
+    },
     { key: "kind", label: "State", value: (t) => Object.keys(KINDS).indexOf(t.kind), kind: true },
     ...measured.map((m) =>
       number(
@@ -55,7 +62,7 @@ function columns() {
       text: (t) => written(t.parameters[p.name]),
       css: p.type === "Categorical" ? "text" : "number",
     })),
-  ].filter((column) => column.key !== "baseline" || data.trials.some((t) => t.baseline));
+  ].filter((column) => !["baseline", "byHand"].includes(column.key) || data.trials.some(column.text));
 }
 
 const COLUMNS = columns();
@@ -76,6 +83,7 @@ function haystack(trial) {
   trial.haystack ??= [
     `trial #${trial.number}`,
     trial.baseline,
+    handed(trial) ? `suggested by hand ${trial.byHand}` : "",
     KINDS[trial.kind].label,
     trial.reason,
     trial.message,
@@ -87,7 +95,8 @@ function haystack(trial) {
 }
 
 function kept(trial) {
-  const kind = !rows.kind || trial.kind === rows.kind || (rows.kind === "baseline" && trial.baseline);
+  const own = { baseline: trial.baseline, byHand: handed(trial) };
+  const kind = !rows.kind || trial.kind === rows.kind || own[rows.kind];
   const words = rows.text.toLowerCase().split(/\s+/).filter(Boolean);
   return (
     kind && (!rows.brushed || rows.brushed.has(trial.number)) && words.every((word) => haystack(trial).includes(word))
@@ -142,6 +151,7 @@ function filters() {
     ["", "All", data.trials.length],
     ...Object.keys(KINDS).map((kind) => [kind, KINDS[kind].label, count(kind)]),
     ["baseline", "Baselines", baselines],
+    ["byHand", "By hand", data.trials.filter(handed).length],
   ];
   const chips = kinds
     .filter(([kind, , n]) => n || !kind)

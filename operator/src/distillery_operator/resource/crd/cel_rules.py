@@ -3,15 +3,15 @@
 The API server evaluates them, and :mod:`distillery_operator.resource.crd.checking` does so for
 files and in the operator: they stand nowhere else. A test compares both on a real API server.
 
-Three kinds of rules stand elsewhere. That no metric, parameter, baseline or source is listed twice
-is no CEL: the lists are maps by a key, ``_keyed`` in
+Three kinds of rules stand elsewhere. That no metric, parameter, baseline, suggestion or source is
+listed twice is no CEL: the lists are maps by a key, ``_keyed`` in
 :mod:`distillery_operator.resource.crd.definition`. What binds one field stands on the field, in
 :mod:`distillery_operator.resource.spec` and its parts. And
 :mod:`distillery_operator.resource.python_rules` has what CEL cannot say: what hangs on a value
 that has no type in the schema, for CEL does not see it (whether the values in ``choices`` suit the
 hyperparameter, whether a baseline's value is among them, whether a condition can hold, what follows
-if ``initialization`` is searched), and what a baseline gives without effect, since CEL cannot name
-the baseline.
+if ``initialization`` is searched), and what a baseline gives without effect or a suggestion outside
+the space, since CEL cannot name the baseline or the suggestion.
 """
 
 from collections.abc import Mapping
@@ -383,6 +383,7 @@ RULES: Final[Mapping[str, list[Rule]]] = {
     "spec.parameters[].when": WHEN,
     "spec.training": HYPERPARAMETERS,
     "spec.baselines[].parameters": HYPERPARAMETERS,
+    "spec.suggestions[].parameters": HYPERPARAMETERS,
     "spec.sampler": _unread(Sampler),
     "spec.earlyStopping": EARLY_STOPPING,
     "spec.data": DATA,

@@ -111,6 +111,7 @@ NODES: Final[Mapping[str, Tree]] = {
     "spec.parameters[].choices": {"x-kubernetes-list-type": "atomic"},
     "spec.parameters[].when.values": {"x-kubernetes-list-type": "atomic"},
     "spec.baselines": _keyed("name"),
+    "spec.suggestions": _keyed("name"),
     "spec.warmStartFrom": _keyed("experiment"),
     # `kubectl scale` reads the stored value, so this is the one default that is stored.
     "spec.parallelism": {"default": Spec.model_fields["parallelism"].default},

@@ -1,4 +1,4 @@
-"""Trials that a person enqueued: which may run, and what they get where they say nothing."""
+"""Points that a person suggests: which may run, and what they get where they say nothing."""
 
 import re
 from typing import Any
@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from distillery_contract.parameters import Value
-from distillery_operator.resource import space
-from distillery_operator.study import enqueued
+from distillery_operator.resource import space, suggestions
 from support import worlds
 
 SPEC = worlds.experiment(
@@ -40,8 +39,8 @@ SPEC = worlds.experiment(
 def test_what_is_given_stands_and_the_rest_is_drawn_or_in_the_middle(
     fixed: dict[str, Any], drawn: dict[str, Value], expected: dict[str, Value]
 ) -> None:
-    assert enqueued.fault(SPEC, fixed) is None
-    point = enqueued.completed(SPEC, fixed, drawn)
+    assert suggestions.fault(SPEC, fixed) is None
+    point = suggestions.completed(SPEC, fixed, drawn)
     assert point == expected
     assert space.whole(SPEC, point)
 
@@ -51,10 +50,22 @@ def test_what_is_given_stands_and_the_rest_is_drawn_or_in_the_middle(
     [
         ({"hidden_size": 60}, "only with certain values of initialization, so one of them"),
         ({"initialization": "Teacher", "hidden_size": 60}, "hidden_size is searched only"),
-        ({"initialization": "Scratch", "hidden_size": 61}, "a value of the search space, but got"),
-        ({"initialization": ["Scratch"]}, r"but got \['Scratch'\]"),
-        ({"seed": 1, "alpha": 2}, "alpha is not in the search space, which has initialization"),
+        (
+            {"initialization": "Scratch", "hidden_size": 61},
+            "from 48 to 96 in steps of 12, but got 61",
+        ),
+        ({"initialization": ["Scratch"]}, r"but got \[\"Scratch\"\]"),
+        ({"seed": 1, "alpha": 2}, "seed is not in the search space, which has initialization"),
     ],
 )
 def test_what_does_not_fit_is_said(fixed: dict[str, Any], words: str) -> None:
-    assert re.search(words, enqueued.fault(SPEC, fixed) or "")
+    assert re.search(words, suggestions.fault(SPEC, fixed) or "")
+
+
+def test_all_that_does_not_fit_is_said_at_once() -> None:
+    fixed = {"seed": 1, "initialization": "Teacher", "hidden_size": 60, "initializer_range": 9}
+    assert [name for name, _ in suggestions.faults(SPEC, fixed)] == [
+        "seed",
+        "hidden_size",
+        "initializer_range",
+    ]
