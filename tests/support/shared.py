@@ -147,7 +147,7 @@ class SharedSuite:
         work(url, lambda kept: kept.ask(first.spec, 1, 2.0), first)
         assert len(trials(url, experiment=named(mine={"n_layers": 6}, yours=WHOLE))) == 1
         assert len(trials(url)) == 1  # one that has run may go
-        with pytest.raises(StudyMismatch, match="the suggestion mine was {'n_layers': 6}, but is"):
+        with pytest.raises(StudyMismatch, match=r"mine was \{'n_layers': 6\}, but is"):
             trials(url, experiment=named(mine={"n_layers": 5}))
 
     def test_what_continues_a_suggestion_is_one_too(self, url: str) -> None:

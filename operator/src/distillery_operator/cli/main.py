@@ -23,6 +23,7 @@ from distillery_operator.cli import (
     report,
     run,
     status,
+    suggest,
     try_on_cluster,
 )
 from distillery_operator.cli.exit_codes import Exit
@@ -77,6 +78,7 @@ for _command in (
     status.command,
     report.command,
     export.command,
+    suggest.command,
     operator.command,
     try_on_cluster.command,
     dashboard.command,

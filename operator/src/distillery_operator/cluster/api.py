@@ -35,6 +35,8 @@ CONNECTIONS: Final = 40
 MERGE: Final = "application/strategic-merge-patch+json"
 """Knows that finalizers are a set, of which one may be removed."""
 APPLY: Final = "application/apply-patch+yaml"
+AMEND: Final = "application/merge-patch+json"
+"""What resources of our own kind know besides; the strategic one is for built-in kinds."""
 
 BRIEF: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 """Asks for the metadata alone of what was written; of a status the rest is long, and known."""
@@ -159,6 +161,16 @@ class Api:
         """Merge into an object and return its metadata; one that is gone needs nothing."""
         return await self._gone_is_fine("patch", kind, _place(kind, key), {}, body)
 
+    async def amend(self, key: Key, version: str, spec: Mapping[str, Any], manager: str) -> None:
+        """Change fields of an experiment's spec, if it is still of this resource version.
+
+        Raises:
+            Refused: with reason Conflict, where it is not, or with the server's words.
+        """
+        body = {"metadata": {"resourceVersion": version}, "spec": spec}
+        path = _place(Kind.EXPERIMENT, key)
+        await self._request("amend", Kind.EXPERIMENT, path, {"fieldManager": manager}, body)
+
     async def delete(self, kind: Kind, key: Key) -> None:
         """Delete an object and, in the background, what it owns."""
         query = {"propagationPolicy": "Background"}
@@ -246,7 +258,7 @@ class Api:
         accept = BRIEF if method in ("POST", "PATCH") else "application/json"
         headers = {"Accept": accept, "Content-Type": "application/json"}
         if method == "PATCH":
-            headers["Content-Type"] = APPLY if verb == "apply" else MERGE
+            headers["Content-Type"] = {"apply": APPLY, "amend": AMEND}.get(verb, MERGE)
         begun, code = time.monotonic(), 0
         try:
             request = await self._client.param_serialize(

@@ -28,11 +28,17 @@ from distillery_operator.errors import (
 from distillery_operator.resource import parsing
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
-from distillery_operator.results import archive, trials_document
+from distillery_operator.results import archive, suggesting, trials_document
 from distillery_operator.trials.trial import Trial
 
 TRIALS_SECONDS: Final = 600.0
 """Time for all trials to arrive."""
+
+MANAGER: Final = "distillery-suggest"
+"""Field manager of what `distillery suggest` adds to a spec."""
+
+CONFLICTS: Final = 20
+"""Times that an addition to a spec is tried, which others may change at the same time."""
 
 POD_SECONDS: Final = 900.0
 """Time for the pod that reads the volume to start: its image is large."""
@@ -69,6 +75,10 @@ class Results:
         """Return the paths of the models in the trials' volume, by the numbers of their trials."""
         return {t.number: t.model for t in trials_document.trials(self._document) if t.model}
 
+    def suggest(self, name: str, parameters: Mapping[str, object]) -> str:
+        """Have a person's point run next; return a sentence that says what follows."""
+        return asyncio.run(self._suggest(name, parameters))
+
     def copy(self, model: str, folder: Path) -> None:
         """Copy a model into a folder, which this makes."""
         asyncio.run(self._copy(model, trials_document.defaults(self._document), folder))
@@ -91,6 +101,35 @@ class Results:
                     " be started with --trials-service"
                 )
             return trials_document.read(await _read(api, path))
+
+    async def _suggest(self, name: str, parameters: Mapping[str, object]) -> str:
+        """Add a suggestion to the spec, under a field manager of its own.
+
+        So what Git or another person says of the spec stands, and a tool that applies a file on
+        the server leaves the suggestion where it is.
+        """
+        async with self._reach() as api:
+            for _ in range(CONFLICTS):
+                found = await self._find(api)
+                known = Status.model_validate(found["status"]) if "status" in found else None
+                experiment = parsing.parse(found)
+                own = {suggestion.name for suggestion in experiment.spec.suggestions}
+                taken = {s.name for s in known.suggestions} - own if known else set()
+                suggestion = suggesting.checked(experiment, name, parameters, taken)
+                if suggestion is None:
+                    return f"{name} is suggested already"
+                new = {"name": name, "parameters": suggestion.parameters}
+                listed = [*found["spec"].get("suggestions", []), new]
+                key = Key(self._access.where(), str(self._name))
+                version = found["metadata"]["resourceVersion"]
+                try:
+                    await api.amend(key, version, {"suggestions": listed}, MANAGER)
+                except Refused as refusal:  # its status is written every few seconds
+                    if refusal.reason != "Conflict":
+                        raise
+                    continue
+                return f"{name} is suggested{suggesting.note(known) or ' and runs next'}"
+        raise ApiUnavailable(f"the experiment {self._name} changes all the time; try again")
 
     async def _copy(self, model: str, defaults: pod_template.Defaults, folder: Path) -> None:
         async with self._reach() as api:

@@ -15,13 +15,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from distillery_operator.errors import DistilleryError, NotFound, StudyMismatch, Unusable
 from distillery_operator.resource import files, yaml_files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
+from distillery_operator.results import suggesting
 from distillery_operator.trials.trial import Trial
+
+if TYPE_CHECKING:
+    from distillery_operator.study.tables import Storage
 
 TRIAL: Final = re.compile("[0-9]{5,}")
 """Name of a trial's folder."""
@@ -42,13 +46,17 @@ class Results:
         """Return the file of the study."""
         return Path(os.path.realpath(self._folder / "study.db"))
 
+    def experiment(self) -> Experiment:
+        """Return the experiment."""
+        return yaml_files.read_experiment(self._experiment)
+
     def look(self) -> tuple[Experiment, Status]:
         """Return the experiment and its status."""
-        return yaml_files.read_experiment(self._experiment), yaml_files.read_status(self._status)
+        return self.experiment(), yaml_files.read_status(self._status)
 
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials."""
-        experiment = yaml_files.read_experiment(self._experiment)
+        experiment = self.experiment()
         with _readable(self.database) as database:
             if not _has_study(database, experiment):
                 name = experiment.metadata.name
@@ -71,6 +79,25 @@ class Results:
         if done.returncode:
             said = done.stderr.strip()
             raise DistilleryError(said.splitlines()[-1] if "Traceback" in said else said)
+
+    def suggest(self, name: str, parameters: Mapping[str, object]) -> str:
+        """Have a person's point run next; return a sentence that says what follows.
+
+        It is enqueued in the study, where the search finds it: the file of the experiment is the
+        person's own.
+        """
+        experiment = self.experiment()
+        if not os.access(self.database.parent, os.W_OK, effective_ids=True):
+            raise Unusable(f"{self.database.parent} cannot be written")
+        with _stored(self.database, experiment) as place:
+            known = place.suggested()
+            again = known.get(name) == parameters
+            suggestion = suggesting.checked(experiment, name, parameters, [] if again else known)
+            if again or suggestion is None:
+                return f"{name} is suggested already"
+            place.enqueue(suggestion.name, suggestion.parameters)
+        waits = suggesting.note(self.before()) or "; `distillery run` runs it next"
+        return f"{name} is suggested{waits}"
 
     def keep(self, text: str) -> None:
         """Keep the text of the experiment's file; its time says which experiment ran last."""
@@ -135,6 +162,20 @@ def _has_study(database: Path, experiment: Experiment) -> bool:
     place = of_file(database)
     try:
         return place.find(experiment.metadata.name) is not None
+    finally:
+        place.close()
+
+
+@contextmanager
+def _stored(database: Path, experiment: Experiment) -> "Iterator[Storage]":
+    """Give what is stored of an experiment, for the length of a block."""
+    from distillery_operator.study.database import of_file
+
+    place = of_file(database)
+    try:
+        if place.find(experiment.metadata.name) is None:
+            raise NotFound(f"there is no study of {experiment.metadata.name} in {database}")
+        yield place
     finally:
         place.close()
 

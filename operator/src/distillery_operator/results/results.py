@@ -31,6 +31,13 @@ class Results(Protocol):
     def models(self) -> Mapping[int, str]:
         """Return where the models are, by the numbers of the trials that still have one."""
 
+    def suggest(self, name: str, parameters: Mapping[str, object]) -> str:
+        """Have a person's point run next; return a sentence that says what follows.
+
+        Raises:
+            InvalidExperiment: it breaks rules; the error has every fault.
+        """
+
     def copy(self, model: str, folder: Path) -> None:
         """Copy one of the models into a folder, which this makes."""
 

@@ -31,6 +31,7 @@ from distillery_operator.internals.of_optuna import (
     SYSTEM_ATTRIBUTES,
     TRIALS,
 )
+from distillery_operator.study.records import BY_HAND
 from distillery_operator.study.rows import RECORD, SUGGESTION
 
 MARK: Final = "mark"
@@ -119,6 +120,21 @@ def enqueued(study: int) -> Select[Any]:
         .where(
             TRIALS.c.study_id == study,
             TRIALS.c.state == TrialState.WAITING,
+            SYSTEM_ATTRIBUTES.c.key == FIXED_PARAMETERS,
+        )
+    )
+
+
+def named(study: int) -> Select[Any]:
+    """Select the names of the trials that were enqueued with one, and the parameters given."""
+    return (
+        select(ATTRIBUTES.c.value_json, SYSTEM_ATTRIBUTES.c.value_json.label("fixed"))
+        .select_from(TRIALS)
+        .join(ATTRIBUTES, ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
+        .join(SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
+        .where(
+            TRIALS.c.study_id == study,
+            ATTRIBUTES.c.key == BY_HAND,
             SYSTEM_ATTRIBUTES.c.key == FIXED_PARAMETERS,
         )
     )

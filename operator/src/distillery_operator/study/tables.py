@@ -31,6 +31,7 @@ from sqlalchemy import (
 from distillery_operator.errors import DatabaseUnavailable, InUse
 from distillery_operator.internals.of_optuna import (
     ATTRIBUTES,
+    FIXED_PARAMETERS,
     PARAMETERS,
     STUDIES,
     STUDY_ATTRIBUTES,
@@ -163,6 +164,26 @@ class Storage:
         self._seen = self._seen._replace(
             trials=trials + 1, last=max(last, row.trial_id), waiting=waiting, running=running + 1
         )
+
+    def suggested(self) -> dict[str, Mapping[str, Any]]:
+        """Return the points that were enqueued under names, by these, whatever became of them."""
+        with self._place.transaction() as connection:
+            found = connection.execute(statements.named(self._study)).all()
+        return {json.loads(name): json.loads(fixed) for name, fixed in found}
+
+    def enqueue(self, name: str, fixed: Mapping[str, object]) -> None:
+        """Add a trial that waits, as Optuna's own tools do: also while another process writes."""
+        place = select(func.count()).where(TRIALS.c.study_id == self._study).scalar_subquery()
+        added = insert(TRIALS).values(study_id=self._study, state=TrialState.WAITING, number=place)
+        lock = select(STUDIES.c.study_id).where(STUDIES.c.study_id == self._study).with_for_update()
+        with self._place.transaction() as connection:
+            connection.execute(lock)
+            row = connection.execute(added.returning(TRIALS.c.trial_id)).scalar_one()
+            for table, found in (
+                (SYSTEM_ATTRIBUTES, {FIXED_PARAMETERS: dict(fixed)}),
+                (ATTRIBUTES, {records.BY_HAND: name}),
+            ):
+                self._place.put(connection, table, statements.attributes("trial_id", row, found))
 
     def take(self, row: Row, trial: FrozenTrial, now: float) -> None:
         """Store a further trial, which runs, in the row of one that was enqueued."""
