@@ -211,13 +211,17 @@ def tell(number: int, state: State = State.COMPLETED, report: Report = REPORT) -
 
 @asynccontextmanager
 async def opened(
-    url: str, uid: str = UID, experiment: Experiment = EXPERIMENT, now: float = 1.0
+    url: str,
+    uid: str = UID,
+    experiment: Experiment = EXPERIMENT,
+    now: float = 1.0,
+    begun: str | None = None,
 ) -> AsyncIterator[Study]:
     """Open a study as a process of its own does."""
     database = Database(url, 1)
     try:
         with Workers(1) as workers:
-            kept = await Study.open(database.storage(uid), experiment, now, workers)
+            kept = await Study.open(database.storage(uid), experiment, now, workers, begun)
             try:
                 yield kept
             finally:

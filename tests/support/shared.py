@@ -14,7 +14,8 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import Engine, event
 
 from distillery_operator.cluster.pod_template import Defaults
-from distillery_operator.errors import DatabaseUnavailable, InUse, StudyMismatch
+from distillery_operator.engine import conditions
+from distillery_operator.errors import DatabaseUnavailable, InUse, StudyMismatch, StudyMissing
 from distillery_operator.internals.of_optuna import ATTRIBUTES, STUDY_ATTRIBUTES
 from distillery_operator.resource import space
 from distillery_operator.results import trials_document
@@ -410,6 +411,22 @@ class SharedSuite:
 
         asyncio.run(both())
         assert [t.state for t in trials(url)] == [State.COMPLETED] * 3 + [State.RUNNING]
+
+    def test_a_study_that_is_known_to_exist_is_not_begun_anew(self, url: str) -> None:
+        """Another database has none, or one that began at another time."""
+        began = conditions.timestamp(1.0)
+
+        async def reopened(uid: str, begun: str | None) -> int:
+            async with opened(url, uid, now=99.0, begun=begun) as kept:
+                return len((await kept.load())[2])
+
+        work(url, asked(2))
+        assert asyncio.run(reopened(UID, began)) == 2
+        with pytest.raises(StudyMissing, match=r"began at 1970-01-01T00:00:01Z, but .* has none"):
+            asyncio.run(reopened(ports.OTHER_UID, began))
+        with pytest.raises(StudyMissing, match="has one of 1970-01-01T00:00:01Z: bring"):
+            asyncio.run(reopened(UID, conditions.timestamp(7.0)))
+        assert asyncio.run(reopened(ports.OTHER_UID, None)) == 0  # nothing was made there before
 
     def test_a_study_whose_trials_are_damaged_says_so(self, url: str, outside: Outside) -> None:
         work(url, asked(3))

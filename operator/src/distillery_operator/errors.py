@@ -13,6 +13,7 @@
   * Unusable: a file or a folder cannot be read or written, or is not what it must be; mend it
   * StudyMismatch: the results folder belongs to another search space; use another name
   * DatabaseUnavailable: the study's database refuses or is not there; try again, nothing is lost
+    * StudyMissing: the database answers, but is not the one that has the experiment's study
 
 A trial that fails is none of these: it is data, see ``trials.trial.Trial``.
 """
@@ -89,3 +90,7 @@ class StudyMismatch(DistilleryError):
 
 class DatabaseUnavailable(DistilleryError):
     """The database of the study cannot be reached, or refuses; the message has its own words."""
+
+
+class StudyMissing(DatabaseUnavailable):
+    """The database lacks a study that the experiment's status tells of, or has another one."""

@@ -3,12 +3,16 @@
 import logging
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from distillery_operator.cli import options
 from distillery_operator.cli.exit_codes import Exit
+
+IDENTITY: Final = "[a-z0-9][-a-z0-9.]*(/[a-z0-9][-a-z0-9.]*)?"
+IDENTITY_LENGTH: Final = 117
+"""Characters of a namespace, a slash and the name of a release of Helm."""
 
 
 def _place(_: click.Context, __: click.Parameter, text: str) -> Sequence[str] | None:
@@ -25,11 +29,28 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     return text
 
 
+def _identity(_: click.Context, __: click.Parameter, text: str) -> str:
+    if len(text) > IDENTITY_LENGTH or not re.fullmatch(IDENTITY, text):
+        raise click.BadParameter(
+            f"must be NAMESPACE/NAME or a name, of at most {IDENTITY_LENGTH} lower-case letters,"
+            f" digits, dots and dashes, but got {text!r}"
+        )
+    return text
+
+
 @click.command("operator")
 @click.option(
     "--namespace",
     multiple=True,
     help="namespace to watch; may be repeated (default: the whole cluster)",
+)
+@click.option(
+    "--identity",
+    callback=_identity,
+    default="distillery",
+    metavar="NAMESPACE/NAME",
+    help="name of this operator among those of the cluster; an experiment belongs to the first one"
+    " that sees it, and the others leave it alone (default: distillery)",
 )
 @click.option("--trainer-image", required=True, help="image of the trials")
 @click.option(
@@ -129,6 +150,7 @@ def command(**given: Any) -> Exit:
             queue=given["queue_name"],
             accounts=given["service_account"],
         ),
+        identity=given["identity"],
         scrape_seconds=given["scrape_seconds"],
         trials_service=given["trials_service"],
     )

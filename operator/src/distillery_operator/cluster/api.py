@@ -21,6 +21,10 @@ from distillery_operator.resource.experiment import API_VERSION
 
 log = logging.getLogger(__name__)
 
+OWNERS: Final = "distillery:"
+"""Begins the field manager of ``status.owner``, which goes on with the owner's identity: so the
+API server itself refuses a second owner. A field manager has at most 128 characters."""
+
 MANAGER: Final = "distillery-operator"
 """Field manager of statuses, and the component that events come from."""
 
@@ -178,6 +182,28 @@ class Api:
 
     async def apply_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """Write an experiment's status by server-side apply."""
+        await self._apply(key, MANAGER, status, force=True)
+
+    async def claim(self, key: Key, identity: str, *, force: bool = False) -> bool:
+        """Write into an experiment's status whose it is; False if it is another operator's.
+
+        Whatever happens at the same time, the API server lets one of two claim it, unless by force.
+        """
+        try:
+            await self._apply(key, f"{OWNERS}{identity}", {"owner": identity}, force=force)
+        except Refused as refusal:
+            if refusal.reason != "Conflict":
+                raise
+            return False
+        return True
+
+    async def disclaim(self, key: Key, identity: str) -> None:
+        """Take an operator's own claim back."""
+        await self._apply(key, f"{OWNERS}{identity}", {}, force=False)
+
+    async def _apply(
+        self, key: Key, manager: str, status: Mapping[str, Any], *, force: bool
+    ) -> None:
         body = {
             "apiVersion": API_VERSION,
             "kind": str(Kind.EXPERIMENT),
@@ -185,7 +211,7 @@ class Api:
             "status": status,
         }
         path = f"{_place(Kind.EXPERIMENT, key)}/status"
-        query = {"fieldManager": MANAGER, "force": "true"}
+        query = {"fieldManager": manager, "force": str(force).lower()}
         await self._gone_is_fine("apply", Kind.EXPERIMENT, path, query, body)
 
     async def event(self, body: Mapping[str, Any]) -> None:

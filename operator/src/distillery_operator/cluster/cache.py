@@ -134,11 +134,7 @@ class Cache:
     def _put_experiment(self, key: Key, found: Object) -> Key | None:
         before = self.experiments.get(key)
         self.experiments[key] = found
-        same = before is not None and all(
-            before["metadata"].get(field) == found["metadata"].get(field)
-            for field in ("uid", "generation", "deletionTimestamp")
-        )
-        return None if same else key
+        return None if before is not None and _essence(before) == _essence(found) else key
 
     def _table(self, kind: Kind) -> dict[Key, dict[str, Object]]:
         return self._jobs if kind is Kind.JOB else self._pods
@@ -184,6 +180,14 @@ def _same(known: Object | None, found: Object) -> bool:
     A watch's events are in order for one object, not between an object and its successor.
     """
     return known is not None and known["metadata"]["uid"] == found["metadata"]["uid"]
+
+
+def _essence(experiment: Object) -> tuple[Any, ...]:
+    """Return what of an experiment asks for a visit: itself, its spec, its end, its owner."""
+    metadata, status = experiment["metadata"], experiment.get("status") or {}
+    fields = [metadata.get(name) for name in ("uid", "generation", "deletionTimestamp")]
+    wanted = (metadata.get("annotations") or {}).get(label_names.OWNER)
+    return (*fields, wanted, status.get("owner"))
 
 
 def _is_over(pod: Object) -> bool:

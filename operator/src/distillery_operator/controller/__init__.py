@@ -7,6 +7,7 @@ resync        what the watches have missed
 work_queue    which experiment to visit next
 controller    one visit; session is what is kept until the next
 settings      how the operator was started
+claims        what is this operator's, and what another's; ownership decides
 events        what is told of actions and conditions
 event_writer  ... to the log and the API server
 """

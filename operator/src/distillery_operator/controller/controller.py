@@ -15,7 +15,8 @@ from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.runner import Runner, let_go
-from distillery_operator.controller import events
+from distillery_operator.controller import events, ownership
+from distillery_operator.controller.claims import Claims
 from distillery_operator.controller.event_writer import Announcer
 from distillery_operator.controller.session import Session, findings
 from distillery_operator.controller.settings import Settings
@@ -31,6 +32,7 @@ from distillery_operator.errors import (
     DatabaseUnavailable,
     InvalidExperiment,
     StudyMismatch,
+    StudyMissing,
 )
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
@@ -92,6 +94,7 @@ class Controller:
         self._settings = settings
         self._sessions: dict[Key, Session] = {}
         self._shown = experiment_metrics.Experiments()
+        self._claims = Claims(api, announcer, settings.identity)
 
     @property
     def status_seconds(self) -> float:
@@ -121,6 +124,10 @@ class Controller:
             await self._leave(key)
 
     async def _look(self, key: Key, found: Mapping[str, Any]) -> float | None:
+        if (wait := await self._claims.settle(key, found)) is not None:
+            await self._leave(key)
+            self._shown.forget(key)
+            return wait
         try:
             experiment = self._parse(key, found)
             session = await self._enter(key, experiment, found)
@@ -132,9 +139,12 @@ class Controller:
             )
             return None
         except DatabaseUnavailable as error:
-            operator_metrics.STORAGE_ERRORS.inc()
+            missing = isinstance(error, StudyMissing)
+            if not missing:
+                operator_metrics.STORAGE_ERRORS.inc()
             kind = ConditionType.STORAGE_REACHABLE
-            finding = Finding(kind, "False", "DatabaseUnavailable", str(error))
+            reason = "StudyMissing" if missing else "DatabaseUnavailable"
+            finding = Finding(kind, "False", reason, str(error))
             await self._obstruct(key, found, finding)
             raise
 
@@ -160,13 +170,15 @@ class Controller:
             await self._forget(key)
             session = None
         if session is None:
-            now = time.time()
+            now, before = time.time(), _status(found)
             with timed_study.timed("open"):
                 place = self._database.storage(experiment.metadata.uid)
                 study = timed_study.observed(
-                    await Study.open(place, experiment, now, self._workers)
+                    await Study.open(
+                        place, experiment, now, self._workers, before.start_time if before else None
+                    )
                 )
-            session = self._session(key, experiment, study, _status(found))
+            session = self._session(key, experiment, study, before)
             self._sessions[key] = session
         elif experiment is not session.experiment:
             await session.study.follow(experiment)
@@ -266,7 +278,8 @@ class Controller:
         if session:
             session.status = after
             self._shown.show(key, session.experiment, after)
-        self._cache.experiments[key] = {**found, "status": yaml_files.to_document(after)}
+        kept = {**yaml_files.to_document(after), "owner": ownership.owner(found)}
+        self._cache.experiments[key] = {**found, "status": kept}
 
     async def _leave(self, key: Key) -> None:
         session = self._sessions.pop(key, None)
@@ -277,6 +290,7 @@ class Controller:
     async def _forget(self, key: Key) -> None:
         """Drop everything of an experiment that is gone; its study stays in the database."""
         await self._leave(key)
+        self._claims.forget(key)
         self._shown.forget(key)
         self._queue.forget(key)
         self._announcer.forget(key)
@@ -298,8 +312,11 @@ class Controller:
 
 
 def _status(found: Mapping[str, Any]) -> Status | None:
-    """Return the status that an experiment has; None if there is none, or one of another time."""
+    """Return the status that an experiment has; None if there is none, or one of another time.
+
+    Without its owner, who is written apart.
+    """
     try:
-        return Status.model_validate(found["status"])
+        return Status.model_validate(found["status"]).model_copy(update={"owner": None})
     except (KeyError, pydantic.ValidationError):
         return None

@@ -103,6 +103,11 @@ def of_change(before: Status | None, after: Status) -> Iterator[Event]:
             yield _event(WARNING if wrong else NORMAL, condition.reason, condition.message)
 
 
+def not_owned(said: str) -> Event:
+    """Return what is told of an experiment that another operator works on."""
+    return _event(NORMAL, "NotOwned", said)
+
+
 def _routine(reason: str, message: str) -> Event:
     return _event(NORMAL, reason, message, routine=True)
 

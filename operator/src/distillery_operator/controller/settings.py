@@ -11,11 +11,13 @@ class Settings:
 
     Attributes:
         defaults: what a pod template need not say.
+        identity: of this operator among others of the cluster; its pods share it.
         scrape_seconds: between two scrapes of one trial.
         trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
             empty for none.
     """
 
     defaults: pod_template.Defaults
+    identity: str
     scrape_seconds: float
     trials_service: str

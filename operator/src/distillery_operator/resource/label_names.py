@@ -18,6 +18,9 @@ REQUEST: Final = f"{GROUP}/request"
 HALTED: Final = f"{GROUP}/halted"
 """Annotation of a Job: why its pod was asked to end."""
 
+OWNER: Final = f"{GROUP}/owner"
+"""Annotation of an experiment: the operator that a person wants it to belong to."""
+
 QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """Label of a Job: the queue of Kueue that it waits in."""
 METRICS: Final = f"{GROUP}/metrics"

@@ -153,13 +153,20 @@ class Status(Model):
     """What Distillery found, bounded in size whatever the number of trials."""
 
     observed_generation: int = Field(
-        description="The generation of the experiment that this status describes."
+        0, description="The generation of the experiment that this status describes."
     )
     state: str = Field(
         "", description="State of the experiment in one word, for people; programs read conditions."
     )
+    owner: str | None = Field(
+        None,
+        description="The operator that works on the experiment: namespace and name of its release."
+        " Every other operator leaves the experiment alone.",
+    )
     progress: str = Field("", description="Ended trials out of maxTrials, such as 12/50.")
-    conditions: list[Condition] = Field(description="What holds for the experiment, and why.")
+    conditions: list[Condition] = Field(
+        default_factory=list, description="What holds for the experiment, and why."
+    )
     start_time: str | None = Field(None, description="When the study began.")
     completion_time: str | None = Field(None, description="When the last trial ended.")
     trials: TrialCounts = Field(default_factory=TrialCounts, description="Trials by state.")

@@ -111,7 +111,7 @@ class Results:
         async with self._reach() as api:
             for _ in range(CONFLICTS):
                 found = await self._find(api)
-                known = Status.model_validate(found["status"]) if "status" in found else None
+                known = status(found) if found.get("status", {}).get("conditions") else None
                 experiment = parsing.parse(found)
                 own = {suggestion.name for suggestion in experiment.spec.suggestions}
                 taken = {s.name for s in known.suggestions} - own if known else set()
@@ -170,7 +170,7 @@ def status(found: Mapping[str, Any]) -> Status:
         NotFound: there is none yet.
         Incompatible: it is not as this release knows it.
     """
-    if "status" not in found:
+    if not found.get("status", {}).get("conditions"):
         raise NotFound(
             f"the experiment {found['metadata']['name']} has no status yet: no operator has looked"
             " at it; `distillery operator` must run and watch its namespace"

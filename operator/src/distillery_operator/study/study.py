@@ -4,6 +4,7 @@ A suggestion is computed on a study in memory and stored by one transaction with
 so that a process killed in between has suggested nothing.
 """
 
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,8 +14,9 @@ from typing import Any, Final, ParamSpec, Self
 
 from distillery_contract import size
 from distillery_contract.parameters import Value
+from distillery_operator.engine import conditions
 from distillery_operator.engine.actions import Tell
-from distillery_operator.errors import NotFound, StudyMismatch
+from distillery_operator.errors import NotFound, StudyMismatch, StudyMissing
 from distillery_operator.resource import space, suggestions
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
@@ -57,7 +59,12 @@ class Study:
 
     @classmethod
     async def open(
-        cls, place: Storage, experiment: Experiment, now: float, workers: Workers
+        cls,
+        place: Storage,
+        experiment: Experiment,
+        now: float,
+        workers: Workers,
+        begun: str | None = None,
     ) -> Self:
         """Open the study, or create it.
 
@@ -67,15 +74,17 @@ class Study:
                 study was made for.
             now: seconds since the epoch, the start of a study that is created.
             workers: the threads to work in.
+            begun: when the study was created, as a status says it; None if there may be none yet.
 
         Raises:
+            StudyMissing: a study was created, but is not here, or another one is.
             StudyMismatch: the study was made for another search space, for other objectives, or
                 with other data, models or hyperparameters.
             DatabaseUnavailable: as every other method.
         """
         study = cls(place, workers)
         try:
-            await workers.run(place.key, study._open, experiment, now)
+            await workers.run(place.key, study._open, experiment, now, begun)
         except BaseException:
             await study.close()
             raise
@@ -178,11 +187,26 @@ class Study:
 
         await self._workers.run(self._storage.key, guarded)
 
-    def _open(self, experiment: Experiment, now: float) -> None:
+    def _open(self, experiment: Experiment, now: float, begun: str | None) -> None:
+        if begun is not None:
+            self._expect(experiment.metadata.name, begun)
         name, searched = experiment.metadata.name, records.space_of(experiment.spec)
         directions = optuna_trials.directions(experiment.spec)
         self._storage.open(name, directions, {SPACE: searched, "started": now})
         self._compare(experiment)
+
+    def _expect(self, name: str, begun: str) -> None:
+        """See to it that the study that was created then is here: to begin anew would forget it."""
+        stored = self._storage.find(name)
+        found = stored and conditions.timestamp(json.loads(stored["started"]))
+        if found == begun:
+            return
+        there = f"has one of {found}" if found else "has none"
+        raise StudyMissing(
+            f"the status tells of a study that began at {begun}, but the database {there}: bring"
+            " the study's own database back; or, to begin anew, delete the experiment and create"
+            " it again"
+        )
 
     def _compare(self, experiment: Experiment) -> None:
         """See to it that what gives results their meaning is as it was.

@@ -29,6 +29,11 @@ RECONCILE_SECONDS = Histogram(
 LEADER = Gauge(
     "distillery_leader", "1 in the process that works, 0 in one that stands by.", registry=REGISTRY
 )
+NOT_OWNED = Gauge(
+    "distillery_experiments_not_owned",
+    "Experiments that this operator leaves alone, for they belong to another one.",
+    registry=REGISTRY,
+)
 QUEUE_DEPTH = Gauge(
     "distillery_workqueue_depth", "Experiments that wait for a visit.", registry=REGISTRY
 )
