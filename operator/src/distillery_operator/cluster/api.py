@@ -175,10 +175,16 @@ class Api:
         path = _place(Kind.EXPERIMENT, key)
         await self._request("amend", Kind.EXPERIMENT, path, {"fieldManager": manager}, body)
 
-    async def delete(self, kind: Kind, key: Key) -> None:
-        """Delete an object and, in the background, what it owns."""
-        query = {"propagationPolicy": "Background"}
-        await self._gone_is_fine("delete", kind, _place(kind, key), query, None)
+    async def delete(self, kind: Kind, key: Key, uid: str | None = None) -> None:
+        """Delete an object and, in the background, what it owns; given a uid, no other object."""
+        body: dict[str, Any] = {"propagationPolicy": "Background"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        try:
+            await self._gone_is_fine("delete", kind, _place(kind, key), {}, body)
+        except Refused as refusal:
+            if uid is None or refusal.reason != "Conflict":
+                raise
 
     async def apply_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """Write an experiment's status by server-side apply."""

@@ -124,7 +124,7 @@ class Runner:
         if own and not told and started in (None, metadata["annotations"][request]):
             return
         if own:
-            await self._api.delete(Kind.JOB, name)
+            await self._api.delete(Kind.JOB, name, found["uid"])
         whose = "of another suggestion, and is removed" if own else "of somebody else"
         raise Refused("Conflict", f"the Job {name.name} must be free, but there is one {whose}")
 
@@ -145,7 +145,13 @@ class Runner:
     async def discard(self, attempt: Attempt) -> None:
         """Delete the Job of an attempt that is not of the study's trials, and its pods with it."""
         await self.free(attempt)
-        await self._api.delete(Kind.JOB, Key(self._key.namespace, self._name(attempt)))
+        name = self._name(attempt)
+        for job in self._cache.jobs(self._key, self.experiment.metadata.uid):
+            metadata = job["metadata"]
+            started = metadata.get("annotations", {}).get(label_names.REQUEST, "")
+            # Another operator may have freed the name meanwhile, and may have started its own.
+            if metadata["name"] == name and started == attempt.digest:
+                await self._api.delete(Kind.JOB, Key(self._key.namespace, name), metadata["uid"])
 
     async def release(self, attempt: Attempt) -> None:
         """Stop listing an attempt that has ended; its Job stays a while for its log.

@@ -20,6 +20,7 @@ from distillery_operator.engine.reasons import (
     TEMPLATE_CHANGED,
     TIMED_OUT,
     TOO_MANY_FAILURES,
+    TRIAL_ENDED,
 )
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping.rule import Rule
@@ -167,5 +168,7 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt]:
             now = seen.now - attempt.started if attempt.started is not None else 0.0
             if endings.overtime(spec, endings.seconds(seen, attempt) + now):
                 yield Halt(attempt, TIMED_OUT)
-            elif attempt.trial in running and (stop := rule.stop(seen.trials[attempt.trial])):
+            elif attempt.trial not in running:  # another operator told it meanwhile
+                yield Halt(attempt, TRIAL_ENDED)
+            elif stop := rule.stop(seen.trials[attempt.trial]):
                 yield Halt(attempt, stop.reason, stop.message)

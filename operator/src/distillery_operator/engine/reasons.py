@@ -15,6 +15,7 @@ TIMED_OUT: Final = "TimedOut"
 
 SUSPENDED: Final = "Suspended"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
+TRIAL_ENDED: Final = "TrialEnded"
 OBSTRUCTED: Final = "Obstructed"
 
 LEFT_ALONE: Final = "LeftAlone"
