@@ -35,6 +35,7 @@ What may be edited while a search runs, or after it has ended:
 IMMUTABLE = ("objectives", "parameters", "training", "data", "teacher", "student")
 NOTES = {
     "baselines": "baselines that have not run; a baseline that has run may go, but not change",
+    "suggestions": "suggestions that have not run; one that has run may go, but not change",
 }
 
 
