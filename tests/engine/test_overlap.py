@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from distillery_contract.request import Stage
+from distillery_operator.engine.actions import Tell
+from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import State, Trial
 from support.promises import CHOICE, RESULT, Effect, Job, Key, Promises
@@ -63,6 +65,16 @@ class Overlap(Promises):
         self.other = mine
 
     @precondition(lambda self: self.other is not None)
+    @rule(first=st.integers(1, 4), second=st.integers(1, 4))
+    def both_decide_and_then_both_act(self, first: int, second: int) -> None:
+        self.decide()
+        self.the_other_operator_has_its_turn()
+        self.decide()
+        self.act(first)
+        self.the_other_operator_has_its_turn()
+        self.act(second)
+
+    @precondition(lambda self: self.other is not None)
     @rule()
     def the_other_operator_is_killed(self) -> None:
         self.other = None
@@ -84,6 +96,17 @@ class Overlap(Promises):
             if writes:
                 self.version += 1
                 self.known = self.version
+
+    def tell(self, spec: Spec, ending: Tell) -> None:
+        """Store an ending; by what was read last, a late one would be stored a second time."""
+        late = self.known != self.version
+        assert not late or self.trials[ending.trial].state is State.RUNNING, "told twice"
+        super().tell(spec, ending)
+
+    def ask(self, count: int) -> None:
+        """Store suggestions; by what was read last, late ones would have numbers that are taken."""
+        assert self.known == self.version, "numbered twice"
+        super().ask(count)
 
     @precondition(lambda self: self.other is None)
     @rule(choice=CHOICE)
