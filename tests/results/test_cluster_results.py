@@ -254,6 +254,8 @@ def test_a_status_of_another_release_or_none_is_told() -> None:
     metadata = {"name": "tiny"}
     with pytest.raises(NotFound, match="tiny has no status yet"):
         cluster.status({"metadata": metadata})
+    with pytest.raises(NotFound, match="tiny has no status yet"):
+        cluster.status({"metadata": metadata, "status": {"owner": "a/b"}})
     newer = {"observedGeneration": 1, "conditions": [], "trialsPath": "/x", "shine": 1}
     with pytest.raises(Incompatible, match="but shine: Extra inputs"):
         cluster.status({"metadata": metadata, "status": newer})

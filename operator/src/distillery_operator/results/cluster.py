@@ -111,7 +111,7 @@ class Results:
         async with self._reach() as api:
             for _ in range(CONFLICTS):
                 found = await self._find(api)
-                known = status(found) if found.get("status", {}).get("conditions") else None
+                known = status(found) if _told(found) else None
                 experiment = parsing.parse(found)
                 own = {suggestion.name for suggestion in experiment.spec.suggestions}
                 taken = {s.name for s in known.suggestions} - own if known else set()
@@ -170,7 +170,7 @@ def status(found: Mapping[str, Any]) -> Status:
         NotFound: there is none yet.
         Incompatible: it is not as this release knows it.
     """
-    if not found.get("status", {}).get("conditions"):
+    if not _told(found):
         raise NotFound(
             f"the experiment {found['metadata']['name']} has no status yet: no operator has looked"
             " at it; `distillery operator` must run and watch its namespace"
@@ -184,6 +184,11 @@ def status(found: Mapping[str, Any]) -> Status:
             f"the status must be as this release of distillery knows it, but {where}:"
             f" {fault['msg']}; use the release that the cluster uses"
         ) from error
+
+
+def _told(found: Mapping[str, Any]) -> bool:
+    """Tell whether a status says more than whose the experiment is, which is said first."""
+    return bool(found.get("status", {}).keys() - {"owner"})
 
 
 def _only(found: list[Mapping[str, Any]]) -> str:
