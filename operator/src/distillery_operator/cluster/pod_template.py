@@ -155,6 +155,12 @@ def _misshapen(where: str, document: Mapping[str, Any], shapes: Mapping[str, str
             yield f"{where}.{path}: must be {shape}, but got {sentences.shown(value)}"
 
 
+def image(experiment: Experiment, defaults: Defaults) -> str:
+    """Return the image of the trials' trainer."""
+    given = _trainer(_part(experiment.spec.template, "spec")).get("image")
+    return str(given or defaults.image)
+
+
 def gpus(experiment: Experiment) -> int:
     """Return how many accelerators, whole ones or slices, one trial occupies."""
     trainer = _trainer(_part(experiment.spec.template, "spec"))

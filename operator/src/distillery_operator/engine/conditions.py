@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from distillery_contract import metrics
+from distillery_operator.engine import trainers
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.reasons import (
     OBSTRUCTED,
     PREPARATION_FAILED,
     SUSPENDED,
     TOO_MANY_FAILURES,
+    TRAINER_CHANGED,
 )
 from distillery_operator.errors import DistilleryError, Unfit
 from distillery_operator.resource.spec import Spec
@@ -32,8 +34,9 @@ OBSTACLES: Final = (
     ConditionType.STORAGE_REACHABLE,
     ConditionType.TEMPLATE_VALID,
     ConditionType.WARM_STARTED,
+    ConditionType.TRAINER_ACCEPTED,
 )
-"""Conditions without which nothing starts."""
+"""Conditions without which no trial starts."""
 
 NO_FEASIBLE_AFTER: Final = 10
 """Ended trials without a feasible one after which a person should look, before a day is lost."""
@@ -130,6 +133,19 @@ def prepared(seen: Observation, closing: Closing | None) -> Finding:
     return Finding(kind, "Unknown", "Preparing", message)
 
 
+def trainer_accepted(spec: Spec, seen: Observation, end: Closing | None) -> list[Finding]:
+    """Say which trainers made the results, and whether another one may; nothing without any."""
+    kind, known = ConditionType.TRAINER_ACCEPTED, trainers.makers(seen.trials)
+    if not known:
+        return []
+    if end is None and (refusal := trainers.refusal(spec, seen)):
+        return [Finding(kind, "False", TRAINER_CHANGED, refusal)]
+    if end is None and (changed := trainers.change(seen)):
+        return [Finding(kind, "True", "ChangeAllowed", changed)]
+    reason = "SameTrainer" if len(known) == 1 else "SeveralTrainers"
+    return [Finding(kind, "True", reason, "; ".join(map(str, known)))]
+
+
 def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
     """Say whether the search goes on, and if not, why."""
     kind = ConditionType.PROGRESSING
@@ -142,6 +158,8 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
     asked = f"{seen.suggested} of {spec.max_trials} trials are suggested"
     if seen.obstacle:
         return Finding(kind, "False", OBSTRUCTED, f"nothing starts: {seen.obstacle}")
+    if not live and (refusal := trainers.refusal(spec, seen)):
+        return Finding(kind, "False", TRAINER_CHANGED, refusal)
     waiting = [attempt for attempt in live if attempt.phase is Phase.PENDING]
     message = f"{asked}, {len(live) - len(waiting)} processes run"
     if waiting:

@@ -16,6 +16,7 @@ TIMED_OUT: Final = "TimedOut"
 SUSPENDED: Final = "Suspended"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
 OBSTRUCTED: Final = "Obstructed"
+TRAINER_CHANGED: Final = "TrainerChanged"
 
 TOO_MANY_FAILURES: Final = "TooManyFailures"
 PREPARATION_FAILED: Final = "PreparationFailed"

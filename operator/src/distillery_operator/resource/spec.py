@@ -212,6 +212,13 @@ class MetricsDurability(StrEnum):
     STRICT = "Strict"
 
 
+class TrainerChange(StrEnum):
+    """What becomes of a search whose trainer is another one than that of its results."""
+
+    REFUSE = "Refuse"
+    ALLOW = "Allow"
+
+
 class Spec(Model):
     """What is wanted."""
 
@@ -336,6 +343,13 @@ class Spec(Model):
         " may be lost. Strict: a finalizer holds the pod of each trial until its metrics are"
         " stored. To drain a node or to delete a namespace then waits for the operator. Used on a"
         " cluster only.",
+    )
+    trainer_change: TrainerChange = Field(
+        TrainerChange.REFUSE,
+        description="What happens if another trainer than that of the results would make further"
+        " ones: another release of the trainer, of torch or of transformers. Refuse: no trial"
+        " starts, but trials that have begun resume. Allow: the search continues, and each trial"
+        " says what made it.",
     )
     suspend: StrictBool = Field(
         False,

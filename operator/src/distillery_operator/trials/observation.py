@@ -3,15 +3,23 @@
 Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import dropwhile, takewhile
 
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
-from distillery_operator.trials.attempt import Attempt, AttemptKey, Report
+from distillery_operator.trials.attempt import (
+    Attempt,
+    AttemptKey,
+    Report,
+    completed,
+    remembered,
+)
 from distillery_operator.trials.feasibility import DUPLICATE
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import UNKNOWN, Provenance
 from distillery_operator.trials.trial import State, Trial, continued
 
 
@@ -47,6 +55,9 @@ class Observation:
         obstacle: why nothing may start; empty if it may.
         gpus: that an attempt gets.
         foreign: attempts of trials or suggestions that the study does not know.
+        preparing: what is kept of attempts of the preparation.
+        generation: of the spec.
+        upcoming: what is known of the trainer that the next attempt gets, before it runs.
     """
 
     now: float
@@ -58,10 +69,28 @@ class Observation:
     obstacle: str = ""
     gpus: float = 0.0
     foreign: tuple[Attempt, ...] = ()
+    preparing: tuple[PastAttempt, ...] = ()
+    generation: int = 1
+    upcoming: Provenance = UNKNOWN
 
     def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
-        """Return the attempts of a stage of a trial, in the order of their numbers."""
+        """Return the attempts of a stage of a trial, in the order of their numbers.
+
+        Those are among them that the study alone remembers.
+        """
         return self._attempts.get((stage, trial), ())
+
+    @property
+    def all_attempts(self) -> Iterator[Attempt]:
+        """The attempts of the preparation and of all trials, the remembered ones included."""
+        return (attempt for found in self._attempts.values() for attempt in found)
+
+    def past(self, attempt: Attempt) -> PastAttempt | None:
+        """Return what is kept of an attempt; None if nothing is."""
+        kept = self.preparing
+        if attempt.stage is Stage.TRAIN:
+            kept = self.trials[attempt.trial].attempts
+        return next((past for past in kept if attempt.is_that(past)), None)
 
     def report(self, attempt: Attempt) -> Report | None:
         """Return what an attempt exposes; None if nothing is known."""
@@ -89,9 +118,28 @@ class Observation:
     @cached_property
     def _attempts(self) -> Mapping[tuple[Stage, int], Sequence[Attempt]]:
         found: dict[tuple[Stage, int], list[Attempt]] = {}
-        for attempt in sorted(self.attempts, key=lambda attempt: attempt.number):
-            found.setdefault((attempt.stage, attempt.trial), []).append(attempt)
+        for attempt in self.attempts:
+            past = self.past(attempt)
+            known = completed(attempt, past) if past else attempt
+            found.setdefault((attempt.stage, attempt.trial), []).append(known)
+        for place, past, lived_until in self._kept():
+            listed = found.setdefault(place, [])
+            if not any(attempt.is_that(past) for attempt in listed):
+                listed.append(remembered(*place, past, lived_until))
+        for listed in found.values():
+            listed.sort(key=lambda attempt: attempt.number)
         return found
+
+    def _kept(self) -> Iterator[tuple[tuple[Stage, int], PastAttempt, float]]:
+        """Yield what is kept of attempts whose ending is not stored otherwise.
+
+        With each comes the time of the last evaluation that was read of its trial.
+        """
+        yield from (((Stage.PREPARE, 0), past, 0.0) for past in self.preparing)
+        for trial in self.trials:
+            if trial.state is State.RUNNING:
+                until = trial.curve[-1].at if trial.curve else 0.0
+                yield from (((Stage.TRAIN, trial.number), past, until) for past in trial.attempts)
 
 
 def _counts(trial: Trial) -> bool:

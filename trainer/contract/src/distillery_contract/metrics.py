@@ -213,8 +213,15 @@ ARCHITECTURE: Final = Family(
     ("source", "dimension"),
 )
 
+TRAINER: Final = Family(
+    "distillery_trainer",
+    "info",
+    "Releases of the trainer and of its libraries, and the device that it trains on",
+    ("version", "torch", "transformers", "device"),
+)
+
 FAMILIES: Final = (
     METRIC, METRIC_STEP, FINAL, STEP, STEPS, PROGRESS, LOSS, LEARNING_RATE, SPEED, EXAMPLES,
     TOKENS, MEMORY, CHECKPOINT_STEP, TRAINING_SECONDS, OUTCOME, TEACHER_METRIC, DATA_QUESTIONS,
-    DATA_FEATURES, PREPARED, ARCHITECTURE,
+    DATA_FEATURES, PREPARED, ARCHITECTURE, TRAINER,
 )  # fmt: skip

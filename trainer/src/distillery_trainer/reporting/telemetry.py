@@ -109,6 +109,10 @@ class Telemetry(registry.Collector):
             for name, value in architecture.dimensions().items():
                 dimensions[source, name] = value
 
+    def trainer(self, version: str, torch: str, transformers: str, device: str) -> None:
+        """Set the releases of the trainer and of its libraries, and the device that it uses."""
+        self._replace(metrics.TRAINER, {(version, torch, transformers, device): 1})
+
     def outcome(self, reason: wire.Reason, message: str) -> None:
         """Set how the process ended, in one word and one sentence."""
         self._replace(metrics.OUTCOME, {(reason.value, message): 1})
