@@ -108,17 +108,16 @@ class Attempt:
         return self.number == past.number
 
 
-def remembered(stage: Stage, trial: int, past: PastAttempt, lived_until: float = 0.0) -> Attempt:
+def remembered(stage: Stage, trial: int, past: PastAttempt, lived_until: float) -> Attempt:
     """Return an attempt that the study alone knows any more, so that it has ended.
 
     Args:
         stage: that it worked on.
         trial: that it worked on.
         past: what is kept of it.
-        lived_until: when its last sign of life came, in seconds since the epoch. One that was seen
-            to run and then was gone has run for so long, at least.
+        lived_until: when it gave its last sign of life, in seconds since the epoch. One that was
+            seen to run and then was gone has run for so long, at least.
     """
-    lost = None if past.started is None else max(past.started, lived_until)
     return Attempt(
         stage=stage,
         trial=trial,
@@ -128,7 +127,7 @@ def remembered(stage: Stage, trial: int, past: PastAttempt, lived_until: float =
         disrupted=past.disrupted,
         halted=past.halted,
         started=past.started,
-        ended=past.ended if past.over else lost,
+        ended=past.ended if past.over else lived_until,
         reason=past.reason,
         message=past.message or "its process is gone, and nobody saw it end",
         digest=past.provenance.request,

@@ -3,6 +3,7 @@
 Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,24 +123,32 @@ class Observation:
             past = self.past(attempt)
             known = completed(attempt, past) if past else attempt
             found.setdefault((attempt.stage, attempt.trial), []).append(known)
-        for place, past, lived_until in self._kept():
+        for place, past in self._kept():
             listed = found.setdefault(place, [])
             if not any(attempt.is_that(past) for attempt in listed):
-                listed.append(remembered(*place, past, lived_until))
+                listed.append(remembered(*place, past, self._lived_until(*place, past)))
         for listed in found.values():
             listed.sort(key=lambda attempt: attempt.number)
         return found
 
-    def _kept(self) -> Iterator[tuple[tuple[Stage, int], PastAttempt, float]]:
-        """Yield what is kept of attempts whose ending is not stored otherwise.
-
-        With each comes the time of the last evaluation that was read of its trial.
-        """
-        yield from (((Stage.PREPARE, 0), past, 0.0) for past in self.preparing)
+    def _kept(self) -> Iterator[tuple[tuple[Stage, int], PastAttempt]]:
+        """Yield what is kept of attempts whose ending is not stored otherwise."""
+        yield from (((Stage.PREPARE, 0), past) for past in self.preparing)
         for trial in self.trials:
             if trial.state is State.RUNNING:
-                until = trial.curve[-1].at if trial.curve else 0.0
-                yield from (((Stage.TRAIN, trial.number), past, until) for past in trial.attempts)
+                yield from (((Stage.TRAIN, trial.number), past) for past in trial.attempts)
+
+    def _lived_until(self, stage: Stage, number: int, past: PastAttempt) -> float:
+        """Return when an attempt that was seen to run measured last; its start if it never did."""
+        begun = past.started or 0.0
+        if stage is not Stage.TRAIN:
+            return begun
+        trial = self.trials[number]
+        own = (a.started for a in self.attempts if (a.stage, a.trial) == (stage, number))
+        starts = [start for start in (*own, *(p.started for p in trial.attempts)) if start]
+        following = min((start for start in starts if start > begun), default=math.inf)
+        measured = (point.at for point in trial.curve if begun <= point.at < following)
+        return max(measured, default=begun)
 
 
 def _counts(trial: Trial) -> bool:
