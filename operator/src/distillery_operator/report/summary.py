@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.metrics import Direction
+from distillery_operator.engine import trainers
 from distillery_operator.report import units
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import ConditionType, Status
@@ -42,6 +43,7 @@ def state(status: Status) -> State:
         (ConditionType.STORAGE_REACHABLE, "False", "Database away", "bad"),
         (ConditionType.TEMPLATE_VALID, "False", "Template refused", "bad"),
         (ConditionType.WARM_STARTED, "False", "Not warm-started", "bad"),
+        (ConditionType.TRAINER_ACCEPTED, "False", "Trainer changed", "bad"),
         (ConditionType.DEGRADED, "True", "Degraded", "bad"),
         (ConditionType.PROGRESSING, "True", "In progress", "neutral"),
         (ConditionType.SUCCEEDED, "True", "Succeeded", "good"),
@@ -82,7 +84,7 @@ def accuracy(spec: Spec) -> str | None:
 
 
 def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
-    """Return what informed the sampler, then one sentence per way to end off the front."""
+    """Return what informed the sampler, who made the results, and the ways to end off the front."""
     verdicts = [feasibility.verdict(spec, trial) for trial in trials]
     ends = Counter(v.reason for v in verdicts if not v.feasible and v.reason != feasibility.RUNNING)
     found = [
@@ -90,6 +92,12 @@ def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
         for condition in status.conditions
         if condition.type is ConditionType.WARM_STARTED and condition.status == "True"
     ]
+    makers = trainers.makers(trials)
+    if len(makers) > 1:
+        found.append(
+            f"Several trainers made these results, which may not be comparable:"
+            f" {'; '.join(map(str, makers))}."
+        )
     if count := ends.pop(feasibility.COLLAPSED, 0):
         found.append(
             f"{_trials(count)} collapsed: only one kind of question is answered right, which exact "
