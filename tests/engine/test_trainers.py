@@ -140,7 +140,7 @@ def test_what_most_results_were_made_by_is_the_measure() -> None:
 
 def test_trials_that_say_nothing_of_their_suggestion_do_not_count() -> None:
     failed = replace(results(Provenance(trainer=NEW))[0], state=State.FAILED)
-    repeated = replace(results(Provenance(trainer=NEW))[0], seconds=0.0, reason="Duplicate")
+    repeated = replace(results(Provenance(trainer=NEW))[0], reason="Duplicate")
     assert trainers.makers((failed, repeated)) == []
     (maker,) = trainers.makers((failed, repeated, *results(BEFORE)))
     assert maker == trainers.Maker(1, BEFORE)

@@ -14,6 +14,7 @@ from typing import Final
 
 from distillery_operator.resource.spec import Spec, TrainerChange
 from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.feasibility import DUPLICATE
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.provenance import Provenance
 from distillery_operator.trials.trial import State, Trial
@@ -93,7 +94,8 @@ def _following(seen: Observation) -> Provenance:
 def _results(trials: Sequence[Trial]) -> Iterator[tuple[float, Provenance]]:
     """Yield what made results, each with the time at which its training began."""
     for trial in trials:
-        if trial.provenance and trial.seconds and trial.state in RESULTS:
+        repeats = trial.reason == DUPLICATE
+        if trial.provenance and trial.state in RESULTS and not repeats:
             yield (trial.ended or 0.0) - trial.seconds, trial.provenance
 
 
