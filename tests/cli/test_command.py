@@ -153,7 +153,7 @@ def test_another_trainer_begins_no_trial_unless_that_is_allowed(
     assert "the next one would be made by trainer 2.0" in err
     begun = len(ledgers(tmp_path))
     assert begun < 9
-    found = {c.type: (c.status, c.reason) for c in status(tmp_path).conditions}
+    found = {str(c.type): (c.status, c.reason) for c in status(tmp_path).conditions}
     assert found["TrainerAccepted"] == ("False", "TrainerChanged")
     assert run(tmp_path, "run", str(write(tmp_path, maxTrials=9)))[0] == 2
     assert len(ledgers(tmp_path)) == begun

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from distillery_operator.errors import NotFound
 from distillery_operator.resource.experiment import Experiment
@@ -25,7 +25,7 @@ TRIAL = worlds.completed(7, 81.5, 3, provenance=MADE)
 def test_a_model_card_says_what_was_measured_and_what_made_it() -> None:
     text = model_card.card(EXPERIMENT, TRIAL)
     _, head, body = text.split("---\n", 2)
-    metadata = yaml.safe_load(head)
+    metadata = YAML(typ="safe").load(head)
     assert metadata["pipeline_tag"] == "question-answering"
     assert metadata["distillery"] == {
         "experiment": "tiny", "trial": 7, "provenance": asdict(MADE)
