@@ -34,6 +34,7 @@ class Telemetry(registry.Collector):
         self.registry.register(self)
         self._lock = threading.Lock()
         self._values: dict[metrics.Family, Samples] = {}
+        self._notes: list[str] = []
 
     def evaluation(self, values: Mapping[str, float], step: int) -> None:
         """Set the student's metrics, named as in ``EVALUATIONS``, all of one evaluation at once."""
@@ -109,9 +110,14 @@ class Telemetry(registry.Collector):
             for name, value in architecture.dimensions().items():
                 dimensions[source, name] = value
 
+    def note(self, sentence: str) -> None:
+        """Log what a person should know of the result, and say it with the outcome."""
+        log.warning("%s", sentence)
+        self._notes.append(sentence)
+
     def outcome(self, reason: wire.Reason, message: str) -> None:
-        """Set how the process ended, in one word and one sentence."""
-        self._replace(metrics.OUTCOME, {(reason.value, message): 1})
+        """Set how the process ended, in one word and one sentence, with all notes."""
+        self._replace(metrics.OUTCOME, {(reason.value, "; ".join([message, *self._notes])): 1})
 
     def collect(self) -> Iterable[core.Metric]:
         """Yield every family that has a value (called by the registry)."""

@@ -73,7 +73,7 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
     _seed(hyper.seed)
-    student = building.student(request, hyper)
+    student = building.student(request, hyper, telemetry.note)
     nn.Module.to(student, device)
     stepper = Stepper(student, prepared, hyper, _teacher(request, hyper, device))
     plan = schedule.plan(prepared.train.lengths(), hyper, request.rungs)
