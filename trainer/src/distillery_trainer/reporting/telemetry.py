@@ -1,7 +1,7 @@
 """The latest value of every metric of a trainer, to be scraped and to outlive the process.
 
 A family of :mod:`distillery_contract.metrics` is exposed only once it has a value, so no scrape
-ever sees a 0.0 that nobody measured. ``__main__`` owns the instance, ``prepare`` and ``train`` set
+ever sees a 0.0 that nobody measured. ``process`` owns the instance, ``prepare`` and ``train`` set
 the values, the threads of the server read them.
 """
 

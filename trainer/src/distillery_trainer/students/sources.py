@@ -85,7 +85,7 @@ def _faults(model: str, missing: set[str], report: Mapping[str, Any]) -> list[st
         for name, found, wanted in sorted(report["mismatched_keys"])
     ]
     if others:
-        rule = f"the weights of {model} must have the shapes that its config.json and an answer head want"
+        rule = f"the weights of {model} must have the shapes of its config.json and an answer head"
         faults.append(f"{rule}, but {len(others)} have others: {_shown(others)}")
     if missing := missing - {name for name, *_ in report["mismatched_keys"]}:
         faults.append(_lacking(model, sorted(missing)))
