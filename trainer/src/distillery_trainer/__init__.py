@@ -10,6 +10,7 @@ evaluation       from logits to the official metrics
 data             questions as windows of tokens
 students         models: read, built, saved and loaded
 reporting        ``/metrics``, and an exposition that outlives the process
+devices          where a model runs, and in which precision
 hyperparameters  every hyperparameter of a trial, complete and typed
 collect          the stage ``collect``: removes files
 sealed           folders that say whether they are whole

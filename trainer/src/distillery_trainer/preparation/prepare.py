@@ -14,7 +14,7 @@ import transformers
 
 from distillery_contract import request as requests
 from distillery_contract.parameters import Hyperparameters
-from distillery_trainer import sealed
+from distillery_trainer import devices, sealed
 from distillery_trainer.data import checks, dataset, prepared, questions, windows
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.prepared import Prepared
@@ -187,7 +187,7 @@ def _run_teacher(untaught: Prepared, teacher: Path, batch_size: int) -> dict[str
     Raises:
         DataError: logits that half precision does not hold.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = devices.choose()
     reader: torch.nn.Module = sources.load(str(teacher))
     reader.to(device)
     metrics = evaluate.evaluate(reader, untaught, batch_size, device)
