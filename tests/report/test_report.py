@@ -79,6 +79,14 @@ def test_a_warm_start_is_said_first_among_the_findings() -> None:
     ]  # fmt: skip
 
 
+def test_what_was_found_in_the_data_is_among_the_findings() -> None:
+    wanted, trials = searches.experiment(), searches.search(12)
+    noted = replace(worlds.PREPARATION, notes="train: 4 of 90 are dropped")
+    seen = worlds.observation(tuple(trials), preparation=noted)
+    found = summary.findings(wanted.spec, worlds.status(wanted, seen), trials)
+    assert "Of data and models: train: 4 of 90 are dropped." in found
+
+
 @pytest.mark.parametrize("kind", ["Accepted", "StorageReachable", "TemplateValid", "WarmStarted"])
 def test_an_obstacle_goes_before_all_other_news(kind: str) -> None:
     wanted, trials = searches.experiment(), searches.search(12)

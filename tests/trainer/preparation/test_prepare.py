@@ -1,6 +1,7 @@
 """The stages describe and prepare, with real small models and files."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
+import transformers
 
-from distillery_contract import request
+from distillery_contract import metrics, request, wire
 from distillery_trainer import tiny
-from distillery_trainer.data import prepared, windows
+from distillery_trainer.data import dataset, prepared, questions, windows
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.questions import SPLITS, Answer, Question, Split
 from distillery_trainer.evaluation import evaluate
@@ -131,12 +134,17 @@ OTHER_SETTINGS = {
     "max_answer_length": 29,
     "n_best": 19,
     "null_threshold": 0.5,
+    "faults": request.FaultPolicy.DROP,
+    "max_dropped_percent": 3.0,
+    "max_unknown_percent": 3.0,
+    "max_long_answer_percent": 3.0,
+    "max_shared_percent": 3.0,
 }
 
 
 def test_every_setting_has_its_part_in_the_key(asked: request.Request) -> None:
     settings = {field.name for field in dataclasses.fields(request.Data)}
-    assert settings == {*OTHER_SETTINGS, "name", "train", "validation"}
+    assert settings == {*OTHER_SETTINGS, "name", "train", "validation", "test"}
     keys = [prepare.key(changed(asked, **{n: v})) for n, v in OTHER_SETTINGS.items()]
     assert len({prepare.key(asked), *keys}) == len(OTHER_SETTINGS) + 1
 
@@ -276,11 +284,12 @@ def test_prepare_tells_what_it_found(asked: request.Request, tiny_distilbert: Pa
     both = dataclasses.replace(asked, student=request.Student(str(tiny_distilbert)))
     made = prepare.prepare(both, telemetry)
     assert exposed(telemetry, "distillery_prepared_info", key=made.key) == 1
-    questions = "distillery_data_questions"
-    assert exposed(telemetry, questions, split="train", answerable="true") == 60
-    assert exposed(telemetry, questions, split="train", answerable="false") == 30
-    windows = exposed(telemetry, "distillery_data_features", split="validation")
-    assert windows == len(made.validation)
+    counted = "distillery_data_questions"
+    assert exposed(telemetry, counted, split="train", answerable="true") == 60
+    assert exposed(telemetry, counted, split="train", answerable="false") == 30
+    assert exposed(telemetry, "distillery_data_features", split="validation") == len(
+        made.validation
+    )
     for metric, value in made.teacher_metrics.items():
         assert exposed(telemetry, "distillery_teacher_metric", metric=metric) == value
     layers = {"dimension": "n_layers"}
@@ -310,13 +319,183 @@ def test_a_teacher_that_was_never_taught_is_refused_at_once(
         prepare.describe(changed(asked, teacher_model=str(copy)), Telemetry())
 
 
-def test_queries_that_are_cut_are_counted_in_the_log(
-    asked: request.Request, caplog: pytest.LogCaptureFixture
+def told(asked: request.Request) -> str:
+    """Prepare; return the sentence that the process ends with."""
+    telemetry = Telemetry()
+    prepare.prepare(asked, telemetry)
+    telemetry.outcome(wire.Reason.COMPLETED, "prepare is done")
+    ((_, message),) = telemetry._values[metrics.OUTCOME]
+    return message
+
+
+def test_sound_data_are_prepared_without_a_note(asked: request.Request) -> None:
+    assert told(asked) == "prepare is done"
+
+
+def test_queries_that_are_cut_are_told_with_examples(asked: request.Request) -> None:
+    shorter = changed(asked, max_query_length=2)
+    said = "train: 90 of 90 (100 %) questions are cut to 2 tokens: '1-0', '1-1', '1-2', …"
+    assert said in told(shorter)
+    assert (prepare.open_prepared(shorter).train.context[:, 0] == 4).all()
+    assert said in told(shorter)  # also of a folder that is there already
+
+
+def files_of(folder: Path, **splits: list[Question]) -> dict[str, str]:
+    return {s: str(tiny.write_squad(folder / f"{s}-x.json", q)) for s, q in splits.items()}
+
+
+def test_a_tokenizer_that_does_not_fit_the_text_is_refused(
+    asked: request.Request, tmp_path: Path, tiny_questions: list[Question]
 ) -> None:
-    with caplog.at_level("INFO"):
-        made = prepare.prepare(changed(asked, max_query_length=2), Telemetry())
-    assert "90 questions, 90 cut to 2 tokens" in caplog.text
-    assert (made.train.context[:, 0] == 4).all()
+    """A cased tokenizer over an uncased vocabulary, or a text of another alphabet."""
+    foreign = [
+        dataclasses.replace(q, context=f"{q.context} 利马是秘鲁的首都 {'秘鲁 ' * 9}")
+        for q in tiny_questions
+    ]
+    other = changed(asked, **files_of(tmp_path, train=foreign), max_length=96)
+    said = faults(other)
+    assert "the tokenizer must know the words of the text, data.max_unknown_percent <= 2" in said
+    assert "tokens are unknown to the tokenizer, most often '" in said
+    assert "train: " in told(changed(other, max_unknown_percent=80.0))
+
+    copy = shutil.copytree(str(asked.teacher.model), tmp_path / "cased")  # type: ignore[union-attr]
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (copy / name).read_text().replace('"lowercase": true', '"lowercase": false')
+        (copy / name).write_text(text.replace('"do_lower_case": true', '"do_lower_case": false'))
+    said = faults(changed(asked, teacher_model=str(copy)))
+    assert "data.max_unknown_percent <= 2, but train: 774 of 3555 (21.8 %) tokens" in said
+    assert "'People', 'The'" in said
+
+
+def test_answers_that_no_student_can_give_are_told_and_limited(asked: request.Request) -> None:
+    short = changed(asked, max_answer_length=1, max_long_answer_percent=100.0)
+    assert "questions have only answers of more than 1 tokens: '1-0'" in told(short)
+    said = faults(changed(short, max_long_answer_percent=50.0))
+    assert "a student must be able to give the answers, data.max_long_answer_percent <= 50" in said
+
+
+def test_questions_that_validation_or_test_share_are_told_and_limited(
+    asked: request.Request, tmp_path: Path, tiny_questions: list[Question]
+) -> None:
+    own = tiny.make_questions(30, seed=2)
+    copies = [dataclasses.replace(q, id=f"copy {q.id}") for q in tiny_questions[:3]]
+    leaking = changed(asked, **files_of(tmp_path, validation=[*own, *copies]))
+    said = faults(leaking)
+    assert "what is measured must not be learnt by heart, data.max_shared_percent <= 1" in said
+    assert "validation: 3 of 33 (9.09 %) questions stand with their context in train" in said
+    assert "'copy 1-0', 'copy 1-1', 'copy 1-2'" in said
+    assert "3 of 33" in told(changed(leaking, max_shared_percent=10.0))
+    held = [dataclasses.replace(q, id=f"test {q.id}") for q in own]
+    test = changed(asked, **files_of(tmp_path, test=held))
+    assert "test: 30 of 30 (100 %) questions stand with their context in train or val" in faults(
+        test
+    )
+
+
+def test_a_question_that_stands_there_twice_is_told(
+    asked: request.Request, tmp_path: Path, tiny_questions: list[Question]
+) -> None:
+    again = dataclasses.replace(tiny_questions[0], id="again", answers=())
+    other = changed(asked, **files_of(tmp_path, train=[*tiny_questions, again]))
+    assert "train: 1 of 91 (1.1 %) questions stand there before" in told(other)
+
+
+def test_questions_that_cannot_serve_are_dropped_up_to_a_limit(
+    asked: request.Request, tmp_path: Path, tiny_questions: list[Question]
+) -> None:
+    """One of each kind: a field of another type, a wrong offset, an id again, a lost answer."""
+    answerable = [q for q in tiny_questions if q.answers]
+    stray = dataclasses.replace(answerable[0], id="stray", answers=(Answer("nowhere", 3),))
+    whole = answerable[1].context
+    lost = dataclasses.replace(answerable[1], id="lost", answers=(Answer(whole, 0),))
+    files = files_of(tmp_path, train=[*tiny_questions, stray, tiny_questions[0], lost])
+    document = json.loads(Path(files["train"]).read_text())
+    document["data"][0]["paragraphs"].append({"context": "x", "qas": [{"id": "untyped"}]})
+    Path(files["train"]).write_text(json.dumps(document))
+    refused = changed(asked, **files, max_length=24)
+    said = faults(refused)
+    for part in (
+        "paragraphs[93].qas[0].question is None",
+        "'stray'",
+        "ids must be unique",
+        "'lost'",
+    ):
+        assert part in said
+
+    dropping = changed(refused, faults=request.FaultPolicy.DROP, max_dropped_percent=5.0)
+    message, plain = told(dropping), prepare.prepare(changed(asked, max_length=24), Telemetry())
+    assert "train: 4 of 94 questions are dropped: " in message
+    assert "'stray'" in message
+    made = prepare.open_prepared(dropping)
+    np.testing.assert_array_equal(made.train.input_ids, plain.train.input_ids)
+    np.testing.assert_array_equal(made.train.span, plain.train.span)
+    said = faults(changed(dropping, max_dropped_percent=4.0))
+    assert "train: at most 4 % of the questions may be dropped" in said
+    assert "but 4 of 94 break a rule" in said
+
+
+def test_what_is_left_after_dropping_must_serve(
+    asked: request.Request, tmp_path: Path, tiny_questions: list[Question]
+) -> None:
+    strays = [
+        dataclasses.replace(q, answers=(Answer("no", 0),)) if q.answers else q
+        for q in tiny_questions
+    ]
+    policy = {"faults": request.FaultPolicy.DROP, "max_dropped_percent": 100.0}
+    other = changed(asked, **files_of(tmp_path, train=strays), **policy)
+    assert "train: some questions must have an answer, but none of 30 has" in faults(other)
+
+
+def test_a_third_file_is_checked_and_prepared_like_the_others(
+    asked: request.Request, tmp_path: Path
+) -> None:
+    held = tiny.make_questions(12, seed=5)
+    third = changed(asked, **files_of(tmp_path, test=held))
+    telemetry = Telemetry()
+    made = prepare.prepare(third, telemetry)
+    assert prepare.key(third) != prepare.key(asked)
+    stored = windows.load(made.folder / "test")
+    assert questions.read(made.folder / "test.json") == held
+    assert exposed(telemetry, "distillery_data_features", split="test") == len(stored)
+    labels = {"split": "test", "answerable": "false"}
+    assert exposed(telemetry, "distillery_data_questions", **labels) == 4
+    stray = dataclasses.replace(held[0], answers=(Answer("nowhere", 3),))
+    broken = changed(asked, **files_of(tmp_path, test=[stray, *held[1:]]))
+    assert "test: an answer must stand in its context" in faults(broken)
+
+
+def test_nothing_that_decides_reads_the_third_file(asked: request.Request, tmp_path: Path) -> None:
+    """What trials open is the same with and without it, and no metric differs."""
+    third = changed(asked, **files_of(tmp_path, test=tiny.make_questions(12, seed=5)))
+    plain, made = prepare.prepare(asked, Telemetry()), prepare.prepare(third, Telemetry())
+    assert made.questions == plain.questions
+    for name in ("start", "end"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(plain, name))
+    timed = {"inference_seconds": 0}
+    assert {**made.teacher_metrics, **timed} == {**plain.teacher_metrics, **timed}
+
+
+def test_the_key_of_a_spec_without_later_fields_is_that_of_earlier_releases(
+    asked: request.Request,
+) -> None:
+    document = json.loads(asked.to_json())
+    later = {"test", "faults"} | {f"max_{n}_percent" for n in ("dropped", "unknown", "shared")}
+    assert not later & document["data"].keys()
+    places = ["name", "train", "validation"]
+    first = [*places, "unanswerable", "max_length", "stride", "max_query_length"]
+    first += ["max_answer_length", "n_best", "null_threshold"]
+    assert document["data"].keys() == set(first)
+    teacher = Path(str(asked.teacher.model))  # type: ignore[union-attr]
+    known = {
+        "format": 1,
+        "libraries": [transformers.__version__, tokenizers.__version__],
+        "data": {name: getattr(asked.data, name) for name in first if name not in places},
+        "train": dataset.digest(Path(str(asked.data.train))),
+        "validation": dataset.digest(Path(str(asked.data.validation))),
+        "teacher": {path.name: dataset.digest(path) for path in teacher.iterdir()},
+    }
+    expected = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
+    assert prepare.key(asked) == expected
 
 
 def test_the_manifest_can_be_read_by_a_person(asked: request.Request) -> None:

@@ -31,7 +31,9 @@ def keep(seen: Observation) -> Iterator[Keep]:
         if seen.preparation is None and attempt.exit_code == Exit.OK and report and report.key:
             seconds = sum(a.seconds for a in attempts)
             teacher, sources = report.teacher, report.sources
-            yield Keep(Preparation(report.key, teacher, sources, seconds, seen.gpus))
+            _, _, notes = report.message.partition("; ")  # the first sentence says that it is done
+            found = Preparation(report.key, teacher, sources, seconds, seen.gpus, notes)
+            yield Keep(found)
             return
 
 

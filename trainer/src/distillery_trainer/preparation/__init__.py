@@ -1,6 +1,7 @@
 """The stages ``describe`` and ``prepare``, once per experiment.
 
 prepare    windows, and the teacher's logits on them
+reading    questions and tokenizers, read, checked and cut
 models     the models that a request names, and their folders
 cache_key  the key of what is made of data and models
 """

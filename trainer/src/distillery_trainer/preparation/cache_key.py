@@ -3,17 +3,17 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 import transformers
 
+from distillery_contract import codec
 from distillery_contract import request as requests
 from distillery_trainer import sealed
 from distillery_trainer.data import dataset
-from distillery_trainer.data.questions import SPLITS
+from distillery_trainer.data.questions import SPLITS, splits
 from distillery_trainer.preparation.models import MODEL, TOKENIZER
 
 
@@ -29,12 +29,12 @@ def key(request: requests.Request, folders: Mapping[str, Path]) -> str:
         request: names data and settings.
         folders: where its models lie, see :func:`distillery_trainer.preparation.models.folders`.
     """
-    places = {"name", *SPLITS}
+    places, given = {"name", *SPLITS, "test"}, splits(request.data)
     document: dict[str, Any] = {
         "format": sealed.FORMAT,
         "libraries": [transformers.__version__, tokenizers.__version__],
-        "data": {k: v for k, v in asdict(request.data).items() if k not in places},
-        **{split: dataset.fingerprint(request.data, split) for split in SPLITS},
+        "data": {k: v for k, v in codec.plain(request.data).items() if k not in places},
+        **{split: dataset.fingerprint(request.data, split) for split in given},
     }
     for source, folder in folders.items():
         files = (*TOKENIZER, *(MODEL if source == "teacher" else ()))

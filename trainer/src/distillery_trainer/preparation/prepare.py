@@ -5,23 +5,22 @@ its logits on the training windows. Its name is a key over everything that shape
 """
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import transformers
 
 from distillery_contract import request as requests
 from distillery_contract.parameters import Hyperparameters
 from distillery_trainer import devices, sealed
-from distillery_trainer.data import checks, dataset, prepared, questions, windows
+from distillery_trainer.data import checks, prepared, questions, windows
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.prepared import Prepared
-from distillery_trainer.data.questions import SPLITS, Question, Split
-from distillery_trainer.data.windows import Windows
+from distillery_trainer.data.questions import Question
 from distillery_trainer.evaluation import evaluate
-from distillery_trainer.preparation import cache_key, models
+from distillery_trainer.preparation import cache_key, models, reading
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.students import families, sources
 from distillery_trainer.students.families import SourceError
@@ -62,8 +61,12 @@ def prepare(request: requests.Request, telemetry: Telemetry) -> Prepared:
     made = prepared.open_folder(request, folder)
     for split, counts in about["questions"].items():
         telemetry.questions(split, **counts)
-    telemetry.windows("train", len(made.train))
-    telemetry.windows("validation", len(made.validation))
+    windows_ = {"train": len(made.train), "validation": len(made.validation)}
+    for split, count in about.get("windows", windows_).items():
+        telemetry.windows(split, count)
+    for finding in about.get("findings", ()):  # earlier releases told none
+        telemetry.finding(finding["split"], finding["kind"], finding["count"])
+        telemetry.note(finding["sentence"])
     telemetry.prepared(made.key)
     if request.teacher:
         telemetry.teacher(made.teacher_metrics)
@@ -93,25 +96,26 @@ def key(request: requests.Request) -> str:
 
 def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> dict[str, Any]:
     """Write everything of a :class:`Prepared` into a folder; return what its manifest tells."""
-    read = _read(request.data)
-    tokenizer, cut = _cut(read, request.data, folders)
-    for split, made in cut.items():
-        windows.save(made, folder / split)
-        log.info("%s: %d questions, %d windows", split, len(read[split]), len(made))
-    questions.write(folder / "questions.json", read["validation"])
-    tokenizer.save_pretrained(folder / "tokenizer")
+    made = reading.read(request.data, folders)
+    for split, cut in made.windows.items():
+        windows.save(cut, folder / split)
+        log.info("%s: %d questions, %d windows", split, len(made.questions[split]), len(cut))
+    questions.write(folder / "questions.json", made.questions["validation"])
+    if "test" in made.questions:
+        questions.write(folder / "test.json", made.questions["test"])
+    made.tokenizer.save_pretrained(folder / "tokenizer")
     untaught = Prepared(
         key=folder.name,
         folder=folder,
-        train=cut["train"],
-        validation=cut["validation"],
-        questions=read["validation"],
+        train=made.windows["train"],
+        validation=made.windows["validation"],
+        questions=made.questions["validation"],
         start=None,
         end=None,
         teacher_metrics={},
         data=request.data,
         tokenizer=folder / "tokenizer",
-        pad=tokenizer.pad_token_id,
+        pad=made.tokenizer.pad_token_id,
     )
     metrics: dict[str, float] = {}
     if "teacher" in folders:
@@ -119,66 +123,11 @@ def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> 
         metrics = _run_teacher(untaught, folders["teacher"], batch_size)
     return {
         "pad": untaught.pad,
-        "questions": {split: _counts(members) for split, members in read.items()},
+        "questions": {split: _counts(members) for split, members in made.questions.items()},
+        "windows": {split: len(cut) for split, cut in made.windows.items()},
+        "findings": [asdict(finding) for finding in made.findings],
         "teacher_metrics": metrics,
     }
-
-
-def _read(data: requests.Data) -> dict[Split, list[Question]]:
-    """Return the questions of both splits.
-
-    Raises:
-        DataError: every fault of both.
-    """
-    found: dict[Split, list[Question]] = {}
-    faults = []
-    for split in SPLITS:
-        try:
-            found[split] = dataset.load(data, split)
-        except DataError as error:
-            faults += error.faults
-    if faults:
-        raise DataError(list(dict.fromkeys(faults)))
-    return found
-
-
-def _cut(
-    read: dict[Split, list[Question]], data: requests.Data, folders: dict[str, Path]
-) -> tuple[Any, dict[Split, Windows]]:
-    """Return the tokenizer and the windows of both splits.
-
-    Raises:
-        DataError: every fault of questions, settings and tokenizers.
-    """
-    faults = checks.questions(read, data)
-    tokenizers, unfit = _tokenizers(folders)
-    positions = [sources.load_config(str(f)).max_position_embeddings for f in folders.values()]
-    unfit += checks.lengths(data, min(positions))
-    found: dict[Split, Windows] = {}
-    if not unfit:
-        tokenizer = next(iter(tokenizers.values()))  # the teacher's, if any: they are the same
-        for split, members in read.items():
-            found[split] = windows.cut(members, tokenizer, data)
-            faults += checks.lost(split, windows.lost(found[split], members))
-    if unfit or faults:
-        raise DataError(faults + unfit)
-    return tokenizer, found
-
-
-def _tokenizers(folders: dict[str, Path]) -> tuple[dict[str, Any], list[str]]:
-    """Return the tokenizers of the models, and what keeps them from cutting windows for both."""
-    found, faults = {}, []
-    for source, folder in folders.items():
-        try:
-            found[source] = transformers.AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError) as error:
-            faults.append(f"{source}.model must have a tokenizer, but reading {folder}: {error}")
-            continue
-        config = sources.load_config(str(folder))
-        faults += checks.tokenizer(found[source], config.vocab_size, source)
-    if not faults and len(found) == 2:
-        faults += checks.same_tokenizers(found["teacher"], found["student"])
-    return found, faults
 
 
 def _run_teacher(untaught: Prepared, teacher: Path, batch_size: int) -> dict[str, float]:

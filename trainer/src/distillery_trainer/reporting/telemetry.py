@@ -99,6 +99,11 @@ class Telemetry(registry.Collector):
         with self._lock:
             self._values.setdefault(metrics.DATA_FEATURES, {})[(split,)] = count
 
+    def finding(self, split: str, kind: str, count: int) -> None:
+        """Set how often something was found in a split that a person should know."""
+        with self._lock:
+            self._values.setdefault(metrics.DATA_FINDINGS, {})[split, kind] = count
+
     def prepared(self, key: str) -> None:
         """Set the key of the prepared features and teacher logits."""
         self._replace(metrics.PREPARED, {(key,): 1})
