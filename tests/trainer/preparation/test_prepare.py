@@ -12,6 +12,7 @@ import pytest
 import tokenizers
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from distillery_contract import metrics, request, wire
 from distillery_trainer import tiny
@@ -19,7 +20,7 @@ from distillery_trainer.data import dataset, prepared, questions, windows
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.questions import SPLITS, Answer, Question, Split
 from distillery_trainer.evaluation import evaluate
-from distillery_trainer.preparation import prepare
+from distillery_trainer.preparation import cache_key, models, pinned, prepare
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.students import sources
 
@@ -60,6 +61,12 @@ def faults(asked: request.Request) -> str:
     return "\n".join(caught.value.faults)
 
 
+def key_of(asked: request.Request) -> str:
+    """Return the key of a request whose models are folders."""
+    folders = {s: models.folder(s, model) for s, model in models.named(asked).items()}
+    return cache_key.of(cache_key.shaped_by(asked, folders))
+
+
 def exposed(telemetry: Telemetry, name: str, **labels: str) -> float | None:
     return telemetry.registry.get_sample_value(name, labels)
 
@@ -83,7 +90,11 @@ def test_the_teachers_logits_and_metrics_are_kept(
 def test_trials_open_what_was_prepared(asked: request.Request, tiny_questions: Any) -> None:
     made = prepare.prepare(asked, Telemetry())
     trial = dataclasses.replace(
-        asked, stage=request.Stage.TRAIN, trial=7, parameters={"n_layers": 2}, output="elsewhere"
+        asked,
+        stage=request.Stage.TRAIN,
+        trial=7,
+        parameters={"n_layers": 2},
+        output=f"{asked.output}/trials/7",
     )
     opened = prepare.open_prepared(trial)
     assert (opened.key, opened.folder, opened.pad) == (made.key, made.folder, made.pad)
@@ -102,6 +113,10 @@ def test_a_trial_that_names_its_prepared_folder_reads_no_data(asked: request.Req
 
 
 def test_without_a_prepared_folder_trials_are_told_so(asked: request.Request) -> None:
+    with pytest.raises(prepared.PreparedMissing, match="the stage prepare must have pinned"):
+        prepare.open_prepared(asked)
+    made = prepare.prepare(asked, Telemetry())
+    shutil.rmtree(made.folder)
     with pytest.raises(prepared.PreparedMissing, match="the stage prepare must have made"):
         prepare.open_prepared(asked)
 
@@ -145,8 +160,8 @@ OTHER_SETTINGS = {
 def test_every_setting_has_its_part_in_the_key(asked: request.Request) -> None:
     settings = {field.name for field in dataclasses.fields(request.Data)}
     assert settings == {*OTHER_SETTINGS, "name", "train", "validation", "test"}
-    keys = [prepare.key(changed(asked, **{n: v})) for n, v in OTHER_SETTINGS.items()]
-    assert len({prepare.key(asked), *keys}) == len(OTHER_SETTINGS) + 1
+    keys = [key_of(changed(asked, **{n: v})) for n, v in OTHER_SETTINGS.items()]
+    assert len({key_of(asked), *keys}) == len(OTHER_SETTINGS) + 1
 
 
 @pytest.mark.parametrize(
@@ -157,10 +172,10 @@ def test_every_file_of_the_teacher_has_its_part_in_the_key(
 ) -> None:
     copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
     other = changed(asked, teacher_model=str(copy))
-    assert prepare.key(other) == prepare.key(asked)  # contents count, not places
+    assert key_of(other) == key_of(asked)  # contents count, not places
     with (copy / file).open("a") as opened:
         opened.write(" ")
-    assert prepare.key(other) != prepare.key(asked)
+    assert key_of(other) != key_of(asked)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -171,9 +186,9 @@ def test_the_contents_of_the_data_have_their_part_in_the_key(
     copy = tmp_path / "copy.json"
     shutil.copy(path, copy)
     other = changed(asked, **{split: str(copy)})
-    assert prepare.key(other) == prepare.key(asked)
+    assert key_of(other) == key_of(asked)
     copy.write_text(copy.read_text().replace("Lima", "Rima"))
-    assert prepare.key(other) != prepare.key(asked)
+    assert key_of(other) != key_of(asked)
 
 
 def test_the_students_tokenizer_has_its_part_in_the_key_its_weights_have_none(
@@ -181,17 +196,17 @@ def test_the_students_tokenizer_has_its_part_in_the_key_its_weights_have_none(
 ) -> None:
     copy = shutil.copytree(tiny_distilbert, tmp_path / "student")
     other = dataclasses.replace(asked, student=request.Student(str(copy)))
-    before = prepare.key(other)
-    assert before != prepare.key(asked)
+    before = key_of(other)
+    assert before != key_of(asked)
     (copy / "model.safetensors").write_bytes(b"other")
-    assert prepare.key(other) == before
+    assert key_of(other) == before
     (copy / "tokenizer_config.json").write_text("{}")
-    assert prepare.key(other) != before
+    assert key_of(other) != before
 
 
 def test_the_floor_and_the_trial_have_no_part_in_the_key(asked: request.Request) -> None:
     other = dataclasses.replace(changed(asked, teacher_floor={"exact": 50.0}), trial=3)
-    assert prepare.key(other) == prepare.key(asked)
+    assert key_of(other) == key_of(asked)
 
 
 def test_a_teacher_below_its_floor_is_refused_even_if_prepared(asked: request.Request) -> None:
@@ -453,7 +468,7 @@ def test_a_third_file_is_checked_and_prepared_like_the_others(
     third = changed(asked, **files_of(tmp_path, test=held))
     telemetry = Telemetry()
     made = prepare.prepare(third, telemetry)
-    assert prepare.key(third) != prepare.key(asked)
+    assert key_of(third) != key_of(asked)
     stored = windows.load(made.folder / "test")
     assert questions.read(made.folder / "test.json") == held
     assert exposed(telemetry, "distillery_data_features", split="test") == len(stored)
@@ -495,10 +510,152 @@ def test_the_key_of_a_spec_without_later_fields_is_that_of_earlier_releases(
         "teacher": {path.name: dataset.digest(path) for path in teacher.iterdir()},
     }
     expected = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
-    assert prepare.key(asked) == expected
+    assert key_of(asked) == expected
 
 
 def test_the_manifest_can_be_read_by_a_person(asked: request.Request) -> None:
     made = prepare.prepare(asked, Telemetry())
     document = json.loads((made.folder / "manifest.json").read_text())
     assert document["about"]["questions"]["train"] == {"answerable": 60, "unanswerable": 30}
+
+
+def overwritten(folder: Path) -> None:
+    """Train a model further in place, as its owner may do at any moment."""
+    model = sources.load(str(folder))
+    model.get_parameter("qa_outputs.weight").data += 1.0
+    model.save_pretrained(folder)
+
+
+@pytest.fixture
+def named(asked: request.Request, tmp_path: Path, tiny_distilbert: Path) -> request.Request:
+    """A request whose teacher and student are folders of this test."""
+    teacher = shutil.copytree(str(asked.teacher.model), tmp_path / "teacher")  # type: ignore[union-attr]
+    student = shutil.copytree(tiny_distilbert, tmp_path / "student")
+    return dataclasses.replace(
+        asked, teacher=request.Teacher(str(teacher)), student=request.Student(str(student))
+    )
+
+
+def test_trials_read_the_copies_of_what_was_prepared(
+    named: request.Request, tmp_path: Path
+) -> None:
+    made = prepare.prepare(named, Telemetry())
+    trial = dataclasses.replace(named, output=f"{named.output}/trials/1", prepared=made.key)
+    before = {source: pin.digests for source, pin in pinned.of_trial(trial).models.items()}
+    assert pinned.of_trial(trial).changes() == []
+    for name in ("teacher", "student"):
+        overwritten(tmp_path / name)
+    pins = pinned.of_trial(trial)
+    assert [said.split(".")[0] for said in pins.changes()] == ["teacher", "student"]
+    copies = pinned.applied(trial, pins.folders(trial.cache))
+    assert copies.teacher
+    for source, folder in (("teacher", copies.teacher.model), ("student", copies.student.model)):
+        assert Path(str(folder)).is_relative_to(named.cache)
+        assert {n: dataset.digest(Path(str(folder), n)) for n in before[source]} == before[source]
+    for name in ("teacher", "student"):
+        shutil.rmtree(tmp_path / name)
+    assert pinned.applied(trial, pinned.of_trial(trial).folders(trial.cache)) == copies
+
+
+def test_the_file_of_pins_names_data_and_models_with_their_digests(named: request.Request) -> None:
+    prepare.prepare(named, Telemetry())
+    document = json.loads((Path(named.output) / "pinned.json").read_text())
+    assert document["data"]["train"] == dataset.digest(Path(str(named.data.train)))
+    teacher = document["models"]["teacher"]
+    assert (teacher["model"], teacher["commit"]) == (named.teacher.model, None)  # type: ignore[union-attr]
+    weights = Path(teacher["model"]) / "model.safetensors"
+    assert teacher["digests"]["model.safetensors"] == dataset.digest(weights)
+
+
+def test_a_model_of_the_hub_is_pinned_by_its_commit(
+    named: request.Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot's folder has the name of the commit; after that the hub is not asked again."""
+    commit, asked_for = "0" * 39 + "7", list[object]()
+    snapshot = shutil.copytree(tmp_path / "teacher", tmp_path / "hub" / commit)
+
+    def fetch(name: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked_for.append((name, revision, "model.safetensors" in str(allow_patterns)))
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr(prepare, "describe", lambda *_: None)  # it reads the hub by name
+    hub = dataclasses.replace(named, teacher=request.Teacher("org/teacher"))
+    made = prepare.prepare(hub, Telemetry())
+    assert len(asked_for) == 1
+    trial = dataclasses.replace(hub, output=f"{hub.output}/trials/1", prepared=made.key)
+    pins = pinned.of_trial(trial)
+    assert pins.models["teacher"].commit == commit
+    again = prepare.prepare(dataclasses.replace(hub, prepared=made.key), Telemetry())
+    assert (again.key, len(asked_for)) == (made.key, 1)
+
+
+def test_weights_of_a_student_are_fetched_and_checked_before_any_trial(
+    named: request.Request, tmp_path: Path
+) -> None:
+    file = tmp_path / "student" / "model.safetensors"
+    kept = {n: w for n, w in load_file(file).items() if ".layer.1." not in n}
+    save_file(kept, file, {"format": "pt"})
+    stray = dataclasses.replace(tiny.make_questions(1, 1)[0], answers=(Answer("nowhere", 3),))
+    said = faults(changed(named, **files_of(tmp_path, train=[stray])))
+    assert f"student.model: {tmp_path}/student must have all weights" in said
+    assert "an answer must stand in its context" in said
+    file.unlink()  # the shape alone is enough for students from Scratch
+    prepare.prepare(named, Telemetry())
+
+
+def test_a_search_that_is_prepared_again_keeps_its_models(
+    named: request.Request, tmp_path: Path
+) -> None:
+    made = prepare.prepare(named, Telemetry())
+    metrics_ = made.teacher_metrics
+    overwritten(tmp_path / "teacher")
+    shutil.rmtree(made.folder)  # the cache was cleaned, but for the copies
+    again, telemetry = dataclasses.replace(named, prepared=made.key), Telemetry()
+    found = prepare.prepare(again, telemetry)
+    assert found.key == made.key
+    timed = {"inference_seconds": 0}
+    assert {**found.teacher_metrics, **timed} == {**metrics_, **timed}
+    telemetry.outcome(wire.Reason.COMPLETED, "prepare is done")
+    assert "teacher.model: " in telemetry.exposition()
+    assert "has changed since the experiment was prepared" in telemetry.exposition()
+
+    shutil.rmtree(named.cache)
+    said = faults(again)
+    assert "teacher.model must be what it was when the search was prepared" in said
+    fresh = prepare.prepare(named, Telemetry())  # another experiment may have the new teacher
+    assert fresh.key != made.key
+
+
+def test_a_search_whose_data_have_changed_is_not_prepared_with_others(
+    named: request.Request, tmp_path: Path
+) -> None:
+    files = files_of(tmp_path, train=tiny.make_questions(90, seed=1))
+    made = prepare.prepare(changed(named, **files), Telemetry())
+    again = dataclasses.replace(changed(named, **files), prepared=made.key)
+    files_of(tmp_path, train=tiny.make_questions(90, seed=9))
+    assert prepare.prepare(again, Telemetry()).key == made.key  # it is there
+    shutil.rmtree(made.folder)
+    assert "what a search was prepared with must be there, or be made again as it was" in faults(
+        again
+    )
+
+
+def test_a_search_of_an_earlier_release_gets_its_pins(named: request.Request) -> None:
+    made = prepare.prepare(named, Telemetry())
+    place = Path(named.output) / "pinned.json"
+    place.unlink()
+    trial = dataclasses.replace(named, output=f"{named.output}/trials/1", prepared=made.key)
+    with pytest.raises(prepared.PreparedMissing, match="must have pinned the models"):
+        pinned.of_trial(trial)
+    again = prepare.prepare(dataclasses.replace(named, prepared=made.key), Telemetry())
+    assert again.key == made.key
+    assert pinned.of_trial(trial).prepared == made.key
+
+
+def test_pins_of_other_models_are_none(named: request.Request) -> None:
+    prepare.prepare(named, Telemetry())
+    trial = dataclasses.replace(named, output=f"{named.output}/trials/1")
+    assert pinned.read(trial)
+    assert pinned.read(dataclasses.replace(trial, student=request.Student())) is None
+    assert pinned.read(dataclasses.replace(trial, teacher=request.Teacher("other"))) is None

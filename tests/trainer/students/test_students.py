@@ -346,7 +346,7 @@ def test_only_a_student_may_come_without_an_answer_head_and_that_is_said(
         sources.load(str(headless))
     asked, notes = request(tiny_teacher, headless, initialization="Pretrained"), list[str]()
     building.student(asked, hyperparameters.resolve(asked), notes.append)
-    assert notes == [f"the student's answer head is new, for {headless} has none"]
+    assert notes == ["the student's answer head is new, for student.model has none"]
 
 
 def test_the_labels_of_an_earlier_task_do_not_matter(tiny_teacher: Path, tmp_path: Path) -> None:

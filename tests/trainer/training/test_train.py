@@ -63,7 +63,7 @@ def base(
         requests.Teacher(str(tiny_teacher)),
         requests.Student(str(tiny_distilbert)),
         cache=str(tmp_path_factory.mktemp("cache")),
-        output="-",
+        output=str(tmp_path_factory.mktemp("experiment")),
     )
     prepare.prepare(request, Telemetry())
     return request
@@ -71,10 +71,11 @@ def base(
 
 @pytest.fixture
 def make(base: requests.Request, tmp_path: Path) -> Make:
-    """Requests over the prepared data, each with a folder of its own below the test's."""
+    """Requests over the prepared data, each with a folder of its own below the experiment's."""
 
     def request(output: str = "trial", **parameters: Any) -> requests.Request:
-        return replace(base, output=str(tmp_path / output), parameters={**SHORT, **parameters})
+        folder = Path(base.output) / tmp_path.name / output
+        return replace(base, output=str(folder), parameters={**SHORT, **parameters})
 
     return request
 
@@ -447,7 +448,7 @@ def test_failures_have_their_exit_code_and_a_sentence(make: Make, tmp_path: Path
     for request, code, sentence in (
         (make("d", n_heads=5), Exit.INFEASIBLE, "n_heads <= 4 must hold"),
         (elsewhere, Exit.BAD_DATA, "the stage prepare must have made"),
-        (gone, Exit.BAD_DATA, "gone"),
+        (gone, Exit.BAD_DATA, "the stage prepare must have pinned the models"),
         (no_source, Exit.BAD_REQUEST, "Pretrained needs student.model"),
         (replace(done, experiment="other"), Exit.BAD_REQUEST, "same request only"),
         (make("e", **wild, epochs=20.0), Exit.DIVERGED, "must be finite"),
@@ -464,12 +465,37 @@ def test_a_student_that_no_memory_holds_is_out_of_memory(
     config = json.loads((tmp_path / "huge" / "config.json").read_text())
     config |= {"vocab_size": 10**9, "dim": 4096}
     (tmp_path / "huge" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "huge" / "model.safetensors").unlink()  # a shape needs none
     request = replace(
         make(initialization="Scratch"), student=requests.Student(str(tmp_path / "huge"))
     )
+    prepare.prepare(replace(request, output=str(Path(request.output).parent)), Telemetry())
     code, message = outcome_of(request)
     assert code == Exit.OUT_OF_MEMORY
     assert "can't allocate memory" in message
+
+
+def test_a_trial_trains_with_the_models_that_were_pinned(
+    make: Make, tmp_path: Path, tiny_teacher: Path
+) -> None:
+    """An overwritten teacher, or none any more, changes no weight, and the trial says so."""
+    copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
+    weights_, notes = [], []
+    for name in ("before", "after"):
+        asked = make(name, epochs=0.5, evaluations=1, alpha_relation=0.5)
+        asked = replace(asked, teacher=requests.Teacher(str(copy)))
+        if name == "before":
+            prepare.prepare(replace(asked, output=str(Path(asked.output).parent)), Telemetry())
+        told = Telemetry()
+        train.train(asked, told, Stop())
+        told.outcome(wire.Reason.COMPLETED, "train is done")
+        weights_.append(weights(asked))
+        notes.append("has changed since the experiment was prepared" in told.exposition())
+        model = sources.load(str(copy))
+        model.get_parameter("qa_outputs.weight").data += 1.0
+        model.save_pretrained(copy)
+    assert all(torch.equal(weight, weights_[1][name]) for name, weight in weights_[0].items())
+    assert notes == [False, True]
 
 
 def test_every_fault_of_a_request_is_told_at_once(make: Make, start: Start) -> None:

@@ -141,10 +141,11 @@ class Request:
         teacher: who teaches; None trains on the labels alone (``alpha_ce`` is then 0).
         student: where students come from.
         cache: folder of prepared windows and teacher logits, shared by experiments.
-        output: folder of this trial: checkpoints, model, predictions.
+        output: folder of this trial: checkpoints, model, predictions. For the stage prepare it is
+            the folder of the experiment, which those of its trials lie in.
         trial: number of the trial; 0 for other stages.
-        prepared: key that the stage prepare reported. Without it a trial reads the data again to
-            work out the key.
+        prepared: key that the stage prepare reported. The stage prepare has it if a search was
+            prepared before; then it makes the same again, or refuses.
         attempt: 1 for the first process of a trial, more after interruptions.
         parameters: hyperparameters; those that are missing have their default.
         rungs: shares of the steps, above 0 and below 1, after which to evaluate as well. They

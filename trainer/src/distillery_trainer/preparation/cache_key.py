@@ -17,8 +17,14 @@ from distillery_trainer.data.questions import SPLITS, splits
 from distillery_trainer.preparation.models import MODEL, TOKENIZER
 
 
-def key(request: requests.Request, folders: Mapping[str, Path]) -> str:
-    """Return a hash of everything that shapes the prepared windows and the teacher's logits.
+def of(shaped_by: Mapping[str, Any]) -> str:
+    """Return the key of what :func:`shaped_by` returned: a hash of it."""
+    text = json.dumps(shaped_by, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def shaped_by(request: requests.Request, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """Return everything that shapes the prepared windows and the teacher's logits.
 
     The search that Distillery comes from lost a day of 20 GPUs to a cache. The name of a file had
     model and length in it, but not the flag for unanswerable questions, the stride or the data, and
@@ -27,7 +33,7 @@ def key(request: requests.Request, folders: Mapping[str, Path]) -> str:
 
     Args:
         request: names data and settings.
-        folders: where its models lie, see :func:`distillery_trainer.preparation.models.folders`.
+        folders: where its models lie, by ``teacher`` and ``student``.
     """
     places, given = {"name", *SPLITS, "test"}, splits(request.data)
     document: dict[str, Any] = {
@@ -41,5 +47,4 @@ def key(request: requests.Request, folders: Mapping[str, Path]) -> str:
         document[source] = {
             path.name: dataset.digest(path) for pattern in files for path in folder.glob(pattern)
         }
-    text = json.dumps(document, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return document

@@ -5,6 +5,7 @@ its logits on the training windows. Its name is a key over everything that shape
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from distillery_trainer import devices, sealed
 from distillery_trainer.data import checks, prepared, questions, windows
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.prepared import Prepared
-from distillery_trainer.data.questions import Question
+from distillery_trainer.data.questions import Question, splits
 from distillery_trainer.evaluation import evaluate
-from distillery_trainer.preparation import cache_key, models, reading
+from distillery_trainer.preparation import cache_key, models, pinned, reading
+from distillery_trainer.preparation.pinned import Pin, Pins
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.students import families, sources
 from distillery_trainer.students.families import SourceError
@@ -48,15 +50,18 @@ def describe(request: requests.Request, telemetry: Telemetry) -> None:
 
 
 def prepare(request: requests.Request, telemetry: Telemetry) -> Prepared:
-    """Check the data, cut it into windows and run the teacher, unless all that was done before.
+    """Pin the models, check the data, cut it into windows and run the teacher.
+
+    What was done before is not done again. If the request names what a search was prepared with,
+    the models are those that were pinned then.
 
     Raises:
-        DataError: data, tokenizers or teacher cannot serve the experiment. Everything is checked
+        DataError: data, tokenizers or models cannot serve the experiment. Everything is checked
             before it is raised, except that a teacher is only run on data without faults.
     """
-    describe(request, telemetry)
-    folders = models.folders(request)
-    folder = Path(request.cache) / cache_key.key(request, folders)
+    pins = _pinned(request, telemetry)
+    folders, folder = pins.folders(request.cache), Path(request.cache) / pins.prepared
+    describe(pinned.applied(request, folders), telemetry)
     about = sealed.make(folder, lambda partial: _fill(partial, request, folders))
     made = prepared.open_folder(request, folder)
     for split, counts in about["questions"].items():
@@ -72,26 +77,95 @@ def prepare(request: requests.Request, telemetry: Telemetry) -> Prepared:
         telemetry.teacher(made.teacher_metrics)
         if faults := checks.floor(made.teacher_metrics, request.teacher.floor):
             raise DataError(faults)
+    pinned.write(pins, request)
     return made
 
 
+def _pinned(request: requests.Request, telemetry: Telemetry) -> Pins:
+    """Return what the trials of an experiment shall read.
+
+    Raises:
+        DataError: a model cannot serve, or is another one than when the search was prepared.
+    """
+    before = pinned.read(request) if request.prepared else None
+    if before and before.whole(request.cache):
+        models_ = before.models
+        for sentence in before.changes():
+            telemetry.note(sentence)
+    else:
+        describe(request, telemetry)  # before anything is fetched
+        models_ = _pinned_models(request, before)
+    if before and request.prepared and sealed.about(Path(request.cache) / request.prepared):
+        return Pins(request.prepared, before.data, models_)
+    folders = {source: pinned.place(request.cache, pin) for source, pin in models_.items()}
+    shaped_by = cache_key.shaped_by(request, folders)
+    key = cache_key.of(shaped_by)
+    if request.prepared and request.prepared != key:
+        key = _earlier(request.prepared, request, telemetry)
+    return Pins(key, {split: shaped_by[split] for split in splits(request.data)}, models_)
+
+
+def _pinned_models(request: requests.Request, before: Pins | None) -> Mapping[str, Pin]:
+    """Copy the models of a request, and check their weights.
+
+    Raises:
+        DataError: a model cannot serve, or is another one than before.
+    """
+    made = pinned.pin(request)
+    if faults := pinned.differences(before, made):
+        raise DataError(faults)
+    folders = {source: pinned.place(request.cache, pin) for source, pin in made.items()}
+    if faults := _unfit(made, folders):
+        raise DataError(faults + _faults(request, folders))
+    return made
+
+
+def _earlier(key: str, request: requests.Request, telemetry: Telemetry) -> str:
+    """Return the key of what a search was prepared with, though it would be another one today.
+
+    Raises:
+        DataError: it is gone, and cannot be made again.
+    """
+    changed = "data, models or libraries have changed since the search was prepared"
+    if sealed.about(Path(request.cache) / key) is None:
+        rule = "what a search was prepared with must be there, or be made again as it was"
+        raise DataError([f"{rule}, but {changed}: give the experiment another name"])
+    telemetry.note(f"{changed}; its windows and logits are those of then")
+    return key
+
+
+def _unfit(pins: Mapping[str, Pin], folders: Mapping[str, Path]) -> list[str]:
+    """Return what is wrong with the weights of models; a student's shape may come without any."""
+    faults = []
+    for source, folder in folders.items():
+        try:
+            if source == "teacher":
+                sources.load(str(folder))
+            elif any(name.endswith((".safetensors", ".bin")) for name in pins[source].digests):
+                sources.load_full_size(str(folder))
+        except SourceError as error:
+            named = str(error).replace(str(folder), pins[source].model)
+            faults.append(f"{source}.model: {named}")
+    return faults
+
+
+def _faults(request: requests.Request, folders: Mapping[str, Path]) -> list[str]:
+    """Return the faults of data and tokenizers."""
+    try:
+        reading.read(request.data, folders)
+    except DataError as error:
+        return error.faults
+    return []
+
+
 def open_prepared(request: requests.Request) -> Prepared:
-    """Open what :func:`prepare` made: the folder that a request names, or else that of its key.
+    """Open what :func:`prepare` made: the folder that a request names, or else the pinned one.
 
     Raises:
         PreparedMissing: it is not there, or not whole.
-        DataError: what the key is made of cannot be read.
     """
-    return prepared.open_folder(request, Path(request.cache) / (request.prepared or key(request)))
-
-
-def key(request: requests.Request) -> str:
-    """Return the name of a request's prepared folder; see :func:`cache_key.key`.
-
-    Raises:
-        DataError: data or models cannot be read.
-    """
-    return cache_key.key(request, models.folders(request))
+    key = request.prepared or pinned.of_trial(request).prepared
+    return prepared.open_folder(request, Path(request.cache) / key)
 
 
 def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> dict[str, Any]:

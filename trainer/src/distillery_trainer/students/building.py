@@ -47,7 +47,7 @@ def student(
         read, headless = sources.load_full_size(source.model, source.revision)
         _inherit(model, read, headless, hyper)
         if headless:
-            note(f"the student's answer head is new, for {source.model} has none")
+            note("the student's answer head is new, for student.model has none")
     _prune(model, config, hyper)
     dropout.build_in(model)
     if "qa_dropout" not in families.FIELDS[config.model_type]:

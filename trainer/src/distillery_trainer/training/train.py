@@ -28,7 +28,7 @@ from distillery_trainer import atomic, devices, hyperparameters
 from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.evaluation.answers import Answers
-from distillery_trainer.preparation import prepare
+from distillery_trainer.preparation import pinned, prepare
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop
 from distillery_trainer.students import building, model_folder, sources
@@ -70,12 +70,15 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
     if known := history.finished(request):
         _report_again(known, telemetry)
         return
-    prepared = prepare.open_prepared(request)
+    prepared, pins = prepare.open_prepared(request), pinned.of_trial(request)
+    copies = pinned.applied(request, pins.folders(request.cache))
+    for sentence in pins.changes():
+        telemetry.note(sentence)
     device = devices.choose()
     _seed(hyper.seed)
-    student = building.student(request, hyper, telemetry.note)
+    student = building.student(copies, hyper, telemetry.note)
     nn.Module.to(student, device)
-    stepper = Stepper(student, prepared, hyper, _teacher(request, hyper, device))
+    stepper = Stepper(student, prepared, hyper, _teacher(copies, hyper, device))
     plan = schedule.plan(prepared.train.lengths(), hyper, request.rungs)
     checkpoints, progress = _resume(request, prepared, stepper, telemetry)
     if progress.step:  # the next thing may be an evaluation, before any step
