@@ -20,8 +20,9 @@ from distillery_trainer.data import dataset, prepared, questions, windows
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.questions import SPLITS, Answer, Question, Split
 from distillery_trainer.evaluation import evaluate
-from distillery_trainer.preparation import cache_key, models, pinned, prepare
+from distillery_trainer.preparation import cache_key, models, pinned, prepare, teaching
 from distillery_trainer.reporting.telemetry import Telemetry
+from distillery_trainer.stop import StoppedError
 from distillery_trainer.students import sources
 
 Files = tuple[Path, Path]
@@ -659,3 +660,42 @@ def test_pins_of_other_models_are_none(named: request.Request) -> None:
     assert pinned.read(trial)
     assert pinned.read(dataclasses.replace(trial, student=request.Student())) is None
     assert pinned.read(dataclasses.replace(trial, teacher=request.Teacher("other"))) is None
+
+
+def test_a_preparation_that_was_stopped_continues_where_it_was(
+    asked: request.Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped within the teacher's pass: no window that is done is done again."""
+    unbroken = prepare.prepare(
+        dataclasses.replace(asked, cache=str(tmp_path / "other")), Telemetry()
+    )
+    small = dataclasses.replace(asked, parameters={"per_device_eval_batch_size": 4})
+    monkeypatch.setattr(teaching, "PART_BATCHES", 2)
+    seen: list[int] = []
+    each, measure, evaluations = evaluate.each, evaluate.measure, list[str]()
+
+    def stopping(model: Any, windows_: Any, groups: Any, *rest: Any) -> Any:
+        for number, found in each(model, windows_, groups, *rest):
+            if len(windows_) == len(unbroken.train):
+                seen.append(number)
+                if len(seen) == 21:
+                    raise StoppedError("stopped by a signal")
+            yield number, found
+
+    def counting(*given: Any) -> Any:
+        evaluations.append("one")
+        return measure(*given)
+
+    monkeypatch.setattr(evaluate, "each", stopping)
+    monkeypatch.setattr(evaluate, "measure", counting)
+    with pytest.raises(StoppedError):
+        prepare.prepare(small, Telemetry())
+    assert not list(Path(asked.cache).glob("*/start.npy"))
+    made = prepare.prepare(small, Telemetry())
+    assert len(evaluations) == 1
+    assert sorted(seen[:16] + seen[21:]) == list(range(len(made.train)))  # two parts of 8 were kept
+    for name in ("start", "end"):
+        np.testing.assert_allclose(
+            getattr(made, name), getattr(unbroken, name), rtol=1e-2, atol=1e-2
+        )
+    assert not list(Path(asked.cache).glob("*.teacher"))

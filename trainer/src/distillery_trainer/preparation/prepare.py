@@ -10,18 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from distillery_contract import request as requests
 from distillery_contract.parameters import Hyperparameters
-from distillery_trainer import devices, sealed
+from distillery_trainer import sealed
 from distillery_trainer.data import checks, prepared, questions, windows
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.data.questions import Question, splits
-from distillery_trainer.evaluation import evaluate
-from distillery_trainer.preparation import cache_key, models, pinned, reading
+from distillery_trainer.preparation import cache_key, models, pinned, reading, teaching
 from distillery_trainer.preparation.pinned import Pin, Pins
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.students import families, sources
@@ -62,7 +58,9 @@ def prepare(request: requests.Request, telemetry: Telemetry) -> Prepared:
     pins = _pinned(request, telemetry)
     folders, folder = pins.folders(request.cache), Path(request.cache) / pins.prepared
     describe(pinned.applied(request, folders), telemetry)
-    about = sealed.make(folder, lambda partial: _fill(partial, request, folders))
+    work = folder.with_name(f"{folder.name}.teacher")
+    about = sealed.make(folder, lambda partial: _fill(partial, request, folders, work))
+    teaching.clear(work)
     made = prepared.open_folder(request, folder)
     for split, counts in about["questions"].items():
         telemetry.questions(split, **counts)
@@ -168,8 +166,13 @@ def open_prepared(request: requests.Request) -> Prepared:
     return prepared.open_folder(request, Path(request.cache) / key)
 
 
-def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> dict[str, Any]:
-    """Write everything of a :class:`Prepared` into a folder; return what its manifest tells."""
+def _fill(
+    folder: Path, request: requests.Request, folders: Mapping[str, Path], work: Path
+) -> dict[str, Any]:
+    """Write everything of a :class:`Prepared` into a folder; return what its manifest tells.
+
+    ``work`` is a folder for what shall outlive a process that is stopped.
+    """
     made = reading.read(request.data, folders)
     for split, cut in made.windows.items():
         windows.save(cut, folder / split)
@@ -194,7 +197,8 @@ def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> 
     metrics: dict[str, float] = {}
     if "teacher" in folders:
         batch_size = Hyperparameters.of(request.parameters).per_device_eval_batch_size
-        metrics = _run_teacher(untaught, folders["teacher"], batch_size)
+        work = work / str(batch_size)
+        metrics = teaching.teach(untaught, folders["teacher"], batch_size, work)
     return {
         "pad": untaught.pad,
         "questions": {split: _counts(members) for split, members in made.questions.items()},
@@ -202,27 +206,6 @@ def _fill(folder: Path, request: requests.Request, folders: dict[str, Path]) -> 
         "findings": [asdict(finding) for finding in made.findings],
         "teacher_metrics": metrics,
     }
-
-
-def _run_teacher(untaught: Prepared, teacher: Path, batch_size: int) -> dict[str, float]:
-    """Store the teacher's logits on the training windows; return its metrics on validation.
-
-    Raises:
-        DataError: logits that half precision does not hold.
-    """
-    device = devices.choose()
-    reader: torch.nn.Module = sources.load(str(teacher))
-    reader.to(device)
-    metrics = evaluate.evaluate(reader, untaught, batch_size, device)
-    log.info("teacher: %s", ", ".join(f"{k} {v:.6g}" for k, v in metrics.items()))
-    logits = evaluate.logits(reader, untaught.train, batch_size, untaught.pad, device)
-    most = float(np.finfo(np.float16).max)
-    for name, values in zip(("start", "end"), logits, strict=True):
-        if beyond := np.count_nonzero(~(np.abs(values) <= most)):  # NaN is beyond, too
-            rule = f"the teacher's logits must lie within ±{most:g}, as half precision can hold"
-            raise DataError([f"{rule}, but {beyond} of its {name} logits do not"])
-        np.save(untaught.folder / f"{name}.npy", values.astype(np.float16))
-    return metrics
 
 
 def _counts(questions: list[Question]) -> dict[str, int]:
