@@ -20,6 +20,7 @@ from typing import Final
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
 
 from distillery_contract.parameters import Hyperparameters
@@ -225,9 +226,13 @@ def _resume(
 
 def _versions(stepper: Stepper) -> dict[str, str]:
     """Return the versions of all that a training's numbers hang on, and its precision."""
-    names = {"trainer": "distillery-trainer", **{n: n for n in ("torch", "transformers", "numpy")}}
-    known = {name: metadata.version(package) for name, package in names.items()}
-    return {**known, "precision": str(stepper.precision)}
+    return {
+        "trainer": metadata.version("distillery-trainer"),
+        "torch": str(torch.__version__),  # a system's package may have no metadata
+        "transformers": transformers.__version__,
+        "numpy": np.__version__,
+        "precision": str(stepper.precision),
+    }
 
 
 def _check_weights(student: nn.Module, step: int) -> None:
