@@ -81,6 +81,22 @@ def test_what_the_preparation_found_is_kept() -> None:
     assert [type(a) for a in actions] == [Keep]
 
 
+def test_what_a_person_should_know_of_the_data_is_kept() -> None:
+    done = replace(attempt(code=0), stage=Stage.PREPARE)
+    for message, notes in (
+        ("prepare is done", ""),
+        (
+            "prepare is done; train: 4 of 90 are dropped; and more",
+            "train: 4 of 90 are dropped; and more",
+        ),
+    ):
+        report = Report("x", message=message, key="k", sources=worlds.SOURCES)
+        seen = worlds.observation((), (done,), {done: report}, preparation=None)
+        (keep,) = decide.decide(SPEC, seen).actions
+        assert isinstance(keep, Keep)
+        assert keep.preparation.notes == notes
+
+
 @pytest.mark.parametrize(
     ("code", "again"),
     [(Exit.BAD_DATA, False), (Exit.BAD_REQUEST, False), (1, True), (None, True), (75, True)],

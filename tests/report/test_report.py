@@ -109,6 +109,14 @@ def test_each_trial_is_told_with_what_made_it() -> None:
     assert told[1]["provenance"]["image"] == MADE.image
 
 
+def test_what_was_found_in_the_data_is_among_the_findings() -> None:
+    wanted, trials = searches.experiment(), searches.search(12)
+    noted = replace(worlds.PREPARATION, notes="train: 4 of 90 are dropped")
+    seen = worlds.observation(tuple(trials), preparation=noted)
+    found = summary.findings(wanted.spec, worlds.status(wanted, seen), trials)
+    assert "Of data and models: train: 4 of 90 are dropped." in found
+
+
 @pytest.mark.parametrize(
     "kind",
     ["Accepted", "StorageReachable", "TemplateValid", "WarmStarted", "TrainerAccepted"],

@@ -206,3 +206,13 @@ def test_a_message_that_cannot_be_written_is_no_error(
 def test_a_full_disk_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     telemetry.Telemetry("/dev/full").leave()
     assert "No space left" in caplog.text
+
+
+def test_notes_are_logged_and_said_with_the_outcome(caplog: pytest.LogCaptureFixture) -> None:
+    told = telemetry.Telemetry()
+    told.note("one")
+    told.note("two")
+    told.outcome(wire.Reason.COMPLETED, "train is done")
+    labels = ("message", "train is done; one; two"), ("reason", "Completed")
+    assert samples(told.exposition()) == {("distillery_trial_outcome_info", labels): 1}
+    assert caplog.messages == ["one", "two"]

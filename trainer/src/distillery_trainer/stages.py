@@ -1,6 +1,6 @@
-"""Runs the stage of a request and names how it ended. ``__main__`` calls it.
+"""Runs the stage of a request and names how it ended. ``process`` calls it.
 
-It imports torch, which takes seconds. So ``__main__`` imports it only after it has read the
+It imports torch, which takes seconds. So ``process`` imports it only after it has read the
 request, and runs the stage ``collect`` without it.
 """
 

@@ -26,6 +26,9 @@ from distillery_operator.trials.trial import State, Trial
 
 Truth = Literal["True", "False", "Unknown"]
 
+NOTED: Final = "; to know: "
+"""Begins what a person should know of data and models, in the condition Prepared."""
+
 MESSAGE_BYTES: Final = 4096
 """Limit of a condition's message; Kubernetes allows 32,768 characters."""
 
@@ -126,6 +129,8 @@ def prepared(seen: Observation, closing: Closing | None) -> Finding:
         teacher = seen.preparation.teacher
         floor = ", ".join(f"{k} {v:.2f}" for k, v in teacher.items() if k in metrics.COLLAPSE)
         message = f"data and teacher are checked and cached; the teacher has {floor}"
+        if seen.preparation.notes:
+            message += NOTED + seen.preparation.notes
         return Finding(kind, "True", "Prepared", message)
     if closing and closing.reason == PREPARATION_FAILED:
         return Finding(kind, "False", closing.reason, closing.message)

@@ -29,7 +29,8 @@ def keep(seen: Observation) -> Iterator[Keep]:
         if seen.preparation is None and attempt.exit_code == Exit.OK and report and report.key:
             seconds, gpus = effort.total(seen, attempts)
             teacher, sources = report.teacher, report.sources
-            yield Keep(Preparation(report.key, teacher, sources, seconds, gpus))
+            _, _, notes = report.message.partition("; ")  # the first sentence says that it is done
+            yield Keep(Preparation(report.key, teacher, sources, seconds, gpus, notes))
             return
 
 

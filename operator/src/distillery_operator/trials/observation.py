@@ -34,6 +34,7 @@ class Preparation:
         sources: architectures of the models.
         seconds: run time of its attempts.
         gpus: that they had.
+        notes: what a person should know of data and models, as the trainer said it.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Preparation:
     sources: Mapping[str, Architecture]
     seconds: float = 0.0
     gpus: float = 0.0
+    notes: str = ""
 
 
 @dataclass(frozen=True)
