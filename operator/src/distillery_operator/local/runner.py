@@ -210,11 +210,11 @@ class Runner:
 
 
 def _installed() -> Trainer:
-    """Return the releases of this machine's trainer, without importing it."""
+    """Return the releases of this machine's trainer, as that says them, without importing it."""
     names = ("distillery-trainer", "torch", "transformers")
     try:
-        return Trainer(*map(metadata.version, names))
-    except metadata.PackageNotFoundError:
+        return Trainer(*(metadata.version(name).partition("+")[0] for name in names))
+    except metadata.PackageNotFoundError:  # a system's torch has no metadata
         return SILENT
 
 
