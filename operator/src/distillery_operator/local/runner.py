@@ -211,9 +211,12 @@ class Runner:
 
 def _installed() -> Trainer:
     """Return the releases of this machine's trainer, as that says them, without importing it."""
-    names = ("distillery-trainer", "torch", "transformers")
     try:
-        return Trainer(*(metadata.version(name).partition("+")[0] for name in names))
+        return Trainer(
+            version=metadata.version("distillery-trainer"),
+            torch=metadata.version("torch").partition("+")[0],
+            transformers=metadata.version("transformers"),
+        )
     except metadata.PackageNotFoundError:  # a system's torch has no metadata
         return SILENT
 
