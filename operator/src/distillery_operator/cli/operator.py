@@ -1,14 +1,16 @@
 """``distillery operator``: the process that watches a cluster's experiments and runs them."""
 
-import logging
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from distillery_operator.cli import options
 from distillery_operator.cli.exit_codes import Exit
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+FORMATS: Final = ("text", "json")
 
 
 def _place(_: click.Context, __: click.Parameter, text: str) -> Sequence[str] | None:
@@ -104,6 +106,19 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     default=8080,
     help="port of /healthz and /readyz (default: 8080)",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="info",
+    help="what the log begins with: debug, info, warning or error (default: info)",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    help="lines of the log: text, or json with the fields ts, level, logger, message, namespace,"
+    " experiment, reason and exception (default: text)",
+)
 def command(**given: Any) -> Exit:
     """Watch a cluster's experiments and run them.
 
@@ -112,13 +127,13 @@ def command(**given: Any) -> Exit:
     """
     import uvloop
 
+    from distillery_operator.cli import log_lines
     from distillery_operator.cluster.kinds import Key
     from distillery_operator.cluster.pod_template import Defaults
     from distillery_operator.controller import process
     from distillery_operator.controller.settings import Settings
 
-    logging.getLogger().setLevel(logging.INFO)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    log_lines.configure(given["log_level"], given["log_format"])
     database = options.database()
     options.free(given["metrics_port"], given["health_port"], given["trials_port"])
     settings = Settings(
