@@ -258,6 +258,7 @@ class Controller:
         before = session.status if session else _status(found)
         limit = session.experiment.spec.max_trials if session else None
         after = status.obstructed(metadata["generation"], limit, before, finding, time.time())
+        self._shown.show_obstructed(key, metadata, after)
         if after == before:
             return
         for event in events.of_change(before, after):
@@ -265,7 +266,6 @@ class Controller:
         await self._api.apply_status(key, yaml_files.to_document(after))
         if session:
             session.status = after
-            self._shown.show(key, session.experiment, after)
         self._cache.experiments[key] = {**found, "status": yaml_files.to_document(after)}
 
     async def _leave(self, key: Key) -> None:

@@ -75,8 +75,8 @@ class Server:
         application.router.add_get(ROUTE, self._answer, allow_head=False)
         self._runner = web.AppRunner(application, access_log=None)  # a log would hold the keys
 
-    async def open(self, port: int, address: str = "0.0.0.0") -> int:
-        """Listen; return the port, which the system chooses for 0."""
+    async def open(self, port: int, address: str | None = None) -> int:
+        """Listen, without an address at all of IPv4 and IPv6; return the port, chosen for 0."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, address, port)
         await site.start()

@@ -5,10 +5,10 @@ Two exceptions are bounded: the points of the front that the status lists, and t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.engine.statistics import Statistics
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry.operator_metrics import (
     ATTEMPTS_STARTED,
@@ -38,7 +39,20 @@ class Experiments(Collector):
         """Take in a status, and the figures beside it; without them the last ones stand."""
         before = self._known.get(key)
         known = figures or (before.figures if before else Statistics())
-        self._known[key] = Shown(experiment, status, known)
+        metadata = experiment.metadata
+        self._known[key] = Shown(metadata.uid, metadata.generation, experiment.spec, status, known)
+
+    def show_obstructed(self, key: Key, metadata: Mapping[str, Any], status: Status) -> None:
+        """Take in a status that names an obstacle.
+
+        The spec may be one that nobody can read, and the study may be out of reach: what was known
+        of both stands, and without it the status alone is shown.
+        """
+        uid, generation = metadata["uid"], metadata["generation"]
+        known = self._known.get(key)
+        if known is None or known.uid != uid:
+            known = Shown(uid, generation, None, status, Statistics())
+        self._known[key] = replace(known, generation=generation, status=status)
 
     def forget(self, key: Key) -> None:
         """Drop an experiment that was deleted, with all its series."""
@@ -67,9 +81,11 @@ Samples = Iterator[tuple[list[str], float]]
 
 @dataclass(frozen=True)
 class Shown:
-    """What is known of an experiment."""
+    """What is known of an experiment; without a spec, no study of it has been open."""
 
-    experiment: Experiment
+    uid: str
+    generation: int
+    spec: Spec | None
     status: Status
     figures: Statistics
 
@@ -106,10 +122,11 @@ def _each(read: Callable[[Shown], Mapping[str, float]]) -> Callable[[Shown], Sam
 
 
 def _info(shown: Shown) -> Samples:
-    spec = shown.experiment.spec
-    objectives = ",".join(objective.metric for objective in spec.objectives)
-    uid, sampler = shown.experiment.metadata.uid, str(spec.sampler.type)
-    yield [uid, sampler, objectives, shown.status.state], 1.0
+    objectives, sampler = "", ""
+    if shown.spec:
+        objectives = ",".join(objective.metric for objective in shown.spec.objectives)
+        sampler = str(shown.spec.sampler.type)
+    yield [shown.uid, sampler, objectives, shown.status.state], 1.0
 
 
 def _conditions(shown: Shown) -> Samples:
@@ -129,7 +146,7 @@ def _ended(shown: Shown) -> Samples:
 
 
 def _thresholds(shown: Shown) -> Mapping[str, float]:
-    objectives = shown.experiment.spec.objectives
+    objectives = shown.spec.objectives if shown.spec else ()
     return {o.metric: o.threshold for o in objectives if o.threshold is not None}
 
 
@@ -177,8 +194,14 @@ FAMILIES: Final = (
         _each(lambda shown: shown.figures.one_sided),
         ("half",),
     ),
-    Family("spec_max_trials", "Trials wanted.", _one(lambda s: s.experiment.spec.max_trials)),
-    Family("spec_parallelism", "Trials at a time.", _one(lambda s: s.experiment.spec.parallelism)),
+    Family(
+        "spec_max_trials", "Trials wanted.", _one(lambda s: s.spec.max_trials if s.spec else None)
+    ),
+    Family(
+        "spec_parallelism",
+        "Trials at a time.",
+        _one(lambda s: s.spec.parallelism if s.spec else None),
+    ),
     Family("spec_threshold", "Threshold of an objective.", _each(_thresholds), ("objective",)),
     Family(
         "budget_used_ratio",
@@ -257,7 +280,7 @@ FAMILIES: Final = (
     Family(
         "metadata_generation",
         "Generation of the spec.",
-        _one(lambda s: s.experiment.metadata.generation),
+        _one(lambda s: s.generation),
     ),
     Family(
         "start_timestamp_seconds",
