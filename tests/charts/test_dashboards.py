@@ -47,7 +47,7 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 NAME = re.compile(r"\b(?:distillery|DCGM)_\w+")
 SELECTOR = re.compile(r"(?:\bdistillery[_:]\w+|\bDCGM_\w+)(?:\{[^}]*\})?")
 
-ELSEWHERE = {"DCGM_FI_DEV_GPU_UTIL"}
+ELSEWHERE = {"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"}
 """Metrics of others: the DCGM exporter, which needs a GPU."""
 
 

@@ -38,6 +38,7 @@ PARTS: Final = {
     "helm3": Part(("helm3",)),
     "postgres": Part(("postgres",)),
     "prometheus": Part(("prometheus", "promtool")),
+    "alertmanager": Part(("prometheus-alertmanager", "amtool")),
     "browser": Part(("chromium", "chromedriver")),
     "oracle": Part(("oracle",)),
     "quick_image": Part(images.PROGRAMS, (images.BASE, images.QUICK_TRAINER)),
