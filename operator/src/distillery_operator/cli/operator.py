@@ -27,6 +27,13 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     return text
 
 
+def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9.-]+", name):
+            raise click.BadParameter(f"must be NAMESPACE/NAME, but got {name!r}")
+    return names
+
+
 @click.command("operator")
 @click.option(
     "--namespace",
@@ -50,6 +57,20 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     multiple=True,
     help="service account that a template may name; may be repeated (default: none but the"
     " namespace's default)",
+)
+@click.option(
+    "--template",
+    default="",
+    metavar="JSON",
+    help="PodTemplateSpec below the template of every experiment, which has the last word",
+)
+@click.option(
+    "--private",
+    multiple=True,
+    callback=_private,
+    metavar="NAMESPACE/NAME",
+    help="Secret or PersistentVolumeClaim of the operator that no template may name; may be"
+    " repeated",
 )
 @click.option(
     "--prometheus-url",
@@ -128,6 +149,7 @@ def command(**given: Any) -> Exit:
     import uvloop
 
     from distillery_operator.cli import log_lines
+    from distillery_operator.cluster import default_template
     from distillery_operator.cluster.kinds import Key
     from distillery_operator.cluster.pod_template import Defaults
     from distillery_operator.controller import process
@@ -143,6 +165,8 @@ def command(**given: Any) -> Exit:
             retention_seconds=given["job_retention_seconds"],
             queue=given["queue_name"],
             accounts=given["service_account"],
+            private=given["private"],
+            template=default_template.read(given["template"]),
         ),
         scrape_seconds=given["scrape_seconds"],
         trials_service=given["trials_service"],

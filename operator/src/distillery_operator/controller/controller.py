@@ -34,7 +34,7 @@ from distillery_operator.errors import (
 )
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
-from distillery_operator.resource import parsing, yaml_files
+from distillery_operator.resource import label_names, parsing, yaml_files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.results import trials_server
@@ -238,7 +238,9 @@ class Controller:
             findings(session, result.refused),
         )
         before = session.status.trials_path if session.status else None
-        path = trials_server.path(self._settings.trials_service, key, before)
+        annotations = self._cache.experiments.get(key, {}).get("metadata", {}).get("annotations")
+        rotation = str((annotations or {}).get(label_names.ROTATE, ""))
+        path = trials_server.path(self._settings.trials_service, key, before, rotation)
         found = derived.model_copy(update={"trials_path": path})
         figured = await asyncio.to_thread(
             statistics.derive, session.experiment.spec, result.seen, result.decision.done
