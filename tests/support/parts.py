@@ -39,6 +39,7 @@ PARTS: Final = {
     "postgres": Part(("postgres",)),
     "prometheus": Part(("prometheus", "promtool")),
     "alertmanager": Part(("prometheus-alertmanager", "amtool")),
+    "openssl": Part(("openssl",)),
     "browser": Part(("chromium", "chromedriver")),
     "oracle": Part(("oracle",)),
     "quick_image": Part(images.PROGRAMS, (images.BASE, images.QUICK_TRAINER)),

@@ -1,8 +1,11 @@
 import asyncio
 import re
+import shutil
+import ssl
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -12,7 +15,7 @@ from distillery_contract.request import Stage
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.engine import conditions, status
 from distillery_operator.engine.statistics import Statistics
-from distillery_operator.errors import DatabaseUnavailable
+from distillery_operator.errors import DatabaseUnavailable, Unusable
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
@@ -387,6 +390,29 @@ def test_a_late_event_loop_shows() -> None:
 
     late = virtual_time.run(work, clock)
     assert late == pytest.approx(0.41 - operator_metrics.LAG_SECONDS)
+
+
+@pytest.mark.needs("openssl")
+def test_metrics_are_served_over_tls_to_those_with_a_certificate(tmp_path: Path) -> None:
+    (openssl,) = programs.locate("openssl")
+    pair = ["-keyout", f"{tmp_path}/tls.key", "-out", f"{tmp_path}/tls.crt"]
+    made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    name = ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([openssl, "req", *made, *name, *pair], check=True, capture_output=True)
+    shutil.copy(tmp_path / "tls.crt", tmp_path / "ca.crt")
+    port = operator_metrics.serve(0, "127.0.0.1", tmp_path, clients=True)
+    known = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+    url = f"https://localhost:{port}/metrics"
+    with pytest.raises(OSError, match=r"certificate required|EOF|reset|closed"):
+        urllib.request.urlopen(url, context=known, timeout=10).read()
+    known.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    with urllib.request.urlopen(url, context=known, timeout=10) as answer:
+        assert b"distillery_build_info{" in answer.read()
+
+
+def test_certificates_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match=f"the certificates in {tmp_path} cannot be read"):
+        operator_metrics.serve(0, "127.0.0.1", tmp_path)
 
 
 def test_metrics_are_served_over_http(shown: experiment_metrics.Experiments) -> None:

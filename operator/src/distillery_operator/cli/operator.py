@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -121,6 +122,16 @@ def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> t
     help="port of /metrics (default: 8000)",
 )
 @click.option(
+    "--metrics-tls",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="folder with tls.crt and tls.key, with which /metrics is served (default: plain HTTP)",
+)
+@click.option(
+    "--metrics-client-certificates",
+    is_flag=True,
+    help="serve /metrics only to clients with a certificate by ca.crt of that folder",
+)
+@click.option(
     "--health-port",
     type=options.PORT,
     metavar="PORT",
@@ -156,6 +167,8 @@ def command(**given: Any) -> Exit:
     from distillery_operator.controller.settings import Settings
 
     log_lines.configure(given["log_level"], given["log_format"])
+    if given["metrics_client_certificates"] and not given["metrics_tls"]:
+        raise click.UsageError("--metrics-client-certificates needs --metrics-tls")
     database = options.database()
     options.free(given["metrics_port"], given["health_port"], given["trials_port"])
     settings = Settings(
@@ -178,6 +191,8 @@ def command(**given: Any) -> Exit:
         namespaces=given["namespace"],
         lease_place=given["lease"] and Key(*given["lease"]),
         metrics_port=given["metrics_port"],
+        metrics_tls=given["metrics_tls"],
+        metrics_clients=given["metrics_client_certificates"],
         health_port=given["health_port"],
         trials_port=given["trials_port"],
     )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from distillery_operator.errors import Unusable
 from distillery_operator.resource.experiment import Experiment
@@ -65,5 +65,5 @@ def _joined(
     return made
 
 
-def _objects(value: object) -> bool:
+def _objects(value: object) -> TypeGuard[list[Mapping[str, Any]]]:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)

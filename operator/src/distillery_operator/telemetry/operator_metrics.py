@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from importlib import metadata
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,7 +19,7 @@ from prometheus_client import (
     start_http_server,
 )
 
-from distillery_operator.errors import DatabaseUnavailable
+from distillery_operator.errors import DatabaseUnavailable, Unusable
 from distillery_operator.resource.sampler import SamplerType
 
 REGISTRY: Final = CollectorRegistry()
@@ -188,7 +190,34 @@ EVERYWHERE: Final = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
 """Every address of this machine: of IPv6, and so of IPv4 too."""
 
 
-def serve(port: int, address: str = EVERYWHERE) -> int:
-    """Serve ``/metrics`` from a thread; return the port, which the system chooses for 0."""
-    server, _ = start_http_server(port, addr=address, registry=REGISTRY)
+def serve(
+    port: int, address: str = EVERYWHERE, tls: Path | None = None, clients: bool = False
+) -> int:
+    """Serve ``/metrics`` from a thread; return the port.
+
+    Args:
+        port: to listen at; the system chooses one for 0.
+        address: to listen at.
+        tls: folder with ``tls.crt`` and ``tls.key``, and ``ca.crt``; None for plain HTTP.
+        clients: whether clients need a certificate by ``ca.crt``.
+
+    Raises:
+        Unusable: the certificates cannot be read.
+    """
+    secured = _certificates(tls, clients) if tls else {}
+    server, _ = start_http_server(port, addr=address, registry=REGISTRY, **secured)
     return int(server.server_address[1])
+
+
+def _certificates(folder: Path, clients: bool) -> dict[str, Any]:
+    """Return the options of a server with these certificates, which are tried first."""
+    certificate, key, authority = (str(folder / name) for name in ("tls.crt", "tls.key", "ca.crt"))
+    tried = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        tried.load_cert_chain(certificate, key)
+        if clients:
+            tried.load_verify_locations(authority)
+    except (ssl.SSLError, OSError) as error:
+        raise Unusable(f"the certificates in {folder} cannot be read: {error}") from error
+    options: dict[str, Any] = {"certfile": certificate, "keyfile": key}
+    return options | ({"client_cafile": authority, "client_auth_required": True} if clients else {})
