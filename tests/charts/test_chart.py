@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 from sqlalchemy.engine import make_url
 
+from distillery_operator.resource import parsing
 from support import charts, monitoring
 from support.charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
 from support.cluster import ControlPlane, Refused, access
@@ -109,6 +110,23 @@ def test_the_chart_installs_the_operator_of_its_own_version() -> None:
     chart = YAML(typ="safe").load((CHART / "Chart.yaml").read_text())
     project = tomllib.loads((ROOT / "operator" / "pyproject.toml").read_text())["project"]
     assert chart["appVersion"] == project["version"]
+
+
+def test_what_a_catalogue_shows_of_the_chart_is_true() -> None:
+    annotations = YAML(typ="safe").load((CHART / "Chart.yaml").read_text())["annotations"]
+    told = {
+        key.removeprefix("artifacthub.io/"): YAML(typ="safe").load(text)
+        for key, text in annotations.items()
+    }
+    objects = render("--set=database.type=Bundled", PASSWORD)
+    used = {container(objects)["image"], options_of(objects)["trainer-image"]}
+    database = one(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    used |= {c["image"] for c in database}
+    assert {image["image"] for image in told["images"]} == used
+    (example,) = told["crdsExamples"]
+    assert parsing.parse(example).metadata.name == "my-experiment"
+    (crd,) = told["crds"]
+    assert crd["name"] == one(objects, "CustomResourceDefinition")["metadata"]["name"]
 
 
 def test_labels_of_ones_own_are_on_every_object_and_objects_of_ones_own_are_rendered() -> None:

@@ -39,6 +39,7 @@ PARTS: Final = {
     "postgres": Part(("postgres",)),
     "prometheus": Part(("prometheus", "promtool")),
     "alertmanager": Part(("prometheus-alertmanager", "amtool")),
+    "actionlint": Part(("actionlint",)),
     "openssl": Part(("openssl",)),
     "browser": Part(("chromium", "chromedriver")),
     "oracle": Part(("oracle",)),
