@@ -14,8 +14,12 @@ import pytest
 from ruamel.yaml import YAML
 from sqlalchemy.engine import make_url
 
+from distillery_contract.request import Stage
+from distillery_operator.cluster import jobs
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
 from distillery_operator.resource import parsing
-from support import charts, monitoring
+from support import charts, monitoring, shapes
 from support.charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
 from support.cluster import ControlPlane, Refused, access
 
@@ -215,6 +219,46 @@ def test_no_template_may_name_what_is_the_operators_own(database: str, own: list
     names = {o["metadata"]["name"] for o in objects} | {"data-distillery-database-0"}
     if database in ("Bundled", "SQLite"):
         assert {*own} <= names
+
+
+SAMPLES = sorted(CHART.glob("values-*.yaml"))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_samples_of_values_render(sample: Path) -> None:
+    assert container(render(f"--values={sample}"))["args"][0] == "operator"
+
+
+def test_all_samples_together_are_an_installation_without_internet_on_openshift() -> None:
+    assert [path.stem for path in SAMPLES] == [
+        "values-airgap",
+        "values-openshift",
+        "values-production",
+    ]
+    objects = render(*(f"--values={path}" for path in reversed(SAMPLES)))
+    images = {container(objects)["image"], options_of(objects)["trainer-image"]}
+    images |= {c["image"] for o in objects if o["kind"] == "Pod" for c in o["spec"]["containers"]}
+    assert {image.rpartition("/")[0] for image in images} == {"mirror.example.com/ml"}
+    policy = one(objects, "NetworkPolicy", "distillery-trials")
+    assert not reaches(policy, "151.101.0.223", 443)
+    assert not reaches(policy, "151.101.0.223", 53)
+    (trainer,) = template_of(objects)["spec"]["containers"]
+    assert trainer["env"] == [{"name": "HF_HUB_OFFLINE", "value": "1"}]
+    assert template_of(objects)["spec"]["priorityClassName"] == "batch"
+
+
+def test_the_pod_that_copies_into_the_workspace_is_as_free_as_a_trial() -> None:
+    text = (charts.MANIFEST.parent / "loader.yaml").read_text()
+    pod = YAML(typ="safe").load(text)["spec"]
+    of, launch = shapes.experiment(), Launch(Stage.TRAIN, 0, 1)
+    trial = jobs.job(of, launch, requests.order(of, launch), shapes.DEFAULTS)
+    made = trial["spec"]["template"]["spec"]
+    assert pod["securityContext"] == made["securityContext"]
+    (loader,), (trainer,) = pod["containers"], made["containers"]
+    for part in ("securityContext", "volumeMounts", "workingDir"):
+        assert loader[part] == trainer[part]
+    (claim, _) = pod["volumes"]
+    assert claim["persistentVolumeClaim"]["claimName"] == values()["trials"]["workspace"]["claim"]
 
 
 def test_serving_trials_can_be_switched_off() -> None:
@@ -529,10 +573,8 @@ def reaches(policy: Object, address: str, port: int) -> bool:
     """Tell whether egress rules let pods reach an address that is no pod's."""
     ip = ipaddress.ip_address(address)
     for rule in policy["spec"]["egress"]:
-        blocks = [
-            to["ipBlock"]
-            for to in rule.get("to", [{"ipBlock": {"cidr": f"{ip}/{ip.max_prefixlen}"}}])
-        ]
+        anybody = [{"ipBlock": {"cidr": f"{ip}/{ip.max_prefixlen}"}}]
+        blocks = [to["ipBlock"] for to in rule.get("to", anybody) if "ipBlock" in to]
         inside = any(
             ip in ipaddress.ip_network(block["cidr"])
             and not any(ip in ipaddress.ip_network(out) for out in block.get("except", []))

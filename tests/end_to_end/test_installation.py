@@ -255,6 +255,10 @@ ELSEWHERE = {
     "kubectl top": "needs a metrics server",
     " workloads ": "needs Kueue",
     "kubectl exec": "needs a pod that still runs",
+    "loader": "needs an image of a registry",
+    "kubectl create namespace distillery": "is there",
+    "--from-file=url": "would name another database",
+    "kubectl create secret docker-registry": "no registry asks who pulls",
     "--previous": "needs an operator that was started again",
     "manifests/operator.yaml": "is what `spaces.install` applies for the operator's tests",
 }
