@@ -3,6 +3,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -340,6 +341,26 @@ def test_what_is_not_known_has_no_series(shown: experiment_metrics.Experiments) 
         "pending_timestamp_seconds",
     }
     assert samples()['experiment_active{experiment="tiny",namespace="science"}'] == 1
+
+
+def test_the_series_of_an_experiment_end_some_days_after_it() -> None:
+    now = time.time()
+    experiment, found, figures = ended()
+    shown = experiment_metrics.Experiments(days=2)
+    try:
+        for key, hours in ((KEY, 47), (OTHER, 49)):
+            moment = conditions.timestamp(now - 3600 * hours)
+            shown.show(
+                key, experiment, found.model_copy(update={"completion_time": moment}), figures
+            )
+        of_each = {
+            re.findall(r'experiment="(\w+)"', name)[0]
+            for name in samples()
+            if "experiment_" in name
+        }
+        assert of_each == {"tiny"}
+    finally:
+        operator_metrics.REGISTRY.unregister(shown)
 
 
 def test_the_newest_status_stands(shown: experiment_metrics.Experiments) -> None:

@@ -132,6 +132,13 @@ def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> t
     help="serve /metrics only to clients with a certificate by ca.crt of that folder",
 )
 @click.option(
+    "--ended-series-days",
+    type=click.FloatRange(1),
+    metavar="DAYS",
+    default=30.0,
+    help="how long the metrics of an experiment are shown after its end (default: 30)",
+)
+@click.option(
     "--health-port",
     type=options.PORT,
     metavar="PORT",
@@ -183,6 +190,7 @@ def command(**given: Any) -> Exit:
         ),
         scrape_seconds=given["scrape_seconds"],
         trials_service=given["trials_service"],
+        ended_series_days=given["ended_series_days"],
     )
     running = process.run(
         settings,

@@ -91,7 +91,7 @@ class Controller:
         self._announcer = announcer
         self._settings = settings
         self._sessions: dict[Key, Session] = {}
-        self._shown = experiment_metrics.Experiments()
+        self._shown = experiment_metrics.Experiments(settings.ended_series_days)
 
     @property
     def status_seconds(self) -> float:

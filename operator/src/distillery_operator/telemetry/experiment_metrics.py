@@ -4,6 +4,8 @@ Nothing here has a label per trial, for those series come from the trials' pods 
 Two exceptions are bounded: the points of the front that the status lists, and the baselines.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,12 +27,16 @@ from distillery_operator.telemetry.operator_metrics import (
     TRIALS_ENDED,
 )
 
+DAY: Final = 24 * 3600.0
+
 
 class Experiments(Collector):
     """The state of every experiment, from the statuses written last."""
 
-    def __init__(self) -> None:
+    def __init__(self, days: float = math.inf) -> None:
+        """Show experiments until so many days after their end."""
         self._known: dict[Key, Shown] = {}
+        self._seconds = days * DAY
         REGISTRY.register(self)
 
     def show(
@@ -62,7 +68,9 @@ class Experiments(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the families, as a registry asks for them."""
-        known = sorted(self._known.items(), key=itemgetter(0))
+        shown = sorted(self._known.items(), key=itemgetter(0))
+        oldest = time.time() - self._seconds
+        known = [(key, of) for key, of in shown if (_ended_time(of) or math.inf) >= oldest]
         for family in FAMILIES:
             made = GaugeMetricFamily(
                 f"distillery_experiment_{family.name}",
@@ -73,6 +81,10 @@ class Experiments(Collector):
                 for values, value in family.samples(shown):
                     made.add_metric([*key, *values], value)
             yield made
+
+
+def _ended_time(shown: "Shown") -> float | None:
+    return _time(shown.status.completion_time)
 
 
 Samples = Iterator[tuple[list[str], float]]
@@ -295,6 +307,6 @@ FAMILIES: Final = (
     Family(
         "completion_timestamp_seconds",
         "When the experiment ended.",
-        _one(lambda s: _time(s.status.completion_time)),
+        _one(_ended_time),
     ),
 )
