@@ -128,7 +128,8 @@ COLOURED = {
 
 
 def test_what_is_wrong_is_seen_at_a_glance() -> None:
-    stats = [p.values[0] for p in PANELS if p.values[0]["type"] == "stat"]  # type: ignore[index,call-overload]
+    panels = [panel for document in DOCUMENTS.values() for panel in document["panels"]]
+    stats = [panel for panel in panels if panel["type"] == "stat"]
     found = {p["title"] for p in stats if p["options"]["colorMode"] == "background"}
     assert found == COLOURED
     for panel in (p for p in stats if p["title"] in COLOURED):

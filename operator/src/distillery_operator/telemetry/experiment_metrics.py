@@ -68,9 +68,12 @@ class Experiments(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the families, as a registry asks for them."""
-        shown = sorted(self._known.items(), key=itemgetter(0))
         oldest = time.time() - self._seconds
-        known = [(key, of) for key, of in shown if (_ended_time(of) or math.inf) >= oldest]
+        known = [
+            (key, shown)
+            for key, shown in sorted(self._known.items(), key=itemgetter(0))
+            if (_ended_time(shown) or math.inf) >= oldest
+        ]
         for family in FAMILIES:
             made = GaugeMetricFamily(
                 f"distillery_experiment_{family.name}",
