@@ -377,8 +377,9 @@ def test_every_variable_has_choices_after_a_real_run(run: Run) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_all_that_a_rule_looks_at_is_there_after_a_real_run(run: Run, rule: Object) -> None:
+    """But for what waits in a queue, for there is none."""
     for selector in SELECTOR.findall(rule["expr"]):
-        if not ELSEWHERE & set(NAME.findall(selector)):
+        if not ELSEWHERE & set(NAME.findall(selector)) and 'reason="Queued"' not in selector:
             assert run.numbers(selector), selector
 
 

@@ -219,8 +219,9 @@ def test_an_obstacle_leaves_what_was_known_of_an_experiment(
     assert f"experiment_spec_max_trials{{{of_tiny}}}" not in samples()
 
 
-def test_it_shows_whether_the_database_answers() -> None:
-    answers = [True, False, True]
+def test_it_shows_whether_the_database_answers(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    answers = [True, False, False, True]
 
     async def answer() -> None:
         if not answers.pop(0):
@@ -229,7 +230,7 @@ def test_it_shows_whether_the_database_answers() -> None:
     async def work() -> list[float]:
         watch = asyncio.create_task(operator_metrics.watch_storage(answer))
         found = []
-        for _ in range(3):
+        for _ in range(4):
             await asyncio.sleep(0.25)
             found.append(samples()["storage_up{}"])
             if answers:
@@ -238,7 +239,8 @@ def test_it_shows_whether_the_database_answers() -> None:
         await asyncio.gather(watch, return_exceptions=True)
         return found
 
-    assert virtual_time.run(work) == [1, 0, 1]
+    assert virtual_time.run(work) == [1, 0, 0, 1]
+    assert caplog.messages == ["it is away", "the database answers again"]
 
 
 def test_only_points_of_the_front_and_baselines_are_series_of_one_trial(

@@ -1,6 +1,7 @@
 """The operator's own metrics, on ``/metrics``."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,8 @@ from prometheus_client import (
 
 from distillery_operator.errors import DatabaseUnavailable, Unusable
 from distillery_operator.resource.sampler import SamplerType
+
+log = logging.getLogger(__name__)
 
 REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)  # memory, CPU, open files, start time
@@ -177,12 +180,19 @@ async def watch_storage(answer: Callable[[], Awaitable[None]]) -> None:
     Args:
         answer: raises DatabaseUnavailable if it does not.
     """
+    up = True
     while True:
+        before = up
         try:
             await answer()
-            STORAGE_UP.set(1)
-        except DatabaseUnavailable:
-            STORAGE_UP.set(0)
+            up = True
+        except DatabaseUnavailable as error:
+            up = False
+            if before:  # once: experiments say it too, each time that they need it
+                log.warning("%s", error)
+        if up and not before:
+            log.info("the database answers again")
+        STORAGE_UP.set(up)
         await asyncio.sleep(STORAGE_ASKED_SECONDS)
 
 
