@@ -216,6 +216,10 @@ def test_no_template_may_name_what_is_the_operators_own(database: str, own: list
     objects = render(f"--set=database.type={database}", PASSWORD)
     found = [word for word in container(objects)["args"] if word.startswith("--private=")]
     assert found == [f"--private={NAMESPACE}/{name}" for name in own]
+    if database == "Secret":
+        more = "--set=optunaDashboard.enabled=true,optunaDashboard.secret.name=reader"
+        found = container(render(more, "--set=metrics.tls.secretName=tls"))["args"]
+        assert {f"--private={NAMESPACE}/{name}" for name in ("reader", "tls")} <= {*found}
     names = {o["metadata"]["name"] for o in objects} | {"data-distillery-database-0"}
     if database in ("Bundled", "SQLite"):
         assert {*own} <= names
@@ -288,6 +292,12 @@ def test_metrics_are_served_and_scraped_by_tls() -> None:
         "cert": {"secret": {"name": "prometheus"}},
         "serverName": "distillery.distillery.svc",
     }
+    pods = "--set=metrics.podMonitor.enabled=true", "--set=metrics.podMonitor.endpointConfig."
+    own = f"{pods[1]}relabelings[0].targetLabel=own", f"{pods[1]}sampleLimit=9"
+    (trials,) = one(render(pods[0], *own), "PodMonitor")["spec"]["podMetricsEndpoints"]
+    labels = [rule["targetLabel"] for rule in trials["relabelings"]]
+    assert labels == ["experiment", "stage", "attempt", "trial", "own"]
+    assert trials["sampleLimit"] == 9
     (plain,) = one(render(monitor), "ServiceMonitor")["spec"]["endpoints"]
     assert plain.keys() == {"port", "interval", "honorLabels"}
 

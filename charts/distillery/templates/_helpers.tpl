@@ -68,7 +68,11 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- else if eq .Values.database.type "Bundled" }}
 {{- $names = append $names (printf "data-%s-0" $claim) }}
 {{- end }}
-{{- toJson $names -}}
+{{- with .Values.optunaDashboard }}
+{{- if and .enabled .secret.name }}{{ $names = append $names .secret.name }}{{ end }}
+{{- end }}
+{{- with .Values.metrics.tls.secretName }}{{ $names = append $names . }}{{ end }}
+{{- $names | uniq | toJson -}}
 {{- end -}}
 
 {{/* Settings that do not fit together, each with a sentence. */}}
