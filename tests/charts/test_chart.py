@@ -145,7 +145,7 @@ def test_labels_of_ones_own_are_on_every_object_and_objects_of_ones_own_are_rend
 def test_two_operators_are_rolled_out_and_share_a_lease_but_no_file() -> None:
     objects = render("--set=replicas=2")
     (deployment,) = [o for o in objects if o["kind"] == "Deployment" and o["spec"]["replicas"] == 2]
-    assert deployment["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert deployment["spec"]["strategy"]["type"] == "RollingUpdate"
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
     assert f"--lease={NAMESPACE}/{RELEASE}" in arguments
     (role,) = [o for o in objects if o["metadata"]["name"] == f"{RELEASE}-operator-lease"
@@ -403,7 +403,9 @@ def test_a_release_of_the_whole_cluster_has_these_objects() -> None:
         ("ClusterRole", "distillery-edit"),
         ("ClusterRole", "distillery-operator"),
         ("ClusterRoleBinding", "distillery-operator"),
+        ("Role", "distillery-operator-lease"),
         ("Role", "distillery-trials"),
+        ("RoleBinding", "distillery-operator-lease"),
         ("Service", "distillery"),
         ("Deployment", "distillery"),
     ]

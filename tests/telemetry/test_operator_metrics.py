@@ -28,6 +28,7 @@ OTHER = Key("science", "other")
 
 FAMILIES = {
     # Of the operator.
+    "leader": set(),
     "reconcile_total": {"result"},
     "reconcile_duration_seconds": set(),
     "workqueue_depth": set(),
