@@ -10,7 +10,7 @@ from operator import is_
 from typing import Any, Final
 
 from distillery_contract.request import Request
-from distillery_operator.cluster import attempts, errands, jobs, pod_template
+from distillery_operator.cluster import attempts, default_template, errands, jobs, pod_template
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
 from distillery_operator.cluster.kinds import Key, Kind
@@ -57,8 +57,8 @@ class Runner:
 
     def follow(self, experiment: Experiment) -> None:
         """Go on with the experiment as it was edited."""
-        self.experiment = experiment
-        self._digest = pod_template.digest(experiment, self._defaults)
+        self.experiment = default_template.under(experiment, self._defaults.template)
+        self._digest = pod_template.digest(self.experiment, self._defaults)
         self._read.clear()
 
     @property
