@@ -41,6 +41,8 @@ def test_a_silent_template_makes_a_whole_job() -> None:
                 "distillery.dev/request": requests.digest(
                     requests.order(experiment(), LAUNCH, Trial(LAUNCH.trial, {"n_layers": 2}))
                 ),
+                "distillery.dev/generation": "1",
+                "distillery.dev/image": DEFAULTS.image,
             },
             "ownerReferences": [
                 {
@@ -191,6 +193,8 @@ def test_a_queues_label_stands_on_the_job_and_on_its_pod() -> None:
         "cluster-autoscaler.kubernetes.io/safe-to-evict",
         label_names.TEMPLATE,
         label_names.REQUEST,
+        label_names.GENERATION,
+        label_names.IMAGE,
     }
 
 
@@ -254,6 +258,15 @@ def test_names_of_other_jobs_fit_a_label_too() -> None:
         errands.collection(LONGEST, [99_998, 99_999], DEFAULTS),
     ):
         assert len(job["metadata"]["name"]) <= 63
+
+
+def test_a_name_that_fits_is_whole_in_the_names_of_jobs_and_a_longer_one_is_told_apart() -> None:
+    assert jobs.stem("a" * 40) == "a" * 40
+    long = [f"{'a' * 62}{end}" for end in "bc"]
+    stems = {jobs.stem(name) for name in long}
+    assert len(stems) == 2
+    assert {len(stem) for stem in stems} == {40}
+    assert all(stem.startswith("a" * 31) for stem in stems)
 
 
 def test_names_differ_from_those_of_an_experiment_that_was_created_anew() -> None:

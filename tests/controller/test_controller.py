@@ -22,8 +22,15 @@ from support.spaces import Space, install
 Object = dict[str, Any]
 
 
+ABSENT = "absent.json"
+"""A file that is there by the time of the second attempt."""
+
+
 def ending(request: Request) -> tuple[int, str]:
     """End as the trial's temperature says, which the tests use to ask for something."""
+    fails = request.stage is Stage.PREPARE and request.data.train == ABSENT
+    if fails and request.attempt == 1:
+        return int(Exit.BAD_DATA), ""
     wanted = int(request.parameters.get("warm_up_steps", 0))
     if wanted == 0 or request.attempt > 1 or request.stage is not Stage.TRAIN:
         return 0, kubelet.last_words(request)
@@ -67,6 +74,7 @@ def test_an_experiment_runs_to_its_front(space: Space) -> None:
         "StorageReachable": "True",
         "TemplateValid": "True",
         "ActionsAccepted": "True",
+        "TrainerAccepted": "True",
         "Prepared": "True",
         "Progressing": "False",
         "Succeeded": "True",
@@ -244,6 +252,41 @@ def test_a_job_deleted_by_hand_is_made_again(space: Space) -> None:
     assert (counts["total"], counts["failed"]) == (6, 0)
 
 
+def test_a_failed_preparation_runs_again_after_an_edit_and_not_when_its_job_is_gone(
+    space: Space,
+) -> None:
+    space.apply(maxTrials=2, data={**worlds.DOCUMENT["spec"]["data"], "train": ABSENT})
+    until(lambda: space.condition("Prepared").get("status") == "False")
+    (job,) = space.objects("jobs")
+    space.kubectl("delete", "job", job["metadata"]["name"])
+    space.patch(suspend=True)
+    until(lambda: space.condition("Prepared").get("status") == "Unknown")
+    assert space.objects("jobs") == []  # nothing ran between the deletion and this edit
+    space.patch(suspend=False)
+    until(space.reached("Succeeded"))
+    numbers = [j["metadata"]["labels"][label_names.ATTEMPT] for j in space.objects("jobs")
+               if "-prepare-" in j["metadata"]["name"]]  # fmt: skip
+    assert numbers == ["2"]
+
+
+def test_another_trainer_begins_no_trial_unless_that_is_allowed(space: Space) -> None:
+    space.apply(maxTrials=2)
+    until(space.reached("Succeeded"))
+    assert space.condition("TrainerAccepted")["reason"] == "SameTrainer"
+    other = {"spec": {"containers": [{"name": "trainer", "image": "other.example/trainer:2"}]}}
+    space.patch(maxTrials=4, template=other)
+    until(lambda: space.condition("TrainerAccepted").get("status") == "False")
+    assert "made by other.example/trainer:2" in space.condition("TrainerAccepted")["message"]
+    assert space.condition("Progressing")["reason"] == "TrainerChanged"
+    assert "TrainerChanged" in until(space.events)
+    assert space.status()["trials"]["total"] == 2
+    space.patch(trainerChange="Allow")
+    until(space.reached("Succeeded"))
+    assert space.status()["progress"] == "4/4"
+    generations = {j["metadata"]["annotations"][label_names.GENERATION] for j in space.trials()}
+    assert generations == {"1", "3"}
+
+
 def test_a_pod_deleted_by_hand_is_an_interruption(space: Space) -> None:
     space.apply(maxTrials=2, parallelism=2)
     until(lambda: space.condition("Prepared").get("status") == "True")
@@ -364,8 +407,13 @@ def test_without_its_database_nothing_starts_and_with_it_everything_goes_on(
         options = ("--workspace-claim=work", f"--namespace={space.name}")
         space.apply(maxTrials=2)
         other.apply(maxTrials=2)
-        with Operator(kubeconfig, wrong, tmp_path / "log", *options):
+        with Operator(kubeconfig, wrong, tmp_path / "log", *options) as operator:
             until(lambda: space.condition("StorageReachable").get("status") == "False")
+            shown = operator.metrics()
+            assert shown["distillery_storage_up{}"] == 0
+            of_it = f'experiment="tiny",namespace="{space.name}",status="false"'
+            away = f'distillery_experiment_status_condition{{condition="StorageReachable",{of_it}}}'
+            assert shown[away] == 1  # though no study of it was ever open
             condition = space.condition("StorageReachable")
             assert condition["reason"] == "DatabaseUnavailable"
             assert "password" in condition["message"]

@@ -23,7 +23,7 @@ from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import State, Trial
 from support.promises import CHOICE, RESULT, Effect, Job, Key, Promises
 
-WRITES = ("tell", "ask", "promote", "change", "collect")
+WRITES = ("tell", "ask", "promote", "change", "collect", "remember")
 """Effects on the study."""
 
 
@@ -103,6 +103,11 @@ class Overlap(Promises):
         assert not late or self.trials[ending.trial].state is State.RUNNING, "told twice"
         super().tell(spec, ending)
 
+    def check_seconds(self, ending: Tell, jobs: list[Job]) -> None:
+        """Hold the run time against that of all Jobs of this number: a pod alone names no other."""
+        all_jobs = [j for j in self.jobs if j.key[:2] == (Stage.TRAIN, ending.trial)]
+        super().check_seconds(ending, all_jobs)
+
     def ask(self, count: int) -> None:
         """Store suggestions; by what was read last, late ones would have numbers that are taken."""
         assert self.known == self.version, "numbered twice"
@@ -124,7 +129,8 @@ class Overlap(Promises):
         if self.existing(key) or any(job.live for job in self.jobs if job.key == key):
             return
         self.strays += 1
-        job = Job(key, self.template, f"stray {self.strays}", len(self.watch.get(key, [])))
+        made = (key, self.template, self.generation, f"stray {self.strays}")
+        job = Job(*made, len(self.watch.get(key, [])))
         self.jobs.append(job)
         self.tell_watch(job)
         if ended:

@@ -36,6 +36,7 @@ from distillery_operator.engine.actions import (
     Promote,
     Record,
     Release,
+    Remember,
     Tell,
 )
 from distillery_operator.resource.early_stopping import EarlyStopping
@@ -43,6 +44,7 @@ from distillery_operator.resource.spec import Constraint, Spec, Stagnation
 from distillery_operator.search import own_points
 from distillery_operator.trials.attempt import Attempt, Phase, Report
 from distillery_operator.trials.observation import Observation, Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Point, State, Trial, lineage
 from support import worlds
 
@@ -94,6 +96,7 @@ class Job:
 
     key: Key
     template: int
+    generation: int  # of the spec that it was started by
     digest: str
     created: int  # position in what the watch tells of this name
     without_data: bool = False
@@ -153,11 +156,13 @@ class Job:
             halted = self.stopping or not self.exists
             # What a pod alone tells is not what it was asked for.
             digest = self.digest if self.exists else ""
-            return Attempt(*self.key, phase, halted=halted, started=self.started, digest=digest)
+            return replace(
+                self.named, phase=phase, halted=halted, started=self.started, digest=digest
+            )
         code = self.ending.code
-        return Attempt(
-            *self.key,
-            Phase.ENDED,
+        return replace(
+            self.named,
+            phase=Phase.ENDED,
             exit_code=Exit.INTERRUPTED if self.halted and code not in tuple(Exit) else code,
             disrupted=self.ending.disrupted,
             halted=self.halted,
@@ -166,6 +171,12 @@ class Job:
             ended=self.ended,
             digest=self.digest if self.exists else "",
         )
+
+    @property
+    def named(self) -> Attempt:
+        """Return what tells it from other attempts; numbers come again."""
+        known = Attempt(*self.key, Phase.PENDING, generation=self.generation)
+        return replace(known, identity=f"uid-{id(self)}")
 
 
 @dataclass(frozen=True)
@@ -266,6 +277,8 @@ class Promises(RuleBasedStateMachine):
         self.watch: dict[Key, list[Shown]] = {}
         self.seen_up_to: dict[Key, int] = {}
         self.preparation: Preparation | None = None
+        self.preparing: tuple[PastAttempt, ...] = ()
+        self.generation = 1
         self.trials: list[Trial] = []
         self.plan: list[Effect] = []
         self.losses = 0  # times that the prepared data were lost or could not be made again
@@ -347,6 +360,8 @@ class Promises(RuleBasedStateMachine):
             foreign=tuple(a for a, _ in listed if not self.own(a)),
             reports={(a.stage, a.trial, a.number): s.report for a, s in listed if s.report},
             obstacle=self.obstacle,
+            preparing=self.preparing,
+            generation=self.generation,
         )
 
     def own(self, attempt: Attempt) -> bool:
@@ -379,6 +394,8 @@ class Promises(RuleBasedStateMachine):
                 yield partial(setattr, self, "preparation", preparation)
             case Record(number, point):
                 yield partial(self.change, number, curve=(*self.trials[number].curve, point))
+            case Remember(stage, number, past):
+                yield partial(self.remember, stage, number, past)
             case Release(attempt):
                 yield partial(self.release, attempt)
             case Free(attempt):
@@ -403,6 +420,8 @@ class Promises(RuleBasedStateMachine):
         if job is None:
             if launch.stage is Stage.TRAIN and self.up_to_date:
                 assert self.trials[launch.trial].state is State.RUNNING
+            elif launch.stage is Stage.PREPARE and self.preparation is None and self.up_to_date:
+                assert not self.preparation_has_failed, "it runs again though nobody has acted"
             own = [j for j in self.jobs if j.key[:2] == key[:2] and j.digest == asked_for]
             own = [j for j in own if not j.released]  # to a study that has forgotten it
             assert not any(j.live for j in own), f"a second live process: {own}"
@@ -410,7 +429,8 @@ class Promises(RuleBasedStateMachine):
                 f"a finished trial starts again: {own}"
             )
             held = self.strict and launch.stage is Stage.TRAIN
-            job = Job(key, self.template, asked_for, len(self.watch.get(key, [])), held=held)
+            made = (key, self.template, self.generation, asked_for)
+            job = Job(*made, len(self.watch.get(key, [])), held=held)
             self.jobs.append(job)
             self.tell_watch(job)
         self.seen_up_to[key] = max(self.position(key), job.created)
@@ -550,6 +570,20 @@ class Promises(RuleBasedStateMachine):
             model="model" if ending.state is State.COMPLETED else None,
         )
 
+    def remember(self, stage: Stage, number: int, past: PastAttempt) -> None:
+        kept = self.preparing if stage is Stage.PREPARE else self.trials[number].attempts
+        kept = (*(other for other in kept if other.identity != past.identity), past)
+        if stage is Stage.PREPARE:
+            self.preparing = kept
+        elif self.trials[number].state is State.RUNNING:
+            self.change(number, attempts=kept)
+
+    @property
+    def preparation_has_failed(self) -> bool:
+        """Whether the study knows that a preparation by the spec of today cannot succeed."""
+        own = (p for p in self.preparing if p.provenance.generation == self.generation)
+        return any(p.exit_code in (Exit.BAD_REQUEST, Exit.BAD_DATA) for p in own)
+
     def collect(self, number: int) -> None:
         assert self.trials[number].state is not State.RUNNING
         self.change(number, model=None, collected=True)
@@ -678,6 +712,7 @@ class Promises(RuleBasedStateMachine):
         if field in ("template", "obstacle"):
             setattr(self, field, value)
             return
+        self.generation += 1
         self.spec = self.spec.model_copy(update={field: value})
         if self.spec.parallelism > self.spec.max_trials:  # the API server would refuse that
             self.spec = self.spec.model_copy(update={"parallelism": self.spec.max_trials})
@@ -710,6 +745,8 @@ class Promises(RuleBasedStateMachine):
     def check_told(self, spec: Spec, ending: Tell, jobs: list[Job]) -> None:
         """Hold what is told against what truly happened."""
         assert not any(j.live for j in jobs), f"told while a process lives: {jobs}"
+        if ending.reason != "Duplicate":
+            self.check_seconds(ending, jobs)
         said = (ending.state, ending.reason, ending.report.metrics)
         readable = [j for j in jobs if j.observation]
         _, *continued = lineage(self.trials, self.trials[ending.trial])  # their time counts as well
@@ -753,6 +790,17 @@ class Promises(RuleBasedStateMachine):
             assert ending.reason == "Oversize"
             assert not any(j.exists or j.readable for j in jobs)
 
+    def check_seconds(self, ending: Tell, jobs: list[Job]) -> None:
+        """Hold the run time that is told against the true one: nothing lost, nothing twice."""
+        kept = self.trials[ending.trial].attempts
+        ended = [(p.started, p.ended) for p in kept if p.over]
+        assert ending.seconds >= sum(
+            end - start for start, end in ended if start is not None and end is not None
+        )
+        lost = {p.identity for p in kept if not p.over}
+        if all(j.readable for j in jobs if j.named.identity in lost):  # else nobody saw them end
+            assert ending.seconds <= sum(j.seconds for j in jobs)
+
     @invariant()
     def no_trial_has_two_live_processes(self) -> None:
         live = [(*job.key[:2], job.digest) for job in self.jobs if job.live]
@@ -788,9 +836,8 @@ class Promises(RuleBasedStateMachine):
         self.edit("suspend", False)
         assert decide.decide(self.spec, self.settle()).done is not None
         self.user_lets_it_go_on()
-        if self.preparation is None:  # somebody mends the cause and deletes the failed Jobs
-            for job in filter(lambda j: j.exists, self.jobs):
-                self.delete(job)
+        if self.preparation is None:  # somebody mends the cause and edits the spec
+            self.generation += 1
         done = decide.decide(self.spec, self.settle()).done
         assert done is not None
         assert done.reason == "SpaceExhausted" or self.suggestions >= self.spec.max_trials

@@ -1,9 +1,10 @@
-"""Runs the stage of a request and names how it ended. ``__main__`` calls it.
+"""Runs the stage of a request and names how it ended. ``process`` calls it.
 
-It imports torch, which takes seconds. So ``__main__`` imports it only after it has read the
+It imports torch, which takes seconds. So ``process`` imports it only after it has read the
 request, and runs the stage ``collect`` without it.
 """
 
+from importlib import metadata
 from typing import Final
 
 import torch
@@ -49,8 +50,10 @@ def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
             case Stage.DESCRIBE:
                 prepare.describe(request, telemetry)
             case Stage.PREPARE:
+                _introduce(telemetry)
                 prepare.prepare(request, telemetry)
             case Stage.TRAIN:
+                _introduce(telemetry)
                 train.train(request, telemetry, stop)
     except tuple(_EXITS) as error:
         known = next(kind for kind in _EXITS if isinstance(error, kind))
@@ -60,3 +63,14 @@ def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
             raise
         return Exit.OUT_OF_MEMORY, str(error)
     return Exit.OK, f"{request.stage.value} is done"
+
+
+def _introduce(telemetry: Telemetry) -> None:
+    """Say what this trainer is: results are comparable that were made alike."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    telemetry.trainer(
+        version=metadata.version("distillery-trainer"),
+        torch=str(torch.__version__).partition("+")[0],  # the rest is the build for a device
+        transformers=transformers.__version__,
+        device=device,
+    )

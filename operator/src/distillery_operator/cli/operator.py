@@ -1,8 +1,8 @@
 """``distillery operator``: the process that watches a cluster's experiments and runs them."""
 
-import logging
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -13,6 +13,8 @@ from distillery_operator.cli.exit_codes import Exit
 IDENTITY: Final = "[a-z0-9][-a-z0-9.]*(/[a-z0-9][-a-z0-9.]*)?"
 IDENTITY_LENGTH: Final = 117
 """Characters of a namespace, a slash and the name of a release of Helm."""
+LEVELS: Final = ("debug", "info", "warning", "error")
+FORMATS: Final = ("text", "json")
 
 
 def _place(_: click.Context, __: click.Parameter, text: str) -> Sequence[str] | None:
@@ -36,6 +38,13 @@ def _identity(_: click.Context, __: click.Parameter, text: str) -> str:
             f" digits, dots and dashes, but got {text!r}"
         )
     return text
+
+
+def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9.-]+", name):
+            raise click.BadParameter(f"must be NAMESPACE/NAME, but got {name!r}")
+    return names
 
 
 @click.command("operator")
@@ -69,6 +78,20 @@ def _identity(_: click.Context, __: click.Parameter, text: str) -> str:
     multiple=True,
     help="service account that a template may name; may be repeated (default: none but the"
     " namespace's default)",
+)
+@click.option(
+    "--template",
+    default="",
+    metavar="JSON",
+    help="PodTemplateSpec below the template of every experiment, which has the last word",
+)
+@click.option(
+    "--private",
+    multiple=True,
+    callback=_private,
+    metavar="NAMESPACE/NAME",
+    help="Secret or PersistentVolumeClaim of the operator that no template may name; may be"
+    " repeated",
 )
 @click.option(
     "--prometheus-url",
@@ -119,11 +142,41 @@ def _identity(_: click.Context, __: click.Parameter, text: str) -> str:
     help="port of /metrics (default: 8000)",
 )
 @click.option(
+    "--metrics-tls",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="folder with tls.crt and tls.key, with which /metrics is served (default: plain HTTP)",
+)
+@click.option(
+    "--metrics-client-certificates",
+    is_flag=True,
+    help="serve /metrics only to clients with a certificate by ca.crt of that folder",
+)
+@click.option(
+    "--ended-series-days",
+    type=click.FloatRange(1),
+    metavar="DAYS",
+    default=30.0,
+    help="how long the metrics of an experiment are shown after its end (default: 30)",
+)
+@click.option(
     "--health-port",
     type=options.PORT,
     metavar="PORT",
     default=8080,
     help="port of /healthz and /readyz (default: 8080)",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="info",
+    help="what the log begins with: debug, info, warning or error (default: info)",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    help="lines of the log: text, or json with the fields ts, level, logger, message, namespace,"
+    " experiment, reason and exception (default: text)",
 )
 def command(**given: Any) -> Exit:
     """Watch a cluster's experiments and run them.
@@ -133,13 +186,16 @@ def command(**given: Any) -> Exit:
     """
     import uvloop
 
+    from distillery_operator.cli import log_lines
+    from distillery_operator.cluster import default_template
     from distillery_operator.cluster.kinds import Key
     from distillery_operator.cluster.pod_template import Defaults
     from distillery_operator.controller import process
     from distillery_operator.controller.settings import Settings
 
-    logging.getLogger().setLevel(logging.INFO)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    log_lines.configure(given["log_level"], given["log_format"])
+    if given["metrics_client_certificates"] and not given["metrics_tls"]:
+        raise click.UsageError("--metrics-client-certificates needs --metrics-tls")
     database = options.database()
     options.free(given["metrics_port"], given["health_port"], given["trials_port"])
     settings = Settings(
@@ -149,10 +205,13 @@ def command(**given: Any) -> Exit:
             retention_seconds=given["job_retention_seconds"],
             queue=given["queue_name"],
             accounts=given["service_account"],
+            private=given["private"],
+            template=default_template.read(given["template"]),
         ),
         identity=given["identity"],
         scrape_seconds=given["scrape_seconds"],
         trials_service=given["trials_service"],
+        ended_series_days=given["ended_series_days"],
     )
     running = process.run(
         settings,
@@ -161,6 +220,8 @@ def command(**given: Any) -> Exit:
         namespaces=given["namespace"],
         lease_place=given["lease"] and Key(*given["lease"]),
         metrics_port=given["metrics_port"],
+        metrics_tls=given["metrics_tls"],
+        metrics_clients=given["metrics_client_certificates"],
         health_port=given["health_port"],
         trials_port=given["trials_port"],
     )

@@ -125,10 +125,18 @@ def called(file: str) -> str:
 def database() -> str:
     """Return the URL of the studies' database."""
     found = os.environ.get(DATABASE, "")
+    if not found and (file := os.environ.get(f"{DATABASE}_FILE")):
+        try:
+            found = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unusable(
+                f"{DATABASE}_FILE names {file}, which cannot be read: {error}"
+            ) from error
     if not found:
         raise NotFound(
             f"the environment variable {DATABASE} must have the URL of the studies' database, such"
-            " as postgresql://user:password@host/name, or sqlite:////folder on a volume"
+            " as postgresql://user:password@host/name, or sqlite:////folder on a volume; or"
+            f" {DATABASE}_FILE must name a file that has it"
         )
     return found
 

@@ -1,12 +1,14 @@
 """The API server, and trainings as its Jobs.
 
-runner        the port: start, list, stop
-jobs          an attempt as a Job
-pod_template  what a user's template must be, and the pod made by it
-errands       what needs the volume alone: removing files, reading a model
-attempts      a Job and its pod as an attempt: where it stands, why it ended
-cache         what the watches have shown
-kinds         what is watched
-lease         which of a release's processes works
-api           the calls; kubeconfig is a person's way to them
+runner            the port: start, list, stop
+jobs              an attempt as a Job
+pod_template      what a user's template must be, and the pod made by it
+template_rights   ... what it must not reach
+default_template  ... what an administrator puts below it
+errands           what needs the volume alone: removing files, reading a model
+attempts          a Job and its pod as an attempt: where it stands, why it ended
+cache             what the watches have shown
+kinds             what is watched
+lease             which of a release's processes works
+api               the calls; kubeconfig is a person's way to them
 """

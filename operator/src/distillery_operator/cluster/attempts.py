@@ -76,6 +76,13 @@ EXIT_CODE: Final = re.compile(r"failed with exit code (\d+)")
 """What the Job controller's message says where the failure policy has seen the trainer's code."""
 
 
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+"""Of an image's content, in what each container runtime says of it."""
+
+JOB_UID: Final = "batch.kubernetes.io/controller-uid"
+"""Label of a Job's pods with the Job's uid."""
+
+
 @dataclass(frozen=True)
 class _Ending:
     """What pod or Job say of an end."""
@@ -96,8 +103,15 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
     """
     pod = max(pods, key=lambda p: str(p["metadata"]["creationTimestamp"]), default=None)
     annotations = job["metadata"].get("annotations") or {}
-    halted, digested = label_names.HALTED in annotations, annotations.get(label_names.REQUEST, "")
-    found = replace(_named(job), halted=halted, digest=digested)
+    generation = annotations.get(label_names.GENERATION)
+    found = replace(
+        _named(job),
+        halted=label_names.HALTED in annotations,
+        digest=annotations.get(label_names.REQUEST, ""),
+        identity=job["metadata"].get("uid", ""),  # of one that was just created it is not known
+        generation=None if generation is None else int(generation),
+        image=_image(annotations.get(label_names.IMAGE, ""), pod),
+    )
     ending = finished(job)
     if ending is None or (pod is not None and not terminal(pod)):
         outdated = annotations.get(label_names.TEMPLATE) != digest
@@ -110,7 +124,7 @@ def orphan(pod: Object) -> Attempt | None:
     if terminal(pod):
         return _last_words(pod) if held(pod) else None
     message = "its Job was deleted; the pod still ends"
-    found = replace(_named(pod), reason=DELETED, message=message, halted=True)
+    found = replace(_orphaned(pod), reason=DELETED, message=message, halted=True)
     return replace(found, phase=Phase.RUNNING, pod=pod["metadata"]["name"], started=_started(pod))
 
 
@@ -123,7 +137,12 @@ def _last_words(pod: Object) -> Attempt:
     """Return the attempt whose Job is gone, and whose pod is held for what it says."""
     terminated = (_container(pod).get("state") or {}).get("terminated") or {}
     lost = _Ending(None, DELETED, "its Job was deleted", True)
-    return _told_by_pod(_named(pod), pod, terminated, _by_pod(pod, terminated, lost))
+    return _told_by_pod(_orphaned(pod), pod, terminated, _by_pod(pod, terminated, lost))
+
+
+def _orphaned(pod: Object) -> Attempt:
+    """Return the attempt of a pod whose Job is gone."""
+    return replace(_named(pod), identity=pod["metadata"]["labels"].get(JOB_UID, ""))
 
 
 def _named(labelled: Object) -> Attempt:
@@ -310,6 +329,12 @@ def _container(pod: Object) -> Object:
 def _condition(pod: Object, kind: str) -> Object:
     conditions = pod["status"].get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), {})
+
+
+def _image(name: str, pod: Object | None) -> str:
+    """Return an image with the digest of its content, as far as a node has said that."""
+    said = DIGEST.search(_container(pod).get("imageID", "")) if pod is not None else None
+    return f"{name}@{said[0]}" if name and said and "@" not in name else name
 
 
 def _started(pod: Object) -> float | None:

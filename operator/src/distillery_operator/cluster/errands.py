@@ -1,7 +1,5 @@
 """PURE: Jobs and pods that need the trials' volume alone: they remove files, or read a model."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -25,9 +23,7 @@ def collection(experiment: Experiment, trials: Sequence[int], defaults: Defaults
     template = _frugal(pod_template.render(experiment, launch, request, defaults))
     spec = {"backoffLimit": 3, "ttlSecondsAfterFinished": COLLECT_SECONDS, "template": template}
     made = jobs.wrapped(experiment, launch, defaults, spec)
-    several = hashlib.sha256(json.dumps(sorted(trials)).encode()).hexdigest()[:8]
-    owner = experiment.metadata
-    made["metadata"]["name"] = f"{owner.name}-{owner.uid[:8]}-gc-{several}"  # at most 63 characters
+    made["metadata"]["name"] = jobs.collection_name(experiment, trials)
     return made
 
 

@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import reduce
 from typing import Any, Final, TypeGuard
 
 from distillery_contract import wire
 from distillery_contract.request import Request, Stage
+from distillery_operator.cluster import template_rights
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource import sentences
 from distillery_operator.resource.experiment import GROUP, Experiment
@@ -81,6 +82,9 @@ class Defaults:
         queue: that Jobs wait in, of Kueue, unless their template names another; empty for none.
         accounts: service accounts that a template may name besides its namespace's default one:
             whoever may create an experiment acts by them.
+        private: Secrets and claims of the operator that no template may name, as
+            ``namespace/name``.
+        template: of all experiments, below the template of each.
     """
 
     image: str
@@ -88,6 +92,8 @@ class Defaults:
     retention_seconds: int = 24 * 3600
     queue: str = ""
     accounts: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
+    template: Mapping[str, Any] = field(default_factory=dict)
 
 
 def digest(experiment: Experiment, defaults: Defaults) -> str:
@@ -104,9 +110,9 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
     template = experiment.spec.template
     metadata, spec = _part(template, "metadata"), _part(template, "spec")
     found = [
-        f"spec.template.{field}: no such field;"
+        f"spec.template.{unknown}: no such field;"
         " known are metadata.labels, metadata.annotations and spec"
-        for field in (
+        for unknown in (
             *(key for key in template if key not in ("metadata", "spec")),
             *(f"metadata.{key}" for key in metadata if key not in ("labels", "annotations")),
         )
@@ -125,6 +131,12 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
             " because the operator has no default claim"
         )
     found += _strangers(spec, defaults)
+    found += [
+        f"spec.template.spec.{path}: {rule}"
+        for path, rule in template_rights.faults(
+            spec, experiment.metadata.namespace, defaults.private
+        )
+    ]
     restart = spec.get("restartPolicy", "Never")
     if restart != "Never":
         found.append(
@@ -137,10 +149,10 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
 def _strangers(spec: Mapping[str, Any], defaults: Defaults) -> Iterator[str]:
     """Yield the service accounts that a template must not name, in the field or its old name."""
     allowed = ["default", *defaults.accounts]
-    for field in ("serviceAccountName", "serviceAccount"):
-        if (account := spec.get(field)) and account not in allowed:
+    for name in ("serviceAccountName", "serviceAccount"):
+        if (account := spec.get(name)) and account not in allowed:
             yield (
-                f"spec.template.spec.{field}: must be one that the operator allows trials,"
+                f"spec.template.spec.{name}: must be one that the operator allows trials,"
                 f" {sentences.shown(allowed)}, but got {sentences.shown(account)}"
             )
 
@@ -153,6 +165,12 @@ def _misshapen(where: str, document: Mapping[str, Any], shapes: Mapping[str, str
         sound = isinstance(value, dict) if shape is OBJECT else _is_list_of_objects(value)
         if value is not None and not sound:
             yield f"{where}.{path}: must be {shape}, but got {sentences.shown(value)}"
+
+
+def image(experiment: Experiment, defaults: Defaults) -> str:
+    """Return the image of the trials' trainer."""
+    given = _trainer(_part(experiment.spec.template, "spec")).get("image")
+    return str(given or defaults.image)
 
 
 def gpus(experiment: Experiment) -> int:

@@ -10,7 +10,7 @@ from operator import is_
 from typing import Any, Final
 
 from distillery_contract.request import Request
-from distillery_operator.cluster import attempts, errands, jobs, pod_template
+from distillery_operator.cluster import attempts, default_template, errands, jobs, pod_template
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
 from distillery_operator.cluster.kinds import Key, Kind
@@ -19,6 +19,7 @@ from distillery_operator.errors import Refused
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.attempt import Attempt
+from distillery_operator.trials.provenance import Provenance
 
 SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
 """Jobs and pods of attempts that matter."""
@@ -56,14 +57,19 @@ class Runner:
 
     def follow(self, experiment: Experiment) -> None:
         """Go on with the experiment as it was edited."""
-        self.experiment = experiment
-        self._digest = pod_template.digest(experiment, self._defaults)
+        self.experiment = default_template.under(experiment, self._defaults.template)
+        self._digest = pod_template.digest(self.experiment, self._defaults)
         self._read.clear()
 
     @property
     def gpus(self) -> float:
         """How many GPUs each attempt gets."""
         return pod_template.gpus(self.experiment)
+
+    @property
+    def upcoming(self) -> Provenance:
+        """What is known of the trainer that the next attempt gets: the name of its image."""
+        return Provenance(image=pod_template.image(self.experiment, self._defaults))
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""

@@ -17,6 +17,7 @@ SUSPENDED: Final = "Suspended"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
 TRIAL_ENDED: Final = "TrialEnded"
 OBSTRUCTED: Final = "Obstructed"
+TRAINER_CHANGED: Final = "TrainerChanged"
 
 LEFT_ALONE: Final = "LeftAlone"
 TOO_MANY_FAILURES: Final = "TooManyFailures"

@@ -23,6 +23,7 @@ from distillery_operator.engine.actions import (
     Promote,
     Record,
     Release,
+    Remember,
     Tell,
 )
 from distillery_operator.engine.decide import Decision
@@ -71,6 +72,7 @@ async def observe(
     """Gather everything that a decision rests on; reports only of attempts that still matter."""
     started, preparation, trials = await ports.study.load()
     others = await ports.study.others()
+    preparing = await ports.study.preparing()
     listed = await ports.runner.list()
     attempts, foreign = _parted(experiment, listed, preparation, trials)
     running = {trial.number for trial in trials if trial.state is State.RUNNING}
@@ -91,6 +93,9 @@ async def observe(
         gpus=ports.runner.gpus,
         foreign=tuple(foreign),
         others=others,
+        preparing=preparing,
+        generation=experiment.metadata.generation,
+        upcoming=ports.runner.upcoming,
     )
 
 
@@ -137,6 +142,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await study.keep(preparation)
         case Record(number, point):
             await study.record(number, point)
+        case Remember(stage, number, past):
+            await study.remember(stage, number, past)
         case Tell(number):
             repeated = action.reason == feasibility.DUPLICATE  # the model is another trial's
             model = None if repeated else requests.model(experiment, number)

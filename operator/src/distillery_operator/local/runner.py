@@ -9,12 +9,14 @@ the old one's trainings still live.
 import fcntl
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,7 @@ from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import InUse
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.provenance import SILENT, UNKNOWN, Provenance, Trainer
 
 ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,})/attempt-[0-9]{3,}")
 """Folder of an attempt, below the results."""
@@ -67,6 +70,11 @@ class Runner:
         """How many GPUs each attempt gets: one, or a share of one if there are too few."""
         return min(1.0, len(_devices()) / self._experiment.spec.parallelism)
 
+    @property
+    def upcoming(self) -> Provenance:
+        """What is known of the trainer that the next attempt gets: the releases that it has."""
+        return Provenance(trainer=_installed()) if self._trainer == TRAINER else UNKNOWN
+
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
         self._children = [child for child in self._children if child.poll() is None]
@@ -83,6 +91,7 @@ class Runner:
             if lock is None or (folder / "exit").exists():
                 return
             (folder / "digest").write_text(requests.digest(request), encoding="utf-8")
+            (folder / "identity").write_text(secrets.token_hex(8), encoding="utf-8")
             document = request.to_json()
             (folder / "request.json").write_text(document, encoding="utf-8")
             self._devices[folder] = self._device()
@@ -200,6 +209,18 @@ class Runner:
         return min(_devices(), key=used.count, default="")
 
 
+def _installed() -> Trainer:
+    """Return the releases of this machine's trainer, as that says them, without importing it."""
+    try:
+        return Trainer(
+            version=metadata.version("distillery-trainer"),
+            torch=metadata.version("torch").partition("+")[0],
+            transformers=metadata.version("transformers"),
+        )
+    except metadata.PackageNotFoundError:  # a system's torch has no metadata
+        return SILENT
+
+
 def _devices() -> Sequence[str]:
     """Return the GPUs of this machine that may be used."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -258,6 +279,7 @@ def _inspect(folder: Path) -> Attempt:
         metrics_url=f"http://127.0.0.1:{port}/metrics" if live and port else None,
         termination_message=_text(folder / "termination-message"),
         digest=_text(folder / "digest") or "",
+        identity=_text(folder / "identity") or "",
     )
 
 

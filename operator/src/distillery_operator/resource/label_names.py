@@ -15,11 +15,18 @@ TEMPLATE: Final = f"{GROUP}/template"
 """Annotation of a Job: digest of the pod template that it was rendered from."""
 REQUEST: Final = f"{GROUP}/request"
 """Annotation of a Job: digest of the request that its trainer got."""
+GENERATION: Final = f"{GROUP}/generation"
+"""Annotation of a Job: generation of the spec that it was started by."""
+IMAGE: Final = f"{GROUP}/image"
+"""Annotation of a Job: the image that its trainer was to have. Clusters rewrite those of pods."""
 HALTED: Final = f"{GROUP}/halted"
 """Annotation of a Job: why its pod was asked to end."""
 
 OWNER: Final = f"{GROUP}/owner"
 """Annotation of an experiment: the operator that a person wants it to belong to."""
+
+ROTATE: Final = f"{GROUP}/rotate-key"
+"""Annotation of an experiment: any text; with another one its trials are served by another key."""
 
 QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """Label of a Job: the queue of Kueue that it waits in."""

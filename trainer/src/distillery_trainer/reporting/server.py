@@ -1,7 +1,9 @@
-"""Serves ``/metrics`` while the process runs. ``__main__`` starts it."""
+"""Serves ``/metrics`` while the process runs. ``process`` starts it."""
 
 import logging
+import socket
 from pathlib import Path
+from typing import Final
 
 import prometheus_client
 
@@ -10,13 +12,16 @@ from distillery_trainer.reporting.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+EVERYWHERE: Final = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
+"""Every address of this machine: of IPv6, and so of IPv4 too."""
+
 
 class Server:
     """Serves ``/metrics`` from a thread until closed."""
 
     def __init__(self, telemetry: Telemetry, port: int, port_file: str | None = None) -> None:
         self._server, self._thread = prometheus_client.start_http_server(
-            port, registry=telemetry.registry
+            port, EVERYWHERE, telemetry.registry
         )
         self.port = int(self._server.server_address[1])
         if port_file:
