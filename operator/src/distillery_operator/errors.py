@@ -14,6 +14,7 @@
   * StudyMismatch: the results folder belongs to another search space; use another name
   * TrainerChanged: another trainer than before would go on; bring that back, or allow the other
   * DatabaseUnavailable: the study's database refuses or is not there; try again, nothing is lost
+    * StudyMissing: the database answers, but lacks a study that it had; a person restores it
 
 A trial that fails is none of these: it is data, see ``trials.trial.Trial``.
 """
@@ -94,3 +95,7 @@ class TrainerChanged(DistilleryError):
 
 class DatabaseUnavailable(DistilleryError):
     """The database of the study cannot be reached, or refuses; the message has its own words."""
+
+
+class StudyMissing(DatabaseUnavailable):
+    """A study that was there is not in the database: it was not restored, or is another one."""

@@ -20,6 +20,7 @@ from distillery_operator.cli import (
     options,
     output,
     plan,
+    prune,
     report,
     run,
     status,
@@ -81,6 +82,7 @@ for _command in (
     try_on_cluster.command,
     dashboard.command,
     migrate.command,
+    prune.command,
     completion.command,
 ):
     distillery.add_command(_command)

@@ -13,6 +13,7 @@ from distillery_contract.request import Stage
 from distillery_operator.cluster import attempts
 from distillery_operator.cluster.kinds import Key, Kind, Object
 from distillery_operator.resource import label_names
+from distillery_operator.resource.experiment import study_of
 
 JOB_NAME: Final = "batch.kubernetes.io/job-name"
 """Label that the Job controller gives to its pods."""
@@ -90,6 +91,15 @@ class Cache:
         """Return the pods of an experiment."""
         return _of(self._pods.get(key, {}).values(), uid)
 
+    def matters(self, key: Key, uid: str) -> bool:
+        """Tell whether anything of an experiment lives, or has an ending that is not stored.
+
+        An ended preparation stays as long as its Job does, and nobody looks at it again.
+        """
+        jobs = [j for j in self.jobs(key, uid) if not (_prepares(j) and attempts.finished(j))]
+        pods = [pod for pod in self.pods(key, uid) if not attempts.terminal(pod)]
+        return bool(jobs or pods or self.held(key))
+
     def held(self, key: Key) -> list[Object]:
         """Return the pods of all experiments of a name that are held for their metrics."""
         return [pod for pod in self._pods.get(key, {}).values() if attempts.held(pod)]
@@ -134,9 +144,13 @@ class Cache:
     def _put_experiment(self, key: Key, found: Object) -> Key | None:
         before = self.experiments.get(key)
         self.experiments[key] = found
-        same = before is not None and all(
-            before["metadata"].get(field) == found["metadata"].get(field)
-            for field in ("uid", "generation", "deletionTimestamp")
+        same = (
+            before is not None
+            and study_of(before["metadata"]) == study_of(found["metadata"])
+            and all(
+                before["metadata"].get(field) == found["metadata"].get(field)
+                for field in ("uid", "generation", "deletionTimestamp")
+            )
         )
         return None if same else key
 
@@ -184,6 +198,10 @@ def _same(known: Object | None, found: Object) -> bool:
     A watch's events are in order for one object, not between an object and its successor.
     """
     return known is not None and known["metadata"]["uid"] == found["metadata"]["uid"]
+
+
+def _prepares(job: Object) -> bool:
+    return bool(job["metadata"]["labels"][label_names.STAGE] == Stage.PREPARE)
 
 
 def _is_over(pod: Object) -> bool:

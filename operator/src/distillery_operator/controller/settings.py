@@ -15,9 +15,11 @@ class Settings:
         trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
             empty for none.
         ended_series_days: how long the metrics of an experiment stay after its end.
+        cluster: what tells the cluster from others; empty where nobody knows.
     """
 
     defaults: pod_template.Defaults
     scrape_seconds: float
     trials_service: str
     ended_series_days: float
+    cluster: str = ""

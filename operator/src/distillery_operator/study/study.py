@@ -15,15 +15,18 @@ from distillery_contract import size
 from distillery_contract.parameters import Value
 from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Tell
-from distillery_operator.errors import NotFound, StudyMismatch
+from distillery_operator.errors import NotFound, StudyMismatch, StudyMissing
 from distillery_operator.resource import space
-from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.experiment import STUDY, Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials, warm_start
 from distillery_operator.search.suggester import Suggester
 from distillery_operator.study import contents, database, enqueued, notes, records
 from distillery_operator.study.records import (
     MEANING,
+    REMOVED,
+    RESOURCE,
+    RESTORED,
     SPACE,
     STUDENT,
     TAKEN_FIELDS,
@@ -51,10 +54,17 @@ class Study:
         self._stale = True
         self._notes: Sequence[str] = ()
         self._looked_at: set[str] = set()
+        self._resource: dict[str, Any] | None = None
+        self._cluster = ""
 
     @classmethod
     async def open(
-        cls, place: Storage, experiment: Experiment, now: float, workers: Workers
+        cls,
+        place: Storage,
+        experiment: Experiment,
+        now: float,
+        workers: Workers,
+        cluster: str = "",
     ) -> Self:
         """Open the study, or create it.
 
@@ -64,15 +74,26 @@ class Study:
                 study was made for.
             now: seconds since the epoch, the start of a study that is created.
             workers: the threads to work in.
+            cluster: that has the experiment; empty on one machine, or where nobody knows.
 
         Raises:
             StudyMismatch: the study was made for another search space, for other objectives, or
                 with other data, models or hyperparameters.
+            StudyMissing: the experiment names a study that is not there.
             DatabaseUnavailable: as every other method.
         """
         study = cls(place, workers)
+        study._cluster = cluster
         await workers.run(place.key, study._open, experiment, now)
         return study
+
+    async def restored(self) -> str:
+        """Return why the study differs from what was told of it earlier; empty if it does not."""
+        return self._held.restored
+
+    async def note_restored(self, message: str, now: float) -> None:
+        """Store why the study differs from what was told of it earlier."""
+        await self._run(self._note_restored, message, now)
 
     async def follow(self, experiment: Experiment) -> None:
         """Go on with an experiment as it was edited.
@@ -80,7 +101,12 @@ class Study:
         Raises:
             StudyMismatch: as :meth:`open`.
         """
-        await self._workers.run(self._storage.key, self._compare, experiment)
+
+        def follow() -> None:
+            self._compare(experiment)
+            self._belong(experiment)
+
+        await self._workers.run(self._storage.key, follow)
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         """Return when the study began, what was prepared, and all trials in their order.
@@ -187,10 +213,31 @@ class Study:
         await self._workers.run(self._storage.key, guarded)
 
     def _open(self, experiment: Experiment, now: float) -> None:
-        name, searched = experiment.metadata.name, records.space_of(experiment.spec)
+        metadata, searched = experiment.metadata, records.space_of(experiment.spec)
+        if metadata.settled and self._storage.find(metadata.name) is None:
+            raise StudyMissing(
+                f"the annotation {STUDY} names the study {metadata.study}, but the database has no"
+                f" such study of {metadata.namespace}/{metadata.name}: restore the database, or"
+                " remove the annotation to begin another search"
+            )
         directions = optuna_trials.directions(experiment.spec)
-        self._storage.open(name, directions, {SPACE: searched, "started": now})
+        self._storage.open(metadata.name, directions, {SPACE: searched, "started": now})
         self._compare(experiment)
+        if self._resource is not None and self._resource["uid"] != metadata.uid:
+            said = "the experiment was created again, with another uid, and goes on with its study"
+            self._note_restored(said, now)
+        self._belong(experiment)
+
+    def _belong(self, experiment: Experiment) -> None:
+        """Store whose study it is, and what is wanted of it."""
+        resource = records.resource_of(experiment, self._cluster)
+        if experiment.metadata.uid and self._resource != resource:
+            self._storage.set_attribute(RESOURCE, resource)
+            self._resource = resource
+
+    def _note_restored(self, message: str, now: float) -> None:
+        self._storage.set_attribute(RESTORED, {"at": now, "message": message})
+        self._held.restored = message
 
     def _compare(self, experiment: Experiment) -> None:
         """See to it that what gives results their meaning is as it was.
@@ -201,6 +248,11 @@ class Study:
         name, spec = experiment.metadata.name, experiment.spec
         self._spec = spec
         stored = self._read()
+        if REMOVED in stored:
+            raise StudyMissing(
+                f"the study {name!r} is being removed by `distillery prune`: give the experiment"
+                f" another name, or remove its annotation {STUDY} to begin another search"
+            )
         if other := records.mismatch(stored[SPACE], spec):
             raise StudyMismatch(
                 f"the study {name!r} was made for {other}; search space and objectives are"
@@ -230,6 +282,7 @@ class Study:
         except ValueError as error:
             raise self._storage.unavailable(str(error)) from error
         self._attend(stored.rows)
+        self._resource = stored.attributes.get(RESOURCE)
         self._stale = False
         return stored.attributes
 
@@ -375,7 +428,12 @@ class Study:
 
 @asynccontextmanager
 async def in_file(path: Path, experiment: Experiment, now: float) -> AsyncIterator[Study]:
-    """Open the study in a SQLite file, or create it, for the length of a block."""
+    """Open the study in a SQLite file, or create it, for the length of a block.
+
+    An experiment that was copied from a cluster names a study there, and begins another one here.
+    """
+    here = experiment.metadata.model_copy(update={"annotations": None})
+    experiment = experiment.model_copy(update={"metadata": here})
     with Workers(1) as workers:
         study = await Study.open(database.of_file(path), experiment, now, workers)
         try:
