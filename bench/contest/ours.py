@@ -179,8 +179,9 @@ class World:
     async def free(self, attempt: Attempt) -> None:
         """Let go of nothing: nothing is held."""
 
-    async def collect(self, trials: Sequence[int]) -> None:
+    async def collect(self, trials: Sequence[int]) -> Sequence[int]:
         """Remove nothing: there are no files."""
+        return trials
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         """Return what each attempt exposes now."""

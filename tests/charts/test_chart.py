@@ -483,7 +483,8 @@ def test_an_operator_of_some_namespaces_gets_a_role_in_each_and_nothing_of_the_c
     assert [r["metadata"]["namespace"] for r in operators] == ["one", "two"]
     whole = one(render(), "ClusterRole", "distillery-operator")["rules"]
     beyond = [rule for rule in whole if rule not in operators[0]["rules"]]
-    assert [rule["resources"] for rule in beyond] == [["customresourcedefinitions"]]
+    assert [rule["resources"] for rule in beyond] == [["namespaces"], ["customresourcedefinitions"]]
+    assert beyond[0]["resourceNames"] == ["kube-system"]
     assert "--namespace=one" in container(objects)["args"]
 
 
@@ -503,9 +504,29 @@ def container(objects: list[Object]) -> Object:
     ],
 )
 def test_the_database_is_found_by_a_secret(database: str, place: Object) -> None:
-    (variable,) = container(render(f"--set=database.type={database}"))["env"]
-    assert variable["name"] == "DISTILLERY_DATABASE_URL"
-    assert variable["valueFrom"] == {"secretKeyRef": place}
+    variables = container(render(f"--set=database.type={database}"))["env"]
+    (found,) = [v["valueFrom"] for v in variables if v["name"] == "DISTILLERY_DATABASE_URL"]
+    assert found == {"secretKeyRef": place}
+
+
+def test_distillery_prune_finds_in_the_operators_pod_what_its_jobs_need() -> None:
+    options = ("--set=trials.image.registry=mine", "--set=trials.workspace.claim=work")
+    made = container(render(*options))
+    own = {v["name"]: v.get("value") for v in made["env"]}
+    (image,) = [a for a in made["args"] if a.startswith("--trainer-image=")]
+    assert image == f"--trainer-image={own['DISTILLERY_TRAINER_IMAGE']}"
+    assert own["DISTILLERY_TRAINER_IMAGE"].startswith("mine/")
+    assert own["DISTILLERY_WORKSPACE_CLAIM"] == "work"
+
+
+def test_the_test_deletes_what_it_leaves() -> None:
+    objects = render()
+    (made,) = [o for o in objects if "experiment.yaml" in o.get("data", {})]
+    text = made["data"]["experiment.yaml"]
+    experiment = parsing.parse(YAML(typ="safe").load(text))
+    assert experiment.spec.deletion_policy == "Delete"
+    assert experiment.spec.data.train is not None
+    assert experiment.spec.data.train.startswith("/tmp/")  # an emptyDir, and not the workspace
 
 
 def test_a_cluster_of_cloudnativepg_is_asked_for() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from distillery_contract.request import Request, Stage
 from distillery_operator.engine import reconcile, requests
@@ -97,7 +98,7 @@ class World:
     async def free(self, attempt: Attempt) -> None:
         raise AssertionError(attempt)
 
-    async def collect(self, trials: Sequence[int]) -> None:
+    async def collect(self, trials: Sequence[int]) -> Any:
         raise AssertionError(trials)
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:

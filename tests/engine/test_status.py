@@ -9,7 +9,7 @@ import pytest
 
 from distillery_contract import metrics
 from distillery_contract.request import Stage
-from distillery_operator.engine import status
+from distillery_operator.engine import conditions, status
 from distillery_operator.engine.conditions import OBSTACLES, Finding
 from distillery_operator.resource import yaml_files
 from distillery_operator.resource.status import (
@@ -494,3 +494,33 @@ def test_what_others_have_put_into_the_study_is_a_condition_as_long_as_it_is_the
     assert said.message == "trials of other tools: 2; enqueued trials that cannot run: 1"
     after = worlds.status(EXPERIMENT, seen, found)
     assert "ForeignTrials" not in [c.type for c in after.conditions]
+
+
+def test_a_study_that_has_less_than_what_was_told_of_it_was_restored() -> None:
+    four = tuple(worlds.completed(number, 60.0 + number, 1) for number in range(4))
+    running = (*four[:3], Trial(3, four[3].parameters))
+    told = derive(worlds.observation(four))
+    assert conditions.forgotten(None, worlds.observation()) == ""
+    assert conditions.forgotten(told, worlds.observation(four)) == ""
+    assert conditions.forgotten(told, worlds.observation((*four, Trial(4, {})))) == ""
+    said = "the study was restored: it has {} trials and {} s of trainings, but had 4 and 40 s"
+    for trials, words in ((four[:2], (2, 20)), (running, (4, 30)), ((), (0, 0))):
+        assert said.format(*words) in conditions.forgotten(told, worlds.observation(trials))
+
+
+def test_a_stopped_trial_that_goes_on_is_nothing_that_was_forgotten() -> None:
+    stopped = replace(worlds.completed(0, 60.0, 1), state=State.STOPPED)
+    told = derive(worlds.observation((stopped,)))
+    further = Trial(1, stopped.parameters, continues=0)
+    assert conditions.forgotten(told, worlds.observation((stopped, further))) == ""
+
+
+def test_an_experiment_that_is_deleted_says_what_that_waits_for_beside_what_it_was() -> None:
+    before = derive(worlds.observation((worlds.completed(0, 60.0, 1),)))
+    found = status.deleting(7, before, "2 processes to end", 100.0)
+    assert found.state == "Deleting"
+    assert condition(found, "Deleting") == ("True", "Waiting")
+    assert "waits for: 2 processes to end" in found.conditions[0].message
+    assert [c.type for c in found.conditions[1:]] == [c.type for c in before.conditions]
+    assert status.deleting(7, found, "2 processes to end", 200.0) == found
+    assert status.deleting(7, None, "the database", 100.0).conditions

@@ -242,7 +242,7 @@ async def opened(
     database = Database(url, 1)
     try:
         with Workers(1) as workers:
-            kept = await Study.open(database.storage(uid), experiment, now, workers, begun)
+            kept = await Study.open(database.storage(uid), experiment, now, workers, begun=begun)
             try:
                 yield kept
             finally:

@@ -70,12 +70,28 @@ class Postgres:
             host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, autocommit=True
         )
 
+    def dump(self, url: str) -> str:
+        """Return a backup of a database, as SQL that :func:`restore` takes."""
+        program = (self._binaries / "postgres").resolve().parent / "pg_dump"
+        command = [str(program), "--inserts", "--no-owner", "--no-privileges", url]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return "\n".join(line for line in text.splitlines() if not line.startswith("\\"))
+
     def _answers(self) -> bool:
         try:
             self.connect().close()
         except psycopg.OperationalError:
             return False
         return True
+
+
+def restore(url: str, backup: str) -> None:
+    """Bring a database back to a backup: what came later is gone."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        known = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'exp\\_%'"
+        for (name,) in connection.execute(known).fetchall():
+            connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
+        connection.execute(backup.encode())
 
 
 @contextmanager

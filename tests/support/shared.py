@@ -18,6 +18,7 @@ from distillery_operator.engine import conditions
 from distillery_operator.errors import DatabaseUnavailable, InUse, StudyMismatch, StudyMissing
 from distillery_operator.internals.of_optuna import ATTRIBUTES, STUDY_ATTRIBUTES
 from distillery_operator.resource import space
+from distillery_operator.resource.experiment import STUDY
 from distillery_operator.results import trials_document
 from distillery_operator.study import rows
 from distillery_operator.study.database import Database
@@ -416,17 +417,22 @@ class SharedSuite:
         """Another database has none, or one that began at another time."""
         began = conditions.timestamp(1.0)
 
-        async def reopened(uid: str, begun: str | None) -> int:
-            async with opened(url, uid, now=99.0, begun=begun) as kept:
+        async def reopened(uid: str, begun: str | None, *, named: bool = True) -> int:
+            known = {"uid": uid, "annotations": {STUDY: uid} if named else {}}
+            metadata = EXPERIMENT.metadata.model_copy(update=known)
+            wanted = EXPERIMENT.model_copy(update={"metadata": metadata})
+            async with opened(url, uid, wanted, 99.0, begun) as kept:
                 return len((await kept.load())[2])
 
         work(url, asked(2))
         assert asyncio.run(reopened(UID, began)) == 2
-        with pytest.raises(StudyMissing, match=r"began at 1970-01-01T00:00:01Z, but .* has none"):
+        with pytest.raises(StudyMissing, match="but the database has none"):
             asyncio.run(reopened(ports.OTHER_UID, began))
-        with pytest.raises(StudyMissing, match="has one of 1970-01-01T00:00:01Z: bring"):
+        with pytest.raises(StudyMissing, match="has one of 1970-01-01T00:00:01Z, not of"):
             asyncio.run(reopened(UID, conditions.timestamp(7.0)))
-        assert asyncio.run(reopened(ports.OTHER_UID, None)) == 0  # nothing was made there before
+        assert (
+            asyncio.run(reopened(ports.OTHER_UID, began, named=False)) == 0
+        )  # a person removed it
 
     def test_a_study_whose_trials_are_damaged_says_so(self, url: str, outside: Outside) -> None:
         work(url, asked(3))

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -22,3 +24,14 @@ def test_the_folder_is_written_once_and_whole(tmp_path: Path) -> None:
     (folder / "train.json").write_text("mine")
     tiny.write(folder)
     assert (folder / "train.json").read_text() == "mine"
+
+
+def test_every_folder_is_alike_so_that_each_pod_may_write_its_own(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        command = [sys.executable, "-m", "distillery_trainer.tiny", str(tmp_path / name)]
+        subprocess.run(command, check=True, capture_output=True)
+    files = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
+    assert len(files) >= 5
+    for path in files:
+        other = tmp_path / "other" / path.relative_to(tmp_path / "one")
+        assert path.read_bytes() == other.read_bytes(), path.name

@@ -14,7 +14,7 @@
   * StudyMismatch: the results folder belongs to another search space; use another name
   * TrainerChanged: another trainer than before would go on; bring that back, or allow the other
   * DatabaseUnavailable: the study's database refuses or is not there; try again, nothing is lost
-    * StudyMissing: the database answers, but is not the one that has the experiment's study
+    * StudyMissing: the database answers, but lacks the experiment's study; a person restores it
 
 A trial that fails is none of these: it is data, see ``trials.trial.Trial``.
 """
@@ -98,4 +98,4 @@ class DatabaseUnavailable(DistilleryError):
 
 
 class StudyMissing(DatabaseUnavailable):
-    """The database lacks a study that the experiment's status tells of, or has another one."""
+    """The database lacks a study that an experiment has, or has another one in its place."""

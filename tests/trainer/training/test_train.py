@@ -284,10 +284,29 @@ def test_a_finished_trial_is_reported_again_without_its_data(make: Make, tmp_pat
     assert f'metric="exact"}} {document["evaluations"][-1]["metrics"]["exact"]}' in text
 
 
-def test_a_folder_of_another_request_is_refused(make: Make) -> None:
-    run(make())
-    with pytest.raises(checkpoint.MismatchError, match="same request"):
-        run(make(learning_rate=5e-4))
+def test_what_another_request_left_in_the_folder_is_put_aside_whole(make: Make) -> None:
+    """A study that was restored from a backup gave the trial's number to another suggestion."""
+    other, mine = make(epochs=4.0, evaluations=4), make(epochs=4.0, evaluations=4, dropout=0.3)
+    alone = make("alone", epochs=4.0, evaluations=4, dropout=0.3)
+    output = Path(mine.output)
+    stopped_at(other, 12)
+    stopped_at(mine, 12)
+    kept = output / "discarded-1"
+    assert sorted(p.name for p in kept.iterdir()) == ["checkpoints", "history.json"]
+    assert measured(run(replace(mine, attempt=2))) == measured(run(alone))
+    assert not (output / "discarded-2").exists()
+    assert run(other)["finished"]
+    found = sorted(p.name for p in (output / "discarded-2").iterdir())
+    assert found == ["checkpoints", "history.json", "model", "predictions.json"]
+
+
+def test_checkpoints_without_a_record_are_put_aside_too(make: Make) -> None:
+    other, mine = make(epochs=4.0, evaluations=4), make(epochs=4.0, evaluations=4, dropout=0.3)
+    stopped_at(other, 12)
+    (Path(mine.output) / "history.json").unlink()  # a process was killed while it put aside
+    stopped_at(mine, 6)
+    names = [p.name for p in (Path(mine.output) / "discarded-1" / "checkpoints").iterdir()]
+    assert "step-00000012" in names
 
 
 class Process:

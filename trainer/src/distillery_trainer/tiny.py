@@ -8,17 +8,21 @@ import argparse
 import json
 import random
 import sys
+from collections import Counter
 from pathlib import Path
 
-import tokenizers
 import torch
 import transformers
-from tokenizers import models, normalizers, pre_tokenizers, trainers
+from tokenizers import normalizers
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from distillery_trainer import atomic
 from distillery_trainer.data.questions import Answer, Question
 
 QUESTIONS = {"train": 90, "validation": 30}
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+VOCABULARY = 300
 
 CITIES = ["Lima", "Oslo", "Cairo", "Quito", "Tunis", "Riga", "Accra", "Hanoi", "Sofia", "Minsk"]
 FACTS = {
@@ -68,17 +72,22 @@ def write_squad(path: Path, questions: list[Question]) -> Path:
 
 
 def make_tokenizer(texts: list[str]) -> transformers.PreTrainedTokenizerBase:
-    """Train a lower-casing WordPiece tokenizer as BERT has it."""
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=300, special_tokens=special, show_progress=False, limit_alphabet=100
+    """Make a lower-casing WordPiece tokenizer as BERT has it: of characters and frequent words.
+
+    The same texts make the same tokenizer; the library's own trainer breaks ties at random.
+    """
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), BertPreTokenizer()
+    words = Counter(
+        word
+        for text in texts
+        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
     )
-    backend.train_from_iterator(texts, trainer)
-    vocabulary = backend.get_vocab()
-    return transformers.BertTokenizer(vocab=vocabulary, do_lower_case=True)
+    characters = sorted({character for word in words for character in word})
+    frequent = sorted(words, key=lambda word: (-words[word], word))
+    pieces = [*SPECIAL, *characters, *(f"##{c}" for c in characters), *frequent]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    kept = {piece: number for piece, number in vocabulary.items() if number < VOCABULARY}
+    return transformers.BertTokenizer(vocab=kept, do_lower_case=True)
 
 
 def make_model(folder: Path, family: str, tokenizer: transformers.PreTrainedTokenizerBase) -> Path:

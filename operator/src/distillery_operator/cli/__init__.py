@@ -9,6 +9,7 @@ operator                ``distillery operator``, the process that watches a clus
 try_on_cluster          ``distillery try``: an experiment on a cluster, applied, followed, removed
 dashboard               optuna-dashboard over all experiments of a database
 migrate                 all studies of a database, brought to this release
+prune                   what no experiment owns, listed and removed
 completion              what lets a shell complete a command line
 main                    puts them together, and turns what goes wrong into a sentence and a code
 options                 the options that several commands share

@@ -20,6 +20,7 @@ from distillery_operator.cli import (
     options,
     output,
     plan,
+    prune,
     report,
     run,
     status,
@@ -83,6 +84,7 @@ for _command in (
     try_on_cluster.command,
     dashboard.command,
     migrate.command,
+    prune.command,
     completion.command,
 ):
     distillery.add_command(_command)

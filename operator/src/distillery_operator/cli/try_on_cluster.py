@@ -14,7 +14,7 @@ import click
 
 from distillery_operator.cli import options
 from distillery_operator.cli.exit_codes import Exit
-from distillery_operator.errors import ApiUnavailable, DistilleryError
+from distillery_operator.errors import ApiUnavailable, DistilleryError, Refused
 
 if TYPE_CHECKING:
     from distillery_operator.cluster.api import Api
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from distillery_operator.resource.experiment import Experiment
 
 POLL_SECONDS: Final = 1.0
+GONE_SECONDS: Final = 300.0
+"""Time that its deletion may take."""
+
 NAME_LENGTH: Final = 54
 """Of an experiment's name, before what makes it unique."""
 
@@ -38,7 +41,10 @@ Say = Callable[[str], None]
     help="time within which it must end (default: 1200)",
 )
 def command(file: str, namespace: str, timeout_seconds: float) -> Exit:
-    """Run an experiment on a cluster, see it end, and remove it. Its study and its files stay."""
+    """Run an experiment on a cluster, see it end, and remove it.
+
+    Its study and its files stay, unless its deletionPolicy is Delete.
+    """
     from distillery_operator.cli import terminal
 
     _, experiment = options.read(file)
@@ -63,8 +69,31 @@ async def _run(experiment: "Experiment", namespace: str, seconds: float, say: Sa
             return await _end(api, key, seconds, say)
         finally:
             await api.delete(Kind.EXPERIMENT, key)
+            await asyncio.wait_for(_gone(api, key, say), GONE_SECONDS)
+    except TimeoutError as error:
+        raise DistilleryError(
+            f"{key.name} must be gone within {GONE_SECONDS:.0f} s after its deletion, but is not"
+        ) from error
     finally:
         await api.close()
+
+
+async def _gone(api: "Api", key: "Key", say: Say) -> None:
+    """Wait until an experiment is gone, with what is deleted along; say what that waits for."""
+    from distillery_operator.cluster.kinds import Kind
+
+    said = ""
+    while True:
+        try:
+            found = await api.get(Kind.EXPERIMENT, key)
+        except Refused as refusal:
+            if refusal.reason != "NotFound":
+                raise
+            return
+        if (line := _line(found.get("status", {}))) != said:
+            said = line
+            say(line)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _end(api: "Api", key: "Key", seconds: float, say: Say) -> Exit:

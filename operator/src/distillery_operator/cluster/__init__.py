@@ -6,6 +6,8 @@ pod_template      what a user's template must be, and the pod made by it
 template_rights   ... what it must not reach
 default_template  ... what an administrator puts below it
 errands           what needs the volume alone: removing files, reading a model
+errand_jobs       an errand that removes files: started and waited for
+marks             what is written into an experiment's metadata
 attempts          a Job and its pod as an attempt: where it stands, why it ended
 cache             what the watches have shown
 kinds             what is watched

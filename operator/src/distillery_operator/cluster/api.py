@@ -38,9 +38,9 @@ CONNECTIONS: Final = 40
 
 MERGE: Final = "application/strategic-merge-patch+json"
 """Knows that finalizers are a set, of which one may be removed."""
+MERGE_CUSTOM: Final = "application/merge-patch+json"
+"""What custom resources take: it replaces a list, so the version of what was read goes with it."""
 APPLY: Final = "application/apply-patch+yaml"
-AMEND: Final = "application/merge-patch+json"
-"""What resources of our own kind know besides; the strategic one is for built-in kinds."""
 
 BRIEF: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 """Asks for the metadata alone of what was written; of a status the rest is long, and known."""
@@ -95,6 +95,18 @@ class Api:
             Refused: with reason NotFound, where there is none.
         """
         return await self._request("get", kind, _place(kind, key), {})
+
+    async def cluster(self) -> str:
+        """Return what tells this cluster from others; empty if this user may not know.
+
+        It is the uid of a namespace that every cluster has and nobody can delete.
+        """
+        path = "/api/v1/namespaces/kube-system"
+        try:
+            code, text = await self._send("get", "namespaces", "GET", path, {}, None)
+            return str(_answer(code, text)["metadata"]["uid"])
+        except Refused:
+            return ""
 
     async def read(self, path: str, seconds: float) -> bytes:
         """Return what a path answers, as it is, within some seconds."""
@@ -173,7 +185,7 @@ class Api:
         """
         body = {"metadata": {"resourceVersion": version}, "spec": spec}
         path = _place(Kind.EXPERIMENT, key)
-        await self._request("amend", Kind.EXPERIMENT, path, {"fieldManager": manager}, body)
+        await self._request("patch", Kind.EXPERIMENT, path, {"fieldManager": manager}, body)
 
     async def delete(self, kind: Kind, key: Key, uid: str | None = None) -> None:
         """Delete an object and, in the background, what it owns; given a uid, no other object."""
@@ -290,7 +302,8 @@ class Api:
         accept = BRIEF if method in ("POST", "PATCH") else "application/json"
         headers = {"Accept": accept, "Content-Type": "application/json"}
         if method == "PATCH":
-            headers["Content-Type"] = {"apply": APPLY, "amend": AMEND}.get(verb, MERGE)
+            merge = MERGE_CUSTOM if resource == RESOURCES[Kind.EXPERIMENT].plural else MERGE
+            headers["Content-Type"] = APPLY if verb == "apply" else merge
         begun, code = time.monotonic(), 0
         try:
             request = await self._client.param_serialize(

@@ -172,6 +172,12 @@ def _live(found: Attempt, job: Object, pod: Object | None, outdated: bool) -> At
     return replace(found, reason=reason, message=message, outdated=outdated)
 
 
+def waits_for(pod: Object) -> str:
+    """Return in a sentence why a pod does not run yet; nothing once it runs."""
+    state = _container(pod).get("state") or {}
+    return "" if "running" in state or "terminated" in state else _waiting(pod)[1]
+
+
 def _waiting(pod: Object) -> tuple[str, str]:
     """Return why a pod does not run yet; the trainer waits for the init containers too."""
     scheduled = _condition(pod, "PodScheduled")

@@ -13,6 +13,7 @@ from distillery_contract.request import Stage
 from distillery_operator.cluster import attempts
 from distillery_operator.cluster.kinds import Key, Kind, Object
 from distillery_operator.resource import label_names
+from distillery_operator.resource.experiment import study_of
 
 JOB_NAME: Final = "batch.kubernetes.io/job-name"
 """Label that the Job controller gives to its pods."""
@@ -89,6 +90,15 @@ class Cache:
     def pods(self, key: Key, uid: str) -> list[Object]:
         """Return the pods of an experiment."""
         return _of(self._pods.get(key, {}).values(), uid)
+
+    def matters(self, key: Key, uid: str) -> bool:
+        """Tell whether anything of an experiment lives, or has an ending that is not stored.
+
+        An ended preparation stays as long as its Job does, and nobody looks at it again.
+        """
+        jobs = [j for j in self.jobs(key, uid) if not (_prepares(j) and attempts.finished(j))]
+        pods = [pod for pod in self.pods(key, uid) if not attempts.terminal(pod)]
+        return bool(jobs or pods or self.held(key))
 
     def held(self, key: Key) -> list[Object]:
         """Return the pods of all experiments of a name that are held for their metrics."""
@@ -183,11 +193,15 @@ def _same(known: Object | None, found: Object) -> bool:
 
 
 def _essence(experiment: Object) -> tuple[Any, ...]:
-    """Return what of an experiment asks for a visit: itself, its spec, its end, its owner."""
+    """Return what of an experiment asks for a visit: itself, its spec, its end, study and owner."""
     metadata, status = experiment["metadata"], experiment.get("status") or {}
     fields = [metadata.get(name) for name in ("uid", "generation", "deletionTimestamp")]
     wanted = (metadata.get("annotations") or {}).get(label_names.OWNER)
-    return (*fields, wanted, status.get("owner"))
+    return (*fields, study_of(metadata), wanted, status.get("owner"))
+
+
+def _prepares(job: Object) -> bool:
+    return bool(job["metadata"]["labels"][label_names.STAGE] == Stage.PREPARE)
 
 
 def _is_over(pod: Object) -> bool:

@@ -18,12 +18,19 @@ READER_SECONDS: Final = 3600
 
 def collection(experiment: Experiment, trials: Sequence[int], defaults: Defaults) -> dict[str, Any]:
     """Return the Job that removes the files of trials: it needs the volume and nothing else."""
-    launch = Launch(Stage.COLLECT, 0, 1)
-    request = requests.order(experiment, launch, remove=requests.disposable(experiment, trials))
-    template = _frugal(pod_template.render(experiment, launch, request, defaults))
-    spec = {"backoffLimit": 3, "ttlSecondsAfterFinished": COLLECT_SECONDS, "template": template}
-    made = jobs.wrapped(experiment, launch, defaults, spec)
+    made = _removing(experiment, requests.disposable(experiment, trials), defaults)
     made["metadata"]["name"] = jobs.collection_name(experiment, trials)
+    return made
+
+
+def removal(experiment: Experiment, folders: Sequence[str], defaults: Defaults) -> dict[str, Any]:
+    """Return the Job that removes folders of an experiment which is gone, or about to go.
+
+    The experiment does not own it, or it would go first.
+    """
+    made = _removing(experiment, folders, defaults)
+    del made["metadata"]["ownerReferences"]
+    made["metadata"]["name"] = jobs.removal_name(experiment)
     return made
 
 
@@ -44,6 +51,15 @@ def reader(experiment: Experiment, defaults: Defaults, name: str) -> dict[str, A
     labels = {"app.kubernetes.io/name": "distillery-reader", EXPERIMENT: experiment.metadata.name}
     metadata = {"name": name, "namespace": experiment.metadata.namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def _removing(experiment: Experiment, folders: Sequence[str], defaults: Defaults) -> dict[str, Any]:
+    """Return a Job that removes folders; it needs a name."""
+    launch = Launch(Stage.COLLECT, 0, 1)
+    request = requests.order(experiment, launch, remove=folders)
+    template = _frugal(pod_template.render(experiment, launch, request, defaults))
+    spec = {"backoffLimit": 3, "ttlSecondsAfterFinished": COLLECT_SECONDS, "template": template}
+    return jobs.wrapped(experiment, launch, defaults, spec)
 
 
 def _frugal(template: dict[str, Any]) -> dict[str, Any]:

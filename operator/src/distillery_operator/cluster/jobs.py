@@ -39,7 +39,7 @@ def stem(name: str) -> str:
 
 
 def _named(experiment: Experiment, what: str) -> str:
-    return f"{stem(experiment.metadata.name)}-{experiment.metadata.uid[:8]}-{what}"
+    return f"{stem(experiment.metadata.name)}-{experiment.metadata.study[:8]}-{what}"
 
 
 def name(experiment: Experiment, launch: Launch) -> str:
@@ -52,6 +52,11 @@ def collection_name(experiment: Experiment, trials: Sequence[int]) -> str:
     """Return the name of the Job that removes the files of trials."""
     several = hashlib.sha256(json.dumps(sorted(trials)).encode()).hexdigest()[:8]
     return _named(experiment, f"gc-{several}")
+
+
+def removal_name(experiment: Experiment) -> str:
+    """Return the name of the Job that removes the folders of an experiment which is gone."""
+    return _named(experiment, "delete")
 
 
 def job(

@@ -193,7 +193,7 @@ def render(
         "app.kubernetes.io/instance": experiment.metadata.name,
         "app.kubernetes.io/managed-by": "distillery",
         EXPERIMENT: experiment.metadata.name,
-        EXPERIMENT_UID: experiment.metadata.uid,
+        EXPERIMENT_UID: experiment.metadata.study,
         STAGE: str(launch.stage),
         TRIAL: str(launch.trial),
         ATTEMPT: str(launch.number),

@@ -10,14 +10,21 @@ from operator import is_
 from typing import Any, Final
 
 from distillery_contract.request import Request
-from distillery_operator.cluster import attempts, default_template, errands, jobs, pod_template
+from distillery_operator.cluster import (
+    attempts,
+    default_template,
+    errand_jobs,
+    errands,
+    jobs,
+    pod_template,
+)
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import Refused
 from distillery_operator.resource import label_names
-from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.experiment import Experiment, study_of
 from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.provenance import Provenance
 
@@ -26,6 +33,9 @@ SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
 
 UNSEEN_SECONDS: Final = 30.0
 """Time that a created Job counts though no watch has shown it: watches may be late."""
+
+COLLECT_SECONDS: Final = 5.0
+"""Time between two looks at a Job that removes files."""
 
 UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [label_names.METRICS]}
 """What removes our finalizer from the metadata of a pod, and no other."""
@@ -52,6 +62,8 @@ class Runner:
         self._defaults = defaults
         self._looked_for: set[str] = set()
         self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._collecting: tuple[int, ...] = ()
+        self._collect_after = 0.0
         self._read: dict[str, tuple[Objects, Attempt]] = {}
         self.follow(experiment)
 
@@ -73,7 +85,7 @@ class Runner:
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
-        key, uid = self._key, self.experiment.metadata.uid
+        key, uid = self._key, self.experiment.metadata.study
         listed = {job["metadata"]["name"]: job for job in self._cache.jobs(key, uid)}
         late = time.monotonic() - UNSEEN_SECONDS
         self._unseen = {
@@ -181,10 +193,26 @@ class Runner:
             if pod["metadata"]["labels"].get(JOB_NAME) == name and attempts.terminal(pod):
                 await self._mark(Kind.POD, pod, {"metadata": UNHELD})
 
-    async def collect(self, trials: Sequence[int]) -> None:
-        """Remove models and checkpoints of trials, by a pod that has the volume."""
-        job = errands.collection(self.experiment, trials, self._defaults)
-        await self._api.create(Kind.JOB, job)
+    async def collect(self, trials: Sequence[int]) -> Sequence[int]:
+        """Remove models and checkpoints of trials, by a pod that has the volume.
+
+        One pod at a time: whoever asks for more meanwhile asks again.
+        """
+        now = time.monotonic()
+        if now < self._collect_after:
+            return ()
+        self._collect_after = now + COLLECT_SECONDS
+        wanted = self._collecting = self._collecting or tuple(trials)
+        job = errands.collection(self.experiment, wanted, self._defaults)
+
+        async def make() -> Mapping[str, Any]:
+            return job
+
+        name = Key(self._key.namespace, job["metadata"]["name"])
+        if not await errand_jobs.done(self._api, name, make):
+            return ()
+        self._collecting = ()
+        return wanted
 
     async def check(self) -> str:
         """Return why the API server refuses the pod template; empty if it takes it."""
@@ -235,7 +263,7 @@ async def let_go(api: Api, cache: Cache, key: Key) -> None:
     if not held:
         return
     found = await api.named(key)
-    lives = {metadata["uid"] for metadata in found if "deletionTimestamp" not in metadata}
+    lives = {study_of(metadata) for metadata in found if "deletionTimestamp" not in metadata}
     for pod in held:
         if pod["metadata"]["labels"][label_names.EXPERIMENT_UID] not in lives:
             pod_key = Key(key.namespace, pod["metadata"]["name"])

@@ -8,6 +8,9 @@ work_queue    which experiment to visit next
 controller    one visit; session is what is kept until the next
 settings      how the operator was started
 claims        what is this operator's, and what another's; ownership decides
+pruning       what nobody owns on a cluster
+finished      whether its study need not be read
+deletion      the end of an experiment whose study is deleted with it
 events        what is told of actions and conditions
 event_writer  ... to the log and the API server
 """

@@ -5,23 +5,27 @@ whether the API server takes the pod template.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pydantic
 
+from distillery_operator.cluster import marks
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.runner import Runner, let_go
-from distillery_operator.controller import events, ownership
+from distillery_operator.controller import events, finished, ownership
 from distillery_operator.controller.claims import Claims
+from distillery_operator.controller.deletion import Deletion
 from distillery_operator.controller.event_writer import Announcer
 from distillery_operator.controller.session import Session, findings
 from distillery_operator.controller.settings import Settings
 from distillery_operator.controller.work_queue import WorkQueue
-from distillery_operator.engine import statistics, status
+from distillery_operator.engine import conditions, statistics, status
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.ports import Ports
@@ -31,13 +35,14 @@ from distillery_operator.engine.visit import AGAIN_SECONDS, Visitor, goes_on
 from distillery_operator.errors import (
     DatabaseUnavailable,
     InvalidExperiment,
+    Refused,
     StudyMismatch,
     StudyMissing,
 )
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
 from distillery_operator.resource import label_names, parsing, yaml_files
-from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.experiment import Experiment, study_of
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.results import trials_server
 from distillery_operator.search import samplers
@@ -48,10 +53,15 @@ from distillery_operator.study.workers import Workers
 from distillery_operator.telemetry import experiment_metrics, operator_metrics, timed_study
 from distillery_operator.trials.trial import State
 
+log = logging.getLogger(__name__)
+
 STATUS_SECONDS: Final = 2.0
 """Time between two writes of one status, as long as few experiments run."""
 STATUS_SECONDS_EACH: Final = 0.3
 """Time that each further experiment adds, so that all statuses together are a light load."""
+
+DELETION_SECONDS: Final = 5.0
+"""Time between two looks at an experiment that is being deleted."""
 
 VISIT_SECONDS: Final = 300.0
 """Time between two visits to an experiment in which nothing happens."""
@@ -92,6 +102,7 @@ class Controller:
         self._scraper = scraper
         self._announcer = announcer
         self._settings = settings
+        self._deletion = Deletion(api, cache, database, workers, settings.defaults)
         self._sessions: dict[Key, Session] = {}
         self._claims = Claims(api, announcer, settings.identity)
         self._shown = experiment_metrics.Experiments(settings.ended_series_days)
@@ -108,8 +119,10 @@ class Controller:
         try:
             found = self._cache.experiments.get(key)
             delay = None
-            if found is None or "deletionTimestamp" in found["metadata"]:
+            if found is None:
                 await self._forget(key)
+            elif "deletionTimestamp" in found["metadata"]:
+                delay = await self._delete(key, found)
             else:
                 delay = await self._look(key, found)
             result = "done" if delay is None else "requeue"
@@ -130,8 +143,12 @@ class Controller:
             return wait
         try:
             experiment = self._parse(key, found)
+            unmarked = await _unless_refused(marks.hold(self._api, found, experiment))
+            if key not in self._sessions and self._stays_finished(key, found, experiment):
+                return None
             session = await self._enter(key, experiment, found)
-            return await self._work(key, session)
+            unmarked += await _unless_refused(marks.name_study(self._api, found, experiment))
+            return await self._work(key, session, unmarked)
         except (InvalidExperiment, StudyMismatch) as error:
             reason = "ImmutableField" if isinstance(error, StudyMismatch) else "InvalidExperiment"
             await self._obstruct(
@@ -148,6 +165,15 @@ class Controller:
             await self._obstruct(key, found, finding)
             raise
 
+    def _stays_finished(self, key: Key, found: Mapping[str, Any], experiment: Experiment) -> bool:
+        """Tell whether nothing is left to do, so that the study need not be read."""
+        status, service = _status(found), self._settings.trials_service
+        if not finished.stays(key, found, experiment, status, cache=self._cache, service=service):
+            return False
+        assert status is not None
+        self._shown.show(key, experiment, status)
+        return True
+
     def _parse(self, key: Key, found: Mapping[str, Any]) -> Experiment:
         """Return the experiment as it is now, parsed once for each generation."""
         session, metadata = self._sessions.get(key), found["metadata"]
@@ -156,6 +182,7 @@ class Controller:
             known
             and known.metadata.uid == metadata["uid"]
             and known.metadata.generation == metadata["generation"]
+            and known.metadata.study == study_of(metadata)
         ):
             return known
         experiment = parsing.parse(found)
@@ -166,16 +193,21 @@ class Controller:
     async def _enter(self, key: Key, experiment: Experiment, found: Mapping[str, Any]) -> Session:
         """Return the session of an experiment, which is another one if it was created anew."""
         session = self._sessions.get(key)
-        if session and session.experiment.metadata.uid != experiment.metadata.uid:
+        if session and _identity(session.experiment) != _identity(experiment):
             await self._forget(key)
             session = None
         if session is None:
             now, before = time.time(), _status(found)
             with timed_study.timed("open"):
-                place = self._database.storage(experiment.metadata.uid)
+                place = self._database.storage_of(found["metadata"])
                 study = timed_study.observed(
                     await Study.open(
-                        place, experiment, now, self._workers, before.start_time if before else None
+                        place,
+                        experiment,
+                        now,
+                        self._workers,
+                        cluster=self._settings.cluster,
+                        begun=before.start_time if before else None,
                     )
                 )
             session = self._session(key, experiment, study, before)
@@ -198,34 +230,46 @@ class Controller:
 
         def find(name: str) -> Storage | None:
             found = self._cache.experiments.get(Key(key.namespace, name))
-            return self._database.storage(found["metadata"]["uid"]) if found else None
+            return self._database.storage_of(found["metadata"]) if found else None
 
         visitor = Visitor(
             Ports(runner, measurements, study), lambda wanted: study.warm_up(wanted, find)
         )
         return Session(experiment, runner, study, visitor, measurements, before)
 
-    async def _work(self, key: Key, session: Session) -> float | None:
+    async def _work(self, key: Key, session: Session, unmarked: Sequence[str]) -> float | None:
         experiment = session.experiment
         await self._check_template(session)
 
         def tell(done: Pass) -> None:
             self._count(key, done)
             for action in done.decision.actions:
-                if event := events.of_action(action, done.seen):
-                    self._announcer.tell(vars(experiment.metadata), event)
+                if session.told(action) or not (event := events.of_action(action, done.seen)):
+                    continue
+                self._announcer.tell(vars(experiment.metadata), event)
 
         result = await session.visitor.visit(experiment, session.refusal, tell)
+        result = replace(result, refused=(*unmarked, *result.refused))
+        await self._note_restored(session, result)
         rest = await self._write_status(key, session, result)
         if goes_on(result):
             return 0.0
         live = any(attempt.live for attempt in result.seen.attempts)
-        if result.decision.done and rest is None:
+        if finished.left_nothing(result) and rest is None:
             await self._leave(key)
             return None
+        if result.decision.done and not result.refused:
+            return max(rest or 0.0, self.status_seconds)
         wait = AGAIN_SECONDS if session.obstacle or result.refused else VISIT_SECONDS
         wait = self._settings.scrape_seconds if live else wait
         return wait if rest is None else min(rest, wait)
+
+    async def _note_restored(self, session: Session, result: Pass) -> None:
+        """Store once what the study has forgotten of what the status told."""
+        if not session.restored_at and (lost := conditions.forgotten(session.status, result.seen)):
+            session.restored_at = result.seen.now
+            await session.study.note_restored(lost, result.seen.now)
+        session.restored = await session.study.restored()
 
     async def _check_template(self, session: Session) -> None:
         """Ask, once for each generation, whether the API server takes the trials' Jobs."""
@@ -253,7 +297,10 @@ class Controller:
         annotations = self._cache.experiments.get(key, {}).get("metadata", {}).get("annotations")
         rotation = str((annotations or {}).get(label_names.ROTATE, ""))
         path = trials_server.path(self._settings.trials_service, key, before, rotation)
-        found = derived.model_copy(update={"trials_path": path})
+        generation = session.experiment.metadata.generation
+        over = generation if finished.left_nothing(result) else None
+        more = {"trials_path": path, "finished_generation": over, "release": finished.RELEASE}
+        found = derived.model_copy(update=more)
         figured = await asyncio.to_thread(
             statistics.derive, session.experiment.spec, result.seen, result.decision.done
         )
@@ -263,6 +310,7 @@ class Controller:
                 self._announcer.tell(vars(session.experiment.metadata), event)
             await self._api.apply_status(key, yaml_files.to_document(found))
             session.status, session.written = found, time.monotonic()
+        session.restored_at = 0.0
         return None
 
     async def _obstruct(self, key: Key, found: Mapping[str, Any], finding: Finding) -> None:
@@ -282,6 +330,21 @@ class Controller:
             session.status = after
         kept = {**yaml_files.to_document(after), "owner": ownership.owner(found)}
         self._cache.experiments[key] = {**found, "status": kept}
+
+    async def _delete(self, key: Key, found: Mapping[str, Any]) -> float | None:
+        """Delete what goes with an experiment; say in its status what that waits for."""
+        await self._forget(key)
+        if ownership.owner(found) not in ("", self._settings.identity):
+            return None  # another operator held it, and deletes what goes with it
+        waits = await self._deletion.step(key, found)
+        if not waits:
+            return None
+        before, generation = _status(found), found["metadata"]["generation"]
+        after = status.deleting(generation, before, waits, time.time())
+        if after != before:
+            log.info("%s: its deletion waits for: %s", "/".join(key), waits)
+            await self._api.apply_status(key, yaml_files.to_document(after))
+        return DELETION_SECONDS
 
     async def _leave(self, key: Key) -> None:
         session = self._sessions.pop(key, None)
@@ -311,6 +374,19 @@ class Controller:
                     operator_metrics.METRICS_MISSING.inc()
                 elif action.state is State.COMPLETED:
                     operator_metrics.METRICS_SOURCE.labels(action.report.source).inc()
+
+
+async def _unless_refused(mark: Awaitable[None]) -> list[str]:
+    """Write a mark; return what the API server said if it refuses."""
+    try:
+        await mark
+    except Refused as refusal:
+        return [str(refusal)]
+    return []
+
+
+def _identity(experiment: Experiment) -> tuple[str, str]:
+    return experiment.metadata.uid, experiment.metadata.study
 
 
 def _status(found: Mapping[str, Any]) -> Status | None:

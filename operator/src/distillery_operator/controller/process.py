@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -90,6 +91,7 @@ async def run(
         Scraper(prometheus_url, operator_metrics.PROMETHEUS_ERRORS.inc),
     )
     await api.open()
+    settings = replace(settings, cluster=await api.cluster())
     port = operator_metrics.serve(metrics_port, tls=metrics_tls, clients=metrics_clients)
     log.info("serving /metrics on port %d", port)
     with Workers(THREADS) as workers:

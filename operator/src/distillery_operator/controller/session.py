@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distillery_operator.cluster.runner import Runner
+from distillery_operator.engine.actions import Action, Collect
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.visit import Visitor
 from distillery_operator.measurements.reports import Measurements
@@ -25,11 +26,21 @@ class Session:
     written: float = 0.0
     refusal: str = ""
     checked: tuple[int, float] = (0, 0.0)  # generation, time
+    restored: str = ""
+    restored_at: float = 0.0  # since the status was written last
+    collecting: tuple[int, ...] = ()
 
     @property
     def obstacle(self) -> str:
         """Why nothing may start; empty if it may."""
         return self.refusal or (str(self.visitor.fault) if self.visitor.fault else "")
+
+    def told(self, action: Action) -> bool:
+        """Tell whether an action is known already, for files take a while to go."""
+        if not isinstance(action, Collect):
+            return False
+        before, self.collecting = self.collecting, action.trials
+        return before == action.trials
 
     def follow(self, experiment: Experiment) -> None:
         """Go on with the experiment as it was edited."""
@@ -58,8 +69,13 @@ def findings(session: Session, refused: Sequence[str]) -> list[Finding]:
         ),
         valid,
         _accepted(refused),
+        *_restored(session.restored),
         *session.visitor.findings(session.experiment),
     ]
+
+
+def _restored(why: str) -> list[Finding]:
+    return [Finding(ConditionType.RESTORED, "True", "Restored", why)] if why else []
 
 
 def _accepted(refused: Sequence[str]) -> Finding:

@@ -16,6 +16,7 @@ class Settings:
         trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
             empty for none.
         ended_series_days: how long the metrics of an experiment stay after its end.
+        cluster: what tells the cluster from others; empty where nobody knows.
     """
 
     defaults: pod_template.Defaults
@@ -23,3 +24,4 @@ class Settings:
     scrape_seconds: float
     trials_service: str
     ended_series_days: float
+    cluster: str = ""

@@ -23,7 +23,7 @@ from distillery_operator.stopping import reasons
 from distillery_operator.trials import feasibility
 from distillery_operator.trials.attempt import STUCK, Phase
 from distillery_operator.trials.observation import Observation
-from distillery_operator.trials.trial import State, Trial
+from distillery_operator.trials.trial import State, Trial, continued
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -191,6 +191,22 @@ def foreign(seen: Observation) -> list[Finding]:
     if not seen.others.notes:
         return []
     return [Finding(ConditionType.FOREIGN_TRIALS, "True", LEFT_ALONE, "; ".join(seen.others.notes))]
+
+
+def forgotten(before: Status | None, seen: Observation) -> str:
+    """Return what a study has forgotten of what was told of it; nothing if it has not.
+
+    Suggestions and the seconds of ended trials only ever grow.
+    """
+    total = len(seen.trials) - len(continued(seen.trials))
+    ended = [trial for trial in seen.trials if trial.state is not State.RUNNING]
+    seconds = sum(trial.seconds for trial in ended)
+    if before is None or (before.trials.total <= total and before.compute_seconds <= seconds + 1.0):
+        return ""
+    return (
+        f"the study was restored: it has {total} trials and {seconds:.0f} s of trainings, but had"
+        f" {before.trials.total} and {before.compute_seconds:.0f} s; what is forgotten runs again"
+    )
 
 
 def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:

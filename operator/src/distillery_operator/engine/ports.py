@@ -43,8 +43,11 @@ class Runner(Protocol):
     async def free(self, attempt: Attempt) -> None:
         """Let go of what is held of an attempt that has ended."""
 
-    async def collect(self, trials: Sequence[int]) -> None:
-        """Remove models and checkpoints of trials."""
+    async def collect(self, trials: Sequence[int]) -> Sequence[int]:
+        """Remove models and checkpoints of trials; return those of which they are gone by now.
+
+        That may take a while: ask again.
+        """
 
 
 class Measurements(Protocol):

@@ -158,8 +158,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
         case Free(attempt):
             await runner.free(attempt)
         case Collect(numbers):
-            await runner.collect(numbers)
-            await study.collect(numbers)
+            if gone := await runner.collect(numbers):
+                await study.collect(gone)
 
 
 def _matters(attempt: Attempt, running: set[int], preparation: Preparation | None) -> bool:

@@ -21,14 +21,17 @@ from distillery_operator.trials.trial import Trial
 CACHE: Final = "cache"
 """Folder of prepared features and teacher logits, shared by all experiments of a workspace."""
 
+TAKES_ROOM: Final = ("model", "checkpoints")
+"""Folders of a trial that take room."""
+
 
 def results(experiment: Experiment) -> str:
     """Return the folder of an experiment's results.
 
     On a cluster an experiment that is deleted and created again is another one, and must not go on
-    from the checkpoints of the first.
+    from the checkpoints of the first; one that comes from a backup has the study of the first.
     """
-    uid = experiment.metadata.uid
+    uid = experiment.metadata.study
     return f"experiments/{experiment.metadata.name}" + (f"-{uid[:8]}" if uid else "")
 
 
@@ -42,13 +45,14 @@ def model(experiment: Experiment, trial: int) -> str:
     return f"{output(experiment, trial)}/model"
 
 
+def prepared(key: str) -> str:
+    """Return the folder of prepared data."""
+    return f"{CACHE}/{key}"
+
+
 def disposable(experiment: Experiment, trials: Sequence[int]) -> list[str]:
     """Return the folders of trials that take room: models and checkpoints."""
-    return [
-        f"{output(experiment, trial)}/{name}"
-        for trial in trials
-        for name in ("model", "checkpoints")
-    ]
+    return [f"{output(experiment, trial)}/{name}" for trial in trials for name in TAKES_ROOM]
 
 
 def order(

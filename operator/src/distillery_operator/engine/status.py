@@ -21,6 +21,7 @@ from distillery_operator.resource.status import (
     BaselineValues,
     Best,
     BudgetUse,
+    ConditionType,
     FrontPoint,
     RecentTrial,
     Status,
@@ -124,11 +125,30 @@ def obstructed(
     return known.model_copy(
         update={
             "observed_generation": generation,
+            "finished_generation": None,
             "state": conditions.word([finding]),
             "progress": known.progress or (f"0/{max_trials}" if max_trials else ""),
             "conditions": [*conditions.stamped(generation, [finding], known, now), *kept],
         }
     )
+
+
+def deleting(generation: int, before: Status | None, waits: str, now: float) -> Status:
+    """Return the status of an experiment that is being deleted; the rest stands.
+
+    Args:
+        generation: of the experiment.
+        before: the status written last.
+        waits: what its deletion waits for.
+        now: seconds since the epoch.
+    """
+    known = before or Status(observed_generation=generation, conditions=[])
+    message = f"study and results are deleted; this waits for: {waits}"
+    said = Finding(ConditionType.DELETING, "True", "Waiting", message)
+    kept = [condition for condition in known.conditions if condition.type is not said.type]
+    found = conditions.stamped(generation, [said], known, now)
+    update = {"finished_generation": None, "state": "Deleting", "conditions": [*found, *kept]}
+    return known.model_copy(update=update)
 
 
 def state(spec: Spec, trial: Trial) -> State:

@@ -2,4 +2,5 @@
 
 run     the loop of ``distillery run``
 runner  the port: trainings as processes of this machine
+pruning  what nobody owns in a workspace
 """

@@ -152,10 +152,11 @@ class Runner:
     async def free(self, attempt: Attempt) -> None:
         """Do nothing: what a process left lies in a file."""
 
-    async def collect(self, trials: Sequence[int]) -> None:
-        """Remove models and checkpoints of trials."""
+    async def collect(self, trials: Sequence[int]) -> Sequence[int]:
+        """Remove models and checkpoints of trials; return the trials."""
         for folder in requests.disposable(self._experiment, trials):
             shutil.rmtree(self._workspace / folder, ignore_errors=True)
+        return trials
 
     def forget_failed_preparation(self) -> None:
         """Let the next pass prepare again: a person has acted on what the last one said."""
@@ -241,6 +242,14 @@ def only_one(folder: Path) -> Iterator[None]:
         if lock is None:
             raise InUse(f"another `distillery run` works on {folder}; wait for it or stop it")
         yield
+
+
+def in_use(folder: Path) -> bool:
+    """Tell whether a process holds an experiment's results."""
+    if not (folder / "lock").exists():
+        return False
+    with _locked(folder) as lock:
+        return lock is None
 
 
 @contextmanager

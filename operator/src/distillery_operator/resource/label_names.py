@@ -27,6 +27,8 @@ OWNER: Final = f"{GROUP}/owner"
 
 ROTATE: Final = f"{GROUP}/rotate-key"
 """Annotation of an experiment: any text; with another one its trials are served by another key."""
+DELETION: Final = f"{GROUP}/deletion"
+"""Finalizer of an experiment whose study and results are to be deleted with it."""
 
 QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """Label of a Job: the queue of Kueue that it waits in."""

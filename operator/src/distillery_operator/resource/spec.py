@@ -246,6 +246,13 @@ class Stagnation(Model):
     )
 
 
+class DeletionPolicy(StrEnum):
+    """What becomes of study and results when the experiment is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
 class MetricsDurability(StrEnum):
     """What keeps the pod of a trial whose metrics are not stored yet."""
 
@@ -383,6 +390,12 @@ class Spec(Model):
         CheckpointRetention.FRONT,
         description="Front: only baselines and trials on the front keep their model. All: every"
         " trial keeps its model.",
+    )
+    deletion_policy: DeletionPolicy = Field(
+        DeletionPolicy.RETAIN,
+        description="What becomes of the study in the database and of the results folder when the"
+        " experiment is deleted. Retain: both stay. Delete: both are deleted, and the experiment"
+        " stays until they are. Editable at any time, even then. Used on a cluster only.",
     )
     metrics_durability: MetricsDurability = Field(
         MetricsDurability.BEST_EFFORT,

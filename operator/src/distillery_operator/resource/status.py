@@ -34,6 +34,8 @@ class ConditionType(StrEnum):
     SUCCEEDED = "Succeeded"  # ended with at least one point on the front; False once it cannot
     FOREIGN_TRIALS = "ForeignTrials"  # others have put trials into the study; only if they have
     DEGRADED = "Degraded"  # trials fail, or none is feasible: a person should look
+    RESTORED = "Restored"  # the study differs from what was told of it (on a cluster, if it does)
+    DELETING = "Deleting"  # study and results are being deleted (on a cluster, while they are)
 
 
 class Condition(Model):
@@ -155,6 +157,14 @@ class Status(Model):
 
     observed_generation: int = Field(
         0, description="The generation of the experiment that this status describes."
+    )
+    finished_generation: int | None = Field(
+        None,
+        description="The generation of which nothing is left to do. The operator reads the study"
+        " again when the spec changes.",
+    )
+    release: str | None = Field(
+        None, description="The release of the operator that wrote this status."
     )
     state: str = Field(
         "", description="State of the experiment in one word, for people; programs read conditions."

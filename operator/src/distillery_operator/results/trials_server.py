@@ -103,7 +103,7 @@ class Server:
     async def _stream(
         self, request: web.Request, metadata: Mapping[str, Any]
     ) -> web.StreamResponse:
-        place = self._database.storage(metadata["uid"])
+        place = self._database.storage_of(metadata)
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         if packed := "gzip" in request.headers.get("Accept-Encoding", ""):
             headers["Content-Encoding"] = "gzip"

@@ -8,6 +8,8 @@ rows        which trials are the experiment's own
 database    connections; a place for each experiment
 tables      reading and writing Optuna's tables in one such place
 opening     the study found there, or created
+survey      all studies of a database
+removal     studies that are removed
 migration   tables and records of earlier releases
 schema      the tables as a whole: making them, their versions
 reading     all trials from the tables

@@ -6,7 +6,7 @@ from typing import Any
 
 from distillery_operator.search import warm_start
 from distillery_operator.study import records
-from distillery_operator.study.records import SPACE, STUDENT, WARM, Aside
+from distillery_operator.study.records import RESTORED, SPACE, STUDENT, WARM, Aside
 from distillery_operator.study.rows import Row
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
@@ -27,6 +27,7 @@ class Contents:
         collected: numbers of those whose files are gone.
         warm: trials that were taken of other experiments, by the names of these.
         asides: what a later release stored with the curves of trials, by the trials' numbers.
+        restored: why the study differs from what was told of it earlier; empty if it does not.
     """
 
     started: float
@@ -36,6 +37,7 @@ class Contents:
     collected: set[int]
     warm: dict[str, tuple[Trial, ...]]
     asides: dict[int, Aside]
+    restored: str
 
 
 def of(attributes: Attributes, own: Sequence[Row]) -> Contents:
@@ -65,6 +67,7 @@ def of(attributes: Attributes, own: Sequence[Row]) -> Contents:
             if key.startswith(WARM)
         },
         asides={n: kept for n, trial in enumerate(stored) if (kept := records.aside(trial))},
+        restored=str(attributes.get(RESTORED, {}).get("message", "")),
     )
 
 

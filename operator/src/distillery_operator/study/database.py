@@ -2,9 +2,9 @@
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import optuna
 import sqlalchemy
@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from distillery_operator.errors import DatabaseUnavailable
+from distillery_operator.resource.experiment import study_of
 from distillery_operator.study import schema
 from distillery_operator.study.place import Place, unavailable
 from distillery_operator.study.tables import Storage
@@ -99,6 +100,18 @@ class Database:
         except DBAPIError as error:
             raise unavailable(self._url, str(error.orig)) from error
 
+    def storage_of(self, metadata: Mapping[str, Any]) -> "Storage":
+        """Return the place of an experiment's study, given its metadata as of an API server.
+
+        If an annotation names the study, that must be one which this experiment made: whoever may
+        write an annotation must not read what is another's.
+        """
+        study, own = study_of(metadata), str(metadata["uid"])
+        place = self.storage(study)
+        if study == own:
+            return place
+        return place.only_of(str(metadata["namespace"]), str(metadata["name"]))
+
     def readable(self) -> list[str]:
         """Return the uids of the experiments that have tables which this user may read."""
         if self._server is None:
@@ -111,10 +124,15 @@ class Database:
 
     def places(self) -> Iterator[Place]:
         """Yield where the tables of each experiment are; each is to be closed."""
+        for _, place in self.named_places():
+            yield place
+
+    def named_places(self) -> Iterator[tuple[str, Place]]:
+        """Yield the uid that each study is named by and where its tables are, which is closed."""
         if self._server is None:
             for file in sorted(Path(str(self._url.database)).glob("*.db")):
                 if re.fullmatch(FILE, file.stem):
-                    yield _file(file)
+                    yield file.stem, _file(file)
             return
         try:
             with self._server.connect() as connection:
@@ -122,7 +140,7 @@ class Database:
         except DBAPIError as error:
             raise unavailable(self._url, str(error.orig)) from error
         for name in found:
-            yield Place(self._server, name)
+            yield str(uuid.UUID(name.removeprefix("exp_"))), Place(self._server, name)
 
     def reader(self, uid: str) -> optuna.storages.RDBStorage:
         """Return the tables of an experiment as Optuna knows them; nothing can be written."""

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from distillery_contract import metrics, size
 from distillery_operator.engine.actions import Tell
 from distillery_operator.resource import space, suggestions
+from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.fields import Model
 from distillery_operator.resource.parameter import Parameter, When
 from distillery_operator.resource.spec import Spec
@@ -43,6 +44,15 @@ MEANING: Final = "meaning"
 """Attribute of the study: what else gives its results their meaning, and so is immutable."""
 MEANING_PARTS: Final = ("data", "teacher", "student")
 """Parts of a spec that are stored there, beside the hyperparameters of all trials."""
+
+RESOURCE: Final = "resource"
+"""Attribute of the study: the experiment that it belongs to, as it was last seen on a cluster."""
+
+RESTORED: Final = "restored"
+"""Attribute of the study: when and why it differs from what was told of it, if it does."""
+
+REMOVED: Final = "removed"
+"""Attribute of the study: it is being removed, and nobody may open it any more."""
 
 FIRST_FIELDS: Final = ("name", "type", "low", "high", "log", "step", "choices", "when")
 """Of a parameter, in the first release."""
@@ -142,6 +152,32 @@ def meaning_of(spec: Spec) -> dict[str, Any]:
         part: getattr(spec, part).model_dump(mode="json") for part in MEANING_PARTS
     }
     return {**parts, "training": dict(spec.training)}
+
+
+def resource_of(experiment: Experiment, cluster: str) -> dict[str, Any]:
+    """Return an experiment of a cluster in the form that is stored: whose, and what is wanted.
+
+    The environment of its containers is left out: it may hold what not every reader may see.
+    """
+    metadata = experiment.metadata
+    spec = experiment.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if "template" in spec:
+        spec["template"] = _without_environment(spec["template"])
+    return {
+        "cluster": cluster,
+        "namespace": metadata.namespace,
+        "name": metadata.name,
+        "uid": metadata.uid,
+        "spec": spec,
+    }
+
+
+def _without_environment(part: Any) -> Any:
+    """Return a part of a pod template without the variables of its containers."""
+    if isinstance(part, dict):
+        kept = ((k, v) for k, v in part.items() if k not in ("env", "envFrom"))
+        return {key: _without_environment(value) for key, value in kept}
+    return [*map(_without_environment, part)] if isinstance(part, list) else part
 
 
 def edited(stored: Mapping[str, Any], spec: Spec, trials: Sequence[Trial]) -> list[str]:

@@ -19,7 +19,7 @@ from distillery_operator.engine import conditions
 from distillery_operator.engine.actions import Tell
 from distillery_operator.errors import NotFound, StudyMismatch, StudyMissing
 from distillery_operator.resource import space, suggestions
-from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.experiment import STUDY, Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials, own_points, warm_start
 from distillery_operator.search.suggester import Suggester
@@ -27,6 +27,9 @@ from distillery_operator.study import contents, database, notes, records
 from distillery_operator.study.records import (
     BY_HAND,
     MEANING,
+    REMOVED,
+    RESOURCE,
+    RESTORED,
     SPACE,
     STUDENT,
     TAKEN_FIELDS,
@@ -57,6 +60,8 @@ class Study:
         self._stale = True
         self._notes: Sequence[str] = ()
         self._looked_at: set[str] = set()
+        self._resource: dict[str, Any] | None = None
+        self._cluster = ""
 
     @classmethod
     async def open(
@@ -65,6 +70,8 @@ class Study:
         experiment: Experiment,
         now: float,
         workers: Workers,
+        *,
+        cluster: str = "",
         begun: str | None = None,
     ) -> Self:
         """Open the study, or create it.
@@ -75,15 +82,17 @@ class Study:
                 study was made for.
             now: seconds since the epoch, the start of a study that is created.
             workers: the threads to work in.
-            begun: when the study was created, as a status says it; None if there may be none yet.
+            cluster: that has the experiment; empty on one machine, or where nobody knows.
+            begun: when the study was created, as a status says it; None if nothing says so.
 
         Raises:
-            StudyMissing: a study was created, but is not here, or another one is.
             StudyMismatch: the study was made for another search space, for other objectives, or
                 with other data, models or hyperparameters.
+            StudyMissing: the experiment names a study that is not there, or another one is.
             DatabaseUnavailable: as every other method.
         """
         study = cls(place, workers)
+        study._cluster = cluster
         try:
             await workers.run(place.key, study._open, experiment, now, begun)
         except BaseException:
@@ -91,13 +100,26 @@ class Study:
             raise
         return study
 
+    async def restored(self) -> str:
+        """Return why the study differs from what was told of it earlier; empty if it does not."""
+        return self._held.restored
+
+    async def note_restored(self, message: str, now: float) -> None:
+        """Store why the study differs from what was told of it earlier."""
+        await self._run(self._note_restored, message, now)
+
     async def follow(self, experiment: Experiment) -> None:
         """Go on with an experiment as it was edited.
 
         Raises:
             StudyMismatch: as :meth:`open`.
         """
-        await self._workers.run(self._storage.key, self._compare, experiment)
+
+        def follow() -> None:
+            self._compare(experiment)
+            self._belong(experiment)
+
+        await self._workers.run(self._storage.key, follow)
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         """Return when the study began, what was prepared, and all trials in their order.
@@ -204,24 +226,39 @@ class Study:
         await self._workers.run(self._storage.key, guarded)
 
     def _open(self, experiment: Experiment, now: float, begun: str | None) -> None:
-        if begun is not None:
-            self._expect(experiment.metadata.name, begun)
-        name, searched = experiment.metadata.name, records.space_of(experiment.spec)
+        metadata, searched = experiment.metadata, records.space_of(experiment.spec)
+        if metadata.settled:
+            self._expect(experiment, begun)
         directions = optuna_trials.directions(experiment.spec)
-        self._storage.open(name, directions, {SPACE: searched, "started": now})
+        self._storage.open(metadata.name, directions, {SPACE: searched, "started": now})
         self._compare(experiment)
+        if self._resource is not None and self._resource["uid"] != metadata.uid:
+            said = "the experiment was created again, with another uid, and goes on with its study"
+            self._note_restored(said, now)
+        self._belong(experiment)
 
-    def _expect(self, name: str, begun: str) -> None:
-        """See to it that the study that was created then is here: to begin anew would forget it."""
-        stored = self._storage.find(name)
+    def _belong(self, experiment: Experiment) -> None:
+        """Store whose study it is, and what is wanted of it."""
+        resource = records.resource_of(experiment, self._cluster)
+        if experiment.metadata.uid and self._resource != resource:
+            self._storage.set_attribute(RESOURCE, resource)
+            self._resource = resource
+
+    def _note_restored(self, message: str, now: float) -> None:
+        self._storage.set_attribute(RESTORED, {"at": now, "message": message})
+        self._held.restored = message
+
+    def _expect(self, experiment: Experiment, begun: str | None) -> None:
+        """See to it that the named study is here: to begin anew would forget what it has."""
+        metadata, stored = experiment.metadata, self._storage.find(experiment.metadata.name)
         found = stored and conditions.timestamp(json.loads(stored["started"]))
-        if found == begun:
+        if found is not None and begun in (None, found):
             return
-        there = f"has one of {found}" if found else "has none"
+        lacks = f"has one of {found}, not of {begun}," if found else "has none"
         raise StudyMissing(
-            f"the status tells of a study that began at {begun}, but the database {there}: bring"
-            " the study's own database back; or, to begin anew, delete the experiment and create"
-            " it again"
+            f"the annotation {STUDY} names the study {metadata.study} of"
+            f" {metadata.namespace}/{metadata.name}, but the database {lacks}: bring its own"
+            " database back, restore the database, or remove the annotation to begin another search"
         )
 
     def _compare(self, experiment: Experiment) -> None:
@@ -233,6 +270,11 @@ class Study:
         name, spec = experiment.metadata.name, experiment.spec
         self._spec = spec
         stored = self._read()
+        if REMOVED in stored:
+            raise StudyMissing(
+                f"the study {name!r} is being removed by `distillery prune`: give the experiment"
+                f" another name, or remove its annotation {STUDY} to begin another search"
+            )
         if other := records.mismatch(stored[SPACE], spec):
             raise StudyMismatch(
                 f"the study {name!r} was made for {other}; search space and objectives are"
@@ -262,6 +304,7 @@ class Study:
         except ValueError as error:
             raise self._storage.unavailable(str(error)) from error
         self._attend(stored.rows)
+        self._resource = stored.attributes.get(RESOURCE)
         self._stale = False
         return stored.attributes
 
@@ -421,7 +464,12 @@ class Study:
 
 @asynccontextmanager
 async def in_file(path: Path, experiment: Experiment, now: float) -> AsyncIterator[Study]:
-    """Open the study in a SQLite file, or create it, for the length of a block."""
+    """Open the study in a SQLite file, or create it, for the length of a block.
+
+    An experiment that was copied from a cluster names a study there, and begins another one here.
+    """
+    here = experiment.metadata.model_copy(update={"annotations": None})
+    experiment = experiment.model_copy(update={"metadata": here})
     with Workers(1) as workers:
         study = await Study.open(database.of_file(path), experiment, now, workers)
         try:

@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -39,7 +39,7 @@ from distillery_operator.internals.of_optuna import (
     TRIALS,
     VALUES,
 )
-from distillery_operator.study import opening, reading, records, rows, statements
+from distillery_operator.study import opening, reading, records, removal, rows, statements
 from distillery_operator.study.place import Place
 from distillery_operator.study.rows import Row, Rows
 
@@ -69,12 +69,16 @@ class Storage:
         key: what tells this place from others of the same process.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Place, whose: tuple[str, str] | None = None) -> None:
+        self._place, self._whose = place, whose
         self._study = 0
         self._own: list[tuple[int, str]] = []  # row and state of each trial
         self._seen = Seen(None)
         self.key = place.key
+
+    def only_of(self, namespace: str, name: str) -> Self:
+        """Return the same place, in which nothing is found but what this experiment made."""
+        return type(self)(self._place, (namespace, name))
 
     def open(
         self, name: str, directions: Sequence[StudyDirection], attributes: Mapping[str, object]
@@ -110,7 +114,12 @@ class Storage:
         found = opening.find(self._place, name)
         if found is None:
             return None
-        self._study, attributes = found
+        study, attributes = found
+        if self._whose is not None:
+            owner = json.loads(attributes.get(records.RESOURCE, "{}"))
+            if (owner.get("namespace"), owner.get("name")) != self._whose:
+                return None
+        self._study = study
         return attributes
 
     def page(self, first: int, count: int) -> list[dict[str, str]]:
@@ -231,6 +240,16 @@ class Storage:
         self._own[number] = (identifier, trial.state.name)
         if state == rows.RUNNING:
             self._seen = self._seen._replace(running=self._seen.running - 1)
+
+    def has_run(self) -> bool:
+        """Tell whether anything was prepared or suggested, so that there may be files of it."""
+        found = self.find()
+        return found is not None and ("preparation" in found or bool(self.page(0, 1)))
+
+    def remove(self) -> None:
+        """Remove everything that is stored, unless another experiment made it."""
+        if self._whose is None or self.find() is not None:
+            removal.remove(self._place)
 
     def close(self) -> None:
         """Give back a connection that is this storage's own."""

@@ -9,4 +9,5 @@ optimizer   AdamW, as the hyperparameters want it
 replay      steps of a GPU as CUDA graphs
 checkpoint  everything that a training needs to go on
 history     what was measured, for people and for the next attempt
+trial_folder  what another request has left there is put aside
 """

@@ -34,8 +34,8 @@ from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop
 from distillery_trainer.students import building, model_folder, sources
 from distillery_trainer.students.families import Model
-from distillery_trainer.training import history, schedule
-from distillery_trainer.training.checkpoint import Checkpoints, Progress
+from distillery_trainer.training import history, schedule, trial_folder
+from distillery_trainer.training.checkpoint import Checkpoints, MismatchError, Progress
 from distillery_trainer.training.history import Record
 from distillery_trainer.training.schedule import Schedule
 from distillery_trainer.training.step import Stepper
@@ -60,15 +60,15 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
     It starts from its newest checkpoint, or else from that of the trial which it continues. The
     output folder then has ``model/``, ``predictions.json``, ``history.json``, and the newest
     checkpoint, from which a later request could go on. A trial that is finished already is reported
-    again and not repeated.
+    again and not repeated. What another request has left in the folder is put aside.
 
     Raises:
         DivergedError: the loss or a weight became NaN or infinite.
-        MismatchError: the output folder belongs to another request.
+        MismatchError: the trial that it continues is of another request.
         StoppedError: a signal came; a checkpoint was written.
     """
     hyper = hyperparameters.resolve(request)
-    if known := history.finished(request):
+    if known := _finished(request):
         _report_again(known, telemetry)
         return
     prepared, pins = prepare.open_prepared(request), pinned.of_trial(request)
@@ -203,6 +203,15 @@ class _Run:
         self._saved = time.monotonic()
 
 
+def _finished(request: Request) -> Record | None:
+    """Return the record of the trial, if it is finished."""
+    try:
+        return history.finished(request)
+    except MismatchError:
+        trial_folder.put_aside(request)
+        return None
+
+
 def _resume(
     request: Request, prepared: Prepared, stepper: Stepper, telemetry: Telemetry
 ) -> tuple[Checkpoints, Progress]:
@@ -218,7 +227,11 @@ def _resume(
         )
 
     own, parts = of(request.output), (stepper.student, stepper.optimizer, stepper.scaler)
-    progress = own.restore(*parts)
+    try:
+        progress = own.restore(*parts)
+    except MismatchError:
+        trial_folder.put_aside(request)
+        progress = None
     if progress is None and request.continues is not None:
         progress = of(request.continues).restore(*parts)
     return own, progress or Progress()

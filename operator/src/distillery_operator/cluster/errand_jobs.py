@@ -1,0 +1,66 @@
+"""EDGE: a Job that removes files: started, waited for, started again where it failed.
+
+What it removes counts as gone once it has succeeded, and not before.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from distillery_operator.cluster import attempts
+from distillery_operator.cluster.api import Api
+from distillery_operator.cluster.cache import JOB_NAME
+from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.errors import Refused
+
+SLOW_SECONDS: Final = 60.0
+"""Time after which an errand that has not begun says what it waits for."""
+
+Body = Mapping[str, Any]
+
+
+async def done(api: Api, name: Key, make: Callable[[], Awaitable[Body]]) -> bool:
+    """Tell whether the errand of a name has succeeded; start it if it is not there.
+
+    Args:
+        api: the API server.
+        name: of its Job.
+        make: returns the Job.
+
+    Raises:
+        Refused: the API server refuses the Job, it has failed and is removed so that it starts
+            again, or it has waited for long: with the words that say why.
+    """
+    try:
+        job = await api.get(Kind.JOB, name)
+    except Refused as refusal:
+        if refusal.reason != "NotFound":
+            raise
+        await api.create(Kind.JOB, await make())
+        return False
+    ending = attempts.finished(job)
+    if ending is not None and ending["type"] == "Complete":
+        return True
+    said = ending.get("message", "") if ending is not None else await _waits(api, name, job)
+    if ending is not None:
+        await api.delete(Kind.JOB, name)
+        raise Refused("Failed", f"the Job {name.name}, which removes files, has failed: {said}")
+    if said:
+        raise Refused("Waiting", f"the Job {name.name}, which removes files, waits: {said}")
+    return False
+
+
+async def _waits(api: Api, name: Key, job: Body) -> str:
+    """Say what an errand waits for that has not begun for a while; nothing while all is well."""
+    made = datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
+    if time.time() - made < SLOW_SECONDS:
+        return ""
+    if job["spec"].get("suspend"):
+        return "it is suspended, for example by its queue"
+    found = api.found(Kind.POD, name.namespace, f"{JOB_NAME}={name.name}")
+    pods = [pod async for pod in found]
+    if not pods:
+        return f"it has no pod yet; `kubectl describe job {name.name}` says why"
+    newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    return attempts.waits_for(newest)
