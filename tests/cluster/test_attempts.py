@@ -266,6 +266,65 @@ ENDINGS: dict[str, tuple[tuple[Object, ...], Attempt]] = {
     ),
 }
 
+SHIPPER = container("shipper", running())
+
+LINGERING: dict[str, tuple[tuple[Object, ...], Attempt]] = {
+    "the trainer ended well beside a sidecar that stays": (
+        one(job(), "Running", terminated(0, message="# EOF\n"), others=(SHIPPER,)),
+        replace(ENDED, exit_code=0, termination_message="# EOF\n", lingers=("shipper",)),
+    ),
+    "the trainer diverged beside sidecars that stay, or never came up": (
+        one(
+            job(),
+            "Running",
+            terminated(Exit.DIVERGED, message="x"),
+            others=(SHIPPER, container("proxy", waiting("ImagePullBackOff", "not found"))),
+        ),
+        replace(
+            ENDED,
+            exit_code=Exit.DIVERGED,
+            termination_message="x",
+            lingers=("shipper", "proxy"),
+        ),
+    ),
+    "the trainer crashed beside a sidecar, and the pod is being ended": (
+        one(job(), "Running", terminated(1), others=(SHIPPER,), deleted=66),
+        replace(
+            ENDED,
+            exit_code=1,
+            reason="Crashed",
+            message="the trainer ended with exit code 1",
+            lingers=("shipper",),
+            closing=True,
+        ),
+    ),
+    "evicted, and the sidecar ends last": (
+        one(
+            job(),
+            "Running",
+            terminated(75, message="x"),
+            scheduled(),
+            disruption("EvictionByEvictionAPI", "Eviction API: evicting"),
+            others=(SHIPPER,),
+            deleted=64,
+        ),
+        replace(
+            ENDED,
+            disrupted=True,
+            reason="Evicted",
+            message="the pod was ended by the infrastructure: Eviction API: evicting",
+            termination_message="x",
+            lingers=("shipper",),
+            closing=True,
+        ),
+    ),
+    "asked to end, and the sidecar ends last": (
+        one(job(halted=True), "Running", terminated(75), others=(SHIPPER,), deleted=64),
+        replace(ENDED, exit_code=75, halted=True, lingers=("shipper",), closing=True),
+    ),
+}
+"""Read although the pod lives: its trainer has ended, and never starts again."""
+
 EVICTION = "Eviction API: evicting"
 PREEMPTION = "default-scheduler: preempting to accommodate a higher priority pod"
 TAINT = "Taint manager: deleting due to NoExecute taint"
@@ -541,7 +600,7 @@ INFRASTRUCTURE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
     ),
 }
 
-TABLE = LIVE | ENDINGS | INFRASTRUCTURE
+TABLE = LIVE | ENDINGS | LINGERING | INFRASTRUCTURE
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -568,6 +627,11 @@ def test_what_the_infrastructure_ended_is_resumed_and_never_told(
     else:
         assert not told
         assert Launch(Stage.TRAIN, 0, 2) in launches
+
+
+def test_a_queue_that_suspends_a_job_while_a_sidecar_lingers_may_start_it_again() -> None:
+    suspended = one(job(suspend=True), "Running", terminated(75), others=(SHIPPER,), deleted=64)
+    assert attempt(*suspended).live
 
 
 def test_waiting_for_a_node_is_not_run_time() -> None:

@@ -14,6 +14,7 @@ from distillery_operator.engine import decide, housekeeping
 from distillery_operator.engine.actions import (
     Action,
     Ask,
+    Close,
     Collect,
     Discard,
     Free,
@@ -111,6 +112,53 @@ def test_a_suggestion_without_a_process_gets_one() -> None:
 def test_a_live_trial_is_left_alone() -> None:
     seen = worlds.observation((RUNNING,), (attempt(live=True),))
     assert decide.decide(SPEC, seen).actions == [Ask(1)]
+
+
+BESIDE = {"lingers": ("shipper",), "ended": 960.0}
+
+
+def test_a_training_that_has_ended_beside_a_sidecar_is_told_and_its_pod_ended() -> None:
+    ended = attempt(code=0, **BESIDE)
+    seen = worlds.observation((RUNNING,), (ended,), {ended: FINAL})
+    assert tells(seen) == [(State.COMPLETED, "Completed")]
+    actions = decide.decide(SPEC, seen).actions
+    assert Close(ended) in actions
+    assert Ask(2) in actions  # it holds no slot
+
+
+def test_a_sidecar_gets_half_a_minute_to_end_by_itself_and_is_ended_once() -> None:
+    for more in ({"ended": 975.0}, {"closing": True}):
+        ended = attempt(code=0, **{**BESIDE, **more})
+        seen = worlds.observation((RUNNING,), (ended,), {ended: FINAL})
+        assert Close(ended) not in decide.decide(SPEC, seen).actions
+
+
+def test_no_attempt_starts_and_none_is_released_while_a_pod_of_its_trial_lingers() -> None:
+    crashed = attempt(code=1, closing=True, **BESIDE)
+    assert launches(worlds.observation((RUNNING,), (crashed,))) == []
+    gone = replace(crashed, lingers=())
+    assert launches(worlds.observation((RUNNING,), (gone,))) == [Launch(Stage.TRAIN, 0, 2)]
+    told = worlds.completed(0, 80.0, 1)
+    for ended, released in ((crashed, False), (gone, True)):
+        actions = decide.decide(SPEC, worlds.observation((told,), (ended,))).actions
+        assert (Release(ended) in actions) is released
+
+
+def test_an_experiment_is_not_over_while_a_pod_lingers() -> None:
+    spec = worlds.experiment(maxTrials=1, parallelism=1).spec
+    for lingers in (("shipper",), ()):
+        seen = worlds.observation((ONE,), (attempt(code=0, lingers=lingers),))
+        assert (decide.decide(spec, seen).done is None) is bool(lingers)
+
+
+def test_a_preparation_that_has_ended_beside_a_sidecar_is_kept_and_its_pod_ended() -> None:
+    done = replace(attempt(code=0, **BESIDE), stage=Stage.PREPARE)
+    report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0})
+    seen = worlds.observation((), (done,), {done: report}, preparation=None)
+    assert [type(a) for a in decide.decide(SPEC, seen).actions] == [Keep, Close]
+    crashed = replace(done, exit_code=1)
+    seen = worlds.observation((), (crashed,), preparation=None)
+    assert decide.decide(SPEC, seen).actions == [Close(crashed)]
 
 
 def test_an_evaluation_is_recorded_once() -> None:

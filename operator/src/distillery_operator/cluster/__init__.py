@@ -4,7 +4,9 @@ runner        the port: start, list, stop
 jobs          an attempt as a Job
 pod_template  what a user's template must be, and the pod made by it
 errands       what needs the volume alone: removing files, reading a model
-attempts      a Job and its pod as an attempt: where it stands, why it ended
+attempts      a Job and its pod as an attempt: where it stands
+outcomes      ... and, once ended, why
+objects       what Jobs and pods say of themselves
 cache         what the watches have shown
 kinds         what is watched
 lease         which of a release's processes works

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from distillery_contract.request import Stage
-from distillery_operator.cluster import attempts
+from distillery_operator.cluster import objects
 from distillery_operator.cluster.kinds import Key, Kind, Object
 from distillery_operator.resource import label_names
 
@@ -63,7 +63,7 @@ class Cache:
         owner = self._owner(found)
         if owner is None or not self._holds(kind, owner, found):
             return None
-        if kind is Kind.POD and attempts.terminal(found) and self._job_of(owner, found):
+        if kind is Kind.POD and objects.terminal(found) and self._job_of(owner, found):
             return self.put(kind, found)
         return self._forget(kind, owner, found)
 
@@ -72,7 +72,7 @@ class Cache:
 
         A Job that has finished frees its slot then, not when it is gone as well.
         """
-        if kind is Kind.JOB and attempts.finished(found):
+        if kind is Kind.JOB and objects.finished(found):
             return not gone
         if kind is Kind.EXPERIMENT or gone or "deletionTimestamp" in found["metadata"]:
             return True
@@ -80,7 +80,7 @@ class Cache:
             return False
         owner = self._owner(found)
         job = owner and self._job_of(owner, found)
-        return bool(job and attempts.finished(job) and attempts.terminal(found))
+        return bool(job and objects.finished(job) and objects.terminal(found))
 
     def jobs(self, key: Key, uid: str) -> list[Object]:
         """Return the Jobs of an experiment whose trials are not told."""
@@ -92,7 +92,7 @@ class Cache:
 
     def held(self, key: Key) -> list[Object]:
         """Return the pods of all experiments of a name that are held for their metrics."""
-        return [pod for pod in self._pods.get(key, {}).values() if attempts.held(pod)]
+        return [pod for pod in self._pods.get(key, {}).values() if objects.held(pod)]
 
     def known(self, kind: Kind) -> dict[str, tuple[Key, Object]]:
         """Return every object by its uid; no ended pods, which may be gone from the cluster."""
@@ -103,7 +103,7 @@ class Cache:
         return {
             o["metadata"]["uid"]: (key, o)
             for key, o in found
-            if kind is Kind.JOB or not attempts.terminal(o)
+            if kind is Kind.JOB or not objects.terminal(o)
         }
 
     def lacks(self, kind: Kind, found: Object) -> bool:
@@ -115,7 +115,7 @@ class Cache:
             key = Key(metadata["namespace"], metadata["name"])
             return not _same(self.experiments.get(key), found)
         owner = self._owner(found)
-        ended = kind is Kind.POD and attempts.terminal(found)
+        ended = kind is Kind.POD and objects.terminal(found)
         if owner is None or ended or label_names.TOLD in metadata["labels"]:
             return False
         return not self._holds(kind, owner, found)
@@ -188,7 +188,7 @@ def _same(known: Object | None, found: Object) -> bool:
 
 def _is_over(pod: Object) -> bool:
     """Tell whether a pod has ended, and its last words with it."""
-    return attempts.terminal(pod) and not attempts.held(pod)
+    return objects.terminal(pod) and not objects.held(pod)
 
 
 def _remove(table: dict[Key, dict[str, Object]], owner: Key, names: Iterable[str]) -> None:

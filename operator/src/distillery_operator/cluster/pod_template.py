@@ -69,6 +69,12 @@ GPU: Final = re.compile(
 """Names of accelerators; others of the same makers count memory or shares of one."""
 
 
+ISTIO: Final = "sidecar.istio.io/inject"
+UNMESHED: Final = {"linkerd.io/inject": "disabled"}
+"""What keeps the proxies of meshes out of pods, unless a template says otherwise: trainings need
+none, and a proxy that is an ordinary container never ends."""
+
+
 @dataclass(frozen=True)
 class Defaults:
     """What the operator adds where a template is silent.
@@ -170,6 +176,7 @@ def render(
     given = deepcopy(experiment.spec.template)
     metadata, spec = _part(given, "metadata"), _part(given, "spec")
     labels = {
+        **_without_mesh(metadata),
         **_part(metadata, "labels"),
         "app.kubernetes.io/name": "distillery-trial",
         "app.kubernetes.io/instance": experiment.metadata.name,
@@ -191,7 +198,7 @@ def render(
     return {
         "metadata": {
             "labels": labels,
-            "annotations": dict(_part(metadata, "annotations")),
+            "annotations": {**UNMESHED, **_part(metadata, "annotations")},
             **_finalizers(experiment, launch),
         },
         "spec": {
@@ -214,6 +221,11 @@ def render(
             "volumes": volumes,
         },
     }
+
+
+def _without_mesh(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the label that keeps Istio's proxy out; it would stand above an annotation."""
+    return {} if ISTIO in _part(metadata, "annotations") else {ISTIO: "false"}
 
 
 def _finalizers(experiment: Experiment, launch: Launch) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from operator import is_
 from typing import Any, Final
 
 from distillery_contract.request import Request
-from distillery_operator.cluster import attempts, errands, jobs, pod_template
+from distillery_operator.cluster import attempts, errands, jobs, objects, pod_template
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
 from distillery_operator.cluster.kinds import Key, Kind
@@ -81,7 +81,7 @@ class Runner:
             name = pod["metadata"]["labels"].get(JOB_NAME, "")
             pods[name] = (*pods[name], pod)
         for name, job in listed.items():
-            if not pods[name] and attempts.finished(job):
+            if not pods[name] and objects.finished(job):
                 pods[name] = await self._look_for_pods(name)
         self._read = {name: self._attempt(name, job, pods[name]) for name, job in listed.items()}
         found = [attempt for _, attempt in self._read.values()]
@@ -142,6 +142,10 @@ class Runner:
             mark = {"metadata": {"annotations": {label_names.HALTED: "true"}}}
             await self._api.patch(Kind.JOB, job, mark)
 
+    async def close(self, attempt: Attempt) -> None:
+        """Delete the pod of an attempt whose trainer has ended; its Job then ends by itself."""
+        await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
+
     async def discard(self, attempt: Attempt) -> None:
         """Delete the Job of an attempt that is not of the study's trials, and its pods with it."""
         await self.free(attempt)
@@ -166,7 +170,7 @@ class Runner:
         """Let go of the pods of an ended attempt: more than one where a queue has suspended it."""
         name = self._name(attempt)
         for pod in self._cache.held(self._key):
-            if pod["metadata"]["labels"].get(JOB_NAME) == name and attempts.terminal(pod):
+            if pod["metadata"]["labels"].get(JOB_NAME) == name and objects.terminal(pod):
                 await self._mark(Kind.POD, pod, {"metadata": UNHELD})
 
     async def collect(self, trials: Sequence[int]) -> None:

@@ -207,7 +207,7 @@ class Controller:
         rest = await self._write_status(key, session, result)
         if goes_on(result):
             return 0.0
-        live = any(attempt.live for attempt in result.seen.attempts)
+        live = any(attempt.remains for attempt in result.seen.attempts)
         if result.decision.done and rest is None:
             await self._leave(key)
             return None

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.request import Stage
+from distillery_operator.engine import housekeeping
 from distillery_operator.engine.actions import (
     Action,
+    Close,
     Collect,
     Discard,
     Halt,
@@ -18,6 +20,7 @@ from distillery_operator.engine.actions import (
     Promote,
     Tell,
 )
+from distillery_operator.engine.reasons import LINGERING
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
@@ -67,6 +70,9 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
             said = f"{what} is asked to write a checkpoint and end" + (message and f": {message}")
             return _routine(reason, said)
+        case Close(attempt):
+            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            return _routine(LINGERING, f"{what}: {housekeeping.lingering(attempt)}")
         case Discard(attempt):
             said = (
                 f"attempt {attempt.number} of trial {attempt.trial} is of a suggestion that the"

@@ -28,6 +28,13 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class Close:
+    """End what keeps an attempt's pod alive although its trainer has ended."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class Discard:
     """End and remove an attempt of a trial or suggestion that the study does not know."""
 
@@ -101,4 +108,17 @@ class Collect:
     trials: tuple[int, ...]
 
 
-Action = Launch | Halt | Discard | Keep | Record | Tell | Ask | Promote | Release | Free | Collect
+Action = (
+    Launch
+    | Halt
+    | Close
+    | Discard
+    | Keep
+    | Record
+    | Tell
+    | Ask
+    | Promote
+    | Release
+    | Free
+    | Collect
+)

@@ -58,6 +58,7 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
     actions: list[Action] = [*preparation.keep(seen), *lasting, *told, *_halt(spec, seen, rule)]
     actions += [Discard(attempt) for attempt in seen.foreign]
+    actions += housekeeping.close(seen)
     actions += _fill(spec, seen, rule, closing, over)
     # Last, for a freed slot waits for what stands before.
     actions += housekeeping.release(seen)
@@ -83,7 +84,7 @@ def _closing(spec: Spec, seen: Observation, rule: Rule) -> Closing | None:
 
 def _done(seen: Observation, rule: Rule, closing: Closing | None) -> Closing | None:
     """Return why an experiment is over, or None while it has something left to do."""
-    if closing is None or any(attempt.live for attempt in (*seen.attempts, *seen.foreign)):
+    if closing is None or any(attempt.remains for attempt in (*seen.attempts, *seen.foreign)):
         return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
     if closing.finishes and (open_trials or rule.promotions):
@@ -123,7 +124,7 @@ def _waiting(spec: Spec, seen: Observation) -> Iterator[Launch]:
         attempts = seen.attempts_of(Stage.TRAIN, trial.number)
         if not attempts:
             yield Launch(Stage.TRAIN, trial.number, 1)
-        elif not attempts[-1].live:
+        elif not attempts[-1].remains:
             step = endings.follow(spec, seen, attempts)
             if isinstance(step, Again):
                 yield Launch(Stage.TRAIN, trial.number, step.number)

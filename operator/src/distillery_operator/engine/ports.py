@@ -28,6 +28,9 @@ class Runner(Protocol):
     async def stop(self, attempt: Attempt) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
 
+    async def close(self, attempt: Attempt) -> None:
+        """End what outlives the trainer of an attempt."""
+
     async def discard(self, attempt: Attempt) -> None:
         """End and remove an attempt that is not of the study's trials; may be asked again."""
 

@@ -17,7 +17,7 @@ def launch(spec: Spec, seen: Observation) -> Iterator[Launch]:
     attempts = seen.attempts_of(Stage.PREPARE)
     if not attempts:
         yield Launch(Stage.PREPARE, 0, 1)
-    elif not attempts[-1].live:
+    elif not attempts[-1].remains:
         step = endings.follow(spec, seen, attempts)
         if isinstance(step, Again) or seen.preparation is not None:
             yield Launch(Stage.PREPARE, 0, attempts[-1].number + 1)

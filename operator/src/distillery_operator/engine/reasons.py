@@ -15,6 +15,7 @@ TIMED_OUT: Final = "TimedOut"
 
 SUSPENDED: Final = "Suspended"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
+LINGERING: Final = "Lingering"
 OBSTRUCTED: Final = "Obstructed"
 
 TOO_MANY_FAILURES: Final = "TooManyFailures"

@@ -14,6 +14,7 @@ from distillery_operator.engine import decide, requests
 from distillery_operator.engine.actions import (
     Action,
     Ask,
+    Close,
     Collect,
     Discard,
     Free,
@@ -129,6 +130,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await runner.start(action, order)
         case Halt(halted):
             await runner.stop(halted)
+        case Close(ended):
+            await runner.close(ended)
         case Discard(foreign):
             await runner.discard(foreign)
         case Keep(preparation):

@@ -106,6 +106,9 @@ class Runner:
                 os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
                 (folder / "halted").touch()
 
+    async def close(self, attempt: Attempt) -> None:
+        """Do nothing: what outlives a trainer is ended with it."""
+
     async def discard(self, attempt: Attempt) -> None:
         """Stop an attempt that is not of the study's trials; then put all of its trial aside."""
         if attempt.live:

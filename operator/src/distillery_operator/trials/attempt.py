@@ -23,6 +23,10 @@ STUCK: Final = ("ImagePullFailed", "PodConfigInvalid")
 """Reasons of a waiting attempt that only a person can end."""
 
 
+NODE_LOST: Final = "NodeLost"
+"""Reason of an attempt whose machine does not answer, or has gone."""
+
+
 AttemptKey = tuple[Stage, int, int]
 """Stage, trial and number: what tells the attempts of an experiment apart."""
 
@@ -40,6 +44,8 @@ class Attempt:
         disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
         halted: whether it was asked to end.
         held: whether its pod is held until its metrics are stored.
+        lingers: containers that keep its pod alive although its trainer has ended.
+        closing: whether such a pod was asked to end.
         outdated: whether it waits for a machine as an earlier pod template described it.
         created: seconds since the epoch at which it was asked for; None on one machine, where
             nothing waits.
@@ -60,6 +66,8 @@ class Attempt:
     disrupted: bool = False
     halted: bool = False
     held: bool = False
+    lingers: tuple[str, ...] = ()
+    closing: bool = False
     outdated: bool = False
     created: float | None = None
     started: float | None = None
@@ -80,6 +88,11 @@ class Attempt:
     def live(self) -> bool:
         """Whether it may still do something."""
         return self.phase is not Phase.ENDED
+
+    @property
+    def remains(self) -> bool:
+        """Whether something of it is still there: its process, or what outlived that."""
+        return self.live or bool(self.lingers)
 
     @property
     def seconds(self) -> float:
