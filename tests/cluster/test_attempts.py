@@ -451,7 +451,13 @@ INFRASTRUCTURE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
             grace=0,
         ),
         # It ran since then, so its GPU time counts although nobody saw its end.
-        replace(LOST, started=seconds(5), reason="NodeLost", message=BY_INFRASTRUCTURE + NO_NODE),
+        replace(
+            LOST,
+            started=seconds(5),
+            ended=seconds(64),
+            reason="NodeLost",
+            message=BY_INFRASTRUCTURE + NO_NODE,
+        ),
     ),
     "disrupted and the pod gone": (
         (job(disrupted()),),

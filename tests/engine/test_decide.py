@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator.engine import decide, housekeeping
+from distillery_operator.engine import decide, effort, housekeeping
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -159,6 +159,15 @@ def test_a_preparation_that_has_ended_beside_a_sidecar_is_kept_and_its_pod_ended
     crashed = replace(done, exit_code=1)
     seen = worlds.observation((), (crashed,), preparation=None)
     assert decide.decide(SPEC, seen).actions == [Close(crashed)]
+
+
+def test_a_lost_node_holds_no_slot_and_its_trial_never_runs_twice() -> None:
+    lost = attempt(live=True, lost=True, started=100.0, ended=400.0)
+    spec = worlds.experiment(trialTimeoutSeconds=500, suspend=False).spec
+    seen = worlds.observation((RUNNING,), (lost,))
+    assert decide.decide(spec, seen).actions == [Ask(2)]  # not even halted: nobody would hear
+    assert decide.decide(spec, seen).done is None
+    assert effort.hours(seen) == pytest.approx(300 / 3600)
 
 
 def test_an_evaluation_is_recorded_once() -> None:

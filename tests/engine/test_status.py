@@ -55,6 +55,21 @@ def test_a_failed_preparation_says_what_a_person_can_do() -> None:
     assert "no answers" in found.conditions[0].message
 
 
+def test_a_lost_node_is_told_with_what_frees_it() -> None:
+    lost = Attempt(
+        Stage.TRAIN, 0, 1, Phase.RUNNING, started=1, reason="NodeLost", message="gpu-7", lost=True
+    )
+    silent = replace(lost, trial=1, lost=False)
+    trials = (Trial(0, {"n_layers": 2}), Trial(1, {"n_layers": 3}))
+    found = derive(worlds.observation(trials, (lost, silent)))
+    assert condition(found, "Degraded") == ("True", "NodeLost")
+    (progressing,) = [c.message for c in found.conditions if c.type == "Progressing"]
+    assert progressing.endswith("0 processes run, 2 cannot be reached: gpu-7")
+    assert [(t.reason, t.message) for t in found.recent_trials] == [("NodeLost", "gpu-7")] * 2
+    found = derive(worlds.observation(trials, (silent,)))
+    assert condition(found, "Degraded")[0] == "False"
+
+
 def test_ten_trials_without_a_feasible_one_degrade_the_experiment() -> None:
     collapses = tuple(worlds.completed(n, 50.07, 1, has=0.0, no=100.0) for n in range(10))
     assert condition(derive(worlds.observation(collapses[:9])), "Degraded")[0] == "False"

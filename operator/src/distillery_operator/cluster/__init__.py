@@ -6,6 +6,7 @@ pod_template  what a user's template must be, and the pod made by it
 errands       what needs the volume alone: removing files, reading a model
 attempts      a Job and its pod as an attempt: where it stands
 outcomes      ... and, once ended, why
+nodes         ... and, where its node does not answer, what frees it
 objects       what Jobs and pods say of themselves
 cache         what the watches have shown
 kinds         what is watched

@@ -42,7 +42,7 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
         pods: of this Job; none where they are gone, or not made yet.
         digest: of today's pod template.
     """
-    pod = max(pods, key=lambda p: str(p["metadata"]["creationTimestamp"]), default=None)
+    pod = objects.youngest(pods)
     annotations = job["metadata"].get("annotations") or {}
     halted, digested = label_names.HALTED in annotations, annotations.get(label_names.REQUEST, "")
     found = replace(_named(job), halted=halted, digest=digested)
@@ -144,7 +144,8 @@ def _ended(found: Attempt, job: Object, condition: Object, pod: Object | None) -
     over = objects.seconds(condition.get("lastTransitionTime"))
     if pod is not None:
         made = _told_by_pod(found, pod, terminated, ending)
-        return replace(made, ended=made.ended or over)
+        given_up = objects.due(pod) if made.started is not None else None
+        return replace(made, ended=made.ended or _earlier(given_up, over))
     # Without a pod but with a code it has run, nobody knows since when: the Job's own time, which
     # has the wait for a node in it. Where nobody knows whether it has run, waiting must not be
     # taken for running.
@@ -170,6 +171,11 @@ def _told_by_pod(found: Attempt, pod: Object, terminated: Object, ending: Outcom
         ended=objects.seconds(terminated.get("finishedAt")),
         termination_message=terminated.get("message"),
     )
+
+
+def _earlier(given_up: float | None, over: float | None) -> float | None:
+    """Return when a process ended that nobody saw end: a silent node's time counts for nothing."""
+    return min((t for t in (given_up, over) if t is not None), default=None)
 
 
 def _as(found: Attempt, ending: Outcome) -> Attempt:

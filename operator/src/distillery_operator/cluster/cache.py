@@ -220,10 +220,13 @@ def _job(found: Object) -> Object:
 
 def _pod(found: Object) -> Object:
     status = found.get("status") or {}
+    telling = ["PodScheduled", "DisruptionTarget"]
+    if objects.unanswered(found):  # else readiness says nothing that a decision rests on
+        telling += ["Ready", "ContainersReady"]
     conditions = [
         _pick(c, "type", "status", "reason", "message")
         for c in status.get("conditions") or []
-        if c["type"] in ("PodScheduled", "DisruptionTarget")
+        if c["type"] in telling
     ]
     containers = [_pick(c, "name", "image", "state") for c in status.get("containerStatuses") or []]
     before = [_pick(c, "name", "image", "state") for c in status.get("initContainerStatuses") or []]
@@ -234,6 +237,7 @@ def _pod(found: Object) -> Object:
             *("name", "uid", "labels", "creationTimestamp", "finalizers"),
             *deletion,
         ),
+        "spec": _pick(found["spec"], "nodeName"),
         "status": {
             **_pick(status, "phase", "reason", "message", "podIP"),
             "conditions": conditions,

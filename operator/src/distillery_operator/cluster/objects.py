@@ -1,5 +1,6 @@
 """PURE: what Jobs and pods say of themselves, as the API server shows them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from distillery_contract import wire
@@ -74,6 +75,23 @@ def metrics_url(pod: Object) -> str | None:
         return None
     host = f"[{address}]" if ":" in address else address
     return f"http://{host}:{wire.DEFAULT_METRICS_PORT}/metrics"
+
+
+def youngest(pods: Iterable[Object]) -> Object | None:
+    """Return the pod of a Job that counts: one that a queue suspended may have had others."""
+    return max(pods, key=lambda p: str(p["metadata"]["creationTimestamp"]), default=None)
+
+
+def unanswered(pod: Object) -> bool:
+    """Tell whether the node of a pod does not answer, as far as its pod shows it.
+
+    The controller of nodes then sets the condition Ready to False, and no other; a kubelet does so
+    only where containers are not ready, or a gate of the template's own is not.
+    """
+    ready, inside = condition(pod, "Ready"), condition(pod, "ContainersReady")
+    own = ready.get("reason", "") in ("", "NodeStatusUnknown", "NodeNotReady")
+    silent = ready.get("status") == "False" and inside.get("status") == "True" and own
+    return silent or pod["status"].get("phase") == "Unknown"
 
 
 def due(pod: Object) -> float | None:

@@ -10,7 +10,7 @@ from operator import is_
 from typing import Any, Final
 
 from distillery_contract.request import Request
-from distillery_operator.cluster import attempts, errands, jobs, objects, pod_template
+from distillery_operator.cluster import attempts, errands, jobs, nodes, objects, pod_template
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
 from distillery_operator.cluster.kinds import Key, Kind
@@ -84,10 +84,12 @@ class Runner:
             if not pods[name] and objects.finished(job):
                 pods[name] = await self._look_for_pods(name)
         self._read = {name: self._attempt(name, job, pods[name]) for name, job in listed.items()}
-        found = [attempt for _, attempt in self._read.values()]
+        now = time.time()
+        found = [nodes.noted(attempt, own, now) for (_, *own), attempt in self._read.values()]
         for name in pods.keys() - listed.keys():
             live = [attempts.orphan(pod) for pod in pods[name]]
-            found += [attempt for attempt in live if attempt]
+            known = zip(live, pods[name], strict=True)
+            found += [nodes.noted(attempt, [pod], now) for attempt, pod in known if attempt]
             ended = (p for p, o in zip(pods[name], live, strict=True) if o is None)
             self._cache.forget_pods(key, [p["metadata"]["name"] for p in ended])
         return found

@@ -18,7 +18,7 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Condition, ConditionType, Status
 from distillery_operator.stopping import reasons
 from distillery_operator.trials import feasibility
-from distillery_operator.trials.attempt import STUCK, Phase
+from distillery_operator.trials.attempt import NODE_LOST, STUCK, Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial
 
@@ -142,10 +142,13 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
     asked = f"{seen.suggested} of {spec.max_trials} trials are suggested"
     if seen.obstacle:
         return Finding(kind, "False", OBSTRUCTED, f"nothing starts: {seen.obstacle}")
-    waiting = [attempt for attempt in live if attempt.phase is Phase.PENDING]
-    message = f"{asked}, {len(live) - len(waiting)} processes run"
-    if waiting:
-        message += f", {len(waiting)} wait: {waiting[0].message}"
+    lost = [attempt for attempt in live if attempt.reason == NODE_LOST]
+    others = [attempt for attempt in live if attempt not in lost]
+    waiting = [attempt for attempt in others if attempt.phase is Phase.PENDING]
+    message = f"{asked}, {len(others) - len(waiting)} processes run"
+    for some, how in ((waiting, "wait"), (lost, "cannot be reached")):
+        if some:
+            message += f", {len(some)} {how}: {some[0].message}"
     return Finding(kind, "True", "Running", message)
 
 
@@ -173,6 +176,8 @@ def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
     if closing and closing.reason in (PREPARATION_FAILED, TOO_MANY_FAILURES):
         return Finding(kind, "True", closing.reason, closing.message)
     for attempt in seen.attempts:
+        if attempt.lost:
+            return Finding(kind, "True", NODE_LOST, attempt.message)
         if attempt.live and attempt.reason in STUCK:
             message = f"{attempt.message}; mend spec.template, and what waits starts anew"
             return Finding(kind, "True", attempt.reason, message)

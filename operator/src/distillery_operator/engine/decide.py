@@ -98,7 +98,7 @@ def _fill(
     """Yield what the free slots get: trials that lack a process, then further suggestions."""
     if spec.suspend or seen.obstacle or (closing is not None and not closing.finishes):
         return
-    held = sum(attempt.live for attempt in (*seen.attempts, *seen.foreign))
+    held = sum(a.live and not a.lost for a in (*seen.attempts, *seen.foreign))
     free = max(0, spec.parallelism - held)
     free = int(min(free, budgets.affordable(spec, seen)))
     if seen.preparation is None or preparation.lost(seen):
@@ -157,7 +157,7 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt]:
     """Yield the attempts that must end."""
     running = {trial.number for trial in seen.trials if trial.state is State.RUNNING}
     for attempt in seen.attempts:
-        if not attempt.live or attempt.halted:
+        if not attempt.live or attempt.halted or attempt.lost:
             continue
         if spec.suspend:
             yield Halt(attempt, SUSPENDED)

@@ -46,10 +46,12 @@ class Attempt:
         held: whether its pod is held until its metrics are stored.
         lingers: containers that keep its pod alive although its trainer has ended.
         closing: whether such a pod was asked to end.
+        lost: whether its machine does not answer: nobody knows whether it still runs.
         outdated: whether it waits for a machine as an earlier pod template described it.
         created: seconds since the epoch at which it was asked for; None on one machine, where
             nothing waits.
-        started, ended: seconds since the epoch, of its process.
+        started, ended: seconds since the epoch, of its process; of one that is lost, when it was
+            given up.
         reason: one word of the infrastructure for its state: Unschedulable, Evicted, OOMKilled.
         message: the same as a sentence.
         pod: name of its pod, by which a Prometheus server knows it; empty without one.
@@ -68,6 +70,7 @@ class Attempt:
     held: bool = False
     lingers: tuple[str, ...] = ()
     closing: bool = False
+    lost: bool = False
     outdated: bool = False
     created: float | None = None
     started: float | None = None
