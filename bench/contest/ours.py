@@ -166,6 +166,14 @@ class World:
         self._done[attempt.trial] = self._progress(self._attempts[attempt.key])
         self._attempts[attempt.key] = self._ended(replace(attempt, halted=True), Exit.INTERRUPTED)
 
+    async def expire(self, attempt: Attempt) -> None:
+        """Nothing waits for a machine."""
+        raise AssertionError(attempt)
+
+    async def close(self, attempt: Attempt) -> None:
+        """Nothing outlives a simulated training."""
+        raise AssertionError(attempt)
+
     async def discard(self, attempt: Attempt) -> None:
         """Remove nothing: the study forgets no trial here."""
 

@@ -22,6 +22,7 @@ from support.shapes import (
     disrupted,
     disruption,
     exceeded,
+    expired,
     failed_with,
     job,
     pod,
@@ -40,9 +41,9 @@ URL = "http://10.1.0.7:9090/metrics"
 REQUEST = requests.digest(requests.order(shapes.experiment(), Launch(Stage.TRAIN, 0, 1)))
 
 PENDING = Attempt(Stage.TRAIN, 0, 1, Phase.PENDING, created=seconds(0), digest=REQUEST)
-WAITS = replace(PENDING, pod=POD)
-RUNS = replace(WAITS, phase=Phase.RUNNING, started=seconds(5), metrics_url=URL)
-ENDED = replace(WAITS, phase=Phase.ENDED, started=seconds(5), ended=seconds(65))
+WAITS = replace(PENDING, pod=POD, waiting_since=seconds(0))
+RUNS = replace(PENDING, pod=POD, phase=Phase.RUNNING, started=seconds(5), metrics_url=URL)
+ENDED = replace(PENDING, pod=POD, phase=Phase.ENDED, started=seconds(5), ended=seconds(65))
 GONE = replace(PENDING, phase=Phase.ENDED, ended=seconds(66))
 LOST = replace(GONE, pod=POD, disrupted=True)
 """Ended by the infrastructure without a trace of a start."""
@@ -53,6 +54,7 @@ NO_GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 NO_SECRET = 'secret "hub" not found'
 LOW_MEMORY = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi."
 ALLOCATION = "Pod was rejected: Allocate failed due to no healthy devices present; cannot allocate"
+NOT_TAKEN = "no machine took the pod within spec.pendingTimeoutSeconds"
 LIMIT = (
     "the container exceeded its memory limit (OOMKilled);"
     " raise resources.limits.memory in spec.template if many trials end so"
@@ -76,7 +78,30 @@ LIVE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
         replace(
             PENDING,
             reason="Queued",
-            message="the Job is suspended: it waits in its queue for quota",
+            message="the Job is suspended, and names no queue:"
+            " it starts when its spec.suspend is false",
+        ),
+    ),
+    "queued in a queue": (
+        (job(of=shapes.experiment(template=worlds.QUEUED), suspend=True),),
+        replace(
+            PENDING,
+            reason="Queued",
+            outdated=True,  # it has a template of its own
+            message="the Job is suspended: it waits for quota in the queue gpus",
+        ),
+    ),
+    "an init container takes its time": (
+        one(
+            job(),
+            "Pending",
+            waiting("PodInitializing"),
+            init=(container("proxy", running()), container("fetch", running())),
+        ),
+        replace(
+            WAITS,
+            reason="Starting",
+            message="the pod starts: its init container fetch runs",
         ),
     ),
     "no pod yet": (
@@ -84,6 +109,7 @@ LIVE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
         replace(
             PENDING,
             reason="NoPod",
+            waiting_since=seconds(0),
             message=f"the Job has no pod yet; `kubectl describe job {NAME}` says why",
         ),
     ),
@@ -459,6 +485,24 @@ INFRASTRUCTURE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
             message=BY_INFRASTRUCTURE + NO_NODE,
         ),
     ),
+    "no machine took it in time": (
+        one(
+            job(expired()),
+            "Failed",
+            None,
+            condition("PodScheduled", "False", "Unschedulable", NO_GPU),
+            deleted=60,
+        ),
+        replace(LOST, reason="PendingTimeout", message=NOT_TAKEN),
+    ),
+    "no machine took it in time, and the pod gone": (
+        (job(expired()),),
+        replace(GONE, disrupted=True, reason="PendingTimeout", message=NOT_TAKEN),
+    ),
+    "it started just when its wait was over": (
+        one(job(expired()), "Failed", terminated(75, message="x"), deleted=64),
+        replace(ENDED, exit_code=75, termination_message="x"),
+    ),
     "disrupted and the pod gone": (
         (job(disrupted()),),
         replace(
@@ -640,6 +684,12 @@ def test_a_queue_that_suspends_a_job_while_a_sidecar_lingers_may_start_it_again(
     assert attempt(*suspended).live
 
 
+def test_a_job_that_is_to_end_its_wait_is_not_asked_again() -> None:
+    found = job()
+    found["spec"]["activeDeadlineSeconds"] = 1
+    assert attempt(found) == replace(TABLE["no pod yet"][1], halted=True)
+
+
 def test_waiting_for_a_node_is_not_run_time() -> None:
     never_ran = [found for found, expected in INFRASTRUCTURE.values() if expected.started is None]
     assert len(never_ran) > 5
@@ -670,7 +720,13 @@ def test_preparation_is_an_attempt_too() -> None:
 def test_a_pod_whose_job_is_gone_occupies_its_trial_until_it_has_ended() -> None:
     message = "its Job was deleted; the pod still ends"
     lonely = replace(
-        WAITS, phase=Phase.RUNNING, halted=True, reason="Deleted", message=message, digest=""
+        PENDING,
+        pod=POD,
+        phase=Phase.RUNNING,
+        halted=True,
+        reason="Deleted",
+        message=message,
+        digest="",
     )
     assert attempts.orphan(pod(job(), "Pending", None)) == lonely
     assert attempts.orphan(pod(job(), "Running", running(), deleted=30)) == replace(

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def seen(found: Object, whole: Object, minute: float, node: str | None = "gpu-7"
     return nodes.noted(attempts.attempt(found, [kept], DIGEST), [kept], seconds(minute))
 
 
-EVICTED = {"deleted": 20, "grace": 120}
+EVICTED: dict[str, Any] = {"deleted": 20, "grace": 120}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,7 @@ from distillery_operator.engine.actions import (
     Close,
     Collect,
     Discard,
+    Expire,
     Free,
     Halt,
     Keep,
@@ -114,7 +116,7 @@ def test_a_live_trial_is_left_alone() -> None:
     assert decide.decide(SPEC, seen).actions == [Ask(1)]
 
 
-BESIDE = {"lingers": ("shipper",), "ended": 960.0}
+BESIDE: dict[str, Any] = {"lingers": ("shipper",), "ended": 960.0}
 
 
 def test_a_training_that_has_ended_beside_a_sidecar_is_told_and_its_pod_ended() -> None:
@@ -168,6 +170,45 @@ def test_a_lost_node_holds_no_slot_and_its_trial_never_runs_twice() -> None:
     assert decide.decide(spec, seen).actions == [Ask(2)]  # not even halted: nobody would hear
     assert decide.decide(spec, seen).done is None
     assert effort.hours(seen) == pytest.approx(300 / 3600)
+
+
+PATIENT = worlds.experiment(pendingTimeoutSeconds=600, maxInterruptions=2).spec
+UNTAKEN: dict[str, Any] = {"disrupted": True, "reason": "PendingTimeout", "started": None}
+
+
+@pytest.mark.parametrize("stage", [Stage.TRAIN, Stage.PREPARE])
+def test_what_no_machine_takes_in_time_gives_its_slot_back(stage: Stage) -> None:
+    waits = replace(
+        attempt(live=True, started=None, waiting_since=400.0), stage=stage, phase=Phase.PENDING
+    )
+    prepared = worlds.PREPARATION if stage is Stage.TRAIN else None
+    trials = (RUNNING,) if prepared else ()
+
+    def expires(found: Attempt, spec: Spec = PATIENT, now: float = 1001.0) -> bool:
+        seen = worlds.observation(trials, (found,), now=now, preparation=prepared)
+        return Expire(found) in decide.decide(spec, seen).actions
+
+    assert expires(waits)
+    assert not expires(waits, now=999.0)
+    assert not expires(waits, SPEC)  # unless asked for, it waits
+    assert not expires(replace(waits, waiting_since=None))  # in a queue
+    assert not expires(replace(waits, halted=True))
+
+
+def test_what_no_machine_took_starts_again_after_others_and_not_for_ever() -> None:
+    once = attempt(1, ended=500.0, **UNTAKEN)
+    early = worlds.observation((RUNNING,), (once,), now=1099.0)
+    assert decide.decide(PATIENT, early).actions == [Ask(2)]
+    late = replace(early, now=1100.0)
+    assert decide.decide(PATIENT, late).actions == [Launch(Stage.TRAIN, 0, 2), Ask(1)]
+    thrice = tuple(attempt(n, ended=500.0, **UNTAKEN) for n in (1, 2, 3))
+    assert tells(worlds.observation((RUNNING,), thrice), PATIENT) == [
+        (State.FAILED, "TooManyInterruptions")
+    ]
+    preparing = replace(once, stage=Stage.PREPARE)
+    seen = worlds.observation((), (preparing,), now=1099.0, preparation=None)
+    assert decide.decide(PATIENT, seen).actions == []
+    assert launches(replace(seen, now=1100.0), PATIENT) == [Launch(Stage.PREPARE, 0, 2)]
 
 
 def test_an_evaluation_is_recorded_once() -> None:

@@ -77,6 +77,9 @@ class World:
     async def discard(self, attempt: Attempt) -> None:
         self.discarded.append(attempt)
 
+    async def expire(self, attempt: Attempt) -> None:
+        raise AssertionError(attempt)
+
     async def close(self, attempt: Attempt) -> None:
         raise AssertionError(attempt)
 

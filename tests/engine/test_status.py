@@ -70,6 +70,20 @@ def test_a_lost_node_is_told_with_what_frees_it() -> None:
     assert condition(found, "Degraded")[0] == "False"
 
 
+def test_a_trial_that_no_machine_took_says_when_it_starts_again() -> None:
+    wanted = worlds.experiment(pendingTimeoutSeconds=600)
+    ended = Attempt(
+        *(Stage.TRAIN, 0, 1, Phase.ENDED),
+        disrupted=True,
+        reason="PendingTimeout",
+        message="no machine took the pod",
+        ended=900.0,
+    )
+    found = worlds.status(wanted, worlds.observation((Trial(0, {"n_layers": 2}),), (ended,)))
+    message = "no machine took the pod; it starts again after as long a time"
+    assert [(t.state, t.message) for t in found.recent_trials] == [("Pending", message)]
+
+
 def test_ten_trials_without_a_feasible_one_degrade_the_experiment() -> None:
     collapses = tuple(worlds.completed(n, 50.07, 1, has=0.0, no=100.0) for n in range(10))
     assert condition(derive(worlds.observation(collapses[:9])), "Degraded")[0] == "False"

@@ -7,6 +7,7 @@ errands       what needs the volume alone: removing files, reading a model
 attempts      a Job and its pod as an attempt: where it stands
 outcomes      ... and, once ended, why
 nodes         ... and, where its node does not answer, what frees it
+inquiry       why attempts wait, from those who know; queues are Kueue's words
 objects       what Jobs and pods say of themselves
 cache         what the watches have shown
 kinds         what is watched

@@ -14,13 +14,17 @@ from distillery_operator.cluster import objects, outcomes
 from distillery_operator.cluster.kinds import Object
 from distillery_operator.cluster.outcomes import DELETED, Outcome
 from distillery_operator.resource import label_names
-from distillery_operator.trials.attempt import STUCK, Attempt, Phase
+from distillery_operator.trials.attempt import (
+    IMAGE_PULL_FAILED,
+    NO_POD,
+    POD_CONFIG_INVALID,
+    QUEUED,
+    STARTING,
+    Attempt,
+    Phase,
+)
 
 UNSCHEDULABLE: Final = "Unschedulable"
-IMAGE_PULL_FAILED, POD_CONFIG_INVALID = STUCK
-QUEUED: Final = "Queued"
-NO_POD: Final = "NoPod"
-STARTING: Final = "Starting"
 
 IMAGE_REASONS: Final = (
     "ErrImagePull",
@@ -47,6 +51,8 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
     halted, digested = label_names.HALTED in annotations, annotations.get(label_names.REQUEST, "")
     found = replace(_named(job), halted=halted, digest=digested)
     ending = objects.finished(job)
+    if ending is None and "activeDeadlineSeconds" in job["spec"]:
+        found = replace(found, halted=True)
     if ending is None or (pod is not None and not objects.terminal(pod)):
         if pod is not None and objects.lingering(pod) and not job["spec"].get("suspend"):
             return _lingering(found, pod)
@@ -86,12 +92,13 @@ def _named(labelled: Object) -> Attempt:
 
 def _live(found: Attempt, job: Object, pod: Object | None, outdated: bool) -> Attempt:
     if job["spec"].get("suspend"):
-        message = "the Job is suspended: it waits in its queue for quota"
-        return replace(found, reason=QUEUED, message=message, outdated=outdated)
+        return replace(found, reason=QUEUED, message=_suspended(job), outdated=outdated)
+    since = objects.seconds(job.get("status", {}).get("startTime")) or found.created
     if pod is None:
         name = job["metadata"]["name"]
         message = f"the Job has no pod yet; `kubectl describe job {name}` says why"
-        return replace(found, reason=NO_POD, message=message, outdated=outdated)
+        waits = replace(found, waiting_since=since, outdated=outdated)
+        return replace(waits, reason=NO_POD, message=message)
     found = replace(found, pod=pod["metadata"]["name"])
     state = objects.container(pod).get("state") or {}
     if "running" in state or "terminated" in state:
@@ -102,7 +109,15 @@ def _live(found: Attempt, job: Object, pod: Object | None, outdated: bool) -> At
             metrics_url=objects.metrics_url(pod),
         )
     reason, message = _waiting(pod)
-    return replace(found, reason=reason, message=message, outdated=outdated)
+    waits = replace(found, waiting_since=since, outdated=outdated)
+    return replace(waits, reason=reason, message=message)
+
+
+def _suspended(job: Object) -> str:
+    queue = job["metadata"]["labels"].get(label_names.QUEUE)
+    if queue:
+        return f"the Job is suspended: it waits for quota in the queue {queue}"
+    return "the Job is suspended, and names no queue: it starts when its spec.suspend is false"
 
 
 def _waiting(pod: Object) -> tuple[str, str]:
@@ -122,6 +137,9 @@ def _waiting(pod: Object) -> tuple[str, str]:
         if said in CONFIG_REASONS:
             name = container["name"]
             return POD_CONFIG_INVALID, f"the container {name} cannot be made: {said}: {text}"
+    inits = objects.containers(pod, "initContainer")
+    if runs := [c["name"] for c in inits if "running" in (c.get("state") or {})]:
+        return STARTING, f"the pod starts: its init container {runs[-1]} runs"
     return STARTING, "the pod starts"
 
 

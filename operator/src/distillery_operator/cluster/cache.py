@@ -213,7 +213,7 @@ def _job(found: Object) -> Object:
         "metadata": _pick(
             found["metadata"], "name", "uid", "labels", "annotations", "creationTimestamp"
         ),
-        "spec": _pick(found["spec"], "suspend"),
+        "spec": _pick(found["spec"], "suspend", "activeDeadlineSeconds"),
         "status": _pick(status, "startTime", "conditions"),
     }
 
@@ -237,7 +237,7 @@ def _pod(found: Object) -> Object:
             *("name", "uid", "labels", "creationTimestamp", "finalizers"),
             *deletion,
         ),
-        "spec": _pick(found["spec"], "nodeName"),
+        "spec": _pick(found["spec"], "nodeName", "schedulerName"),
         "status": {
             **_pick(status, "phase", "reason", "message", "podIP"),
             "conditions": conditions,

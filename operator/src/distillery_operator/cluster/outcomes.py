@@ -13,7 +13,7 @@ from typing import Final
 from distillery_contract.wire import Exit
 from distillery_operator.cluster import objects
 from distillery_operator.cluster.kinds import Object
-from distillery_operator.trials.attempt import NODE_LOST
+from distillery_operator.trials.attempt import NODE_LOST, PENDING_TIMEOUT
 
 OOM_KILLED: Final = "OOMKilled"
 EVICTED: Final = "Evicted"
@@ -50,6 +50,9 @@ EXIT_CODE: Final = re.compile(r"failed with exit code (\d+)")
 """What the Job controller's message says where the failure policy has seen the trainer's code."""
 
 
+NOT_TAKEN: Final = "no machine took the pod within spec.pendingTimeoutSeconds"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What pod or Job say of an end."""
@@ -64,6 +67,8 @@ def by_job(condition: Object) -> Outcome:
     """Return what a finished Job says by itself."""
     if condition["type"] == "Complete":
         return Outcome(int(Exit.OK))
+    if condition.get("reason") == DEADLINE_EXCEEDED:  # a Job gets a deadline only to end its wait
+        return Outcome(None, PENDING_TIMEOUT, NOT_TAKEN, True)
     message = condition.get("message", "")
     if "DisruptionTarget" in message:
         return Outcome(None, EVICTED, "the pod was evicted, preempted or lost its node", True)
@@ -78,6 +83,8 @@ def by_pod(pod: Object, terminated: Object, job: Outcome) -> Outcome:
     said = status.get("reason", "")
     if Exit.OK in (job.code, code):  # whatever else became of the pod
         return Outcome(int(Exit.OK))
+    if job.reason == PENDING_TIMEOUT and not terminated:
+        return job
     disruption = objects.condition(pod, "DisruptionTarget")
     if disruption.get("status") == "True":
         word = DISRUPTIONS.get(disruption.get("reason", ""), EVICTED)

@@ -13,6 +13,7 @@ from distillery_contract.request import Request
 from distillery_operator.cluster import attempts, errands, jobs, nodes, objects, pod_template
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
+from distillery_operator.cluster.inquiry import Inquiry
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import Refused
@@ -52,6 +53,7 @@ class Runner:
         self._looked_for: set[str] = set()
         self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._read: dict[str, tuple[Objects, Attempt]] = {}
+        self._inquiry = Inquiry(api, experiment.metadata.namespace)
         self.follow(experiment)
 
     def follow(self, experiment: Experiment) -> None:
@@ -85,11 +87,15 @@ class Runner:
                 pods[name] = await self._look_for_pods(name)
         self._read = {name: self._attempt(name, job, pods[name]) for name, job in listed.items()}
         now = time.time()
-        found = [nodes.noted(attempt, own, now) for (_, *own), attempt in self._read.values()]
+        known = await self._inquiry.explained(self._read.values(), now)
+        found = [
+            nodes.noted(attempt, pods, now)
+            for ((_, *pods), _), attempt in zip(self._read.values(), known, strict=True)
+        ]
         for name in pods.keys() - listed.keys():
             live = [attempts.orphan(pod) for pod in pods[name]]
-            known = zip(live, pods[name], strict=True)
-            found += [nodes.noted(attempt, [pod], now) for attempt, pod in known if attempt]
+            orphans = zip(live, pods[name], strict=True)
+            found += [nodes.noted(attempt, [pod], now) for attempt, pod in orphans if attempt]
             ended = (p for p, o in zip(pods[name], live, strict=True) if o is None)
             self._cache.forget_pods(key, [p["metadata"]["name"] for p in ended])
         return found
@@ -143,6 +149,14 @@ class Runner:
             await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
             mark = {"metadata": {"annotations": {label_names.HALTED: "true"}}}
             await self._api.patch(Kind.JOB, job, mark)
+
+    async def expire(self, attempt: Attempt) -> None:
+        """Let the Job controller end a Job that waits, and say so in the Job's own condition.
+
+        A deleted Job would not say how often its trial has waited in vain.
+        """
+        job = Key(self._key.namespace, self._name(attempt))
+        await self._api.patch(Kind.JOB, job, {"spec": {"activeDeadlineSeconds": 1}})
 
     async def close(self, attempt: Attempt) -> None:
         """Delete the pod of an attempt whose trainer has ended; its Job then ends by itself."""

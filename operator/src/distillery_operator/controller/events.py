@@ -14,6 +14,7 @@ from distillery_operator.engine.actions import (
     Close,
     Collect,
     Discard,
+    Expire,
     Halt,
     Keep,
     Launch,
@@ -22,6 +23,7 @@ from distillery_operator.engine.actions import (
 )
 from distillery_operator.engine.reasons import LINGERING
 from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.trials.attempt import PENDING_TIMEOUT
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
 
@@ -70,6 +72,10 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
             said = f"{what} is asked to write a checkpoint and end" + (message and f": {message}")
             return _routine(reason, said)
+        case Expire(attempt):
+            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            said = f"{what} has waited too long and gives its slot back: {attempt.message}"
+            return _routine(PENDING_TIMEOUT, said)
         case Close(attempt):
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
             return _routine(LINGERING, f"{what}: {housekeeping.lingering(attempt)}")

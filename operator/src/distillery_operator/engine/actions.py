@@ -28,6 +28,13 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class Expire:
+    """End an attempt that no machine has taken in time; that it has waited in vain stays known."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class Close:
     """End what keeps an attempt's pod alive although its trainer has ended."""
 
@@ -111,6 +118,7 @@ class Collect:
 Action = (
     Launch
     | Halt
+    | Expire
     | Close
     | Discard
     | Keep

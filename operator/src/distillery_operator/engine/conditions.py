@@ -179,7 +179,9 @@ def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
         if attempt.lost:
             return Finding(kind, "True", NODE_LOST, attempt.message)
         if attempt.live and attempt.reason in STUCK:
-            message = f"{attempt.message}; mend spec.template, and what waits starts anew"
+            message = (
+                f"{attempt.message}; mend spec.template or what it names: what waits starts anew"
+            )
             return Finding(kind, "True", attempt.reason, message)
     if len(ended) >= NO_FEASIBLE_AFTER and not any(v.feasible for v in verdicts):
         said = [v.reason for v in verdicts]

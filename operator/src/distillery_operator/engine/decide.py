@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 
 from distillery_contract.request import Stage
 from distillery_operator.engine import budgets, endings, housekeeping, preparation
-from distillery_operator.engine.actions import Action, Ask, Discard, Halt, Launch, Promote, Record
+from distillery_operator.engine.actions import (
+    Action,
+    Ask,
+    Discard,
+    Expire,
+    Halt,
+    Launch,
+    Promote,
+    Record,
+)
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.endings import Again
 from distillery_operator.engine.reasons import (
@@ -23,6 +32,7 @@ from distillery_operator.engine.reasons import (
 )
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping.rule import Rule
+from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
 
@@ -126,7 +136,7 @@ def _waiting(spec: Spec, seen: Observation) -> Iterator[Launch]:
             yield Launch(Stage.TRAIN, trial.number, 1)
         elif not attempts[-1].remains:
             step = endings.follow(spec, seen, attempts)
-            if isinstance(step, Again):
+            if isinstance(step, Again) and not endings.rests(spec, seen, attempts[-1]):
                 yield Launch(Stage.TRAIN, trial.number, step.number)
 
 
@@ -153,7 +163,7 @@ def _recorded(seen: Observation, records: Sequence[Record]) -> Observation:
     return replace(seen, trials=tuple(trials))
 
 
-def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt]:
+def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt | Expire]:
     """Yield the attempts that must end."""
     running = {trial.number for trial in seen.trials if trial.state is State.RUNNING}
     for attempt in seen.attempts:
@@ -163,9 +173,17 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt]:
             yield Halt(attempt, SUSPENDED)
         elif attempt.outdated:
             yield Halt(attempt, TEMPLATE_CHANGED)
+        elif _waits_too_long(spec, seen, attempt):
+            yield Expire(attempt)
         elif attempt.stage is Stage.TRAIN:
             now = seen.now - attempt.started if attempt.started is not None else 0.0
             if endings.overtime(spec, endings.seconds(seen, attempt) + now):
                 yield Halt(attempt, TIMED_OUT)
             elif attempt.trial in running and (stop := rule.stop(seen.trials[attempt.trial])):
                 yield Halt(attempt, stop.reason, stop.message)
+
+
+def _waits_too_long(spec: Spec, seen: Observation, attempt: Attempt) -> bool:
+    """Tell whether an attempt has waited for a machine longer than it may."""
+    limit, since = spec.pending_timeout_seconds, attempt.waiting_since
+    return limit is not None and since is not None and seen.now - since > limit

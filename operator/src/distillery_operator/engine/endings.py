@@ -19,7 +19,7 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.search import duplicates
 from distillery_operator.stopping.rule import Rule
 from distillery_operator.trials import feasibility
-from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.attempt import PENDING_TIMEOUT, Attempt, Report
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, lineage
 
@@ -123,6 +123,14 @@ def follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> Again 
             return End(State.FAILED, METRICS_UNAVAILABLE, _unavailable(spec, last.stage, report))
         return End(State.FAILED, reason, message)
     return Again(last.number + 1)
+
+
+def rests(spec: Spec, seen: Observation, last: Attempt) -> bool:
+    """Tell whether what no machine took in time leaves its slot to others for a while."""
+    limit = spec.pending_timeout_seconds
+    if last.reason != PENDING_TIMEOUT or limit is None or last.ended is None:
+        return False
+    return seen.now - last.ended < limit
 
 
 def cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:

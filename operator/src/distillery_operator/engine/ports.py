@@ -28,6 +28,9 @@ class Runner(Protocol):
     async def stop(self, attempt: Attempt) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
 
+    async def expire(self, attempt: Attempt) -> None:
+        """End an attempt that waits for a machine; it stays listed, and may be asked again."""
+
     async def close(self, attempt: Attempt) -> None:
         """End what outlives the trainer of an attempt."""
 

@@ -18,6 +18,8 @@ def launch(spec: Spec, seen: Observation) -> Iterator[Launch]:
     if not attempts:
         yield Launch(Stage.PREPARE, 0, 1)
     elif not attempts[-1].remains:
+        if endings.rests(spec, seen, attempts[-1]):
+            return
         step = endings.follow(spec, seen, attempts)
         if isinstance(step, Again) or seen.preparation is not None:
             yield Launch(Stage.PREPARE, 0, attempts[-1].number + 1)

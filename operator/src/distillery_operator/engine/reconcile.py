@@ -17,6 +17,7 @@ from distillery_operator.engine.actions import (
     Close,
     Collect,
     Discard,
+    Expire,
     Free,
     Halt,
     Keep,
@@ -130,6 +131,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await runner.start(action, order)
         case Halt(halted):
             await runner.stop(halted)
+        case Expire(waiting):
+            await runner.expire(waiting)
         case Close(ended):
             await runner.close(ended)
         case Discard(foreign):

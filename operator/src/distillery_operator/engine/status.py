@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from distillery_contract import metrics
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, conditions, effort, housekeeping, requests
+from distillery_operator.engine import budgets, conditions, effort, endings, housekeeping, requests
 from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.decide import Decision
@@ -257,6 +257,14 @@ def _finished(spec: Spec, trial: Trial) -> RecentTrial:
     )
 
 
+def _between(spec: Spec, seen: Observation, trial: Trial) -> str:
+    """Say why no process works on a trial."""
+    for last in seen.attempts_of(Stage.TRAIN, trial.number)[-1:]:
+        if endings.rests(spec, seen, last):
+            return f"{last.message}; it starts again after as long a time"
+    return "no process works on it yet"
+
+
 def _unfinished(
     spec: Spec, seen: Observation, trial: Trial, attempt: Attempt | None
 ) -> RecentTrial:
@@ -265,7 +273,7 @@ def _unfinished(
         attempt = replace(attempt, phase=Phase.PENDING, reason=LINGERING, message=said)
     runs = attempt is not None and attempt.phase is Phase.RUNNING
     report = attempt and seen.reports.get(attempt.key)
-    said = attempt.message if attempt else "no process works on it yet"
+    said = attempt.message if attempt else _between(spec, seen, trial)
     return RecentTrial(
         trial=trial.number,
         state=str(State.RUNNING if runs else Phase.PENDING),

@@ -106,6 +106,9 @@ class Runner:
                 os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
                 (folder / "halted").touch()
 
+    async def expire(self, attempt: Attempt) -> None:
+        """Do nothing: here nothing waits for a machine."""
+
     async def close(self, attempt: Attempt) -> None:
         """Do nothing: what outlives a trainer is ended with it."""
 

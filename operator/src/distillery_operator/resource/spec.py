@@ -325,6 +325,15 @@ class Spec(Model):
         description="Run time that one trial may take, in seconds, all its attempts together. A"
         " trial that takes longer is infeasible.",
     )
+    pending_timeout_seconds: Integer | None = Field(
+        None,
+        ge=60,
+        le=10**9,
+        description="How long a trial or the preparation may wait for a machine, in seconds; the"
+        " time in a queue does not count. After that its Job ends, and its slot is free for others."
+        " It starts again after the same time, as an interruption that counts for"
+        " maxInterruptions. Used on a cluster only.",
+    )
     checkpoint_retention: CheckpointRetention = Field(
         CheckpointRetention.FRONT,
         description="Front: only baselines and trials on the front keep their model. All: every"

@@ -19,12 +19,33 @@ class Phase(StrEnum):
     ENDED = "Ended"
 
 
-STUCK: Final = ("ImagePullFailed", "PodConfigInvalid")
-"""Reasons of a waiting attempt that only a person can end."""
+QUEUED: Final = "Queued"
+NO_POD: Final = "NoPod"
+STARTING: Final = "Starting"
+IMAGE_PULL_FAILED: Final = "ImagePullFailed"
+POD_CONFIG_INVALID: Final = "PodConfigInvalid"
+NO_SCHEDULER: Final = "NoScheduler"
+DEACTIVATED: Final = "Deactivated"
+INADMISSIBLE: Final = "Inadmissible"
+FAILED_MOUNT: Final = "FailedMount"
+"""Reasons of a waiting attempt; the last one is a kubelet's."""
+
+STUCK: Final = (
+    IMAGE_PULL_FAILED,
+    POD_CONFIG_INVALID,
+    NO_SCHEDULER,
+    DEACTIVATED,
+    INADMISSIBLE,
+    FAILED_MOUNT,
+)
+"""Those that only a person can end."""
 
 
 NODE_LOST: Final = "NodeLost"
 """Reason of an attempt whose machine does not answer, or has gone."""
+
+PENDING_TIMEOUT: Final = "PendingTimeout"
+"""Reason of an attempt that was ended because no machine took it in time."""
 
 
 AttemptKey = tuple[Stage, int, int]
@@ -50,6 +71,8 @@ class Attempt:
         outdated: whether it waits for a machine as an earlier pod template described it.
         created: seconds since the epoch at which it was asked for; None on one machine, where
             nothing waits.
+        waiting_since: seconds since the epoch at which it began to wait for a machine; None in a
+            queue, and on one machine.
         started, ended: seconds since the epoch, of its process; of one that is lost, when it was
             given up.
         reason: one word of the infrastructure for its state: Unschedulable, Evicted, OOMKilled.
@@ -73,6 +96,7 @@ class Attempt:
     lost: bool = False
     outdated: bool = False
     created: float | None = None
+    waiting_since: float | None = None
     started: float | None = None
     ended: float | None = None
     reason: str = ""
