@@ -161,7 +161,7 @@ class World:
             attempt = self._ended(attempt, Exit.OK)
         self._attempts.setdefault(attempt.key, attempt)
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         """End an attempt at once, with a checkpoint; an evaluation that was being made is lost."""
         self._done[attempt.trial] = self._progress(self._attempts[attempt.key])
         self._attempts[attempt.key] = self._ended(replace(attempt, halted=True), Exit.INTERRUPTED)
@@ -206,6 +206,9 @@ class World:
             metric_step=round(measured * STEPS) if measured else None,
             metrics=training.at(measured) if measured else {},
         )
+
+    def standing(self, attempt: Attempt) -> float | None:
+        """Nothing stands still."""
 
     def forget(self, attempt: Attempt) -> None:
         """Keep nothing that could be dropped."""

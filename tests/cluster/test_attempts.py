@@ -684,6 +684,14 @@ def test_a_queue_that_suspends_a_job_while_a_sidecar_lingers_may_start_it_again(
     assert attempt(*suspended).live
 
 
+def test_why_a_training_was_asked_to_end_is_known_where_that_matters() -> None:
+    found = job(failed_with(137), halted=True)
+    found["metadata"]["annotations"]["distillery.dev/halted"] = "Silent"
+    assert attempt(found) == replace(
+        GONE, exit_code=75, halted=True, silent=True, started=seconds(0)
+    )
+
+
 def test_a_job_that_is_to_end_its_wait_is_not_asked_again() -> None:
     found = job()
     found["spec"]["activeDeadlineSeconds"] = 1

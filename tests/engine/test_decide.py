@@ -35,6 +35,7 @@ from distillery_operator.trials.trial import Point, State, Trial
 from support import worlds
 
 SPEC = worlds.experiment(trialTimeoutSeconds=100, maxInterruptions=2, maxCrashes=1).spec
+SPEC_WITHOUT_LIMITS = worlds.experiment().spec
 RUNNING = Trial(0, {"learning_rate": 0.1, "n_layers": 2}, parameter_count=300_000)
 ONE = worlds.completed(0, 80.0, 1)
 FINAL = Report(
@@ -209,6 +210,46 @@ def test_what_no_machine_took_starts_again_after_others_and_not_for_ever() -> No
     seen = worlds.observation((), (preparing,), now=1099.0, preparation=None)
     assert decide.decide(PATIENT, seen).actions == []
     assert launches(replace(seen, now=1100.0), PATIENT) == [Launch(Stage.PREPARE, 0, 2)]
+
+
+WATCHED = worlds.experiment(silenceTimeoutSeconds=600, maxCrashes=1).spec
+
+
+@pytest.mark.parametrize(
+    ("started", "standing", "now", "silent"),
+    [
+        (100.0, 900.0, 1501.0, True),
+        (100.0, 900.0, 1499.0, False),
+        (900.0, 100.0, 1499.0, False),  # its number was another attempt's
+        (100.0, None, 9999.0, False),  # it was never asked
+    ],
+)
+def test_a_training_that_reports_no_step_is_ended(
+    started: float, standing: float | None, now: float, silent: bool
+) -> None:
+    live = attempt(live=True, started=started)
+    seen = worlds.observation((RUNNING,), (live,), now=now)
+    seen = replace(seen, standing={} if standing is None else {live.key: standing})
+    message = "the training has reported no further step for 600 s"
+    halts = [a for a in decide.decide(WATCHED, seen).actions if isinstance(a, Halt)]
+    assert halts == ([Halt(live, "Silent", message)] if silent else [])
+    assert not any(isinstance(a, Halt) for a in decide.decide(SPEC_WITHOUT_LIMITS, seen).actions)
+
+
+@pytest.mark.parametrize("code", [Exit.INTERRUPTED, None])
+def test_silence_counts_as_a_crash_and_resumes_within_that_limit(code: int | None) -> None:
+    hung = attempt(code=code, halted=True, silent=True)
+    assert launches(worlds.observation((RUNNING,), (hung,)), WATCHED)[:1] == [
+        Launch(Stage.TRAIN, 0, 2)
+    ]
+    for other in (replace(hung, number=2), attempt(2, 1)):
+        seen = worlds.observation((RUNNING,), (hung, other))
+        (told,) = tells(seen, WATCHED)
+        assert told[0] is State.FAILED
+        assert told[1] == ("Silent" if other.silent else "Crashed")
+    ended = attempt(code=0, halted=True, silent=True)  # it was not hung after all
+    seen = worlds.observation((RUNNING,), (ended,), {ended: FINAL})
+    assert tells(seen, WATCHED) == [(State.COMPLETED, "Completed")]
 
 
 def test_an_evaluation_is_recorded_once() -> None:

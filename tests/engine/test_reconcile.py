@@ -71,7 +71,7 @@ class World:
             raise Refused("Forbidden", f"exceeded quota: trial {launch.trial}")
         self.started.append(launch.trial)
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         raise AssertionError(attempt)
 
     async def discard(self, attempt: Attempt) -> None:
@@ -94,6 +94,9 @@ class World:
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         return [FINAL for _ in attempts]
+
+    def standing(self, attempt: Attempt) -> float | None:
+        return None
 
     def forget(self, attempt: Attempt) -> None:
         raise AssertionError(attempt)

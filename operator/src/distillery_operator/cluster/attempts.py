@@ -13,6 +13,7 @@ from distillery_contract.wire import Exit
 from distillery_operator.cluster import objects, outcomes
 from distillery_operator.cluster.kinds import Object
 from distillery_operator.cluster.outcomes import DELETED, Outcome
+from distillery_operator.engine.reasons import SILENT
 from distillery_operator.resource import label_names
 from distillery_operator.trials.attempt import (
     IMAGE_PULL_FAILED,
@@ -49,7 +50,8 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
     pod = objects.youngest(pods)
     annotations = job["metadata"].get("annotations") or {}
     halted, digested = label_names.HALTED in annotations, annotations.get(label_names.REQUEST, "")
-    found = replace(_named(job), halted=halted, digest=digested)
+    silent = annotations.get(label_names.HALTED) == SILENT
+    found = replace(_named(job), halted=halted, silent=silent, digest=digested)
     ending = objects.finished(job)
     if ending is None and "activeDeadlineSeconds" in job["spec"]:
         found = replace(found, halted=True)

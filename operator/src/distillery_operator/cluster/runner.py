@@ -136,7 +136,7 @@ class Runner:
         whose = "of another suggestion, and is removed" if own else "of somebody else"
         raise Refused("Conflict", f"the Job {name.name} must be free, but there is one {whose}")
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing.
 
         The pod is deleted, not the Job, which then says how the attempt ended. A pod that never ran
@@ -147,7 +147,7 @@ class Runner:
             await self._api.delete(Kind.JOB, job)
         elif not attempt.halted:
             await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
-            mark = {"metadata": {"annotations": {label_names.HALTED: "true"}}}
+            mark = {"metadata": {"annotations": {label_names.HALTED: reason}}}
             await self._api.patch(Kind.JOB, job, mark)
 
     async def expire(self, attempt: Attempt) -> None:

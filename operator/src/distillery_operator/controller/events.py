@@ -21,7 +21,7 @@ from distillery_operator.engine.actions import (
     Promote,
     Tell,
 )
-from distillery_operator.engine.reasons import LINGERING
+from distillery_operator.engine.reasons import FOREIGN, LINGERING
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.trials.attempt import PENDING_TIMEOUT
 from distillery_operator.trials.observation import Observation
@@ -84,7 +84,7 @@ def of_action(action: Action, seen: Observation) -> Event | None:
                 f"attempt {attempt.number} of trial {attempt.trial} is of a suggestion that the"
                 " study does not know; the attempt is ended and removed, and nothing of it counts"
             )
-            return _event(WARNING, "ForeignAttempt", said)
+            return _event(WARNING, FOREIGN, said)
         case Promote(trial):
             return _routine("Promoted", f"trial {trial}, which was stopped, goes on")
         case Keep(preparation):

@@ -25,6 +25,7 @@ from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.endings import Again
 from distillery_operator.engine.reasons import (
     PREPARATION_FAILED,
+    SILENT,
     SUSPENDED,
     TEMPLATE_CHANGED,
     TIMED_OUT,
@@ -179,8 +180,18 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt | Expire]:
             now = seen.now - attempt.started if attempt.started is not None else 0.0
             if endings.overtime(spec, endings.seconds(seen, attempt) + now):
                 yield Halt(attempt, TIMED_OUT)
+            elif _silent(spec, seen, attempt):
+                yield Halt(attempt, SILENT, endings.silence(spec))
             elif attempt.trial in running and (stop := rule.stop(seen.trials[attempt.trial])):
                 yield Halt(attempt, stop.reason, stop.message)
+
+
+def _silent(spec: Spec, seen: Observation, attempt: Attempt) -> bool:
+    """Tell whether a training has reported no further step for longer than it may."""
+    limit, since = spec.silence_timeout_seconds, seen.standing.get(attempt.key)
+    if limit is None or since is None or attempt.started is None:
+        return False
+    return seen.now - max(since, attempt.started) > limit
 
 
 def _waits_too_long(spec: Spec, seen: Observation, attempt: Attempt) -> bool:

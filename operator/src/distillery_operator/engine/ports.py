@@ -25,7 +25,7 @@ class Runner(Protocol):
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
 
     async def expire(self, attempt: Attempt) -> None:
@@ -52,6 +52,9 @@ class Measurements(Protocol):
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         """Return the newest report of each attempt, or None."""
+
+    def standing(self, attempt: Attempt) -> float | None:
+        """Return since when an attempt was seen at the same step; None if it was never asked."""
 
     def forget(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""

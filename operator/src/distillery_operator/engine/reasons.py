@@ -13,6 +13,8 @@ METRIC_OUT_OF_BOUNDS: Final = "MetricOutOfBounds"
 TOO_MANY_INTERRUPTIONS: Final = "TooManyInterruptions"
 TIMED_OUT: Final = "TimedOut"
 
+FOREIGN: Final = "ForeignAttempt"
+SILENT: Final = "Silent"
 SUSPENDED: Final = "Suspended"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
 LINGERING: Final = "Lingering"

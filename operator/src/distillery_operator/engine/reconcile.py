@@ -91,6 +91,11 @@ async def observe(
         obstacle=obstacle,
         gpus=ports.runner.gpus,
         foreign=tuple(foreign),
+        standing={
+            attempt.key: since
+            for attempt in asked
+            if (since := ports.measurements.standing(attempt)) is not None
+        },
     )
 
 
@@ -129,8 +134,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             trial = seen.trials[number] if stage is Stage.TRAIN else None
             order = requests.order(experiment, action, trial, seen.preparation)
             await runner.start(action, order)
-        case Halt(halted):
-            await runner.stop(halted)
+        case Halt(halted, reason):
+            await runner.stop(halted, reason)
         case Expire(waiting):
             await runner.expire(waiting)
         case Close(ended):

@@ -22,6 +22,7 @@ from distillery_contract import wire
 from distillery_contract.request import Request, Stage
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
+from distillery_operator.engine.reasons import FOREIGN, SILENT
 from distillery_operator.errors import InUse
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.attempt import Attempt, Phase
@@ -96,7 +97,7 @@ class Runner:
             )
             self._children.append(child)
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
         folder = self._folder(attempt.stage, attempt.trial, attempt.number)
         if (folder / "halted").exists() or not (folder / "pid").exists():
@@ -104,7 +105,7 @@ class Runner:
         with _locked(folder) as lock:
             if lock is None:  # it lives, so its pid is its own
                 os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
-                (folder / "halted").touch()
+                (folder / "halted").write_text(reason, encoding="utf-8")
 
     async def expire(self, attempt: Attempt) -> None:
         """Do nothing: here nothing waits for a machine."""
@@ -115,7 +116,7 @@ class Runner:
     async def discard(self, attempt: Attempt) -> None:
         """Stop an attempt that is not of the study's trials; then put all of its trial aside."""
         if attempt.live:
-            await self.stop(attempt)
+            await self.stop(attempt, FOREIGN)
             return
         self._put_aside(self._folder(attempt.stage, attempt.trial, attempt.number).parent)
 
@@ -258,6 +259,7 @@ def _inspect(folder: Path) -> Attempt:
         phase=Phase.RUNNING if live else Phase.ENDED,
         exit_code=int(code) if code.isdecimal() and not live else None,
         halted=(folder / "halted").exists(),
+        silent=_text(folder / "halted") == SILENT,
         started=started,
         ended=None if live else ended,
         message="" if live else _last_line(folder / "log.txt"),

@@ -64,6 +64,7 @@ class Attempt:
         exit_code: of the trainer; None while it lives, or if nobody saw it end.
         disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
         halted: whether it was asked to end.
+        silent: whether it was asked to end because it reported no step for too long.
         held: whether its pod is held until its metrics are stored.
         lingers: containers that keep its pod alive although its trainer has ended.
         closing: whether such a pod was asked to end.
@@ -90,6 +91,7 @@ class Attempt:
     exit_code: int | None = None
     disrupted: bool = False
     halted: bool = False
+    silent: bool = False
     held: bool = False
     lingers: tuple[str, ...] = ()
     closing: bool = False

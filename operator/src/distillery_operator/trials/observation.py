@@ -4,7 +4,7 @@ Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import dropwhile, takewhile
 
@@ -46,6 +46,7 @@ class Observation:
         reports: what attempts expose, by their keys.
         obstacle: why nothing may start; empty if it may.
         gpus: that an attempt gets.
+        standing: since when live attempts were seen at the same step, by their keys.
         foreign: attempts of trials or suggestions that the study does not know.
     """
 
@@ -58,6 +59,7 @@ class Observation:
     obstacle: str = ""
     gpus: float = 0.0
     foreign: tuple[Attempt, ...] = ()
+    standing: Mapping[AttemptKey, float] = field(default_factory=dict)
 
     def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
         """Return the attempts of a stage of a trial, in the order of their numbers."""
