@@ -44,23 +44,29 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 {{- end -}}
 
+{{/* Secret with the database's URL; empty where there is none. */}}
+{{- define "distillery.databaseSecret" -}}
+{{- $name := printf "%s-database" (include "distillery.fullname" .) -}}
+{{- if eq .Values.database.type "Secret" }}{{ .Values.database.secret.name }}
+{{- else if eq .Values.database.type "CloudNativePG" }}{{ $name }}-app
+{{- else if ne .Values.database.type "SQLite" }}{{ $name }}
+{{- end }}
+{{- end -}}
+
 {{/* Environment variable with the database's URL. */}}
 {{- define "distillery.database" -}}
-{{- $name := printf "%s-database" (include "distillery.fullname" .) -}}
 - name: DISTILLERY_DATABASE_URL
 {{- if eq .Values.database.type "SQLite" }}
   value: sqlite:////database
 {{- else }}
   valueFrom:
     secretKeyRef:
+      name: {{ include "distillery.databaseSecret" . | quote }}
 {{- if eq .Values.database.type "Secret" }}
-      name: {{ .Values.database.secret.name | quote }}
       key: {{ .Values.database.secret.key | quote }}
 {{- else if eq .Values.database.type "CloudNativePG" }}
-      name: {{ $name }}-app
       key: uri
 {{- else }}
-      name: {{ $name }}
       key: url
 {{- end }}
 {{- end }}

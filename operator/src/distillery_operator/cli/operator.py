@@ -25,6 +25,12 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     return text
 
 
+def _secret(_: click.Context, __: click.Parameter, text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9-]+/[a-z0-9.-]+", text):
+        raise click.BadParameter(f"must be NAMESPACE/NAME, but got {text!r}")
+    return text
+
+
 @click.command("operator")
 @click.option(
     "--namespace",
@@ -48,6 +54,18 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     multiple=True,
     help="service account that a template may name; may be repeated (default: none but the"
     " namespace's default)",
+)
+@click.option(
+    "--allow-credentials",
+    is_flag=True,
+    help="let templates ask for API tokens and for the Secret of --database-secret",
+)
+@click.option(
+    "--database-secret",
+    callback=_secret,
+    default="",
+    metavar="NAMESPACE/NAME",
+    help="Secret with the URL of the studies' database, which no template may name",
 )
 @click.option(
     "--prometheus-url",
@@ -128,6 +146,8 @@ def command(**given: Any) -> Exit:
             retention_seconds=given["job_retention_seconds"],
             queue=given["queue_name"],
             accounts=given["service_account"],
+            credentials=given["allow_credentials"],
+            secret=given["database_secret"],
         ),
         scrape_seconds=given["scrape_seconds"],
         trials_service=given["trials_service"],

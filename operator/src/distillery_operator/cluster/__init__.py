@@ -2,7 +2,8 @@
 
 runner        the port: start, list, stop
 jobs          an attempt as a Job
-pod_template  what a user's template must be, and the pod made by it
+pod_template  the pod made by a user's template, which documents and accelerators read
+template_faults  what that template must be; credentials are what it must not get
 errands       what needs the volume alone: removing files, reading a model
 attempts      a Job and its pod as an attempt: where it stands
 outcomes      ... and, once ended, why

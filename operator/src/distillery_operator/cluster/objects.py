@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from distillery_contract import wire
-from distillery_operator.cluster import pod_template
+from distillery_operator.cluster.documents import TRAINER
 from distillery_operator.cluster.kinds import Object
 from distillery_operator.resource import label_names
 
@@ -53,7 +53,7 @@ def containers(pod: Object, kind: str) -> list[Object]:
 def container(pod: Object) -> Object:
     """Return the status of the container that trains; nothing before a kubelet has taken it."""
     statuses = containers(pod, "container")
-    return next((s for s in statuses if s["name"] == pod_template.TRAINER), {})
+    return next((s for s in statuses if s["name"] == TRAINER), {})
 
 
 def condition(pod: Object, kind: str) -> Object:

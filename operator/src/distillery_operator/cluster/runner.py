@@ -10,7 +10,15 @@ from operator import is_
 from typing import Any, Final
 
 from distillery_contract.request import Request
-from distillery_operator.cluster import attempts, errands, jobs, nodes, objects, pod_template
+from distillery_operator.cluster import (
+    attempts,
+    errands,
+    jobs,
+    nodes,
+    objects,
+    pod_template,
+    template_faults,
+)
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
 from distillery_operator.cluster.inquiry import Inquiry
@@ -196,7 +204,7 @@ class Runner:
 
     async def check(self) -> str:
         """Return why the API server refuses the pod template; empty if it takes it."""
-        own = pod_template.faults(self.experiment, self._defaults)
+        own = template_faults.faults(self.experiment, self._defaults)
         if own:
             return "\n".join(own)
         job = jobs.trial(self.experiment, self._defaults)
