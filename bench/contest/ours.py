@@ -26,7 +26,7 @@ from distillery_operator.study.rows import RUNNING, Row, Rows
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage, Stored
 from distillery_operator.study.workers import Workers
-from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Report
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal, Report
 from distillery_operator.trials.trial import State
 
 STEPS: Final = 900
@@ -120,6 +120,7 @@ class World:
         self.gpus = 1.0
         self._problem, self._seed = problem, seed
         self._attempts: dict[AttemptKey, Attempt] = {}
+        self._removed: list[Removal] = []
         self._trainings: dict[int, Training] = {}
         self._folders: dict[str, int] = {}
         self._done: dict[int, Progress] = {}  # how far a trial's stopped attempts have come
@@ -186,6 +187,12 @@ class World:
 
     async def collect(self, trials: Sequence[int]) -> None:
         """Remove nothing: there are no files."""
+        done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=int(Exit.OK))
+        self._removed.append(Removal(tuple(trials), done))
+
+    async def removals(self) -> Sequence[Removal]:
+        """Return what was asked for, as if it were gone."""
+        return self._removed
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         """Return what each attempt exposes now."""

@@ -310,7 +310,8 @@ def test_jobs_wait_in_the_operators_queue_unless_their_template_names_another() 
     silent, named = experiment(), experiment(template=RICH)
     for job, queue in (
         (rendered(silent, defaults=queued), "shared"),
-        (errands.collection(silent, [1], queued), "shared"),
+        (errands.collection(silent, [1], queued), None),
+        (errands.collection(named, [1], queued), None),
         (rendered(named, defaults=queued), "gpus"),
         (rendered(silent), None),
     ):

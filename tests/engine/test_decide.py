@@ -17,6 +17,7 @@ from distillery_operator.engine.actions import (
     Ask,
     Close,
     Collect,
+    Collected,
     Discard,
     Expire,
     Free,
@@ -29,7 +30,7 @@ from distillery_operator.engine.actions import (
     Tell,
 )
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import Point, State, Trial
 from support import worlds
@@ -479,6 +480,37 @@ def test_lowering_the_parallelism_drains() -> None:
     assert decide.decide(spec, worlds.observation(trials, live)).actions == []
 
 
+def removal(*trials: int, code: int | None = None) -> Removal:
+    phase = Phase.RUNNING if code is None else Phase.ENDED
+    return Removal(trials, Attempt(Stage.COLLECT, 0, 1, phase, exit_code=code, message="no volume"))
+
+
+def test_files_are_removed_once_and_stored_as_gone_when_they_are() -> None:
+    spec = worlds.experiment(maxTrials=2, parallelism=1).spec
+    seen = worlds.observation((worlds.completed(0, 80.0, 1), worlds.completed(1, 70.0, 2)))
+
+    def actions(*removals: Removal) -> list[Action]:
+        return decide.decide(spec, replace(seen, removals=removals)).actions
+
+    assert actions() == [Collect((1,))]
+    assert actions(removal(1)) == []
+    assert actions(removal(1, code=1)) == []  # begun anew when its runner has forgotten it
+    assert actions(removal(1, code=0)) == [Collected((1,))]
+    gone = (seen.trials[0], replace(seen.trials[1], collected=True))
+    seen = replace(seen, trials=gone)
+    assert actions(removal(1, code=0)) == actions() == []
+    assert actions(removal(7, code=0)) == []  # of a study that has forgotten it
+
+
+def test_no_trial_goes_on_whose_checkpoint_is_being_removed() -> None:
+    going = worlds.observation((*learnt(), STOPPED))
+    promoted = [a for a in decide.decide(MANY, going).actions if isinstance(a, Promote)]
+    assert promoted == [Promote(12)]
+    for code in (None, 0, 1):
+        seen = replace(going, removals=(removal(12, code=code),))
+        assert not [a for a in decide.decide(MANY, seen).actions if isinstance(a, Promote)]
+
+
 def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
     trials = (
         worlds.completed(0, 80.0, 3, model="a"),
@@ -780,12 +812,19 @@ class Search(RuleBasedStateMachine):
         self.attempts: dict[tuple[Stage, int, int], Attempt] = {}
         self.reports: dict[tuple[Stage, int, int], Report] = {}
         self.told: list[int] = []
+        self.removals: list[Removal] = []
         self.now = 1000.0
 
     def seen(self) -> Observation:
         attempts = tuple(self.attempts.values())
         return Observation(
-            self.now, 0.0, worlds.PREPARATION, tuple(self.trials), attempts, dict(self.reports)
+            self.now,
+            0.0,
+            worlds.PREPARATION,
+            tuple(self.trials),
+            attempts,
+            dict(self.reports),
+            removals=tuple(self.removals),
         )
 
     def apply(self, action: Action) -> None:
@@ -834,6 +873,9 @@ class Search(RuleBasedStateMachine):
             case Release(attempt):
                 self.attempts.pop((attempt.stage, attempt.trial, attempt.number), None)
             case Collect(numbers):
+                done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=0)
+                self.removals.append(Removal(numbers, done))
+            case Collected(numbers):
                 for number in numbers:
                     self.trials[number] = replace(self.trials[number], model=None, collected=True)
             case Record(number, point):

@@ -29,6 +29,7 @@ from distillery_operator.engine.actions import (
     Action,
     Ask,
     Collect,
+    Collected,
     Free,
     Halt,
     Keep,
@@ -40,7 +41,7 @@ from distillery_operator.engine.actions import (
 )
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.spec import Constraint, Spec
-from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import Point, State, Trial, lineage
 from support import worlds
@@ -226,6 +227,7 @@ class Promises(RuleBasedStateMachine):
         self.preparation: Preparation | None = None
         self.trials: list[Trial] = []
         self.plan: list[Effect] = []
+        self.removals: list[Removal] = []
         self.losses = 0  # times that the prepared data were lost or could not be made again
         self.data_lie_there = False
         self.most_trials = self.most_parallel = 0
@@ -301,6 +303,7 @@ class Promises(RuleBasedStateMachine):
             ),
             reports={(a.stage, a.trial, a.number): s.report for a, s in listed if s.report},
             obstacle=self.obstacle,
+            removals=tuple(self.removals),
         )
 
     def effects(self, spec: Spec, action: Action) -> Iterator[Effect]:
@@ -328,6 +331,8 @@ class Promises(RuleBasedStateMachine):
             case Free(attempt):
                 yield partial(self.free, attempt)
             case Collect(numbers):
+                yield partial(self.remove, numbers)
+            case Collected(numbers):
                 for number in numbers:
                     yield partial(self.collect, number)
 
@@ -441,6 +446,7 @@ class Promises(RuleBasedStateMachine):
             return
         assert before.state is State.STOPPED
         assert not before.collected, "its checkpoint is gone"
+        assert number not in self.removing(), "its checkpoint is being removed"
         self.trials.append(
             Trial(
                 len(self.trials),
@@ -467,7 +473,31 @@ class Promises(RuleBasedStateMachine):
             model="model" if ending.state is State.COMPLETED else None,
         )
 
+    def remove(self, numbers: tuple[int, ...]) -> None:
+        """Begin to remove files: from now on nobody knows what of them is left."""
+        if any(removal.trials == numbers for removal in self.removals):
+            return  # the port promises that the same is not begun twice
+        assert not self.removing() & set(numbers)
+        begun = Attempt(Stage.COLLECT, 0, 1, Phase.RUNNING)
+        self.removals.append(Removal(numbers, begun))
+
+    def removing(self) -> set[int]:
+        return {number for removal in self.removals for number in removal.trials}
+
+    @precondition(lambda self: self.removals)
+    @rule(index=CHOICE, code=st.sampled_from([Exit.OK, 1]))
+    def a_removal_ends(self, index: int, code: int) -> None:
+        """It has removed everything, or not; one that has failed is forgotten after a while."""
+        index %= len(self.removals)
+        removal = self.removals[index]
+        if removal.failed:
+            del self.removals[index]
+        elif not removal.done:
+            ended = replace(removal.attempt, phase=Phase.ENDED, exit_code=int(code))
+            self.removals[index] = replace(removal, attempt=ended)
+
     def collect(self, number: int) -> None:
+        assert any(r.done and number in r.trials for r in self.removals)
         assert self.trials[number].state is not State.RUNNING
         self.change(number, model=None, collected=True)
 

@@ -10,7 +10,7 @@ from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.ports import Ports
 from distillery_operator.errors import Refused
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import Point, Trial
 from support import worlds
@@ -88,6 +88,9 @@ class World:
 
     async def free(self, attempt: Attempt) -> None:
         raise AssertionError(attempt)
+
+    async def removals(self) -> Sequence[Removal]:
+        return ()
 
     async def collect(self, trials: Sequence[int]) -> None:
         raise AssertionError(trials)

@@ -168,7 +168,7 @@ class Cache:
         """
         metadata = found["metadata"]
         labels = metadata.get("labels") or {}
-        if labels.get(label_names.STAGE) not in (Stage.PREPARE, Stage.TRAIN):
+        if labels.get(label_names.STAGE) not in (Stage.PREPARE, Stage.TRAIN, Stage.COLLECT):
             return None
         if label_names.EXPERIMENT not in labels or label_names.EXPERIMENT_UID not in labels:
             return None

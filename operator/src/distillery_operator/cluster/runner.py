@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 from typing import Any, Final
 
-from distillery_contract.request import Request
+from distillery_contract.request import Request, Stage
 from distillery_operator.cluster import (
     attempts,
     errands,
@@ -27,7 +27,7 @@ from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import Refused
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.trials.attempt import Attempt
+from distillery_operator.trials.attempt import Attempt, Removal
 
 SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
 """Jobs and pods of attempts that matter."""
@@ -61,6 +61,7 @@ class Runner:
         self._looked_for: set[str] = set()
         self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._read: dict[str, tuple[Objects, Attempt]] = {}
+        self._removals: Sequence[Removal] = ()
         self._inquiry = Inquiry(api, experiment.metadata.namespace)
         self.follow(experiment)
 
@@ -96,25 +97,27 @@ class Runner:
         self._read = {name: self._attempt(name, job, pods[name]) for name, job in listed.items()}
         now = time.time()
         known = await self._inquiry.explained(self._read.values(), now)
-        found = [
-            nodes.noted(attempt, pods, now)
-            for ((_, *pods), _), attempt in zip(self._read.values(), known, strict=True)
+        everything = [
+            (job, nodes.noted(attempt, pods, now))
+            for ((job, *pods), _), attempt in zip(self._read.values(), known, strict=True)
         ]
+        self._removals = errands.removals(everything)
+        found = [attempt for _, attempt in everything]
         for name in pods.keys() - listed.keys():
             live = [attempts.orphan(pod) for pod in pods[name]]
             orphans = zip(live, pods[name], strict=True)
             found += [nodes.noted(attempt, [pod], now) for attempt, pod in orphans if attempt]
             ended = (p for p, o in zip(pods[name], live, strict=True) if o is None)
             self._cache.forget_pods(key, [p["metadata"]["name"] for p in ended])
-        return found
+        return [attempt for attempt in found if attempt.stage is not Stage.COLLECT]
 
     def _attempt(self, name: str, job: Mapping[str, Any], pods: Objects) -> tuple[Objects, Attempt]:
         """Return what a Job and its pods are as an attempt, read once as long as they stay."""
-        objects = (job, *pods)
+        shown = (job, *pods)
         known = self._read.get(name)
-        if known and len(known[0]) == len(objects) and all(map(is_, known[0], objects)):
+        if known and len(known[0]) == len(shown) and all(map(is_, known[0], shown)):
             return known
-        return objects, attempts.attempt(job, pods, self._digest)
+        return shown, attempts.attempt(job, pods, self._digest)
 
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""
@@ -198,9 +201,14 @@ class Runner:
                 await self._mark(Kind.POD, pod, {"metadata": UNHELD})
 
     async def collect(self, trials: Sequence[int]) -> None:
-        """Remove models and checkpoints of trials, by a pod that has the volume."""
+        """Begin to remove models and checkpoints of trials, by a pod that has the volume."""
         job = errands.collection(self.experiment, trials, self._defaults)
         await self._api.create(Kind.JOB, job)
+        self._unseen[job["metadata"]["name"]] = (time.monotonic(), job)
+
+    async def removals(self) -> Sequence[Removal]:
+        """Return the Jobs that remove files, until they are deleted, an hour after their end."""
+        return self._removals
 
     async def check(self) -> str:
         """Return why the API server refuses the pod template; empty if it takes it."""

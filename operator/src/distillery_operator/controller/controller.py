@@ -208,10 +208,12 @@ class Controller:
         if goes_on(result):
             return 0.0
         live = any(attempt.remains for attempt in result.seen.attempts)
-        if result.decision.done and rest is None:
+        removing = any(removal.attempt.live for removal in result.seen.removals)
+        if result.decision.done and rest is None and not removing:
             await self._leave(key)
             return None
-        wait = AGAIN_SECONDS if session.obstacle or result.refused else VISIT_SECONDS
+        unsettled = session.obstacle or result.refused or removing
+        wait = AGAIN_SECONDS if unsettled else VISIT_SECONDS
         wait = self._settings.scrape_seconds if live else wait
         return wait if rest is None else min(rest, wait)
 

@@ -12,7 +12,7 @@ from distillery_operator.engine import housekeeping
 from distillery_operator.engine.actions import (
     Action,
     Close,
-    Collect,
+    Collected,
     Discard,
     Expire,
     Halt,
@@ -95,9 +95,9 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             if state is State.FAILED:
                 return _event(WARNING, reason, said)
             return _routine(reason, said)
-        case Collect(trials):
+        case Collected(trials):
             shown = ", ".join(map(str, trials[:20])) + (", …" if len(trials) > 20 else "")
-            return _routine("Collected", f"the files of trials off the front go: {shown}")
+            return _routine("Collected", f"the files of trials off the front are gone: {shown}")
     return None
 
 

@@ -110,7 +110,14 @@ class Free:
 
 @dataclass(frozen=True)
 class Collect:
-    """Remove models and checkpoints of trials that will not stand on the front again."""
+    """Begin to remove models and checkpoints of trials that will not stand on the front again."""
+
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Store that the files of trials are gone."""
 
     trials: tuple[int, ...]
 
@@ -129,4 +136,5 @@ Action = (
     | Release
     | Free
     | Collect
+    | Collected
 )

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from distillery_contract import metrics
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.reasons import (
+    FILES_REMAIN,
     OBSTRUCTED,
     PREPARATION_FAILED,
     SUSPENDED,
@@ -135,7 +136,7 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
     kind = ConditionType.PROGRESSING
     live = [attempt for attempt in seen.attempts if attempt.live]
     if end:
-        return Finding(kind, "False", end.reason, end.message)
+        return Finding(kind, "False", end.reason, f"{end.message}{_files(seen)}")
     if spec.suspend:
         message = f"nothing starts; {len(live)} processes still run to their next checkpoint"
         return Finding(kind, "False", SUSPENDED, message)
@@ -149,7 +150,16 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
     for some, how in ((waiting, "wait"), (lost, "cannot be reached")):
         if some:
             message += f", {len(some)} {how}: {some[0].message}"
+    message += _files(seen)
     return Finding(kind, "True", "Running", message)
+
+
+def _files(seen: Observation) -> str:
+    """Say what keeps files of trials from being removed; nothing while it goes well."""
+    for removal in seen.removals:
+        if removal.failed or removal.attempt.phase is Phase.PENDING or removal.attempt.lost:
+            return f"; the files of {len(removal.trials)} trials stay: {removal.attempt.message}"
+    return ""
 
 
 def succeeded(points: Sequence[Trial], end: Closing | None) -> Finding:
@@ -183,6 +193,11 @@ def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
                 f"{attempt.message}; mend spec.template or what it names: what waits starts anew"
             )
             return Finding(kind, "True", attempt.reason, message)
+    for removal in seen.removals:
+        if removal.failed or removal.attempt.reason in STUCK:
+            shown = ", ".join(map(str, removal.trials[:20]))
+            message = f"the files of trials {shown} could not be removed: {removal.attempt.message}"
+            return Finding(kind, "True", FILES_REMAIN, message)
     if len(ended) >= NO_FEASIBLE_AFTER and not any(v.feasible for v in verdicts):
         said = [v.reason for v in verdicts]
         message = (

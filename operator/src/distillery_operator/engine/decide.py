@@ -74,6 +74,7 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     # Last, for a freed slot waits for what stands before.
     actions += housekeeping.release(seen)
     actions += housekeeping.free(seen)
+    actions += housekeeping.collected(seen)
     actions += housekeeping.collect(spec, seen, done is not None)
     return Decision(actions, closing, done)
 
@@ -120,7 +121,8 @@ def _fill(
     waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
     yield from waiting[:free]
     free = max(0, free - len(waiting))
-    promoted = [Promote(number) for number in rule.promotions[:free]] if free else []
+    whole = [number for number in rule.promotions if number not in seen.removing] if free else []
+    promoted = [Promote(number) for number in whole[:free]]
     yield from promoted
     missing = min(free - len(promoted), budgets.missing(spec, seen))
     if closing is None and missing > 0:

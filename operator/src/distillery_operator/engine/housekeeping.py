@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.engine.actions import Close, Collect, Free, Release
+from distillery_operator.engine.actions import Close, Collect, Collected, Free, Release
 from distillery_operator.resource.spec import CheckpointRetention, Spec
 from distillery_operator.stopping import reasons
 from distillery_operator.trials import pareto
@@ -55,8 +55,20 @@ def free(seen: Observation) -> Iterator[Free]:
             yield Free(attempt)
 
 
+def collected(seen: Observation) -> Iterator[Collected]:
+    """Yield the trials whose files are gone, if that is not stored yet."""
+    for removal in seen.removals:
+        gone = tuple(
+            n for n in removal.trials if n < len(seen.trials) and not seen.trials[n].collected
+        )
+        if removal.done and gone:
+            yield Collected(gone)
+
+
 def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
     """Yield the trials whose files nobody needs; those of a failed trial may explain its failure.
+
+    A removal that has failed is repeated once its runner has forgotten it.
 
     Args:
         spec: of the experiment.
@@ -74,6 +86,7 @@ def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
         if trial.state in (State.COMPLETED, State.INFEASIBLE, State.STOPPED)
         and trial.seconds
         and not (trial.collected or trial.baseline or trial.number in kept)
+        and trial.number not in seen.removing
     )
     if len(useless) >= COLLECT_AT_ONCE or (useless and over):
         yield Collect(useless[:COLLECT_AT_MOST])

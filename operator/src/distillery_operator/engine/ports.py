@@ -7,7 +7,7 @@ from typing import Protocol
 from distillery_contract.request import Request
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.attempt import Attempt, Removal, Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import Point, Trial
 
@@ -44,7 +44,10 @@ class Runner(Protocol):
         """Let go of what is held of an attempt that has ended."""
 
     async def collect(self, trials: Sequence[int]) -> None:
-        """Remove models and checkpoints of trials."""
+        """Begin to remove models and checkpoints of trials."""
+
+    async def removals(self) -> Sequence[Removal]:
+        """Return the removals that were begun and are not forgotten, as of the last list."""
 
 
 class Measurements(Protocol):

@@ -17,6 +17,7 @@ FOREIGN: Final = "ForeignAttempt"
 SILENT: Final = "Silent"
 SUSPENDED: Final = "Suspended"
 TEMPLATE_CHANGED: Final = "TemplateChanged"
+FILES_REMAIN: Final = "FilesRemain"
 LINGERING: Final = "Lingering"
 OBSTRUCTED: Final = "Obstructed"
 

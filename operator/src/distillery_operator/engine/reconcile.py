@@ -16,6 +16,7 @@ from distillery_operator.engine.actions import (
     Ask,
     Close,
     Collect,
+    Collected,
     Discard,
     Expire,
     Free,
@@ -91,6 +92,7 @@ async def observe(
         obstacle=obstacle,
         gpus=ports.runner.gpus,
         foreign=tuple(foreign),
+        removals=tuple(await ports.runner.removals()),
         standing={
             attempt.key: since
             for attempt in asked
@@ -161,6 +163,7 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await runner.free(attempt)
         case Collect(numbers):
             await runner.collect(numbers)
+        case Collected(numbers):
             await study.collect(numbers)
 
 

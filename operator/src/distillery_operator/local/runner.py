@@ -25,7 +25,7 @@ from distillery_operator.engine.actions import Launch
 from distillery_operator.engine.reasons import FOREIGN, SILENT
 from distillery_operator.errors import InUse
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.attempt import Attempt, Phase, Removal
 
 ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,})/attempt-[0-9]{3,}")
 """Folder of an attempt, below the results."""
@@ -62,6 +62,7 @@ class Runner:
         self._ended: dict[Path, Attempt] = {}
         self._children: list[subprocess.Popen[bytes]] = []
         self._devices: dict[Path, str] = {}
+        self._removed: list[Removal] = []
 
     @property
     def gpus(self) -> float:
@@ -154,6 +155,12 @@ class Runner:
         """Remove models and checkpoints of trials."""
         for folder in requests.disposable(self._experiment, trials):
             shutil.rmtree(self._workspace / folder, ignore_errors=True)
+        done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=int(wire.Exit.OK))
+        self._removed.append(Removal(tuple(trials), done))
+
+    async def removals(self) -> Sequence[Removal]:
+        """Return what this process has removed."""
+        return tuple(self._removed)
 
     def forget_failed_preparation(self) -> None:
         """Let the next pass prepare again: a person has acted on what the last one said."""

@@ -15,6 +15,8 @@ TEMPLATE: Final = f"{GROUP}/template"
 """Annotation of a Job: digest of the pod template that it was rendered from."""
 REQUEST: Final = f"{GROUP}/request"
 """Annotation of a Job: digest of the request that its trainer got."""
+REMOVES: Final = f"{GROUP}/removes"
+"""Annotation of a Job: numbers of the trials whose files it removes."""
 HALTED: Final = f"{GROUP}/halted"
 """Annotation of a Job: why its pod was asked to end."""
 

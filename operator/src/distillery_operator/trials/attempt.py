@@ -134,6 +134,29 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Removal:
+    """A process that removes the files of trials.
+
+    Attributes:
+        trials: whose files.
+        attempt: the process.
+    """
+
+    trials: tuple[int, ...]
+    attempt: Attempt
+
+    @property
+    def done(self) -> bool:
+        """Whether the files are gone."""
+        return not self.attempt.live and self.attempt.exit_code == 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether files may have stayed."""
+        return not self.attempt.live and self.attempt.exit_code != 0
+
+
+@dataclass(frozen=True)
 class Report:
     """What an attempt exposes: one parsed exposition.
 

@@ -10,7 +10,7 @@ from itertools import dropwhile, takewhile
 
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
-from distillery_operator.trials.attempt import Attempt, AttemptKey, Report
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Removal, Report
 from distillery_operator.trials.feasibility import DUPLICATE
 from distillery_operator.trials.trial import State, Trial, continued
 
@@ -47,6 +47,7 @@ class Observation:
         obstacle: why nothing may start; empty if it may.
         gpus: that an attempt gets.
         standing: since when live attempts were seen at the same step, by their keys.
+        removals: of files of trials, those that are not forgotten yet.
         foreign: attempts of trials or suggestions that the study does not know.
     """
 
@@ -59,6 +60,7 @@ class Observation:
     obstacle: str = ""
     gpus: float = 0.0
     foreign: tuple[Attempt, ...] = ()
+    removals: tuple[Removal, ...] = ()
     standing: Mapping[AttemptKey, float] = field(default_factory=dict)
 
     def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
@@ -87,6 +89,11 @@ class Observation:
         newest = (t for t in reversed(self.trials) if t.continues is None)
         told = dropwhile(lambda t: t.state is State.RUNNING, newest)
         return sum(1 for _ in takewhile(lambda t: t.reason == DUPLICATE, told))
+
+    @cached_property
+    def removing(self) -> frozenset[int]:
+        """Trials whose files are being removed, are gone, or may be gone in part."""
+        return frozenset(number for removal in self.removals for number in removal.trials)
 
     @cached_property
     def _attempts(self) -> Mapping[tuple[Stage, int], Sequence[Attempt]]:
