@@ -8,7 +8,6 @@ import math
 import os
 import shlex
 import shutil
-import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from distillery_contract import listening
 from distillery_operator.errors import NotFound, Unusable
 
 if TYPE_CHECKING:  # what takes long to import is imported where it is used
@@ -147,9 +147,7 @@ def free(*ports: int) -> None:
         Unusable: another one does, or this user may not.
     """
     for port in ports:
-        with socket.socket() as listening:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listening.bind(("0.0.0.0", port))
-            except OSError as error:
-                raise Unusable(f"nothing can listen on port {port}: {error.strerror}") from error
+        try:
+            listening.listener(port).close()
+        except OSError as error:
+            raise Unusable(f"nothing can listen on port {port}: {error.strerror}") from error

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
+from distillery_contract import listening
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.pod_template import Defaults
@@ -75,11 +76,10 @@ class Server:
         application.router.add_get(ROUTE, self._answer, allow_head=False)
         self._runner = web.AppRunner(application, access_log=None)  # a log would hold the keys
 
-    async def open(self, port: int, address: str = "0.0.0.0") -> int:
+    async def open(self, port: int) -> int:
         """Listen; return the port, which the system chooses for 0."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, address, port)
-        await site.start()
+        await web.SockSite(self._runner, listening.listener(port)).start()
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
+from distillery_contract import listening
 from distillery_operator.resource.sampler import SamplerType
 
 REGISTRY: Final = CollectorRegistry()
@@ -146,7 +147,7 @@ async def watch_lag() -> None:
         number += 1
 
 
-def serve(port: int, address: str = "0.0.0.0") -> int:
+def serve(port: int) -> int:
     """Serve ``/metrics`` from a thread; return the port, which the system chooses for 0."""
-    server, _ = start_http_server(port, addr=address, registry=REGISTRY)
+    server, _ = start_http_server(port, addr=listening.every_address(), registry=REGISTRY)
     return int(server.server_address[1])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import prometheus_client
 
+from distillery_contract import listening
 from distillery_trainer import atomic
 from distillery_trainer.reporting.telemetry import Telemetry
 
@@ -16,7 +17,7 @@ class Server:
 
     def __init__(self, telemetry: Telemetry, port: int, port_file: str | None = None) -> None:
         self._server, self._thread = prometheus_client.start_http_server(
-            port, registry=telemetry.registry
+            port, addr=listening.every_address(), registry=telemetry.registry
         )
         self.port = int(self._server.server_address[1])
         if port_file:
