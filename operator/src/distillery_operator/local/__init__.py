@@ -2,4 +2,5 @@
 
 run     the loop of ``distillery run``
 runner  the port: trainings as processes of this machine
+attendant  the shell that runs a trainer, and the signals that both get
 """
