@@ -444,3 +444,30 @@ def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> Non
     assert deployment["spec"]["strategy"]["type"] == "Recreate"  # the last one has SQLite
     access.helm(plane.kubeconfig, "uninstall", RELEASE, f"--namespace={NAMESPACE}")
     assert "distillationexperiments" in plane.kubectl("get", "crd", "--output=name")
+
+
+@pytest.mark.parametrize(
+    ("database", "secret"),
+    [
+        ("Secret", "distillery/distillery-database"),
+        ("CloudNativePG", "distillery/distillery-database-app"),
+        ("Bundled", "distillery/distillery-database"),
+        ("SQLite", None),
+    ],
+)
+def test_the_operator_knows_the_secret_that_no_template_may_name(
+    database: str, secret: str | None
+) -> None:
+    arguments = container(charts.render(f"--set=database.type={database}"))["args"]
+    named = [a.partition("=")[2] for a in arguments if a.startswith("--database-secret")]
+    assert named == ([secret] if secret else [])
+    assert "--allow-credentials" not in arguments
+
+
+def test_a_platform_may_allow_credentials() -> None:
+    objects = charts.render(
+        "--set=trials.allowCredentials=true", "--set=admissionPolicy.enabled=true"
+    )
+    assert "--allow-credentials" in container(objects)["args"]
+    (policy,) = [o for o in objects if o["kind"] == "ValidatingAdmissionPolicy"]
+    assert "automountServiceAccountToken" not in str(policy)

@@ -100,6 +100,9 @@ def test_files_that_are_not_removed_say_why(attempt: dict[str, Any], degraded: b
     assert progressing.endswith("; the files of 1 trials stay: no volume")
     expected = ("True", "FilesRemain") if degraded else ("False", "AsExpected")
     assert condition(found, "Degraded") == expected
+    early = replace(removes, phase=Phase.PENDING, reason="Starting", created=950.0)
+    found = derive(replace(seen, removals=(Removal((0,), early),)))
+    assert "stay" not in str(found.conditions)
     well = replace(removes, phase=Phase.RUNNING, reason="")
     found = derive(replace(seen, removals=(Removal((0,), well),)))
     assert "stay" not in str(found.conditions)

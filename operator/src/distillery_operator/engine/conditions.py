@@ -40,6 +40,10 @@ NO_FEASIBLE_AFTER: Final = 10
 """Ended trials without a feasible one after which a person should look, before a day is lost."""
 
 
+FILES_SECONDS: Final = 60.0
+"""Time that a removal of files may wait for a machine before the status speaks of it."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """A condition, said by whoever knows: is it true, one word why, and a sentence."""
@@ -157,7 +161,10 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
 def _files(seen: Observation) -> str:
     """Say what keeps files of trials from being removed; nothing while it goes well."""
     for removal in seen.removals:
-        if removal.failed or removal.attempt.phase is Phase.PENDING or removal.attempt.lost:
+        attempt = removal.attempt
+        since = attempt.created if attempt.waiting_since is None else attempt.waiting_since
+        late = since is None or seen.now - since > FILES_SECONDS
+        if removal.failed or attempt.lost or (attempt.phase is Phase.PENDING and late):
             return f"; the files of {len(removal.trials)} trials stay: {removal.attempt.message}"
     return ""
 
