@@ -39,6 +39,7 @@ from distillery_trainer.data import batches
 from distillery_trainer.data.batches import Batch
 from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.data.windows import Windows
+from distillery_trainer.devices import Precision
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.students import building, sources
 from distillery_trainer.training import loss, schedule
@@ -260,7 +261,9 @@ def agree(prepared: Prepared, request: requests.Request) -> dict[str, float]:
     soft = float(loss.soft(pairs[0], pairs[1], batch.mask, values.temperature))
     hard = float(loss.hard(pairs[0][0], pairs[0][1], batch.mask, batch.start, batch.end))
     again: Any = building.student(asked, values)
-    stepper = Stepper(again.to(DEVICE), prepared, values, bf16=False)  # as the plain loop
+    stepper = Stepper(
+        again.to(DEVICE), prepared, values, precision=Precision.FP32
+    )  # as the plain loop
     ours = dict(zip(stepper.parts, stepper.take([numbers], 0.0).tolist(), strict=True))
     found = {
         "hard_plain": hard,

@@ -27,6 +27,7 @@ from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage, Stored
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal, Report
+from distillery_operator.trials.provenance import UNKNOWN
 from distillery_operator.trials.trial import State
 
 STEPS: Final = 900
@@ -113,11 +114,13 @@ class World:
     Attributes:
         now: seconds since the search began.
         gpus: that each attempt gets.
+        upcoming: what is known of the trainer, which is none.
     """
 
     def __init__(self, problem: Problem, seed: int) -> None:
         self.now = 0.0
         self.gpus = 1.0
+        self.upcoming = UNKNOWN
         self._problem, self._seed = problem, seed
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._removed: list[Removal] = []

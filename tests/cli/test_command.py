@@ -93,7 +93,8 @@ def test_a_run_ends_with_status_front_and_report(tmp_path: Path) -> None:
     found = status(tmp_path)
     conditions = {c.type: c.status for c in found.conditions}
     assert conditions == {
-        "Prepared": "True", "Progressing": "False", "Succeeded": "True", "Degraded": "False",
+        "TrainerAccepted": "True", "Prepared": "True", "Progressing": "False",
+        "Succeeded": "True", "Degraded": "False",
     }  # fmt: skip
     ended = found.trials.completed + found.trials.infeasible + found.trials.stopped
     assert found.trials.total == ended == 8
@@ -135,6 +136,30 @@ def test_bad_data_ends_the_run_with_its_sentence_and_starts_nothing(tmp_path: Pa
     assert stored(tmp_path) == []
     (tmp_path / "train.json").touch()
     assert run(tmp_path, "run", str(file))[0] == 0
+
+
+def test_another_trainer_begins_no_trial_unless_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(tmp_path, "run", str(write(tmp_path, maxTrials=3)))[0] == 0
+    code, out, _ = run(tmp_path, "status")
+    assert "TrainerAccepted=True SameTrainer: 3 results were made by trainer 1.0" in out
+    monkeypatch.setenv("QUICK_TRAINER_VERSION", "2.0")
+    # A trainer of one's own is not known before it runs: the trials that start at once tell.
+    child = command(tmp_path, "run", str(write(tmp_path, maxTrials=9)), pace=0.05)
+    code, out, err = finish(child)
+    assert code == 2, out + err
+    assert "made by trainer 1.0" in err
+    assert "the next one would be made by trainer 2.0" in err
+    begun = len(ledgers(tmp_path))
+    assert begun < 9
+    found = {str(c.type): (c.status, c.reason) for c in status(tmp_path).conditions}
+    assert found["TrainerAccepted"] == ("False", "TrainerChanged")
+    assert run(tmp_path, "run", str(write(tmp_path, maxTrials=9)))[0] == 2
+    assert len(ledgers(tmp_path)) == begun
+    allowed = write(tmp_path, maxTrials=9, trainerChange="Allow")
+    assert run(tmp_path, "run", str(allowed))[0] == 0
+    assert status(tmp_path).trials.total == 9
 
 
 def test_ctrl_c_stops_at_checkpoints_and_the_same_command_goes_on(tmp_path: Path) -> None:

@@ -40,7 +40,17 @@ URL = "http://10.1.0.7:9090/metrics"
 
 REQUEST = requests.digest(requests.order(shapes.experiment(), Launch(Stage.TRAIN, 0, 1)))
 
-PENDING = Attempt(Stage.TRAIN, 0, 1, Phase.PENDING, created=seconds(0), digest=REQUEST)
+PENDING = Attempt(
+    Stage.TRAIN,
+    0,
+    1,
+    Phase.PENDING,
+    created=seconds(0),
+    digest=REQUEST,
+    identity=f"job-{NAME}",
+    generation=1,
+    image=shapes.DEFAULTS.image,
+)
 WAITS = replace(PENDING, pod=POD, waiting_since=seconds(0))
 RUNS = replace(PENDING, pod=POD, phase=Phase.RUNNING, started=seconds(5), metrics_url=URL)
 ENDED = replace(PENDING, pod=POD, phase=Phase.ENDED, started=seconds(5), ended=seconds(65))
@@ -735,6 +745,8 @@ def test_a_pod_whose_job_is_gone_occupies_its_trial_until_it_has_ended() -> None
         reason="Deleted",
         message=message,
         digest="",
+        generation=None,
+        image="",
     )
     assert attempts.orphan(pod(job(), "Pending", None)) == lonely
     assert attempts.orphan(pod(job(), "Running", running(), deleted=30)) == replace(
@@ -742,6 +754,43 @@ def test_a_pod_whose_job_is_gone_occupies_its_trial_until_it_has_ended() -> None
     )
     for phase in ("Succeeded", "Failed"):
         assert attempts.orphan(pod(job(), phase, terminated(0), deleted=30)) is None
+
+
+CONTENT = f"sha256:{'0f' * 32}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"registry.example/trainer@{CONTENT}",  # containerd
+        f"docker-pullable://mirror.example/trainer@{CONTENT}",  # dockershim, by a mirror
+        CONTENT,  # an image that was loaded, not pulled
+    ],
+)
+def test_the_image_of_an_attempt_is_named_with_the_digest_of_its_content(said: str) -> None:
+    trainer = container("trainer", running(), imageID=said)
+    runs = pod(job(), "Running", None, others=(trainer,))
+    assert attempt(job(), runs).image == f"registry.example/trainer:1@{CONTENT}"
+    pinned = job()
+    pinned["metadata"]["annotations"]["distillery.dev/image"] = "mine@sha256:1"
+    assert attempt(pinned, runs).image == "mine@sha256:1"
+
+
+def test_a_job_of_an_earlier_release_tells_no_generation_and_no_image() -> None:
+    old = job()
+    for name in ("generation", "image"):
+        del old["metadata"]["annotations"][f"distillery.dev/{name}"]
+    found = attempt(old, pod(old, "Running", running()))
+    assert (found.generation, found.image) == (None, "")
+
+
+def test_a_job_that_is_made_again_is_another_attempt_of_the_same_number() -> None:
+    again = job()
+    again["metadata"]["uid"] = "another"
+    first, second = attempt(job()), attempt(again)
+    assert first.key == second.key
+    assert (first.identity, second.identity) == (f"job-{NAME}", "another")
+    assert attempts.orphan(pod(job(), "Pending", None)).identity == first.identity  # type: ignore[union-attr]
 
 
 def test_a_held_pod_speaks_for_its_job_that_is_gone() -> None:

@@ -42,6 +42,8 @@ def test_a_silent_template_makes_a_whole_job() -> None:
                 "distillery.dev/request": requests.digest(
                     requests.order(experiment(), LAUNCH, Trial(LAUNCH.trial, {"n_layers": 2}))
                 ),
+                "distillery.dev/generation": "1",
+                "distillery.dev/image": DEFAULTS.image,
             },
             "ownerReferences": [
                 {
@@ -197,6 +199,8 @@ def test_a_queues_label_stands_on_the_job_and_on_its_pod() -> None:
         "linkerd.io/inject",
         label_names.TEMPLATE,
         label_names.REQUEST,
+        label_names.GENERATION,
+        label_names.IMAGE,
     }
 
 

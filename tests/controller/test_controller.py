@@ -22,8 +22,14 @@ from support.spaces import Space, install
 Object = dict[str, Any]
 
 
+ABSENT = "absent.json"
+"""A file that is there by the time of the second attempt."""
+
+
 def ending(request: Request) -> tuple[int, str]:
     """End as the trial's temperature says, which the tests use to ask for something."""
+    if request.data.train == ABSENT and request.attempt == 1:
+        return int(Exit.BAD_DATA), ""
     wanted = int(request.parameters.get("warm_up_steps", 0))
     if wanted == 0 or request.attempt > 1 or request.stage is not Stage.TRAIN:
         return 0, kubelet.last_words(request)
@@ -67,6 +73,7 @@ def test_an_experiment_runs_to_its_front(space: Space) -> None:
         "StorageReachable": "True",
         "TemplateValid": "True",
         "ActionsAccepted": "True",
+        "TrainerAccepted": "True",
         "Prepared": "True",
         "Progressing": "False",
         "Succeeded": "True",
@@ -242,6 +249,41 @@ def test_a_job_deleted_by_hand_is_made_again(space: Space) -> None:
     until(space.reached("Succeeded"))
     counts = space.status()["trials"]
     assert (counts["total"], counts["failed"]) == (6, 0)
+
+
+def test_a_failed_preparation_runs_again_after_an_edit_and_not_when_its_job_is_gone(
+    space: Space,
+) -> None:
+    space.apply(maxTrials=2, data={**worlds.DOCUMENT["spec"]["data"], "train": ABSENT})
+    until(lambda: space.condition("Prepared").get("status") == "False")
+    (job,) = space.objects("jobs")
+    space.kubectl("delete", "job", job["metadata"]["name"])
+    space.patch(suspend=True)
+    until(lambda: space.condition("Prepared").get("status") == "Unknown")
+    assert space.objects("jobs") == []  # nothing ran between the deletion and this edit
+    space.patch(suspend=False)
+    until(space.reached("Succeeded"))
+    numbers = [j["metadata"]["labels"][label_names.ATTEMPT] for j in space.objects("jobs")
+               if "-prepare-" in j["metadata"]["name"]]  # fmt: skip
+    assert numbers == ["2"]
+
+
+def test_another_trainer_begins_no_trial_unless_that_is_allowed(space: Space) -> None:
+    space.apply(maxTrials=2)
+    until(space.reached("Succeeded"))
+    assert space.condition("TrainerAccepted")["reason"] == "SameTrainer"
+    other = {"spec": {"containers": [{"name": "trainer", "image": "other.example/trainer:2"}]}}
+    space.patch(maxTrials=4, template=other)
+    until(lambda: space.condition("TrainerAccepted").get("status") == "False")
+    assert "made by other.example/trainer:2" in space.condition("TrainerAccepted")["message"]
+    assert space.condition("Progressing")["reason"] == "TrainerChanged"
+    assert "TrainerChanged" in until(space.events)
+    assert space.status()["trials"]["total"] == 2
+    space.patch(trainerChange="Allow")
+    until(space.reached("Succeeded"))
+    assert space.status()["progress"] == "4/4"
+    generations = {j["metadata"]["annotations"][label_names.GENERATION] for j in space.trials()}
+    assert generations == {"1", "3"}
 
 
 def test_a_pod_deleted_by_hand_is_an_interruption(space: Space) -> None:

@@ -27,11 +27,13 @@ from distillery_operator.engine.actions import (
     Promote,
     Record,
     Release,
+    Remember,
     Tell,
 )
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Point, State, Trial
 from support import worlds
 
@@ -60,29 +62,44 @@ def attempt(
     return Attempt(Stage.TRAIN, 0, number, **fields)  # type: ignore[arg-type]
 
 
+def acts(spec: Spec, seen: Observation) -> list[Action]:
+    """Return what is done, without what is only written down of attempts."""
+    return [a for a in decide.decide(spec, seen).actions if not isinstance(a, Remember)]
+
+
 def tells(seen: Observation, spec: Spec = SPEC) -> list[tuple[State, str]]:
-    return [
-        (a.state, str(a.reason)) for a in decide.decide(spec, seen).actions if isinstance(a, Tell)
-    ]
+    return [(a.state, str(a.reason)) for a in acts(spec, seen) if isinstance(a, Tell)]
 
 
 def launches(seen: Observation, spec: Spec = SPEC) -> list[Launch]:
-    return [a for a in decide.decide(spec, seen).actions if isinstance(a, Launch)]
+    return [a for a in acts(spec, seen) if isinstance(a, Launch)]
 
 
 def test_nothing_is_asked_for_before_data_and_teacher_are_prepared() -> None:
-    assert decide.decide(SPEC, worlds.observation(preparation=None)).actions == [
-        Launch(Stage.PREPARE, 0, 1)
-    ]
+    assert acts(SPEC, worlds.observation(preparation=None)) == [Launch(Stage.PREPARE, 0, 1)]
 
 
 def test_what_the_preparation_found_is_kept() -> None:
     done = replace(attempt(code=0), stage=Stage.PREPARE)
     report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0})
-    actions = decide.decide(
-        SPEC, worlds.observation((), (done,), {done: report}, preparation=None)
-    ).actions
+    actions = acts(SPEC, worlds.observation((), (done,), {done: report}, preparation=None))
     assert [type(a) for a in actions] == [Keep]
+
+
+def test_what_a_person_should_know_of_the_data_is_kept() -> None:
+    done = replace(attempt(code=0), stage=Stage.PREPARE)
+    for message, notes in (
+        ("prepare is done", ""),
+        (
+            "prepare is done; train: 4 of 90 are dropped; and more",
+            "train: 4 of 90 are dropped; and more",
+        ),
+    ):
+        report = Report("x", message=message, key="k", sources=worlds.SOURCES)
+        seen = worlds.observation((), (done,), {done: report}, preparation=None)
+        (keep,) = decide.decide(SPEC, seen).actions
+        assert isinstance(keep, Keep)
+        assert keep.preparation.notes == notes
 
 
 @pytest.mark.parametrize(
@@ -92,30 +109,28 @@ def test_what_the_preparation_found_is_kept() -> None:
 def test_a_preparation_is_repeated_only_where_that_can_help(code: int | None, again: bool) -> None:
     ended = replace(attempt(code=code), stage=Stage.PREPARE)
     seen = worlds.observation(attempts=(ended,), preparation=None)
-    assert (decide.decide(SPEC, seen).actions == [Launch(Stage.PREPARE, 0, 2)]) is again
+    assert (acts(SPEC, seen) == [Launch(Stage.PREPARE, 0, 2)]) is again
     assert (decide.decide(SPEC, seen).closing is None) is again
 
 
 def test_the_free_places_are_filled_with_suggestions() -> None:
-    assert decide.decide(SPEC, worlds.observation()).actions == [Ask(2)]
+    assert acts(SPEC, worlds.observation()) == [Ask(2)]
 
 
 def test_no_more_is_asked_for_than_max_trials() -> None:
     ended = tuple(worlds.completed(n, 80.0, 1 + n % 6) for n in range(7))
-    asked = [
-        a for a in decide.decide(SPEC, worlds.observation(ended)).actions if isinstance(a, Ask)
-    ]
+    asked = [a for a in acts(SPEC, worlds.observation(ended)) if isinstance(a, Ask)]
     assert asked == [Ask(1)]
 
 
 def test_a_suggestion_without_a_process_gets_one() -> None:
-    actions = decide.decide(SPEC, worlds.observation((RUNNING,))).actions
+    actions = acts(SPEC, worlds.observation((RUNNING,)))
     assert actions == [Launch(Stage.TRAIN, 0, 1), Ask(1)]
 
 
 def test_a_live_trial_is_left_alone() -> None:
     seen = worlds.observation((RUNNING,), (attempt(live=True),))
-    assert decide.decide(SPEC, seen).actions == [Ask(1)]
+    assert acts(SPEC, seen) == [Ask(1)]
 
 
 BESIDE: dict[str, Any] = {"lingers": ("shipper",), "ended": 960.0}
@@ -159,17 +174,17 @@ def test_a_preparation_that_has_ended_beside_a_sidecar_is_kept_and_its_pod_ended
     done = replace(attempt(code=0, **BESIDE), stage=Stage.PREPARE)
     report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0})
     seen = worlds.observation((), (done,), {done: report}, preparation=None)
-    assert [type(a) for a in decide.decide(SPEC, seen).actions] == [Keep, Close]
+    assert [type(a) for a in acts(SPEC, seen)] == [Keep, Close]
     crashed = replace(done, exit_code=1)
     seen = worlds.observation((), (crashed,), preparation=None)
-    assert decide.decide(SPEC, seen).actions == [Close(crashed)]
+    assert acts(SPEC, seen) == [Close(crashed)]
 
 
 def test_a_lost_node_holds_no_slot_and_its_trial_never_runs_twice() -> None:
     lost = attempt(live=True, lost=True, started=100.0, ended=400.0)
     spec = worlds.experiment(trialTimeoutSeconds=500, suspend=False).spec
     seen = worlds.observation((RUNNING,), (lost,))
-    assert decide.decide(spec, seen).actions == [Ask(2)]  # not even halted: nobody would hear
+    assert acts(spec, seen) == [Ask(2)]  # not even halted: nobody would hear
     assert decide.decide(spec, seen).done is None
     assert effort.hours(seen) == pytest.approx(300 / 3600)
 
@@ -200,16 +215,16 @@ def test_what_no_machine_takes_in_time_gives_its_slot_back(stage: Stage) -> None
 def test_what_no_machine_took_starts_again_after_others_and_not_for_ever() -> None:
     once = attempt(1, ended=500.0, **UNTAKEN)
     early = worlds.observation((RUNNING,), (once,), now=1099.0)
-    assert decide.decide(PATIENT, early).actions == [Ask(2)]
+    assert acts(PATIENT, early) == [Ask(2)]
     late = replace(early, now=1100.0)
-    assert decide.decide(PATIENT, late).actions == [Launch(Stage.TRAIN, 0, 2), Ask(1)]
+    assert acts(PATIENT, late) == [Launch(Stage.TRAIN, 0, 2), Ask(1)]
     thrice = tuple(attempt(n, ended=500.0, **UNTAKEN) for n in (1, 2, 3))
     assert tells(worlds.observation((RUNNING,), thrice), PATIENT) == [
         (State.FAILED, "TooManyInterruptions")
     ]
     preparing = replace(once, stage=Stage.PREPARE)
     seen = worlds.observation((), (preparing,), now=1099.0, preparation=None)
-    assert decide.decide(PATIENT, seen).actions == []
+    assert acts(PATIENT, seen) == []
     assert launches(replace(seen, now=1100.0), PATIENT) == [Launch(Stage.PREPARE, 0, 2)]
 
 
@@ -258,14 +273,14 @@ def test_an_evaluation_is_recorded_once() -> None:
     report = Report("Scrape", steps=20, metric_step=5, metrics={"exact": 3.0})
     point = Point(5, {"exact": 3.0}, steps=20, at=1000.0)
     seen = worlds.observation((RUNNING,), (live,), {live: report})
-    assert Record(0, point) in decide.decide(SPEC, seen).actions
+    assert Record(0, point) in acts(SPEC, seen)
     known = replace(seen, trials=(replace(RUNNING, curve=(point,)),))
-    assert Record(0, point) not in decide.decide(SPEC, known).actions
+    assert Record(0, point) not in acts(SPEC, known)
 
 
 def test_the_last_evaluation_is_stored_with_the_ending() -> None:
     ended = attempt(code=0)
-    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (ended,), {ended: FINAL})).actions
+    actions = acts(SPEC, worlds.observation((RUNNING,), (ended,), {ended: FINAL}))
     (told,) = [action for action in actions if isinstance(action, Tell)]
     assert told.report.continuing((), 1000.0) == Point(20, FINAL.metrics, at=1000.0)
     assert not any(isinstance(action, Record) for action in actions)
@@ -334,7 +349,7 @@ def test_a_success_without_a_sound_final_report_is_no_result(report: Report | No
 def test_an_attempt_that_the_study_does_not_know_is_discarded_and_nothing_of_it_is_told() -> None:
     for foreign in (attempt(1, live=True), attempt(1, code=0)):
         seen = replace(worlds.observation((RUNNING,)), foreign=(foreign,))
-        actions = decide.decide(SPEC, seen).actions
+        actions = acts(SPEC, seen)
         assert [a for a in actions if not isinstance(a, Ask)] == [Discard(foreign)]
         assert not any(isinstance(a, Launch | Tell) for a in actions)  # its name is still taken
 
@@ -367,9 +382,7 @@ def test_a_metric_beyond_what_can_be_measured_fails_the_trial_at_once(
     report = replace(FINAL, metrics={**FINAL.metrics, metric: value})
     (told,) = (
         a
-        for a in decide.decide(
-            SPEC, worlds.observation((RUNNING,), (ended,), {ended: report})
-        ).actions
+        for a in acts(SPEC, worlds.observation((RUNNING,), (ended,), {ended: report}))
         if isinstance(a, Tell)
     )
     assert (told.state, told.reason) == (State.FAILED, "MetricOutOfBounds")
@@ -387,7 +400,7 @@ def test_a_judged_metric_that_is_no_number_is_named() -> None:
     both = attempt(1, code=0), attempt(2, code=0)
     report = replace(FINAL, metrics={**FINAL.metrics, "exact": math.nan})
     seen = worlds.observation((RUNNING,), both, dict.fromkeys(both, report))
-    (told,) = (a for a in decide.decide(SPEC, seen).actions if isinstance(a, Tell))
+    (told,) = (a for a in acts(SPEC, seen) if isinstance(a, Tell))
     assert told.message == "every metric that is judged must be a number, but exact is nan"
 
 
@@ -407,10 +420,7 @@ def test_what_is_no_number_stays_out_of_the_curve() -> None:
 
 def test_a_trial_beyond_its_time_is_stopped_and_told_infeasible() -> None:
     live = attempt(live=True, started=899.0)
-    assert (
-        Halt(live, "TimedOut")
-        in decide.decide(SPEC, worlds.observation((RUNNING,), (live,))).actions
-    )
+    assert Halt(live, "TimedOut") in acts(SPEC, worlds.observation((RUNNING,), (live,)))
     stopped = attempt(code=75, started=890.0)
     assert tells(worlds.observation((RUNNING,), (stopped,))) == [(State.INFEASIBLE, "TimedOut")]
 
@@ -420,12 +430,12 @@ def test_the_time_of_a_trial_counts_with_that_of_what_it_continues() -> None:
     further = replace(RUNNING, number=1, continues=0)
     for began, late in ((961.0, False), (959.0, True)):
         live = replace(attempt(live=True, started=began), trial=1)
-        actions = decide.decide(SPEC, worlds.observation((paused, further), (live,))).actions
+        actions = acts(SPEC, worlds.observation((paused, further), (live,)))
         assert (Halt(live, "TimedOut") in actions) is late
     ended = replace(attempt(code=75, started=950.0), trial=1, ended=995.0)
     (told,) = (
         a
-        for a in decide.decide(SPEC, worlds.observation((paused, further), (ended,))).actions
+        for a in acts(SPEC, worlds.observation((paused, further), (ended,)))
         if isinstance(a, Tell)
     )
     assert (told.state, told.reason) == (State.INFEASIBLE, "TimedOut")
@@ -435,9 +445,9 @@ def test_prepared_data_that_are_gone_are_made_again_before_the_trial_goes_on() -
     prepared = Attempt(Stage.PREPARE, 0, 1, Phase.ENDED, exit_code=0, started=1.0, ended=2.0)
     gone = attempt(code=Exit.BAD_DATA)
     seen = worlds.observation((RUNNING,), (prepared, gone))
-    assert decide.decide(SPEC, seen).actions == [Launch(Stage.PREPARE, 0, 2)]
+    assert acts(SPEC, seen) == [Launch(Stage.PREPARE, 0, 2)]
     again = replace(prepared, number=2, phase=Phase.RUNNING, started=1000.0, ended=None)
-    assert decide.decide(SPEC, replace(seen, attempts=(prepared, gone, again))).actions == []
+    assert acts(SPEC, replace(seen, attempts=(prepared, gone, again))) == []
     made = replace(again, phase=Phase.ENDED, exit_code=0, ended=1001.0)
     assert launches(replace(seen, attempts=(prepared, gone, made))) == [Launch(Stage.TRAIN, 0, 2)]
     twice = replace(seen, attempts=(prepared, gone, made, attempt(2, code=Exit.BAD_DATA)))
@@ -460,9 +470,7 @@ def test_suspending_halts_what_lives_and_starts_nothing() -> None:
     spec = SPEC.model_copy(update={"suspend": True})
     live = attempt(live=True)
     waiting = replace(RUNNING, number=1)
-    assert decide.decide(spec, worlds.observation((RUNNING, waiting), (live,))).actions == [
-        Halt(live, "Suspended")
-    ]
+    assert acts(spec, worlds.observation((RUNNING, waiting), (live,))) == [Halt(live, "Suspended")]
 
 
 def test_a_suspended_experiment_still_stores_what_has_ended() -> None:
@@ -477,7 +485,7 @@ def test_lowering_the_parallelism_drains() -> None:
     spec = SPEC.model_copy(update={"parallelism": 1})
     trials = (RUNNING, replace(RUNNING, number=1), replace(RUNNING, number=2))
     live = (attempt(live=True), replace(attempt(live=True), trial=1))
-    assert decide.decide(spec, worlds.observation(trials, live)).actions == []
+    assert acts(spec, worlds.observation(trials, live)) == []
 
 
 def removal(*trials: int, code: int | None = None) -> Removal:
@@ -518,19 +526,17 @@ def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
         worlds.completed(2, 60.0, 5, model="c", baseline="base"),
     )
     spec = SPEC.model_copy(update={"max_trials": 3})
-    actions = decide.decide(spec, worlds.observation(trials)).actions
+    actions = acts(spec, worlds.observation(trials))
     assert [a for a in actions if isinstance(a, Collect)] == [Collect((1,))]
     keep = worlds.experiment(checkpointRetention="All").spec
-    assert not any(
-        isinstance(a, Collect) for a in decide.decide(keep, worlds.observation(trials)).actions
-    )
+    assert not any(isinstance(a, Collect) for a in acts(keep, worlds.observation(trials)))
 
 
 def test_while_a_search_runs_files_are_removed_for_many_trials_at_once() -> None:
     def collected(count: int) -> list[Action]:
         trials = tuple(worlds.completed(n, 90.0 - n, 1 + n) for n in range(count))
         spec = SPEC.model_copy(update={"max_trials": 50})
-        actions = decide.decide(spec, worlds.observation(trials)).actions
+        actions = acts(spec, worlds.observation(trials))
         return [a for a in actions if isinstance(a, Collect)]
 
     assert collected(housekeeping.COLLECT_AT_ONCE) == []
@@ -540,19 +546,17 @@ def test_while_a_search_runs_files_are_removed_for_many_trials_at_once() -> None
 def test_an_attempt_is_released_once_its_trials_ending_is_stored() -> None:
     ended, live = attempt(code=0), replace(attempt(live=True), trial=1)
     seen = worlds.observation((ONE, replace(RUNNING, number=1)), (ended, live))
-    assert [a for a in decide.decide(SPEC, seen).actions if isinstance(a, Release)] == [
-        Release(ended)
-    ]
+    assert [a for a in acts(SPEC, seen) if isinstance(a, Release)] == [Release(ended)]
 
 
 def test_nothing_starts_while_there_is_an_obstacle() -> None:
     blocked = replace(worlds.observation(), obstacle="the template is refused")
-    assert decide.decide(SPEC, blocked).actions == []
+    assert acts(SPEC, blocked) == []
 
 
 def test_what_waits_with_an_earlier_template_is_halted() -> None:
     waiting = attempt(live=True, phase=Phase.PENDING, outdated=True)
-    actions = decide.decide(SPEC, worlds.observation((RUNNING,), (waiting,))).actions
+    actions = acts(SPEC, worlds.observation((RUNNING,), (waiting,)))
     assert Halt(waiting, "TemplateChanged") in actions
 
 
@@ -573,7 +577,7 @@ def test_a_budget_ends_the_experiment_with_its_reason(
     changes: dict[str, int], trials: tuple[Trial, ...], reason: str
 ) -> None:
     spec, seen = worlds.experiment(**changes).spec, worlds.observation(trials)
-    assert decide.decide(spec, seen).actions == []
+    assert acts(spec, seen) == []
     end = decide.decide(spec, seen).done
     assert end is not None
     assert end.reason == reason
@@ -581,9 +585,9 @@ def test_a_budget_ends_the_experiment_with_its_reason(
 
 def test_a_held_pod_goes_once_the_next_attempt_has_taken_over() -> None:
     first, second = attempt(1, int(Exit.INTERRUPTED), held=True), attempt(2, live=True, held=True)
-    alone = decide.decide(SPEC, worlds.observation((RUNNING,), (first,))).actions
+    alone = acts(SPEC, worlds.observation((RUNNING,), (first,)))
     assert not [a for a in alone if isinstance(a, Free)]
-    both = decide.decide(SPEC, worlds.observation((RUNNING,), (first, second))).actions
+    both = acts(SPEC, worlds.observation((RUNNING,), (first, second)))
     assert [a for a in both if isinstance(a, Free)] == [Free(first)]
 
 
@@ -592,7 +596,7 @@ def test_raising_max_trials_continues_a_finished_experiment() -> None:
     assert decide.decide(SPEC, seen).done is not None
     more = SPEC.model_copy(update={"max_trials": 9})
     assert decide.decide(more, seen).done is None
-    assert Ask(1) in decide.decide(more, seen).actions
+    assert Ask(1) in acts(more, seen)
 
 
 def curve(exact: float, steps: tuple[int, ...] = (10, 30)) -> tuple[Point, ...]:
@@ -628,7 +632,7 @@ def of_twelve(made: Attempt) -> Attempt:
 
 def test_a_hopeless_training_is_asked_to_end_with_its_reason() -> None:
     live = of_twelve(attempt(live=True))
-    actions = decide.decide(MANY, worlds.observation((*learnt(), HOPELESS), (live,))).actions
+    actions = acts(MANY, worlds.observation((*learnt(), HOPELESS), (live,)))
     (halt,) = (a for a in actions if isinstance(a, Halt))
     assert (halt.attempt, halt.reason) == (live, "CannotImprove")
     assert "which is not larger" in halt.message
@@ -639,9 +643,7 @@ def test_it_is_judged_by_an_evaluation_that_is_not_stored_yet() -> None:
     fresh = replace(HOPELESS, curve=HOPELESS.curve[:1])
     last = HOPELESS.curve[1]
     report = Report("Scrape", steps=90, metric_step=last.step, metrics=last.metrics)
-    actions = decide.decide(
-        MANY, worlds.observation((*learnt(), fresh), (live,), {live: report})
-    ).actions
+    actions = acts(MANY, worlds.observation((*learnt(), fresh), (live,), {live: report}))
     kinds = [type(a) for a in actions]
     assert kinds.index(Record) < kinds.index(Halt)
 
@@ -649,7 +651,7 @@ def test_it_is_judged_by_an_evaluation_that_is_not_stored_yet() -> None:
 def test_a_training_that_ended_for_it_is_told_stopped_with_what_it_reached() -> None:
     ended = of_twelve(attempt(code=75, halted=True))
     seen = worlds.observation((*learnt(), HOPELESS), (ended,))
-    (told,) = (a for a in decide.decide(MANY, seen).actions if isinstance(a, Tell))
+    (told,) = (a for a in acts(MANY, seen) if isinstance(a, Tell))
     assert (told.trial, told.state, told.reason) == (12, State.STOPPED, "CannotImprove")
     assert told.report.metrics == HOPELESS.curve[-1].metrics
     assert told.expected.keys() >= {"exact", "HasAns_exact", "NoAns_exact"}
@@ -680,7 +682,7 @@ def test_a_result_is_a_result_even_of_a_training_that_was_to_stop() -> None:
 def test_a_baseline_trains_to_its_end() -> None:
     live = of_twelve(attempt(live=True))
     known = replace(HOPELESS, baseline="known")
-    actions = decide.decide(MANY, worlds.observation((*learnt(), known), (live,))).actions
+    actions = acts(MANY, worlds.observation((*learnt(), known), (live,)))
     assert not any(isinstance(a, Halt) for a in actions)
 
 
@@ -691,20 +693,18 @@ STOPPED = replace(
 
 def test_a_stopped_trial_that_looks_better_now_goes_on_before_anything_new() -> None:
     seen = worlds.observation((*learnt(), STOPPED))
-    assert [a for a in decide.decide(MANY, seen).actions if isinstance(a, Promote | Ask)] == [
-        Promote(12)
-    ]
+    assert [a for a in acts(MANY, seen) if isinstance(a, Promote | Ask)] == [Promote(12)]
     further = replace(STOPPED, number=13, state=State.RUNNING, continues=12, seconds=0.0)
     again = worlds.observation((*learnt(), STOPPED, further))
     assert launches(again, MANY) == [Launch(Stage.TRAIN, 13, 1)]
-    assert not any(isinstance(a, Promote) for a in decide.decide(MANY, again).actions)
+    assert not any(isinstance(a, Promote) for a in acts(MANY, again))
 
 
 def test_what_goes_on_is_not_stopped_at_the_same_rung_again() -> None:
     bad = replace(STOPPED, curve=curve(45.0))
     further = replace(bad, number=13, state=State.RUNNING, continues=12, seconds=0.0)
     live = replace(attempt(live=True), trial=13)
-    actions = decide.decide(MANY, worlds.observation((*learnt(), bad, further), (live,))).actions
+    actions = acts(MANY, worlds.observation((*learnt(), bad, further), (live,)))
     assert not any(isinstance(a, Halt) for a in actions)
 
 
@@ -721,14 +721,14 @@ def test_a_budget_that_is_spent_leaves_stopped_trials_as_they_are() -> None:
     end = decide.decide(spec, seen).done
     assert end is not None
     assert end.reason == "MaxDurationReached"
-    assert not any(isinstance(a, Promote) for a in decide.decide(spec, seen).actions)
+    assert not any(isinstance(a, Promote) for a in acts(spec, seen))
 
 
 def test_the_checkpoint_of_a_stopped_trial_is_kept_until_the_end() -> None:
     hopeless = replace(STOPPED, curve=curve(45.0))
     for limit, gone in ((50, False), (13, True)):
         spec = MANY.model_copy(update={"max_trials": limit})
-        actions = decide.decide(spec, worlds.observation((*learnt(), hopeless))).actions
+        actions = acts(spec, worlds.observation((*learnt(), hopeless)))
         collected = {n for a in actions if isinstance(a, Collect) for n in a.trials}
         assert (12 in collected) is gone
 
@@ -738,7 +738,7 @@ TWIN = replace(RUNNING, number=12, parameters=learnt()[3].parameters, parameter_
 
 def test_a_suggestion_that_was_tried_before_is_answered_from_the_record() -> None:
     seen = worlds.observation((*learnt(), TWIN))
-    (told,) = (a for a in decide.decide(MANY, seen).actions if isinstance(a, Tell))
+    (told,) = (a for a in acts(MANY, seen) if isinstance(a, Tell))
     assert (told.state, told.reason, told.seconds) == (State.COMPLETED, "Duplicate", 0.0)
     assert told.report.metrics == learnt()[3].metrics
     assert "those of trial 3, which is Completed" in told.message
@@ -750,7 +750,7 @@ def test_who_repeats_a_stopped_trial_is_expected_to_end_like_it() -> None:
         learnt()[3], state=State.STOPPED, reason="CannotImprove", expected={"exact": 57.0}
     )
     seen = worlds.observation((*learnt()[:3], stopped, *learnt()[4:], TWIN))
-    (told,) = (a for a in decide.decide(MANY, seen).actions if isinstance(a, Tell))
+    (told,) = (a for a in acts(MANY, seen) if isinstance(a, Tell))
     assert (told.state, told.reason) == (State.STOPPED, "Duplicate")
     assert told.expected == {"exact": 57.0}
 
@@ -760,7 +760,7 @@ def test_a_suggestion_that_is_being_tried_waits_for_its_result() -> None:
     live = attempt(live=True)
     spec = MANY.model_copy(update={"parallelism": 2})
     seen = worlds.observation((first, replace(first, number=1)), (live,))
-    assert decide.decide(spec, seen).actions == [Ask(1)]
+    assert acts(spec, seen) == [Ask(1)]
 
 
 def test_a_suggestion_whose_likes_all_fell_short_is_not_started() -> None:
@@ -813,6 +813,7 @@ class Search(RuleBasedStateMachine):
         self.reports: dict[tuple[Stage, int, int], Report] = {}
         self.told: list[int] = []
         self.removals: list[Removal] = []
+        self.preparing: tuple[PastAttempt, ...] = ()
         self.now = 1000.0
 
     def seen(self) -> Observation:
@@ -825,6 +826,7 @@ class Search(RuleBasedStateMachine):
             attempts,
             dict(self.reports),
             removals=tuple(self.removals),
+            preparing=self.preparing,
         )
 
     def apply(self, action: Action) -> None:
@@ -870,6 +872,13 @@ class Search(RuleBasedStateMachine):
                         metrics=dict(action.report.metrics),
                         model="m",
                     )
+            case Remember(stage, number, past):
+                if stage is Stage.TRAIN:
+                    kept = [p for p in self.trials[number].attempts if p.number != past.number]
+                    self.trials[number] = replace(self.trials[number], attempts=(*kept, past))
+                else:
+                    others = (p for p in self.preparing if p.number != past.number)
+                    self.preparing = (*others, past)
             case Release(attempt):
                 self.attempts.pop((attempt.stage, attempt.trial, attempt.number), None)
             case Collect(numbers):

@@ -37,12 +37,14 @@ from distillery_operator.engine.actions import (
     Promote,
     Record,
     Release,
+    Remember,
     Tell,
 )
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.spec import Constraint, Spec
 from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation, Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Point, State, Trial, lineage
 from support import worlds
 
@@ -92,6 +94,7 @@ class Job:
 
     key: Key
     template: int
+    generation: int  # of the spec that it was started by
     created: int  # position in what the watch tells of this name
     without_data: bool = False
     held: bool = False  # a finalizer keeps its pod
@@ -146,11 +149,11 @@ class Job:
             phase = Phase.PENDING if self.started is None else Phase.RUNNING
             # A pod whose Job was deleted by hand is being deleted too.
             halted = self.stopping or not self.exists
-            return Attempt(*self.key, phase, halted=halted, started=self.started)
+            return replace(self.named, phase=phase, halted=halted, started=self.started)
         code = self.ending.code
-        return Attempt(
-            *self.key,
-            Phase.ENDED,
+        return replace(
+            self.named,
+            phase=Phase.ENDED,
             exit_code=Exit.INTERRUPTED if self.halted and code not in tuple(Exit) else code,
             disrupted=self.ending.disrupted,
             halted=self.halted,
@@ -158,6 +161,12 @@ class Job:
             started=self.started,
             ended=self.ended,
         )
+
+    @property
+    def named(self) -> Attempt:
+        """Return what tells it from other attempts; numbers come again."""
+        known = Attempt(*self.key, Phase.PENDING, generation=self.generation)
+        return replace(known, identity=f"uid-{id(self)}")
 
 
 @dataclass(frozen=True)
@@ -225,6 +234,8 @@ class Promises(RuleBasedStateMachine):
         self.watch: dict[Key, list[Shown]] = {}
         self.seen_up_to: dict[Key, int] = {}
         self.preparation: Preparation | None = None
+        self.preparing: tuple[PastAttempt, ...] = ()
+        self.generation = 1
         self.trials: list[Trial] = []
         self.plan: list[Effect] = []
         self.removals: list[Removal] = []
@@ -304,6 +315,8 @@ class Promises(RuleBasedStateMachine):
             reports={(a.stage, a.trial, a.number): s.report for a, s in listed if s.report},
             obstacle=self.obstacle,
             removals=tuple(self.removals),
+            preparing=self.preparing,
+            generation=self.generation,
         )
 
     def effects(self, spec: Spec, action: Action) -> Iterator[Effect]:
@@ -326,6 +339,8 @@ class Promises(RuleBasedStateMachine):
                 yield partial(setattr, self, "preparation", preparation)
             case Record(number, point):
                 yield partial(self.change, number, curve=(*self.trials[number].curve, point))
+            case Remember(stage, number, past):
+                yield partial(self.remember, stage, number, past)
             case Release(attempt):
                 yield partial(self.release, attempt)
             case Free(attempt):
@@ -348,13 +363,16 @@ class Promises(RuleBasedStateMachine):
         if job is None:
             if launch.stage is Stage.TRAIN:
                 assert self.trials[launch.trial].state is State.RUNNING
+            elif self.preparation is None:
+                assert not self.preparation_has_failed, "it runs again though nobody has acted"
             own = [j for j in self.jobs if j.key[:2] == key[:2]]
             assert not any(j.live for j in own), f"a second live process: {own}"
             assert not any(j.observation for j in own if j.key[0] is Stage.TRAIN), (
                 f"a finished trial starts again: {own}"
             )
             held = self.strict and launch.stage is Stage.TRAIN
-            job = Job(key, self.template, created=len(self.watch.get(key, [])), held=held)
+            made = (key, self.template, self.generation)
+            job = Job(*made, created=len(self.watch.get(key, [])), held=held)
             self.jobs.append(job)
             self.tell_watch(job)
         self.seen_up_to[key] = max(self.position(key), job.created)
@@ -496,6 +514,20 @@ class Promises(RuleBasedStateMachine):
             ended = replace(removal.attempt, phase=Phase.ENDED, exit_code=int(code))
             self.removals[index] = replace(removal, attempt=ended)
 
+    def remember(self, stage: Stage, number: int, past: PastAttempt) -> None:
+        kept = self.preparing if stage is Stage.PREPARE else self.trials[number].attempts
+        kept = (*(other for other in kept if other.identity != past.identity), past)
+        if stage is Stage.PREPARE:
+            self.preparing = kept
+        elif self.trials[number].state is State.RUNNING:
+            self.change(number, attempts=kept)
+
+    @property
+    def preparation_has_failed(self) -> bool:
+        """Whether the study knows that a preparation by the spec of today cannot succeed."""
+        own = (p for p in self.preparing if p.provenance.generation == self.generation)
+        return any(p.exit_code in (Exit.BAD_REQUEST, Exit.BAD_DATA) for p in own)
+
     def collect(self, number: int) -> None:
         assert any(r.done and number in r.trials for r in self.removals)
         assert self.trials[number].state is not State.RUNNING
@@ -616,6 +648,7 @@ class Promises(RuleBasedStateMachine):
         if field in ("template", "obstacle"):
             setattr(self, field, value)
             return
+        self.generation += 1
         self.spec = self.spec.model_copy(update={field: value})
         if self.spec.parallelism > self.spec.max_trials:  # the API server would refuse that
             self.spec = self.spec.model_copy(update={"parallelism": self.spec.max_trials})
@@ -648,6 +681,8 @@ class Promises(RuleBasedStateMachine):
     def check_told(self, spec: Spec, ending: Tell, jobs: list[Job]) -> None:
         """Hold what is told against what truly happened."""
         assert not any(j.live for j in jobs), f"told while a process lives: {jobs}"
+        if ending.reason != "Duplicate":
+            self.check_seconds(ending, jobs)
         said = (ending.state, ending.reason, ending.report.metrics)
         readable = [j for j in jobs if j.observation]
         _, *continued = lineage(self.trials, self.trials[ending.trial])  # their time counts as well
@@ -691,6 +726,17 @@ class Promises(RuleBasedStateMachine):
             assert ending.reason == "Oversize"
             assert not any(j.exists or j.readable for j in jobs)
 
+    def check_seconds(self, ending: Tell, jobs: list[Job]) -> None:
+        """Hold the run time that is told against the true one: nothing lost, nothing twice."""
+        kept = self.trials[ending.trial].attempts
+        ended = [(p.started, p.ended) for p in kept if p.over]
+        assert ending.seconds >= sum(
+            end - start for start, end in ended if start is not None and end is not None
+        )
+        lost = {p.identity for p in kept if not p.over}
+        if all(j.readable for j in jobs if j.named.identity in lost):  # else nobody saw them end
+            assert ending.seconds <= sum(j.seconds for j in jobs)
+
     @invariant()
     def no_trial_has_two_live_processes(self) -> None:
         live = [job.key[:2] for job in self.jobs if job.live]
@@ -726,9 +772,8 @@ class Promises(RuleBasedStateMachine):
         self.edit("suspend", False)
         assert decide.decide(self.spec, self.settle()).done is not None
         self.user_lets_it_go_on()
-        if self.preparation is None:  # somebody mends the cause and deletes the failed Jobs
-            for job in filter(lambda j: j.exists, self.jobs):
-                self.delete(job)
+        if self.preparation is None:  # somebody mends the cause and edits the spec
+            self.generation += 1
         done = decide.decide(self.spec, self.settle()).done
         assert done is not None
         assert done.reason == "SpaceExhausted" or self.suggestions >= self.spec.max_trials

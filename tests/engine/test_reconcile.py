@@ -12,6 +12,8 @@ from distillery_operator.errors import Refused
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import UNKNOWN
 from distillery_operator.trials.trial import Point, Trial
 from support import worlds
 
@@ -43,7 +45,16 @@ class World:
         self.started: list[int] = []
         self.discarded: list[Attempt] = []
         self.told: list[int] = []
+        self.remembered: list[int] = []
         self.released: list[Attempt] = []
+
+    upcoming = UNKNOWN
+
+    async def preparing(self) -> tuple[PastAttempt, ...]:
+        return ()
+
+    async def remember(self, stage: Stage, trial: int, attempt: PastAttempt) -> None:
+        self.remembered.append(trial)
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         return 0.0, worlds.PREPARATION, TRIALS

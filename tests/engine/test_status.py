@@ -44,6 +44,16 @@ def test_a_fresh_experiment_is_preparing() -> None:
     assert found.completion_time is None
 
 
+def test_what_was_found_in_the_data_stands_in_the_condition() -> None:
+    noted = replace(worlds.PREPARATION, notes="train: 4 of 90 are dropped")
+    (said,) = (
+        c.message
+        for c in derive(worlds.observation(preparation=noted)).conditions
+        if c.type == "Prepared"
+    )
+    assert said.endswith("NoAns_exact 92.00; to know: train: 4 of 90 are dropped")
+
+
 def test_a_failed_preparation_says_what_a_person_can_do() -> None:
     ended = Attempt(
         Stage.PREPARE, 0, 1, Phase.ENDED, exit_code=65, started=1, ended=2, message="no answers"

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import InUse
 from distillery_operator.local import attendant
 from distillery_operator.local.runner import Runner, only_one
+from distillery_operator.trials.provenance import UNKNOWN
 from support import ports, quick_trainer
 
 QUICK = (sys.executable, str(quick_trainer.__file__))
@@ -212,3 +214,19 @@ def test_what_the_kernel_kills_for_lack_of_memory_is_told_as_on_a_cluster(
 def test_this_kernel_counts_what_it_kills() -> None:
     lines = Path(attendant.OOM_COUNTER).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("oom_kill ")]
+
+
+def test_the_releases_of_this_machines_trainer_are_known_before_it_runs(tmp_path: Path) -> None:
+    own, other = Runner(tmp_path, ports.EXPERIMENT), Runner(tmp_path, ports.EXPERIMENT, QUICK)
+    trainer = own.upcoming.trainer
+    names = ("distillery-trainer", "torch", "transformers")
+    assert trainer.releases == tuple(metadata.version(name) for name in names)
+    assert other.upcoming == UNKNOWN
+
+
+def test_an_attempt_of_an_earlier_release_has_no_identity(tmp_path: Path) -> None:
+    runner = running(tmp_path, "pass")
+    ports.ended(runner)
+    folder = tmp_path / requests.output(ports.EXPERIMENT, 0) / "attempt-001"
+    (folder / "identity").unlink()
+    assert ports.ended(Runner(tmp_path, ports.EXPERIMENT)).identity == ""

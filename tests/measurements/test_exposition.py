@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from distillery_contract import metrics, wire
 from distillery_operator.measurements import exposition
 from distillery_operator.trials.attempt import Report
+from distillery_operator.trials.provenance import Trainer
 from distillery_trainer.reporting import telemetry
 from support import worlds
 from support.expositions import shown, text
@@ -32,6 +33,7 @@ def test_all_that_a_trainer_tells_is_read() -> None:
     told.losses({"total": 1.5, "hard": 2.0})
     told.seen(640, 33_000, 12.5)
     told.prepared("abc")
+    told.trainer("0.1.0", "2.15.0", "5.23.0", "NVIDIA H200")
     told.architecture("teacher", worlds.SOURCES["teacher"])
     told.final()
     told.outcome(wire.Reason.COMPLETED, 'a "sentence"\n')
@@ -49,6 +51,7 @@ def test_all_that_a_trainer_tells_is_read() -> None:
         teacher={"exact": 97.0},
         sources=worlds.SOURCES,
         key="abc",
+        trainer=Trainer("0.1.0", "2.15.0", "5.23.0", "NVIDIA H200"),
     )
 
 

@@ -504,6 +504,27 @@ def test_a_scrape_under_way_is_waited_for_before_an_ending_has_no_result(serve: 
     assert (well.source, well.final) == ("Scrape", True)
 
 
+def test_an_attempt_of_a_number_that_comes_again_is_read_anew(serve: Serve) -> None:
+    """The Job of the first was deleted, and the second one is called like it."""
+    endpoint = serve(page(text(shown())))
+    left = Shown()
+    left.registry.register(_Outcome())
+
+    async def read() -> list[Report | None]:
+        async with measuring(Told(), 0.0) as reader:
+            message = text(left)
+            first = ended(exit_code=67, termination_message=message, identity="first")
+            second = replace(live(endpoint.url), identity="second")
+            return [await one(reader, each) for each in (first, second)]
+
+    first, second = asyncio.run(read())
+    assert first is not None
+    assert first.reason == "Diverged"
+    assert second is not None
+    assert (second.source, second.reason, second.metric_step) == ("Scrape", "", 40)
+    assert endpoint.asked == 1
+
+
 def test_a_forgotten_attempt_leaves_nothing(serve: Serve) -> None:
     endpoint = serve(page(text(final())))
 

@@ -50,7 +50,7 @@ def splits(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Splits:
     wanted = request.Data(
         train=str(folder / "train.json"), validation=str(folder / "validation.json")
     )
-    return {split: dataset.load(wanted, split) for split in SPLITS}
+    return {split: dataset.load(wanted, split).questions for split in SPLITS}
 
 
 def paragraphs_of(content: bytes) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from distillery_operator.report import correlations, page, payload, summary, uni
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType
 from distillery_operator.trials import hypervolume, pareto
+from distillery_operator.trials.provenance import Provenance, Trainer
 from distillery_operator.trials.trial import Point, State, Trial
 from support import searches, worlds
 from support.fixtures.servers import Chromium
@@ -79,7 +80,47 @@ def test_a_warm_start_is_said_first_among_the_findings() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["Accepted", "StorageReachable", "TemplateValid", "WarmStarted"])
+MADE = Provenance(
+    3, "0f0f", "abcdef0123456789", "registry.example/team/trainer:1@sha256:00",
+    Trainer("1.0", "2.9", "5.0", "NVIDIA H200"),
+)  # fmt: skip
+
+
+def test_results_of_several_trainers_are_said_with_their_counts() -> None:
+    wanted, trials = searches.experiment(), searches.search(12)
+    results = [n for n, t in enumerate(trials) if t.state is State.COMPLETED]
+    for number in results:
+        trials[number] = replace(trials[number], provenance=MADE)
+    status = searches.observed(wanted, trials)
+    assert not any("trainer" in s for s in summary.findings(wanted.spec, status, trials))
+    other = replace(MADE, trainer=Trainer("2.0", "2.9", "5.0"))
+    trials[results[0]] = replace(trials[results[0]], provenance=other)
+    (said,) = (s for s in summary.findings(wanted.spec, status, trials) if "trainer" in s)
+    assert f"{len(results) - 1} results were made by trainer 1.0 (torch 2.9, trans" in said
+    assert "1 result was made by trainer 2.0" in said
+
+
+def test_each_trial_is_told_with_what_made_it() -> None:
+    trials = searches.search(2)
+    trials[1] = replace(trials[1], provenance=MADE)
+    told = _payload(searches.experiment(), trials)["trials"]
+    assert told[0]["provenance"] is None
+    assert told[1]["provenance"]["trainer"] == asdict(MADE.trainer)
+    assert told[1]["provenance"]["image"] == MADE.image
+
+
+def test_what_was_found_in_the_data_is_among_the_findings() -> None:
+    wanted, trials = searches.experiment(), searches.search(12)
+    noted = replace(worlds.PREPARATION, notes="train: 4 of 90 are dropped")
+    seen = worlds.observation(tuple(trials), preparation=noted)
+    found = summary.findings(wanted.spec, worlds.status(wanted, seen), trials)
+    assert "Of data and models: train: 4 of 90 are dropped." in found
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["Accepted", "StorageReachable", "TemplateValid", "WarmStarted", "TrainerAccepted"],
+)
 def test_an_obstacle_goes_before_all_other_news(kind: str) -> None:
     wanted, trials = searches.experiment(), searches.search(12)
     before = searches.observed(wanted, trials)
@@ -272,6 +313,24 @@ def test_a_click_on_a_point_shows_that_trials_training(show: Any) -> None:
     expected = [p.metrics["exact"] for p in baseline.curve]
     assert named["exact of distilbert"][1] == pytest.approx(expected, rel=1e-4)
     assert driver.current_url.endswith(f"#trial-{number}")
+
+
+def test_the_panel_shows_what_made_a_trial(show: Any) -> None:
+    trials = searches.search(12)
+    trials[3] = replace(trials[3], provenance=MADE)
+    driver = show(searches.experiment(), trials)
+    _row(driver, 3).click()
+    panel = driver.find_element(By.ID, "trial").text
+    for words in (
+        "trainer\n1.0\ntorch 2.9, transformers 5.0",
+        "device\nNVIDIA H200",
+        f"image\ntrainer:1\n{MADE.image}",
+        "request\n0f0f\ngeneration 3 of the spec",
+        "prepared data\nabcdef012345",
+    ):
+        assert words in panel
+    _row(driver, 2).click()
+    assert "transformers" not in driver.find_element(By.ID, "trial").text
 
 
 def test_a_trial_without_curve_shows_why(show: Any) -> None:

@@ -303,6 +303,29 @@ def test_what_this_release_stores_can_become_a_dump(tmp_path: Path) -> None:
     check(look(url))
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_what_is_kept_of_attempts_is_read_of_this_release_and_of_the_next(
+    tmp_path: Path, later: bool
+) -> None:
+    url = f"sqlite:///{tmp_path}"
+    asyncio.run(releases.store(url))
+    if later:
+        store_as_later(url)
+        for table in ("study_user_attributes", "trial_user_attributes"):
+            added = 'replace(value_json, \'"torch":\', \'"jax": "1", "torch":\')'
+            execute(url, f"UPDATE {table} SET value_json = {added}")
+
+    async def load() -> tuple[Trial, ...]:
+        async with ports.opened(url, STORED, EXPERIMENT) as kept:
+            found = (await kept.load())[2]
+            assert await kept.preparing() == (releases.PAST,)
+            return found
+
+    found = asyncio.run(load())
+    assert found[4].attempts == (releases.PAST,)
+    assert [t.provenance for t in found if t.ended] == [releases.MADE] * 5
+
+
 def test_every_dump_is_of_both_databases() -> None:
     names = {path.name for path in releases.FOLDER.glob("*.sql")}
     assert names == {

@@ -35,6 +35,8 @@ from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import Provenance, Trainer
 from distillery_operator.trials.trial import Point, State, Trial
 from support import worlds
 
@@ -171,6 +173,25 @@ class RunnerSuite:
         wanted = requests.order(EXPERIMENT, FIRST, Trial(0, {"learning_rate": 0.2}))
         assert listed(runner)[0].digest == requests.digest(wanted)
         assert ended(runner).digest == requests.digest(wanted)
+
+    def test_an_attempt_made_again_is_another_one_of_the_same_number(
+        self, make: MakeRunner
+    ) -> None:
+        runner, other = make(), make()
+        start(runner)
+        first = ended(runner)
+        assert first.identity
+        assert ended(other).identity == first.identity
+
+        def gone() -> bool:
+            for attempt in listed(runner):
+                asyncio.run(runner.discard(attempt))
+            return not listed(runner)
+
+        until(gone)
+        start(runner)
+        assert ended(runner).key == first.key
+        assert ended(runner).identity != first.identity
 
     def test_a_discarded_attempt_ends_and_is_gone_and_its_name_is_free(
         self, make: MakeRunner, ledger: Ledger
@@ -484,6 +505,56 @@ class StudySuite:
         (trial,) = work(url, end)
         assert [(point.step, point.at) for point in trial.curve] == [(10, 3.0), (20, 4.0)]
         assert trial.curve[-1].metrics == REPORT.metrics
+
+    def test_attempts_are_remembered_each_once_as_they_were_told_last(self, url: str) -> None:
+        made = Provenance(3, "digest", "key", "trainer:1@sha256:0", Trainer("1", "2", "5", "cpu"))
+        begun = PastAttempt(1, "uid", started=2.0, gpus=0.5, provenance=made)
+        over = replace(
+            begun, over=True, exit_code=75, halted=True, reason="Evicted", message="lost", ended=9.0
+        )
+        second = PastAttempt(2, "other", started=10.0)
+        failed = replace(over, exit_code=65, halted=False)
+
+        async def remember(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 2, 2.0)
+            for past in (second, begun, over, over):
+                await kept.remember(Stage.TRAIN, 0, past)
+            for past in (failed, replace(second, number=1, identity="")):
+                await kept.remember(Stage.PREPARE, 0, past)
+            await kept.tell(EXPERIMENT.spec, tell(1), "model", 3.0)
+            await kept.remember(Stage.TRAIN, 1, begun)  # too late: it is told
+
+        found = work(url, remember)
+        assert [trial.attempts for trial in found] == [(over, second), ()]
+
+        async def preparing() -> tuple[PastAttempt, ...]:
+            async with opened(url) as kept:
+                return await kept.preparing()
+
+        assert set(asyncio.run(preparing())) == {failed, replace(second, number=1, identity="")}
+
+    def test_a_person_may_ask_for_a_failed_preparation_again(self, url: str) -> None:
+        made = Provenance(1, image="trainer:1")
+        failed = PastAttempt(1, "uid", over=True, exit_code=65, provenance=made)
+
+        async def ask() -> tuple[PastAttempt, ...]:
+            async with opened(url) as kept:
+                await kept.remember(Stage.PREPARE, 0, failed)
+                await kept.prepare_again()
+            async with opened(url) as kept:
+                return await kept.preparing()
+
+        assert asyncio.run(ask()) == (replace(failed, provenance=replace(made, generation=0)),)
+
+    def test_a_result_says_what_made_it(self, url: str) -> None:
+        made = Provenance(3, "digest", "key", "trainer:1@sha256:0", Trainer("1", "2", "5", "cpu"))
+
+        async def end(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 2, 2.0)
+            await kept.tell(EXPERIMENT.spec, replace(tell(0), provenance=made), "model", 3.0)
+            await kept.tell(EXPERIMENT.spec, tell(1), "model", 3.0)
+
+        assert [trial.provenance for trial in work(url, end)] == [made, None]
 
     def test_a_stopped_trial_is_continued_by_one_other(
         self, url: str, outside: Callable[[str], optuna.Study]

@@ -56,6 +56,12 @@ class Shown:
         path = os.environ.get(wire.TERMINATION_MESSAGE, wire.DEFAULT_TERMINATION_MESSAGE)
         Path(path).write_bytes(text)
 
+    def introduce(self) -> None:
+        """Say what it is; ``QUICK_TRAINER_VERSION`` lets it be another release."""
+        info = Info(metrics.TRAINER.name, metrics.TRAINER.help, registry=self.registry)
+        version = os.environ.get("QUICK_TRAINER_VERSION", "1.0")
+        info.info({"version": version, "torch": "0", "transformers": "0", "device": "cpu"})
+
     def end(self, code: wire.Exit, message: str) -> int:
         info = Info(metrics.OUTCOME.name, metrics.OUTCOME.help, registry=self.registry)
         info.info({"reason": str(wire.REASON_OF_EXIT[code]), "message": message})
@@ -72,6 +78,7 @@ def main() -> int:
         Path(os.environ[wire.METRICS_PORT_FILE]).write_text(str(server.server_address[1]))
     if request.stage is Stage.COLLECT:
         return collect(request, shown)
+    shown.introduce()
     trains = request.stage is Stage.TRAIN
     code = train(request, shown, stop) if trains else prepare(request, shown)
     lingering = time.monotonic() + float(os.environ.get("QUICK_TRAINER_LINGER_SECONDS", "0"))

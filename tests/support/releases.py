@@ -18,6 +18,7 @@ from typing import Final
 
 import psycopg
 
+from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Tell
 from distillery_operator.resource import yaml_files
 from distillery_operator.resource.experiment import Experiment
@@ -26,12 +27,20 @@ from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import Provenance, Trainer
 from distillery_operator.trials.trial import Point, State
 from support import postgres, programs, worlds
 
 FOLDER: Final = Path(__file__).parents[1] / "study" / "releases"
 EARLIER: Final = "11111111-1111-4111-8111-111111111111"
 STORED: Final = "22222222-2222-4222-8222-222222222222"
+MADE: Final = Provenance(
+    2, "0f0f0f0f0f0f0f0f", "key", "trainer:1@sha256:00", Trainer("1.0", "2.9", "5.0", "cpu")
+)
+PAST: Final = PastAttempt(
+    1, "uid", True, 75, halted=True, started=1000.0, ended=1010.0, gpus=0.5, provenance=MADE
+)
 SCHEMA: Final = f"exp_{uuid.UUID(STORED).hex}"
 PREPARATION: Final = Preparation(
     worlds.PREPARATION.key, worlds.PREPARATION.teacher, worlds.SOURCES, 30.0, 1.0
@@ -74,6 +83,7 @@ async def store(url: str) -> None:
         await study.close()
         study = await Study.open(database.storage(STORED), stored, 1000.0, workers)
         await study.keep(PREPARATION)
+        await study.remember(Stage.PREPARE, 0, PAST)
         await study.warm_up(stored, lambda _: database.storage(EARLIER))
         await _search(study, stored)
         await study.close()
@@ -100,6 +110,7 @@ async def _search(study: Study, experiment: Experiment) -> None:
             await study.record(number, point)
     diverged = Point(20, {"exact": 47.0}, {"total": float("nan")}, 40, 1002.0)
     await study.record(4, diverged)
+    await study.remember(Stage.TRAIN, 4, PAST)
     reached = Report("Scrape", metrics={"exact": 31.0}, metric_step=20, steps=40)
     memory = Report("TerminationMessage", reason="OutOfMemory")
     silent = "the trial ended without final metrics"
@@ -124,7 +135,7 @@ def _tell(
     report: Report,
     expected: Mapping[str, float] = MappingProxyType({}),
 ) -> Tell:
-    return Tell(number, state, reason, message, 12.5, report, 0.5, expected)
+    return Tell(number, state, reason, message, 12.5, report, 0.5, expected, MADE)
 
 
 def _report(exact: float, step: int | None = None) -> Report:

@@ -115,3 +115,17 @@ def test_a_lock_is_held_by_one_and_ends_with_its_process(
             assert os.fstat(descriptor).st_ino == path.stat().st_ino
     with atomic.locked(path):
         pass
+
+
+def test_a_file_that_is_broken_off_leaves_the_one_before(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    atomic.file(place, "before")
+
+    def broken_off() -> None:
+        with atomic.opened(place) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert place.read_text() == "before"

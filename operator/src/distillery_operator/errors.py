@@ -12,6 +12,7 @@
   * NotFound: there is no such experiment, trial or model; the message says what there is
   * Unusable: a file or a folder cannot be read or written, or is not what it must be; mend it
   * StudyMismatch: the results folder belongs to another search space; use another name
+  * TrainerChanged: another trainer than before would go on; bring that back, or allow the other
   * DatabaseUnavailable: the study's database refuses or is not there; try again, nothing is lost
 
 A trial that fails is none of these: it is data, see ``trials.trial.Trial``.
@@ -85,6 +86,10 @@ class Unfit(DistilleryError):
 
 class StudyMismatch(DistilleryError):
     """The stored study was made for another search space or other objectives."""
+
+
+class TrainerChanged(DistilleryError):
+    """Another trainer made the results so far, and the experiment does not allow that to change."""
 
 
 class DatabaseUnavailable(DistilleryError):

@@ -9,7 +9,7 @@ import transformers
 
 from distillery_contract import request
 from distillery_trainer import tiny
-from distillery_trainer.data import checks
+from distillery_trainer.data import checks, windows
 from distillery_trainer.data.questions import Answer, Question, Split
 
 V2 = request.Data(unanswerable=True)
@@ -23,7 +23,13 @@ def question(name: str, *answers: tuple[str, int]) -> Question:
 def faults(data: request.Data, *train: Question) -> list[str]:
     sound = [question("v1", ("Lima", 0))] + ([question("v2")] if data.unanswerable else [])
     splits: dict[Split, list[Question]] = {"train": list(train), "validation": sound}
-    return checks.questions(splits, data)
+    broken = [
+        f"{split}: {sentence}"
+        for split, members in splits.items()
+        for rule in checks.broken(members, data.unanswerable)
+        for sentence in rule.sentences()
+    ]
+    return broken + checks.questions(splits, data)
 
 
 def test_sound_questions_have_no_fault() -> None:
@@ -76,10 +82,41 @@ def test_all_faults_are_told_at_once() -> None:
     assert len(found) == 3
 
 
-def test_a_lost_answer_is_told_with_its_text_unless_it_is_a_stray() -> None:
-    stray, lost = question("a", ("Lima", 3)), question("b", ("here", 8))
-    (fault,) = checks.lost("train", [stray, lost])
-    assert "but 1 broke this: 'b' ('here')" in fault
+def test_a_lost_answer_is_told_with_its_text(
+    tiny_tokenizer: transformers.PreTrainedTokenizerBase,
+) -> None:
+    whole = Question("b", "Lima is here.", "Where?", (Answer("Lima is here.", 0),))
+    settings = request.Data(max_length=8, stride=1, max_query_length=1)
+    members = [question("a", ("Lima", 0)), whole]
+    broken = checks.lost(windows.cut(members, tiny_tokenizer, settings), members)
+    assert broken.questions == {1: "'b' ('Lima is here.')"}
+    assert broken.sentences()[0].endswith("but 1 broke this: 'b' ('Lima is here.')")
+
+
+def test_more_dropped_questions_than_the_limit_are_a_fault() -> None:
+    assert checks.dropped("train", 1, 100, 1.0) == []
+    assert checks.dropped("train", 0, 0, 0.0) == []
+    (fault,) = checks.dropped("train", 2, 100, 1.0)
+    assert fault == (
+        "train: at most 1 % of the questions may be dropped (data.max_dropped_percent), "
+        "but 2 of 100 break a rule"
+    )
+
+
+def bert(words: list[str], **rules: bool) -> transformers.PreTrainedTokenizerBase:
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {word: number for number, word in enumerate(special + words)}
+    return transformers.BertTokenizer(vocab=vocabulary, **rules)  # type: ignore[arg-type]
+
+
+def test_a_tokenizer_that_lower_cases_over_a_cased_vocabulary_is_refused() -> None:
+    """The hub has cased models without tokenizer_config.json, which are lower-cased by default."""
+    cased = ["Lima", "is", "here", "Oslo", "##Ab"]
+    (fault,) = checks.tokenizer(bert(cased), 100, "teacher")
+    assert "must have a vocabulary without capitals, but 3 of 5 tokens have some" in fault
+    assert '"do_lower_case": false' in fault
+    assert checks.tokenizer(bert(cased, do_lower_case=False), 100, "teacher") == []
+    assert checks.tokenizer(bert([word.lower() for word in cased]), 100, "teacher") == []
 
 
 @pytest.mark.parametrize(

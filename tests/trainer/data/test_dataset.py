@@ -12,7 +12,7 @@ from distillery_contract import request
 from distillery_trainer import tiny
 from distillery_trainer.data import dataset
 from distillery_trainer.data.faults import DataError
-from distillery_trainer.data.questions import SPLITS, Question
+from distillery_trainer.data.questions import SPLITS, Answer, Question, Read
 
 
 def file_of(folder: Path, document: object) -> request.Data:
@@ -33,30 +33,35 @@ def faults_of(folder: Path, document: object) -> str:
     return "\n".join(caught.value.faults)
 
 
+def broken_in(folder: Path, document: object) -> str:
+    read = dataset.load(file_of(folder, document), "train")
+    return "\n".join(sentence for rule in read.broken for sentence in rule.sentences())
+
+
 def test_official_files_are_read_as_they_were_written(
     tiny_squad_files: tuple[Path, Path], tiny_questions: list[Question]
 ) -> None:
     train, validation = map(str, tiny_squad_files)
     settings = request.Data(train=train, validation=validation)
-    assert dataset.load(settings, "train") == tiny_questions
-    assert dataset.load(settings, "validation") == tiny.make_questions(30, seed=2)
+    assert dataset.load(settings, "train") == Read(tiny_questions, [])
+    assert dataset.load(settings, "validation").questions == tiny.make_questions(30, seed=2)
 
 
 def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     settings = file_of(tmp_path, {"data": [article(id="a")]})
     stamp = os.stat(str(settings.train))
-    assert dataset.load(settings, "train")[0].id == "a"
+    assert dataset.load(settings, "train").questions[0].id == "a"
     before = dataset.fingerprint(settings, "train")
     file_of(tmp_path, {"data": [article(id="b")]})
     os.utime(str(settings.train), ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert dataset.load(settings, "train")[0].id == "b"
+    assert dataset.load(settings, "train").questions[0].id == "b"
     assert dataset.fingerprint(settings, "train") != before
 
 
 def test_plausible_answers_answer_nothing(tmp_path: Path) -> None:
     plausible = [{"text": "Lima", "answer_start": 0}]
     silent = article(answers=[], is_impossible=True, plausible_answers=plausible)
-    (question,) = dataset.load(file_of(tmp_path, {"data": [silent]}), "train")
+    (question,) = dataset.load(file_of(tmp_path, {"data": [silent]}), "train").questions
     assert question.answers == ()
 
 
@@ -76,7 +81,8 @@ def test_a_file_of_another_format_is_refused_by_name(tmp_path: Path, document: o
         (article(answers=[{"text": "Lima", "answer_start": "0"}]), "answer_start is '0', not int"),
         (article(answers=[{"text": "Lima", "answer_start": 0.5}]), "answer_start is 0.5, not int"),
         (article(answers=[{"text": "Lima"}]), "answers[0].answer_start is None, not int"),
-        (article(id=7), "qas[0].id is 7, not str"),
+        (article(id=True), "qas[0].id is True, not str or int"),
+        (article(answers={"text": ["Lima"]}), "qas[0].answers is None, not list"),
         (article(answers=None), "qas[0].answers is None, not list"),
         ({"paragraphs": [{"qas": article()["paragraphs"][0]["qas"]}]}, "context is None, not str"),
         ({"title": "x"}, "data[0].paragraphs"),
@@ -86,13 +92,70 @@ def test_a_file_of_another_format_is_refused_by_name(tmp_path: Path, document: o
 def test_a_broken_field_is_named_with_its_place(
     tmp_path: Path, broken: dict[str, Any], said: str
 ) -> None:
-    assert said in faults_of(tmp_path, {"data": [broken]})
+    assert said in broken_in(tmp_path, {"data": [broken]})
 
 
 def test_faults_are_counted_and_three_are_shown(tmp_path: Path) -> None:
-    fault = faults_of(tmp_path, {"data": [article(id=i) for i in range(5)]})
+    fault = broken_in(tmp_path, {"data": [article(id=[i]) for i in range(5)]})
     assert "but 5 broke this" in fault
-    assert fault.count("not str") == 3
+    assert fault.count("not str or int") == 3
+
+
+FLAT: list[dict[str, Any]] = [
+    {
+        "id": 7,
+        "context": "Lima is here.",
+        "question": "Where?",
+        "answers": {"text": ["Lima"], "answer_start": [0]},
+    },
+    {
+        "id": "8",
+        "context": "Lima is here.",
+        "question": "Who\u2028?",
+        "answers": {"text": [], "answer_start": []},
+    },
+]
+EXPECTED = [
+    Question("7", "Lima is here.", "Where?", (Answer("Lima", 0),)),
+    Question("8", "Lima is here.", "Who\u2028?", ()),
+]
+LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in FLAT)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (json.dumps({"version": "x", "data": FLAT}), EXPECTED),
+        (LINES, EXPECTED),
+        (LINES + "\n\n", EXPECTED),
+        (json.dumps(FLAT[0]), EXPECTED[:1]),
+        ("\ufeff" + json.dumps({"data": FLAT}), EXPECTED),
+        ("\ufeff" + LINES, EXPECTED),
+    ],
+    ids=["flat", "lines", "blank lines", "one line", "flat with BOM", "lines with BOM"],
+)
+def test_other_formats_are_read_like_squads(
+    tmp_path: Path, text: str, expected: list[Question]
+) -> None:
+    assert dataset.load(file_of(tmp_path, text), "train") == Read(expected, [])
+
+
+def test_a_parquet_file_is_read_whatever_its_name(tmp_path: Path) -> None:
+    rows = [{**row, "id": str(row["id"])} for row in FLAT]
+    datasets.Dataset.from_list(rows).to_parquet(tmp_path / "rows.json")
+    settings = request.Data(train=str(tmp_path / "rows.json"), validation="x")
+    assert dataset.load(settings, "train") == Read(EXPECTED, [])
+
+
+def test_a_line_or_an_encoding_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    assert "line 3 must be JSON" in faults_of(tmp_path, LINES + '\n{"id": ')
+    settings = file_of(tmp_path, "{}")
+    Path(str(settings.train)).write_bytes(json.dumps({"data": FLAT}).encode("utf-16"))
+    with pytest.raises(DataError, match="must be UTF-8 or Parquet"):
+        dataset.load(settings, "train")
+    Path(str(settings.train)).write_bytes(b"PAR1 and no more")
+    with pytest.raises(DataError, match="must be Parquet, as it begins"):
+        dataset.load(settings, "train")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -136,5 +199,5 @@ def test_a_named_set_is_read_like_the_file(tmp_path: Path, tiny_questions: list[
     for split in SPLITS:
         datasets.Dataset.from_list(rows).to_parquet(tmp_path / f"{split}-00000-of-00001.parquet")
     settings = request.Data(name=str(tmp_path))
-    assert dataset.load(settings, "train") == tiny_questions
+    assert dataset.load(settings, "train") == Read(tiny_questions, [])
     assert dataset.fingerprint(settings, "train") == dataset.fingerprint(settings, "validation")

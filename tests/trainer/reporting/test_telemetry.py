@@ -71,6 +71,7 @@ def test_every_setter_lands_on_metrics_over_http(tmp_path: Path) -> None:
     told.windows("train", 17)
     told.prepared("abc")
     told.architecture("teacher", size.Architecture(size.Family.DISTILBERT, 9, 8, 4, 16, 2, 2))
+    told.trainer("0.1.0", "2.15.0", "5.23.0", "cpu")
     told.final()
     told.outcome(wire.Reason.COMPLETED, "done")
     server = Server(told, 0, str(tmp_path / "port"))
@@ -125,6 +126,13 @@ LEAST_MESSAGE = 256
 """Characters that a message may take even beside every metric at its widest."""
 
 
+def introduce(told: telemetry.Telemetry) -> None:
+    """Say the longest releases, and a device of a longer name than NVIDIA has given any."""
+    told.trainer(
+        "100.100.100.dev20261129+g0123456", "2.100.0.dev20261129+cu132", "5.100.0.dev0", "W" * 64
+    )
+
+
 def widest_train() -> telemetry.Telemetry:
     told = telemetry.Telemetry()
     told.teacher(dict.fromkeys(metrics.EVALUATIONS, WIDEST))
@@ -134,6 +142,7 @@ def widest_train() -> telemetry.Telemetry:
     told.seen(10**12, 10**15, WIDEST)
     told.memory(10**15 - 1)
     told.training_seconds(WIDEST)
+    introduce(told)
     told.final()
     return told
 
@@ -148,6 +157,7 @@ def widest_prepare() -> telemetry.Telemetry:
         told.windows(split, 10**9)
     for source in ("teacher", "student"):
         told.architecture(source, size.Architecture(size.Family.BERT, *[10**9] * 7))
+    introduce(told)
     return told
 
 
@@ -196,3 +206,13 @@ def test_a_message_that_cannot_be_written_is_no_error(
 def test_a_full_disk_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     telemetry.Telemetry("/dev/full").leave()
     assert "No space left" in caplog.text
+
+
+def test_notes_are_logged_and_said_with_the_outcome(caplog: pytest.LogCaptureFixture) -> None:
+    told = telemetry.Telemetry()
+    told.note("one")
+    told.note("two")
+    told.outcome(wire.Reason.COMPLETED, "train is done")
+    labels = ("message", "train is done; one; two"), ("reason", "Completed")
+    assert samples(told.exposition()) == {("distillery_trial_outcome_info", labels): 1}
+    assert caplog.messages == ["one", "two"]

@@ -1,9 +1,12 @@
 """Students built from real tiny models: sizes, inherited weights, pruning, saving and loading."""
 
 import itertools
+import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from distillery_contract import request as requests
 from distillery_contract import size
@@ -174,9 +178,10 @@ def test_six_of_twelve_layers_are_spread_evenly() -> None:
 
 
 def test_each_layer_prunes_heads_of_its_own_choice_by_seed() -> None:
-    kept = heads.choose(layers=20, heads=12, kept=5, seed=42)
-    assert kept == heads.choose(layers=20, heads=12, kept=5, seed=42)
-    assert kept != heads.choose(layers=20, heads=12, kept=5, seed=43)
+    offered = [range(12)] * 20
+    kept = heads.choose(offered, kept=5, seed=42)
+    assert kept == heads.choose(offered, kept=5, seed=42)
+    assert kept != heads.choose(offered, kept=5, seed=43)
     assert len({tuple(layer) for layer in kept}) > 1
     assert all(len(set(layer)) == 5 and set(layer) <= set(range(12)) for layer in kept)
 
@@ -230,12 +235,124 @@ def test_a_pruned_student_loads_small_without_distillery(
     assert int(done.stdout) == count(student)
 
 
-def test_a_pruned_student_can_teach_and_be_cut_again(tiny_teacher: Path, tmp_path: Path) -> None:
-    first = build(tiny_teacher, n_heads=2)
-    model_folder.save(first, tiny_teacher, tmp_path / "model")
-    second = build(tmp_path / "model", n_layers=2)
-    assert not hasattr(second.config, heads.KEPT)
-    torch.testing.assert_close(logits(build(tmp_path / "model")), logits(first), rtol=0, atol=1e-5)
+@pytest.mark.parametrize("family", ["tiny_teacher", "tiny_distilbert"])
+def test_a_student_of_a_pruned_source_has_the_heads_that_the_source_keeps(
+    family: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source: Path = request.getfixturevalue(family)
+    first, model = build(source, n_heads=3), tmp_path / "model"
+    model_folder.save(first, source, model)
+    known = {"teacher": families.architecture(sources.load_config(str(model)))}
+    again = build(model)
+    torch.testing.assert_close(logits(again), logits(first), rtol=0, atol=0)
+    assert count(again) == count(first) == size.student_size(known, {})
+
+    layers = getattr(first.config, heads.KEPT)
+    assert getattr(build(model, n_layers=1, layer_selection="First").config, heads.KEPT) == [
+        layers[0]
+    ]
+    narrow = build(model, n_heads=2, pruning_seed=5)
+    kept = getattr(narrow.config, heads.KEPT)
+    assert all(len(few) == 2 and {*few} < {*many} for few, many in zip(kept, layers, strict=True))
+    assert count(narrow) == size.student_size(known, {"n_heads": 2})
+    with pytest.raises(InfeasibleError, match="n_heads <= 3 must hold"):
+        build(model, n_heads=4)
+
+    scratch: dict[str, Any] = {"initialization": "Scratch"}  # of the source it has the shape alone
+    assert (
+        count(build(model, **scratch)) == size.student_size(known, scratch) == count(build(source))
+    )
+    longer: dict[str, Any] = {"initialization": "Pretrained", "n_layers": 4}
+    both = {**known, "student": known["teacher"]}
+    assert count(build(source, model, **longer)) == size.student_size(both, longer)
+
+
+def test_a_map_of_heads_that_fits_no_model_is_refused(tiny_teacher: Path, tmp_path: Path) -> None:
+    for wrong in (
+        [[0]],
+        [[0], [1], [0, 1]],
+        [[0], [1], [4]],
+        [[0, 0], [1, 2], [1, 3]],
+        3,
+        [1, 2, 3],
+    ):
+        folder = changed(tiny_teacher, tmp_path, config={heads.KEPT: wrong})
+        with pytest.raises(SourceError, match=f"{heads.KEPT} must list as many distinct heads"):
+            sources.load(str(folder))
+
+
+Weights = dict[str, torch.Tensor]
+
+
+def changed(
+    source: Path,
+    folder: Path,
+    weights: Callable[[Weights], Weights] | None = None,
+    config: dict[str, Any] | None = None,
+) -> Path:
+    """Copy a model and change its weights or its configuration."""
+    copy = shutil.copytree(source, folder / "changed", dirs_exist_ok=True)
+    if weights:
+        file = copy / "model.safetensors"
+        save_file(weights(load_file(file)), file, {"format": "pt"})
+    known = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**known, **(config or {})}))
+    return copy
+
+
+def without(*parts: str) -> Callable[[Weights], Weights]:
+    return lambda weights: {n: w for n, w in weights.items() if not any(p in n for p in parts)}
+
+
+@pytest.mark.parametrize(
+    ("weights", "config", "named"),
+    [
+        (without("layer.1."), {}, r"16 are missing: bert\.encoder\.layer\.1\."),
+        (None, {"num_hidden_layers": 5}, r"32 are missing: bert\.encoder\.layer\.3\."),
+        (without("layer.0."), {}, r"16 are missing: bert\.encoder\.layer\.0\."),
+        (without("qa_outputs.bias"), {}, r"1 are missing: qa_outputs\.bias"),
+        (None, {"vocab_size": 301}, r"word_embeddings\.weight \(300 × 32 in the files, 301 × 32"),
+        (
+            lambda w: {
+                **w,
+                "qa_outputs.weight": torch.ones(3, 32),
+                "qa_outputs.bias": torch.ones(3),
+            },
+            {},
+            r"2 have others: qa_outputs\.bias \(3 in the files, 2 wanted\)",
+        ),
+    ],
+    ids=["layer", "more layers", "first layer", "half a head", "vocabulary", "head of three"],
+)
+def test_a_model_whose_files_lack_weights_is_refused_by_their_names(
+    tiny_teacher: Path,
+    tmp_path: Path,
+    weights: Callable[[Weights], Weights] | None,
+    config: dict[str, Any],
+    named: str,
+) -> None:
+    broken = changed(tiny_teacher, tmp_path, weights, config)
+    with pytest.raises(SourceError, match=named):
+        sources.load(str(broken))
+    with pytest.raises(SourceError, match=named):
+        build(tiny_teacher, broken, initialization="Pretrained")
+
+
+def test_only_a_student_may_come_without_an_answer_head_and_that_is_said(
+    tiny_teacher: Path, tmp_path: Path
+) -> None:
+    headless = changed(tiny_teacher, tmp_path, without("qa_outputs"))
+    with pytest.raises(SourceError, match=r"2 are missing: qa_outputs\.weight, qa_outputs\.bias"):
+        sources.load(str(headless))
+    asked, notes = request(tiny_teacher, headless, initialization="Pretrained"), list[str]()
+    building.student(asked, hyperparameters.resolve(asked), notes.append)
+    assert notes == ["the student's answer head is new, for student.model has none"]
+
+
+def test_the_labels_of_an_earlier_task_do_not_matter(tiny_teacher: Path, tmp_path: Path) -> None:
+    labels = {"id2label": {str(i): f"L{i}" for i in range(3)}, "label2id": {}}
+    classifier = changed(tiny_teacher, tmp_path, without("qa_outputs"), labels)
+    assert build(tiny_teacher, classifier, initialization="Pretrained").qa_outputs.out_features == 2
 
 
 @pytest.mark.parametrize("family", ["tiny_teacher", "tiny_distilbert"])

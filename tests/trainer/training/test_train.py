@@ -26,6 +26,8 @@ from distillery_contract.parameters import PARAMETERS
 from distillery_contract.wire import Exit
 from distillery_operator.measurements import exposition
 from distillery_trainer import hyperparameters, stages
+from distillery_trainer.devices import Precision
+from distillery_trainer.evaluation import evaluate
 from distillery_trainer.preparation import prepare
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop, StoppedError
@@ -61,7 +63,7 @@ def base(
         requests.Teacher(str(tiny_teacher)),
         requests.Student(str(tiny_distilbert)),
         cache=str(tmp_path_factory.mktemp("cache")),
-        output="-",
+        output=str(tmp_path_factory.mktemp("experiment")),
     )
     prepare.prepare(request, Telemetry())
     return request
@@ -69,10 +71,11 @@ def base(
 
 @pytest.fixture
 def make(base: requests.Request, tmp_path: Path) -> Make:
-    """Requests over the prepared data, each with a folder of its own below the test's."""
+    """Requests over the prepared data, each with a folder of its own below the experiment's."""
 
     def request(output: str = "trial", **parameters: Any) -> requests.Request:
-        return replace(base, output=str(tmp_path / output), parameters={**SHORT, **parameters})
+        folder = Path(base.output) / tmp_path.name / output
+        return replace(base, output=str(folder), parameters={**SHORT, **parameters})
 
     return request
 
@@ -445,7 +448,7 @@ def test_failures_have_their_exit_code_and_a_sentence(make: Make, tmp_path: Path
     for request, code, sentence in (
         (make("d", n_heads=5), Exit.INFEASIBLE, "n_heads <= 4 must hold"),
         (elsewhere, Exit.BAD_DATA, "the stage prepare must have made"),
-        (gone, Exit.BAD_DATA, "gone"),
+        (gone, Exit.BAD_DATA, "the stage prepare must have pinned the models"),
         (no_source, Exit.BAD_REQUEST, "Pretrained needs student.model"),
         (replace(done, experiment="other"), Exit.BAD_REQUEST, "same request only"),
         (make("e", **wild, epochs=20.0), Exit.DIVERGED, "must be finite"),
@@ -462,12 +465,37 @@ def test_a_student_that_no_memory_holds_is_out_of_memory(
     config = json.loads((tmp_path / "huge" / "config.json").read_text())
     config |= {"vocab_size": 10**9, "dim": 4096}
     (tmp_path / "huge" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "huge" / "model.safetensors").unlink()  # a shape needs none
     request = replace(
         make(initialization="Scratch"), student=requests.Student(str(tmp_path / "huge"))
     )
+    prepare.prepare(replace(request, output=str(Path(request.output).parent)), Telemetry())
     code, message = outcome_of(request)
     assert code == Exit.OUT_OF_MEMORY
     assert "can't allocate memory" in message
+
+
+def test_a_trial_trains_with_the_models_that_were_pinned(
+    make: Make, tmp_path: Path, tiny_teacher: Path
+) -> None:
+    """An overwritten teacher, or none any more, changes no weight, and the trial says so."""
+    copy = shutil.copytree(tiny_teacher, tmp_path / "copy")
+    weights_, notes = [], []
+    for name in ("before", "after"):
+        asked = make(name, epochs=0.5, evaluations=1, alpha_relation=0.5)
+        asked = replace(asked, teacher=requests.Teacher(str(copy)))
+        if name == "before":
+            prepare.prepare(replace(asked, output=str(Path(asked.output).parent)), Telemetry())
+        told = Telemetry()
+        train.train(asked, told, Stop())
+        told.outcome(wire.Reason.COMPLETED, "train is done")
+        weights_.append(weights(asked))
+        notes.append("has changed since the experiment was prepared" in told.exposition())
+        model = sources.load(str(copy))
+        model.get_parameter("qa_outputs.weight").data += 1.0
+        model.save_pretrained(copy)
+    assert all(torch.equal(weight, weights_[1][name]) for name, weight in weights_[0].items())
+    assert notes == [False, True]
 
 
 def test_every_fault_of_a_request_is_told_at_once(make: Make, start: Start) -> None:
@@ -505,6 +533,121 @@ def test_measuring_at_rungs_changes_nothing_else_of_a_training(make: Make) -> No
     assert (found[0], found[2]) == measured({"evaluations": [last]})[0][::2]
     expected = weights(plain)
     assert all(torch.equal(weight, expected[name]) for name, weight in weights(judged).items())
+
+
+def test_rungs_that_lie_behind_a_checkpoint_are_not_measured_at_a_later_step(make: Make) -> None:
+    request = make(epochs=4.0)
+    stopped_at(request, 12)
+    document = run(replace(request, rungs=(0.11, 0.33, 0.6), attempt=2))
+    assert [entry["step"] for entry in document["evaluations"]] == [12, 14, 24]
+    assert all(entry["losses"] for entry in document["evaluations"])
+
+
+def test_another_floor_of_the_teacher_breaks_no_resume(make: Make) -> None:
+    def with_floor(exact: float, attempt: int) -> requests.Request:
+        asked = make(epochs=4.0)
+        assert asked.teacher
+        teacher = replace(asked.teacher, floor={"exact": exact})
+        return replace(asked, teacher=teacher, attempt=attempt)
+
+    stopped_at(with_floor(1.0, 1), 12)
+    document = run(with_floor(2.0, 2))
+    assert document["finished"]
+    assert run(with_floor(3.0, 3)) == document
+
+
+def test_a_trial_of_an_earlier_release_is_resumed_although_the_floor_was_in_its_identity(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = make(epochs=4.0)
+    assert asked.teacher
+    asked = replace(asked, teacher=replace(asked.teacher, floor={"exact": 1.0}))
+    with monkeypatch.context() as patch:
+        patch.setattr(history, "identity", history.earlier_identity)
+        stopped_at(asked, 12)
+    assert history.identity(asked) != history.earlier_identity(asked)
+    assert run(replace(asked, attempt=2))["evaluations"][0]["step"] == 12
+
+
+def test_a_trial_that_other_versions_began_says_so(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(request: requests.Request) -> str:
+        told = Telemetry()
+        train.train(request, told, Stop())
+        told.outcome(wire.Reason.COMPLETED, "train is done")
+        report = exposition.parse(told.exposition(), "TerminationMessage")
+        assert report is not None
+        return report.message
+
+    same, other = make("same", epochs=4.0), make("other", epochs=4.0)
+    stopped_at(same, 12)
+    assert said(same) == "train is done"
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.metadata.version", lambda package: f"{package} 0")
+        stopped_at(other, 12)
+    assert "resumed at step 12 by another trainer: trainer distillery-trainer 0 before" in said(
+        other
+    )
+
+
+def test_in_fp16_gradients_are_scaled_and_steps_that_overflow_are_left_out(make: Make) -> None:
+    still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
+    asked = make(**still)
+    values, prepared = hyperparameters.resolve(asked), prepare.open_prepared(asked)
+
+    def stepper(precision: Precision) -> Stepper:
+        return Stepper(building.student(asked, values), prepared, values, precision=precision)
+
+    half, full = stepper(Precision.FP16), stepper(Precision.FP32)
+    assert (half.scaler.is_enabled(), full.scaler.is_enabled()) == (True, False)
+    half.scaler.load_state_dict({**half.scaler.state_dict(), "scale": 2.0**10})
+    losses = [s.take([[5, 9, 30, 2]], 1e-3) for s in (half, full)]
+    torch.testing.assert_close(*losses, rtol=1e-2, atol=1e-2)
+    weights_ = [s.student.get_parameter("qa_outputs.weight").detach().clone() for s in (half, full)]
+    torch.testing.assert_close(*weights_, rtol=1e-2, atol=2e-3)
+    half.scaler.load_state_dict({**half.scaler.state_dict(), "scale": 2.0**120})
+    half.take([[5, 9]], 1e-3)  # the scaled gradients are infinite
+    assert torch.equal(half.student.get_parameter("qa_outputs.weight"), weights_[0])
+    assert half.scaler.get_scale() == 2.0**119
+
+
+def test_the_scale_of_gradients_is_in_the_checkpoint(make: Make, tmp_path: Path) -> None:
+    asked = make()
+    values, prepared = hyperparameters.resolve(asked), prepare.open_prepared(asked)
+
+    def stepper() -> Stepper:
+        student = building.student(asked, values)
+        return Stepper(student, prepared, values, precision=Precision.FP16)
+
+    first, second = stepper(), stepper()
+    first.take([[5, 9]], 1e-3)
+    first.scaler.load_state_dict({**first.scaler.state_dict(), "scale": 2.0**7})
+    kept = checkpoint.Checkpoints(tmp_path / "checkpoints", "mine")
+    kept.save(checkpoint.Progress(1), first.student, first.optimizer, first.scaler)
+    kept.restore(second.student, second.optimizer, second.scaler)
+    assert second.scaler.state_dict() == first.scaler.state_dict()
+
+
+def test_teacher_and_students_are_timed_in_the_same_precision(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    measure = evaluate.measure
+
+    def noting(*arguments: Any) -> Any:
+        seen.append(torch.get_float32_matmul_precision())
+        return measure(*arguments)
+
+    monkeypatch.setattr(evaluate, "measure", noting)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        prepare.prepare(replace(make(), cache=str(tmp_path / "cache")), Telemetry())
+    finally:
+        torch.set_float32_matmul_precision(before)
+    run(make(evaluations=1))
+    assert seen == ["high", "high"]
 
 
 def test_a_trial_goes_on_from_the_checkpoint_of_the_one_that_it_continues(make: Make) -> None:

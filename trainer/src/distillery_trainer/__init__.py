@@ -2,6 +2,7 @@
 
 The rooms, from the top down. A package imports only what stands below it.
 
+process          one process: request, metrics, signals, exit code
 stages           runs the stage of a request
 training         the stage ``train``
 preparation      the stages ``describe`` and ``prepare``
@@ -9,6 +10,7 @@ evaluation       from logits to the official metrics
 data             questions as windows of tokens
 students         models: read, built, saved and loaded
 reporting        ``/metrics``, and an exposition that outlives the process
+devices          where a model runs, and in which precision
 hyperparameters  every hyperparameter of a trial, complete and typed
 collect          the stage ``collect``: removes files
 sealed           folders that say whether they are whole

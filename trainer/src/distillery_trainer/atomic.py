@@ -13,14 +13,23 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 log = logging.getLogger(__name__)
 
 
 def file(place: Path, text: str) -> None:
     """Write a file, in UTF-8: whoever reads the place finds the old text or the new one."""
+    with opened(place) as partial:
+        partial.write(text.encode())
+
+
+@contextlib.contextmanager
+def opened(place: Path) -> Iterator[BinaryIO]:
+    """Give a file to write, which appears at its place once the block has ended well."""
     partial = place.with_name(f".{place.name}.partial")
-    partial.write_text(text, encoding="utf-8")
+    with partial.open("wb") as file_:
+        yield file_
     _flush(partial)
     partial.replace(place)
     _flush(place.parent)

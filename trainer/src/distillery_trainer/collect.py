@@ -1,4 +1,4 @@
-"""The stage ``collect``: removes folders of trials that nobody needs. ``__main__`` calls it.
+"""The stage ``collect``: removes folders of trials that nobody needs. ``process`` calls it.
 
 It does without torch, so it is done before the other stages have begun.
 """

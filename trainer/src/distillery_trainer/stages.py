@@ -1,9 +1,10 @@
-"""Runs the stage of a request and names how it ended. ``__main__`` calls it.
+"""Runs the stage of a request and names how it ended. ``process`` calls it.
 
-It imports torch, which takes seconds. So ``__main__`` imports it only after it has read the
+It imports torch, which takes seconds. So ``process`` imports it only after it has read the
 request, and runs the stage ``collect`` without it.
 """
 
+from importlib import metadata
 from typing import Final
 
 import torch
@@ -44,6 +45,7 @@ def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
     """
     # Progress bars would fill the log of a pod. The library does not annotate the function.
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    _introduce(telemetry)
     try:
         match request.stage:
             case Stage.DESCRIBE:
@@ -60,3 +62,14 @@ def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
             raise
         return Exit.OUT_OF_MEMORY, str(error)
     return Exit.OK, f"{request.stage.value} is done"
+
+
+def _introduce(telemetry: Telemetry) -> None:
+    """Say what this trainer is: results are comparable that were made alike."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    telemetry.trainer(
+        version=metadata.version("distillery-trainer"),
+        torch=metadata.version("torch"),
+        transformers=metadata.version("transformers"),
+        device=device,
+    )

@@ -25,7 +25,11 @@ from distillery_operator.trials.trial import State, Trial
 PIPE_COLUMNS: Final = 160
 """Width of tables where the output is no terminal."""
 
-ORDINARY: Final = {ConditionType.SUCCEEDED: "Unknown", ConditionType.DEGRADED: "False"}
+ORDINARY: Final = {
+    ConditionType.SUCCEEDED: "Unknown",
+    ConditionType.DEGRADED: "False",
+    ConditionType.TRAINER_ACCEPTED: "True",
+}
 """What these conditions say while nothing has happened."""
 
 

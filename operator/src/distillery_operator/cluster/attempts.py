@@ -4,6 +4,7 @@ The Job says whether an attempt has ended, for only then no pod of it can live a
 trainer has ended beside containers that have not is read at once, and its pod is ended.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -39,6 +40,13 @@ IMAGE_REASONS: Final = (
 CONFIG_REASONS: Final = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+"""Of an image's content, in what each container runtime says of it."""
+
+JOB_UID: Final = "batch.kubernetes.io/controller-uid"
+"""Label of a Job's pods with the Job's uid."""
+
+
 def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
     """Return the attempt that a Job is.
 
@@ -49,9 +57,16 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
     """
     pod = objects.youngest(pods)
     annotations = job["metadata"].get("annotations") or {}
-    halted, digested = label_names.HALTED in annotations, annotations.get(label_names.REQUEST, "")
-    silent = annotations.get(label_names.HALTED) == SILENT
-    found = replace(_named(job), halted=halted, silent=silent, digest=digested)
+    generation = annotations.get(label_names.GENERATION)
+    found = replace(
+        _named(job),
+        halted=label_names.HALTED in annotations,
+        silent=annotations.get(label_names.HALTED) == SILENT,
+        digest=annotations.get(label_names.REQUEST, ""),
+        identity=job["metadata"].get("uid", ""),  # of one that was just created it is not known
+        generation=None if generation is None else int(generation),
+        image=_image(annotations.get(label_names.IMAGE, ""), pod),
+    )
     ending = objects.finished(job)
     if ending is None and "activeDeadlineSeconds" in job["spec"]:
         found = replace(found, halted=True)
@@ -68,7 +83,7 @@ def orphan(pod: Object) -> Attempt | None:
     if objects.terminal(pod):
         return _last_words(pod) if objects.held(pod) else None
     message = "its Job was deleted; the pod still ends"
-    found = replace(_named(pod), reason=DELETED, message=message, halted=True)
+    found = replace(_orphaned(pod), reason=DELETED, message=message, halted=True)
     return replace(
         found, phase=Phase.RUNNING, pod=pod["metadata"]["name"], started=objects.started(pod)
     )
@@ -78,7 +93,18 @@ def _last_words(pod: Object) -> Attempt:
     """Return the attempt whose Job is gone, and whose pod is held for what it says."""
     terminated = objects.terminated(pod)
     lost = Outcome(None, DELETED, "its Job was deleted", True)
-    return _told_by_pod(_named(pod), pod, terminated, outcomes.by_pod(pod, terminated, lost))
+    return _told_by_pod(_orphaned(pod), pod, terminated, outcomes.by_pod(pod, terminated, lost))
+
+
+def _orphaned(pod: Object) -> Attempt:
+    """Return the attempt of a pod whose Job is gone."""
+    return replace(_named(pod), identity=pod["metadata"]["labels"].get(JOB_UID, ""))
+
+
+def _image(name: str, pod: Object | None) -> str:
+    """Return an image with the digest of its content, as far as a node has said that."""
+    said = DIGEST.search(objects.container(pod).get("imageID", "")) if pod is not None else None
+    return f"{name}@{said[0]}" if name and said and "@" not in name else name
 
 
 def _named(labelled: Object) -> Attempt:

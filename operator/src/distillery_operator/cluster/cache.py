@@ -228,8 +228,9 @@ def _pod(found: Object) -> Object:
         for c in status.get("conditions") or []
         if c["type"] in telling
     ]
-    containers = [_pick(c, "name", "image", "state") for c in status.get("containerStatuses") or []]
-    before = [_pick(c, "name", "image", "state") for c in status.get("initContainerStatuses") or []]
+    kept = ("name", "image", "imageID", "state")
+    containers = [_pick(c, *kept) for c in status.get("containerStatuses") or []]
+    before = [_pick(c, *kept) for c in status.get("initContainerStatuses") or []]
     deletion = ("deletionTimestamp", "deletionGracePeriodSeconds")
     return {
         "metadata": _pick(

@@ -17,7 +17,7 @@ from distillery_operator.cluster.pod_template import Defaults
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.resource.label_names import QUEUE, REQUEST, TEMPLATE
+from distillery_operator.resource.label_names import GENERATION, IMAGE, QUEUE, REQUEST, TEMPLATE
 
 UNTOLD_SECONDS: Final = 7 * 24 * 3600
 """Life of a finished Job that nobody has read: an operator may be down over a long weekend."""
@@ -49,7 +49,11 @@ def job(
         "template": template,
     }
     made = wrapped(experiment, launch, defaults, spec)
-    made["metadata"]["annotations"][REQUEST] = requests.digest(request)
+    made["metadata"]["annotations"] |= {
+        REQUEST: requests.digest(request),
+        GENERATION: str(experiment.metadata.generation),
+        IMAGE: pod_template.image(experiment, defaults),
+    }
     return made
 
 

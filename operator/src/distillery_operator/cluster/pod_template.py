@@ -75,6 +75,12 @@ def digest(experiment: Experiment, defaults: Defaults) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def image(experiment: Experiment, defaults: Defaults) -> str:
+    """Return the image of the trials' trainer."""
+    pod = documents.part(experiment.spec.template, "spec")
+    return str(documents.trainer(pod).get("image") or defaults.image)
+
+
 def gpus(experiment: Experiment) -> int:
     """Return how many accelerators, whole ones or slices, one trial occupies."""
     pod = documents.part(experiment.spec.template, "spec")

@@ -28,6 +28,7 @@ from distillery_operator.errors import Refused
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.attempt import Attempt, Removal
+from distillery_operator.trials.provenance import Provenance
 
 SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
 """Jobs and pods of attempts that matter."""
@@ -75,6 +76,11 @@ class Runner:
     def gpus(self) -> float:
         """How many GPUs each attempt gets."""
         return pod_template.gpus(self.experiment)
+
+    @property
+    def upcoming(self) -> Provenance:
+        """What is known of the trainer that the next attempt gets: the name of its image."""
+        return Provenance(image=pod_template.image(self.experiment, self._defaults))
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""

@@ -39,6 +39,7 @@ WRONG: Final = {
     (ConditionType.STORAGE_REACHABLE, "False"),
     (ConditionType.ACTIONS_ACCEPTED, "False"),
     (ConditionType.WARM_STARTED, "False"),
+    (ConditionType.TRAINER_ACCEPTED, "False"),
     (ConditionType.PREPARED, "False"),
     (ConditionType.SUCCEEDED, "False"),
     (ConditionType.DEGRADED, "True"),
@@ -124,9 +125,8 @@ def _event(kind: str, reason: str, message: str, routine: bool = False) -> Event
 
 def _why(launch: Launch, seen: Observation) -> str:
     """Return how the attempt before ended."""
-    before = (launch.stage, launch.trial, launch.number - 1)
-    for attempt in seen.attempts:
-        if attempt.key == before:
+    for attempt in seen.attempts_of(launch.stage, launch.trial):
+        if attempt.number == launch.number - 1:
             said = attempt.message or f"exit code {attempt.exit_code}"
             return f", after {attempt.reason or 'its end'}: {said}"[:500]
     return ""

@@ -3,6 +3,8 @@
 decide        an observation in, one decision out: read this first
 preparation   the stage before all trials
 endings       how trials end, and what follows an attempt that has ended
+memory        what the study has to keep of attempts
+trainers      what made the results, and whether another trainer would make the next
 housekeeping  what is no longer needed
 budgets       whether a search may go on; effort is what it has used
 actions       what a decision asks for; reasons are its words

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from distillery_contract.request import Stage
 from distillery_operator.trials.attempt import Attempt, Report
 from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import Provenance
 from distillery_operator.trials.trial import Point, State
 
 
@@ -64,6 +66,15 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Remember:
+    """Store what counts of an attempt, so that it outlives its Job; stored again it is replaced."""
+
+    stage: Stage
+    trial: int
+    attempt: PastAttempt
+
+
+@dataclass(frozen=True)
 class Tell:
     """Store how a trial ended, for good, with the evaluation that its report has.
 
@@ -78,6 +89,7 @@ class Tell:
     report: Report = field(default_factory=lambda: Report(source=""))
     gpus: float = 0.0
     expected: Mapping[str, float] = field(default_factory=dict)
+    provenance: Provenance | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,7 @@ Action = (
     | Discard
     | Keep
     | Record
+    | Remember
     | Tell
     | Ask
     | Promote

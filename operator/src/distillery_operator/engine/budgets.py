@@ -81,9 +81,7 @@ def affordable(spec: Spec, seen: Observation) -> float:
     if left <= 0 or not each or math.isinf(left):
         return 0 if left <= 0 else math.inf
     begun = {a.trial for a in seen.attempts if a.live and a.stage is Stage.TRAIN}
-    open_hours = [
-        effort.attempt_hours(seen, [a for a in seen.attempts if a.trial == n]) for n in begun
-    ]
+    open_hours = [effort.attempt_hours(seen, trial) for trial in begun]
     left -= sum(max(0.0, each - had) for had in open_hours)
     return max(0, math.floor(left / each))
 

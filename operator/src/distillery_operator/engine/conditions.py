@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from distillery_contract import metrics
+from distillery_operator.engine import trainers
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.reasons import (
     FILES_REMAIN,
@@ -13,6 +14,7 @@ from distillery_operator.engine.reasons import (
     PREPARATION_FAILED,
     SUSPENDED,
     TOO_MANY_FAILURES,
+    TRAINER_CHANGED,
 )
 from distillery_operator.errors import DistilleryError, Unfit
 from distillery_operator.resource.spec import Spec
@@ -25,6 +27,9 @@ from distillery_operator.trials.trial import State, Trial
 
 Truth = Literal["True", "False", "Unknown"]
 
+NOTED: Final = "; to know: "
+"""Begins what a person should know of data and models, in the condition Prepared."""
+
 MESSAGE_BYTES: Final = 4096
 """Limit of a condition's message; Kubernetes allows 32,768 characters."""
 
@@ -33,8 +38,9 @@ OBSTACLES: Final = (
     ConditionType.STORAGE_REACHABLE,
     ConditionType.TEMPLATE_VALID,
     ConditionType.WARM_STARTED,
+    ConditionType.TRAINER_ACCEPTED,
 )
-"""Conditions without which nothing starts."""
+"""Conditions without which no trial starts."""
 
 NO_FEASIBLE_AFTER: Final = 10
 """Ended trials without a feasible one after which a person should look, before a day is lost."""
@@ -128,11 +134,26 @@ def prepared(seen: Observation, closing: Closing | None) -> Finding:
         teacher = seen.preparation.teacher
         floor = ", ".join(f"{k} {v:.2f}" for k, v in teacher.items() if k in metrics.COLLAPSE)
         message = f"data and teacher are checked and cached; the teacher has {floor}"
+        if seen.preparation.notes:
+            message += NOTED + seen.preparation.notes
         return Finding(kind, "True", "Prepared", message)
     if closing and closing.reason == PREPARATION_FAILED:
         return Finding(kind, "False", closing.reason, closing.message)
     message = "data and teacher are being read and checked"
     return Finding(kind, "Unknown", "Preparing", message)
+
+
+def trainer_accepted(spec: Spec, seen: Observation, end: Closing | None) -> list[Finding]:
+    """Say which trainers made the results, and whether another one may; nothing without any."""
+    kind, known = ConditionType.TRAINER_ACCEPTED, trainers.makers(seen.trials)
+    if not known:
+        return []
+    if end is None and (refusal := trainers.refusal(spec, seen)):
+        return [Finding(kind, "False", TRAINER_CHANGED, refusal)]
+    if end is None and (changed := trainers.change(seen)):
+        return [Finding(kind, "True", "ChangeAllowed", changed)]
+    reason = "SameTrainer" if len(known) == 1 else "SeveralTrainers"
+    return [Finding(kind, "True", reason, "; ".join(map(str, known)))]
 
 
 def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
@@ -147,6 +168,8 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
     asked = f"{seen.suggested} of {spec.max_trials} trials are suggested"
     if seen.obstacle:
         return Finding(kind, "False", OBSTRUCTED, f"nothing starts: {seen.obstacle}")
+    if not live and (refusal := trainers.refusal(spec, seen)):
+        return Finding(kind, "False", TRAINER_CHANGED, refusal)
     lost = [attempt for attempt in live if attempt.reason == NODE_LOST]
     others = [attempt for attempt in live if attempt not in lost]
     waiting = [attempt for attempt in others if attempt.phase is Phase.PENDING]

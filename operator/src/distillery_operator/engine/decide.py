@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, endings, housekeeping, preparation
+from distillery_operator.engine import budgets, endings, housekeeping, memory, preparation, trainers
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -68,6 +68,7 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     over = {tell.trial for tell in told}
     lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
     actions: list[Action] = [*preparation.keep(seen), *lasting, *told, *_halt(spec, seen, rule)]
+    actions += [r for r in memory.remember(seen) if r.stage is Stage.PREPARE or r.trial not in over]
     actions += [Discard(attempt) for attempt in seen.foreign]
     actions += housekeeping.close(seen)
     actions += _fill(spec, seen, rule, closing, over)
@@ -119,6 +120,9 @@ def _fill(
     settled = told | endings.repeated(seen).keys()
     settled |= {a.trial for a in seen.foreign}  # their names are taken until they are gone
     waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
+    if trainers.refusal(spec, seen):
+        yield from [launch for launch in waiting if launch.number > 1][:free]
+        return
     yield from waiting[:free]
     free = max(0, free - len(waiting))
     whole = [number for number in rule.promotions if number not in seen.removing] if free else []

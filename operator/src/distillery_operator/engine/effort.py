@@ -38,15 +38,27 @@ def spans(seen: Observation) -> Iterator[tuple[float, float]]:
     """Yield the run times of trials and preparation, each with the GPUs that it had."""
     told = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
     yield from ((trial.seconds, trial.gpus) for trial in seen.trials if trial.number in told)
-    preparing = sum(run_seconds(seen, a) for a in seen.attempts if a.stage is Stage.PREPARE)
+    preparing = [(run_seconds(seen, a), gpus(seen, a)) for a in seen.attempts_of(Stage.PREPARE)]
     kept = seen.preparation
-    if kept and kept.seconds >= preparing:  # its attempts may be gone from the cluster
-        yield kept.seconds, kept.gpus
+    if kept and kept.seconds >= sum(seconds for seconds, _ in preparing):
+        yield kept.seconds, kept.gpus  # earlier releases did not remember its attempts
     else:
-        yield preparing, seen.gpus
-    for attempt in seen.attempts:
+        yield from preparing
+    for attempt in seen.all_attempts:
         if attempt.stage is Stage.TRAIN and attempt.trial not in told:
-            yield run_seconds(seen, attempt), seen.gpus
+            yield run_seconds(seen, attempt), gpus(seen, attempt)
+
+
+def total(seen: Observation, attempts: Sequence[Attempt]) -> tuple[float, float]:
+    """Return the run time of ended attempts, and the GPUs that they had, in the mean over it."""
+    seconds = sum(attempt.seconds for attempt in attempts)
+    spent = sum(attempt.seconds * gpus(seen, attempt) for attempt in attempts)
+    return seconds, spent / seconds if seconds else seen.gpus
+
+
+def gpus(seen: Observation, attempt: Attempt) -> float:
+    """Return how many GPUs an attempt has or had."""
+    return seen.gpus if attempt.gpus is None else attempt.gpus
 
 
 def run_seconds(seen: Observation, attempt: Attempt) -> float:
@@ -55,7 +67,7 @@ def run_seconds(seen: Observation, attempt: Attempt) -> float:
     return seen.now - (attempt.started or 0.0) if runs else attempt.seconds
 
 
-def attempt_hours(seen: Observation, attempts: Sequence[Attempt]) -> float:
-    """Return the GPU-hours of the trainings among some attempts; without GPUs, hours."""
-    own = (a for a in attempts if a.stage is Stage.TRAIN)
-    return sum(run_seconds(seen, attempt) for attempt in own) * (seen.gpus or 1.0) / 3600
+def attempt_hours(seen: Observation, trial: int) -> float:
+    """Return the GPU-hours of the attempts of a trial; without GPUs, hours."""
+    attempts = seen.attempts_of(Stage.TRAIN, trial)
+    return sum(run_seconds(seen, a) * (gpus(seen, a) or 1.0) for a in attempts) / 3600

@@ -8,6 +8,7 @@ from typing import Final
 from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
+from distillery_operator.engine import effort, trainers
 from distillery_operator.engine.actions import Tell
 from distillery_operator.engine.reasons import (
     METRIC_OUT_OF_BOUNDS,
@@ -60,9 +61,10 @@ def tell(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Tell]:
             step = End(State.STOPPED, stop.reason, stop.message, stop.expected)
             report = replace(report, metrics=trial.curve[-1].metrics)
         if isinstance(step, End):
-            seconds = sum(attempt.seconds for attempt in attempts)
+            seconds, gpus = effort.total(seen, attempts)
             said = (step.state, step.reason, step.message)
-            yield Tell(trial.number, *said, seconds, report, seen.gpus, step.expected)
+            made = trainers.provenance(seen, attempts[-1])
+            yield Tell(trial.number, *said, seconds, report, gpus, step.expected, made)
 
 
 def _tell_untrained(spec: Spec, seen: Observation, rule: Rule, trial: Trial) -> Iterator[Tell]:
@@ -76,14 +78,15 @@ def _tell_untrained(spec: Spec, seen: Observation, rule: Rule, trial: Trial) -> 
         said = f"its hyperparameters are those of trial {twin.number}, which is {twin.state}"
         record = Report(twin.source, metrics=twin.metrics)
         reason = feasibility.DUPLICATE
-        yield Tell(number, twin.state, reason, said, 0.0, record, expected=twin.expected)
+        like = Tell(number, twin.state, reason, said, 0.0, record, expected=twin.expected)
+        yield replace(like, provenance=twin.provenance)
     elif twin is None and (stop := rule.start(trial)):
         yield Tell(number, State.STOPPED, stop.reason, stop.message, 0.0)
 
 
 def repeated(seen: Observation) -> Mapping[int, Trial]:
     """Return the suggestions without a process that repeat an earlier one, with that one."""
-    begun = {a.trial for a in seen.attempts if a.stage is Stage.TRAIN}
+    begun = {a.trial for a in seen.all_attempts if a.stage is Stage.TRAIN}
     fresh = {t.number for t in seen.trials if t.state is State.RUNNING} - begun
     if not fresh or seen.preparation is None:
         return {}

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from distillery_contract.request import Request
+from distillery_contract.request import Request, Stage
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, Removal, Report
 from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import Provenance
 from distillery_operator.trials.trial import Point, Trial
 
 
@@ -18,6 +20,10 @@ class Runner(Protocol):
     @property
     def gpus(self) -> float:
         """How many GPUs each attempt gets."""
+
+    @property
+    def upcoming(self) -> Provenance:
+        """What is known of the trainer that the next attempt gets, before it runs."""
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
@@ -69,8 +75,14 @@ class Study(Protocol):
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         """Return when the study began, what was prepared, and all trials in their order."""
 
+    async def preparing(self) -> tuple[PastAttempt, ...]:
+        """Return what is kept of attempts of the preparation as of the last look."""
+
     async def keep(self, preparation: Preparation) -> None:
         """Store what the preparation found."""
+
+    async def remember(self, stage: Stage, trial: int, attempt: PastAttempt) -> None:
+        """Store what counts of an attempt of a stage; it replaces what was kept of it before."""
 
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         """Store further suggestions."""

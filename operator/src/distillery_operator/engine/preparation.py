@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit, Reason
-from distillery_operator.engine import endings
+from distillery_operator.engine import effort, endings
 from distillery_operator.engine.actions import Keep, Launch
-from distillery_operator.engine.endings import Again, End
+from distillery_operator.engine.endings import End
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import State
@@ -17,12 +17,10 @@ def launch(spec: Spec, seen: Observation) -> Iterator[Launch]:
     attempts = seen.attempts_of(Stage.PREPARE)
     if not attempts:
         yield Launch(Stage.PREPARE, 0, 1)
-    elif not attempts[-1].remains:
-        if endings.rests(spec, seen, attempts[-1]):
-            return
-        step = endings.follow(spec, seen, attempts)
-        if isinstance(step, Again) or seen.preparation is not None:
-            yield Launch(Stage.PREPARE, 0, attempts[-1].number + 1)
+    elif attempts[-1].remains or endings.rests(spec, seen, attempts[-1]):
+        return
+    elif not (failed(spec, seen) or any(keep(seen))):
+        yield Launch(Stage.PREPARE, 0, attempts[-1].number + 1)
 
 
 def keep(seen: Observation) -> Iterator[Keep]:
@@ -31,18 +29,24 @@ def keep(seen: Observation) -> Iterator[Keep]:
     for attempt in attempts:
         report = seen.report(attempt)
         if seen.preparation is None and attempt.exit_code == Exit.OK and report and report.key:
-            seconds = sum(a.seconds for a in attempts)
+            seconds, gpus = effort.total(seen, attempts)
             teacher, sources = report.teacher, report.sources
-            yield Keep(Preparation(report.key, teacher, sources, seconds, seen.gpus))
+            _, _, notes = report.message.partition("; ")  # the first sentence says that it is done
+            yield Keep(Preparation(report.key, teacher, sources, seconds, gpus, notes))
             return
 
 
 def failed(spec: Spec, seen: Observation) -> End | None:
-    """Return how the preparation failed for good; None if it did not."""
+    """Return how the preparation failed for good; None if it did not.
+
+    Each edit of the spec lets it run again, with all its limits: a person has acted on what it
+    said. It runs again for no other reason, and so not because its Jobs are gone.
+    """
     attempts = seen.attempts_of(Stage.PREPARE)
-    if seen.preparation is not None or not attempts or attempts[-1].live:
+    own = [a for a in attempts if a.generation in (None, seen.generation)]
+    if seen.preparation is not None or not own or attempts[-1].live:
         return None
-    step = endings.follow(spec, seen, attempts)
+    step = endings.follow(spec, seen, own)
     return step if isinstance(step, End) and step.state is not State.COMPLETED else None
 
 

@@ -20,6 +20,7 @@ TEMPLATE_CHANGED: Final = "TemplateChanged"
 FILES_REMAIN: Final = "FilesRemain"
 LINGERING: Final = "Lingering"
 OBSTRUCTED: Final = "Obstructed"
+TRAINER_CHANGED: Final = "TrainerChanged"
 
 TOO_MANY_FAILURES: Final = "TooManyFailures"
 PREPARATION_FAILED: Final = "PreparationFailed"

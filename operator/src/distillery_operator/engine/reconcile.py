@@ -26,6 +26,7 @@ from distillery_operator.engine.actions import (
     Promote,
     Record,
     Release,
+    Remember,
     Tell,
 )
 from distillery_operator.engine.decide import Decision
@@ -73,6 +74,7 @@ async def observe(
 ) -> Observation:
     """Gather everything that a decision rests on; reports only of attempts that still matter."""
     started, preparation, trials = await ports.study.load()
+    preparing = await ports.study.preparing()
     listed = await ports.runner.list()
     attempts, foreign = _parted(experiment, listed, preparation, trials)
     running = {trial.number for trial in trials if trial.state is State.RUNNING}
@@ -98,6 +100,9 @@ async def observe(
             for attempt in asked
             if (since := ports.measurements.standing(attempt)) is not None
         },
+        preparing=preparing,
+        generation=experiment.metadata.generation,
+        upcoming=ports.runner.upcoming,
     )
 
 
@@ -148,6 +153,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await study.keep(preparation)
         case Record(number, point):
             await study.record(number, point)
+        case Remember(stage, number, past):
+            await study.remember(stage, number, past)
         case Tell(number):
             repeated = action.reason == feasibility.DUPLICATE  # the model is another trial's
             model = None if repeated else requests.model(experiment, number)

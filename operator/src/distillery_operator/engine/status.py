@@ -66,6 +66,7 @@ def derive(
     counts = _counts(spec, seen)
     found = [
         *findings,
+        *conditions.trainer_accepted(spec, seen, end),
         conditions.prepared(seen, closing),
         conditions.progressing(spec, seen, end),
         conditions.succeeded(points, end),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from distillery_operator.engine import requests, status
+from distillery_operator.engine import requests, status, trainers
 from distillery_operator.engine.ports import Ports
 from distillery_operator.engine.visit import Visitor
+from distillery_operator.errors import TrainerChanged
 from distillery_operator.local.runner import Runner
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.resource.experiment import Experiment
@@ -41,6 +42,9 @@ async def run(
 
     Returns:
         What was seen last, the status, and whether it was interrupted.
+
+    Raises:
+        TrainerChanged: another trainer than that of the results would go on.
     """
     results = local.Results(workspace / requests.results(experiment))
     results.check(experiment)
@@ -60,6 +64,7 @@ async def run(
         async with study.in_file(results.database, experiment, time.time()) as kept:
             results.keep(text)
             runner.forget_failed_preparation()
+            await kept.prepare_again()
 
             def find(name: str) -> tables.Storage | None:
                 found = local.known(workspace).get(name)
@@ -83,6 +88,8 @@ async def run(
                 idle = not decision.actions and not found.active
                 if idle and (wanted.spec.suspend or decision.done):
                     return seen, found, stop.is_set()
+                if idle and (refusal := trainers.refusal(wanted.spec, seen)):
+                    raise TrainerChanged(refusal)
                 at_once = decision.actions and not wanted.spec.suspend
                 await _wait(stop, 0.0 if at_once else VISIT_SECONDS)
     finally:

@@ -9,12 +9,14 @@ the old one's trainings still live.
 import fcntl
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,9 @@ from distillery_operator.engine.reasons import FOREIGN, SILENT
 from distillery_operator.errors import InUse
 from distillery_operator.local import attendant
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials import provenance
 from distillery_operator.trials.attempt import Attempt, Phase, Removal
+from distillery_operator.trials.provenance import UNKNOWN, Provenance, Trainer
 
 ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,})/attempt-[0-9]{3,}")
 """Folder of an attempt, below the results."""
@@ -69,6 +73,11 @@ class Runner:
         """How many GPUs each attempt gets: one, or a share of one if there are too few."""
         return min(1.0, len(_devices()) / self._experiment.spec.parallelism)
 
+    @property
+    def upcoming(self) -> Provenance:
+        """What is known of the trainer that the next attempt gets: the releases that it has."""
+        return Provenance(trainer=_installed()) if self._trainer == TRAINER else UNKNOWN
+
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
         self._children = {f: child for f, child in self._children.items() if child.poll() is None}
@@ -85,6 +94,7 @@ class Runner:
             if lock is None or (folder / "exit").exists():
                 return
             (folder / "digest").write_text(requests.digest(request), encoding="utf-8")
+            (folder / "identity").write_text(secrets.token_hex(8), encoding="utf-8")
             document = request.to_json()
             (folder / "request.json").write_text(document, encoding="utf-8")
             self._devices[folder] = self._device()
@@ -231,6 +241,15 @@ class Runner:
         return min(_devices(), key=used.count, default="")
 
 
+def _installed() -> Trainer:
+    """Return the releases of this machine's trainer, without importing it."""
+    names = ("distillery-trainer", "torch", "transformers")
+    try:
+        return Trainer(*map(metadata.version, names))
+    except metadata.PackageNotFoundError:
+        return provenance.SILENT
+
+
 def _devices() -> Sequence[str]:
     """Return the GPUs of this machine that may be used."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -310,6 +329,7 @@ def _inspect(folder: Path) -> Attempt:
         metrics_url=f"http://127.0.0.1:{port}/metrics" if live and port else None,
         termination_message=_text(folder / "termination-message"),
         digest=_text(folder / "digest") or "",
+        identity=_text(folder / "identity") or "",
     )
 
 

@@ -14,6 +14,7 @@ from prometheus_client.samples import Sample
 from distillery_contract import metrics
 from distillery_contract.size import Architecture
 from distillery_operator.trials.attempt import Report
+from distillery_operator.trials.provenance import Trainer
 
 TERMINATION_MESSAGE: Final = "TerminationMessage"
 SCRAPE: Final = "Scrape"
@@ -51,6 +52,7 @@ def report(samples: Iterable[Sample], source: str) -> Report:
         teacher=_evaluation(reading.by(metrics.TEACHER_METRIC)),
         sources=reading.architectures(),
         key=reading.info(metrics.PREPARED).get("key"),
+        trainer=_trainer(reading.info(metrics.TRAINER)),
     )
 
 
@@ -106,6 +108,10 @@ class _Reading:
 
 def _evaluation(values: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in values.items() if name in metrics.EVALUATIONS}
+
+
+def _trainer(said: Mapping[str, str]) -> Trainer:
+    return Trainer(**{label: said[label] for label in metrics.TRAINER.labels if label in said})
 
 
 def _integer(value: float | None) -> int | None:

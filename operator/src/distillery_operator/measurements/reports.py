@@ -56,7 +56,7 @@ class Measurements:
         With an interval only an attempt that ended well and left no result is waited for, once:
         without its result it would run again.
         """
-        known = [self._known.setdefault(attempt.key, _Known()) for attempt in attempts]
+        known = [self._of(attempt) for attempt in attempts]
         looks = [self._look(a, k) for a, k in zip(attempts, known, strict=True)]
         await asyncio.gather(*(look for look in looks if look is not None))
         return [each.newest for each in known]
@@ -84,6 +84,14 @@ class Measurements:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._own:
             await self._scraper.close()
+
+    def _of(self, attempt: Attempt) -> "_Known":
+        """Return what is known of an attempt: of a number that comes again, nothing."""
+        known = self._known.get(attempt.key)
+        if known is None or known.identity != attempt.identity:
+            self.forget(attempt)
+            known = self._known[attempt.key] = _Known(attempt.identity)
+        return known
 
     def _look(self, attempt: Attempt, known: "_Known") -> Awaitable[None] | None:
         """Take in what an attempt tells; return what has to be waited for to know more."""
@@ -134,6 +142,7 @@ class _Known:
     """What was learnt of one attempt.
 
     Attributes:
+        identity: of the attempt.
         pod: its name, kept for when the pod is gone.
         due: time of the event loop at which it may be scraped again.
         scraping: the scrape that runs, or ran last.
@@ -144,6 +153,7 @@ class _Known:
         moved: when its step was seen to change last, in seconds since the epoch.
     """
 
+    identity: str
     pod: str = ""
     due: float = 0.0
     scraping: asyncio.Task[None] | None = None

@@ -112,6 +112,7 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
         "seconds": round(trial.seconds, 1),
         "source": trial.source,
         "model": trial.model,
+        "provenance": asdict(trial.provenance) if trial.provenance else None,
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.metrics import Direction
+from distillery_operator.engine import conditions, trainers
 from distillery_operator.report import units
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import ConditionType, Status
@@ -36,12 +37,13 @@ class Tile:
 
 def state(status: Status) -> State:
     """Return what the conditions say, the most urgent first."""
-    conditions = {condition.type: condition for condition in status.conditions}
+    said = {condition.type: condition for condition in status.conditions}
     for kind, value, word, tone in (
         (ConditionType.ACCEPTED, "False", "Refused", "bad"),
         (ConditionType.STORAGE_REACHABLE, "False", "Database away", "bad"),
         (ConditionType.TEMPLATE_VALID, "False", "Template refused", "bad"),
         (ConditionType.WARM_STARTED, "False", "Not warm-started", "bad"),
+        (ConditionType.TRAINER_ACCEPTED, "False", "Trainer changed", "bad"),
         (ConditionType.DEGRADED, "True", "Degraded", "bad"),
         (ConditionType.PROGRESSING, "True", "In progress", "neutral"),
         (ConditionType.SUCCEEDED, "True", "Succeeded", "good"),
@@ -49,7 +51,7 @@ def state(status: Status) -> State:
         (ConditionType.PREPARED, "False", "Not prepared", "bad"),
         (ConditionType.PROGRESSING, "False", "At rest", "neutral"),
     ):
-        condition = conditions.get(kind)
+        condition = said.get(kind)
         if condition and condition.status == value:
             return State(word, condition.message, tone)
     return State("Not started", "Nothing is known of this experiment yet.", "neutral")
@@ -82,7 +84,7 @@ def accuracy(spec: Spec) -> str | None:
 
 
 def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
-    """Return what informed the sampler, then one sentence per way to end off the front."""
+    """Return what is known of sampler, trainers and data, then the ways to end off the front."""
     verdicts = [feasibility.verdict(spec, trial) for trial in trials]
     ends = Counter(v.reason for v in verdicts if not v.feasible and v.reason != feasibility.RUNNING)
     found = [
@@ -90,6 +92,15 @@ def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
         for condition in status.conditions
         if condition.type is ConditionType.WARM_STARTED and condition.status == "True"
     ]
+    makers = trainers.makers(trials)
+    if len(makers) > 1:
+        found.append(
+            f"Several trainers made these results, which may not be comparable:"
+            f" {'; '.join(map(str, makers))}."
+        )
+    prepared = (c.message for c in status.conditions if c.type is ConditionType.PREPARED)
+    if notes := next(prepared, "").partition(conditions.NOTED)[2]:
+        found.append(f"Of data and models: {notes}.")
     if count := ends.pop(feasibility.COLLAPSED, 0):
         found.append(
             f"{_trials(count)} collapsed: only one kind of question is answered right, which exact "

@@ -54,6 +54,8 @@ RUNGS: Final = "must ascend, but got {rungs}"
 
 SOURCES: Final = "must have either name or train and validation, but got both"
 NO_SOURCE: Final = "must have name, or both train and validation"
+NAMED_TEST: Final = "must be absent if name is given; it needs train and validation"
+NOTHING_DROPPED: Final = "must be absent unless faults is Drop"
 WINDOW: Final = "maxLength - maxQueryLength - 3 >= 1 must hold, but got ({length}, {query})"
 STRIDE: Final = "stride < maxLength - maxQueryLength - 3 = {room} must hold, but got {stride}"
 PARALLELISM: Final = "parallelism <= maxTrials must hold, but got ({parallelism}, {trials})"

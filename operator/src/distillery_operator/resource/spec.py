@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, StrictBool
 
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
+from distillery_contract.request import FaultPolicy
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
 from distillery_operator.resource.fields import (
     Hyperparameters,
@@ -97,13 +98,17 @@ class Data(Model):
     )
     train: Text | None = Field(
         None,
-        description="JSON file with the questions to train on, in SQuAD 2.0's format. Needs"
-        " validation too.",
+        description="File with the questions to train on, in SQuAD 2.0's format. JSON, nested as"
+        " SQuAD's own files or flat, JSON Lines, or Parquet. Needs validation too.",
     )
     validation: Text | None = Field(
         None,
-        description="JSON file with the questions to measure on, in SQuAD 2.0's format. Needs train"
-        " too.",
+        description="File with the questions to measure on, in the same formats. Needs train too.",
+    )
+    test: Text | None = Field(
+        None,
+        description="File with questions that no decision of the search reads, in the same formats."
+        " It is checked and prepared like the others. Needs train and validation too.",
     )
     unanswerable: StrictBool = Field(
         True, description="Whether some questions have no answer, as in SQuAD 2.0."
@@ -137,6 +142,32 @@ class Data(Model):
         0.0,
         description="A question counts as unanswerable if the score of no answer exceeds the score"
         " of the best answer by more than this margin, in logits.",
+    )
+    faults: FaultPolicy = Field(
+        FaultPolicy.REFUSE,
+        description="What follows from questions that cannot serve, such as one whose answer does"
+        " not stand in its context. Refuse: the data are refused. Drop: these questions are left"
+        " out and counted in the condition Prepared, up to maxDroppedPercent.",
+    )
+    max_dropped_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        1.0,
+        description="With faults: Drop, the greatest share of the questions of a file that is left"
+        " out, in percent. If more would be, the data are refused.",
+    )
+    max_unknown_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        2.0,
+        description="The greatest share of tokens that the tokenizer does not know, in percent. If"
+        " there are more, the tokenizer does not fit the text, and the data are refused.",
+    )
+    max_long_answer_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        5.0,
+        description="The greatest share of questions whose answers are all longer than"
+        " maxAnswerLength, in percent. No student can answer these.",
+    )
+    max_shared_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        1.0,
+        description="The greatest share of the questions of validation, or of test, that are also"
+        " in train with the same context, in percent.",
     )
 
 
@@ -210,6 +241,13 @@ class MetricsDurability(StrEnum):
 
     BEST_EFFORT = "BestEffort"
     STRICT = "Strict"
+
+
+class TrainerChange(StrEnum):
+    """What becomes of a search whose trainer is another one than that of its results."""
+
+    REFUSE = "Refuse"
+    ALLOW = "Allow"
 
 
 class Spec(Model):
@@ -354,6 +392,13 @@ class Spec(Model):
         " may be lost. Strict: a finalizer holds the pod of each trial until its metrics are"
         " stored. To drain a node or to delete a namespace then waits for the operator. Used on a"
         " cluster only.",
+    )
+    trainer_change: TrainerChange = Field(
+        TrainerChange.REFUSE,
+        description="What happens if another trainer than that of the results would make further"
+        " ones: another release of the trainer, of torch or of transformers. Refuse: no trial"
+        " starts, but trials that have begun resume. Allow: the search continues, and each trial"
+        " says what made it.",
     )
     suspend: StrictBool = Field(
         False,

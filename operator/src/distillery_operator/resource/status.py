@@ -26,6 +26,7 @@ class ConditionType(StrEnum):
     STORAGE_REACHABLE = "StorageReachable"  # the study's database answers (on a cluster)
     ACTIONS_ACCEPTED = "ActionsAccepted"  # the API server did what was asked last (on a cluster)
     WARM_STARTED = "WarmStarted"  # the trials of other experiments inform the sampler
+    TRAINER_ACCEPTED = "TrainerAccepted"  # no other trainer than that of the results, or allowed
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
     PROGRESSING = "Progressing"  # trials run or will
     SUCCEEDED = "Succeeded"  # ended with at least one point on the front; False once it cannot

@@ -5,6 +5,7 @@ ways; the commands status, report and export meet both of them here.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from distillery_operator.errors import NotFound
 from distillery_operator.resource import files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
+from distillery_operator.results import model_card
 from distillery_operator.trials.trial import Trial
 
 
@@ -38,6 +40,8 @@ class Results(Protocol):
 def export(results: Results, trial: int, folder: Path) -> None:
     """Copy a trial's model into a folder that transformers loads; it appears whole or not at all.
 
+    A model card says what it is and what made it, as far as the study still knows.
+
     Raises:
         NotFound: the trial has no model.
         Unusable: the folder exists, or cannot be written.
@@ -48,3 +52,7 @@ def export(results: Results, trial: int, folder: Path) -> None:
         raise NotFound(f"trial {trial} has no model; trials with one: {sorted(models)}")
     with files.appearing(folder) as part:
         results.copy(models[trial], part)
+        with suppress(NotFound):
+            known = {each.number: each for each in results.trials()}
+            text = model_card.card(results.look()[0], known[trial])
+            (part / model_card.FILE).write_text(text, encoding="utf-8")

@@ -50,7 +50,8 @@ def key(trial: Trial, sources: Mapping[str, Architecture]) -> Key:
         values["hidden_size"] = shape.hidden_size
     without_effect = {
         "temperature": values["alpha_ce"] == 0,
-        "pruning_seed": shape.n_heads == source.n_heads,
+        "pruning_seed": shape.n_heads == size.offered_heads(sources, trial.parameters)
+        and (shape.n_layers <= source.n_layers or shape.n_heads == source.n_heads),
         "layer_selection": shape.n_layers == source.n_layers
         or values["initialization"] == parameters.Initialization.SCRATCH,
     }

@@ -9,6 +9,7 @@ from distillery_operator.study import records
 from distillery_operator.study.records import SPACE, STUDENT, WARM, Aside
 from distillery_operator.study.rows import Row
 from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Trial
 
 Attributes = Mapping[str, Any]
@@ -21,6 +22,7 @@ class Contents:
     Attributes:
         started: seconds since the epoch.
         preparation: what was prepared; None before that.
+        preparing: what is kept of attempts of the preparation.
         trials: all of them, by their numbers.
         collected: numbers of those whose files are gone.
         warm: trials that were taken of other experiments, by the names of these.
@@ -29,6 +31,7 @@ class Contents:
 
     started: float
     preparation: Preparation | None
+    preparing: tuple[PastAttempt, ...]
     trials: list[Trial]
     collected: set[int]
     warm: dict[str, tuple[Trial, ...]]
@@ -53,6 +56,7 @@ def of(attributes: Attributes, own: Sequence[Row]) -> Contents:
     return Contents(
         started=float(attributes["started"]),
         preparation=records.preparation_of(prepared) if prepared else None,
+        preparing=records.attempts(attributes),
         trials=[records.restored(n, trial, collected) for n, trial in enumerate(stored)],
         collected=collected,
         warm={

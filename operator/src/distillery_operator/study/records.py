@@ -20,12 +20,15 @@ from distillery_operator.resource.parameter import Parameter, When
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import Provenance, Trainer
 from distillery_operator.trials.trial import Point, State, Trial
 
 T = TypeVar("T")
 
 VERSION: Final = 2
-"""Of the records that this release writes. 1: the first release. 2: each trial has a record."""
+"""Of the records that this release writes. 1: the first release. 2: each trial has a record, and
+says what made its result; attempts are kept."""
 READERS: Final = 1
 """The earliest version whose releases read what this one writes."""
 
@@ -66,7 +69,12 @@ ENDING_FIELDS: Final = (
     "gpus",
     "model",
     "ended",
+    "provenance",
 )
+
+ATTEMPT: Final = "attempt:"
+"""Begins the names of attributes that hold what is kept of an attempt: of a trial those of its
+trainings, of the study those of the preparation. What tells an attempt from others follows."""
 
 Aside = Mapping[int, Mapping[str, Any]]
 """What a later release stores with points of a curve, by their steps: a curve is written whole."""
@@ -173,8 +181,25 @@ def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) ->
         stored["state"] = _state(stored["state"])
         stored["model"] = None if number in collected else stored.get("model")
         stored["collected"] = number in collected
+        stored["provenance"] = _provenance(stored.get("provenance"))
+    stored["attempts"] = attempts(attributes)
     curve = tuple(_known(Point, point) for point in attributes.get("curve", []))
     return _known(Trial, {**stored, "number": number, "curve": curve})
+
+
+def attempts(attributes: Mapping[str, Any]) -> tuple[PastAttempt, ...]:
+    """Return what is kept of attempts among the attributes of a trial, or of the study."""
+    kept = [
+        _known(PastAttempt, {**stored, "provenance": _provenance(stored["provenance"])})
+        for name, stored in attributes.items()
+        if name.startswith(ATTEMPT)
+    ]
+    return tuple(sorted(kept, key=lambda past: past.number))
+
+
+def name_of(past: PastAttempt) -> str:
+    """Return the name of the attribute that keeps an attempt."""
+    return f"{ATTEMPT}{past.identity or past.number}"
 
 
 def aside(attributes: Mapping[str, Any]) -> Aside:
@@ -212,7 +237,14 @@ def ended(before: Trial, ending: Tell, model: str | None, now: float) -> dict[st
         "gpus": ending.gpus,
         "model": model if ending.state is State.COMPLETED else None,
         "ended": now,
+        "provenance": ending.provenance,
     }
+
+
+def ending_of(trial: Trial) -> dict[str, Any]:
+    """Return how a trial ended in the form that is stored."""
+    made = asdict(trial.provenance) if trial.provenance else None
+    return {**{name: getattr(trial, name) for name in ENDING_FIELDS}, "provenance": made}
 
 
 def preparation_of(stored: Mapping[str, Any]) -> Preparation:
@@ -229,6 +261,12 @@ def preparation_of(stored: Mapping[str, Any]) -> Preparation:
         for name, source in stored["sources"].items()
     }
     return _known(Preparation, {**stored, "sources": sources})
+
+
+def _provenance(stored: Mapping[str, Any] | None) -> Provenance | None:
+    if stored is None:
+        return None
+    return _known(Provenance, {**stored, "trainer": _known(Trainer, stored["trainer"])})
 
 
 def _known(kind: type[T], stored: Mapping[str, Any]) -> T:

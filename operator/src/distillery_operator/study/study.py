@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, Self
 
 from distillery_contract import size
 from distillery_contract.parameters import Value
+from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Tell
 from distillery_operator.errors import NotFound, StudyMismatch
 from distillery_operator.resource import space
@@ -22,7 +23,6 @@ from distillery_operator.search import optuna_trials, warm_start
 from distillery_operator.search.suggester import Suggester
 from distillery_operator.study import contents, database, enqueued, notes, records
 from distillery_operator.study.records import (
-    ENDING_FIELDS,
     MEANING,
     SPACE,
     STUDENT,
@@ -33,6 +33,7 @@ from distillery_operator.study.rows import Row, Rows
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Point, State, Trial
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,21 @@ class Study:
     async def keep(self, preparation: Preparation) -> None:
         """Store what the preparation found."""
         await self._run(self._keep, preparation)
+
+    async def preparing(self) -> tuple[PastAttempt, ...]:
+        """Return what is kept of attempts of the preparation as of the last look."""
+        return self._held.preparing
+
+    async def remember(self, stage: Stage, trial: int, attempt: PastAttempt) -> None:
+        """Store what counts of an attempt of a stage; it replaces what was kept of it before.
+
+        A trial that has ended stays as it is.
+        """
+        await self._run(self._remember, stage, trial, attempt)
+
+    async def prepare_again(self) -> None:
+        """Let a preparation that has failed run again: a person has acted on what it said."""
+        await self._run(self._prepare_again)
 
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         """Store further suggestions: first baselines without a trial, last the sampler's.
@@ -230,6 +246,23 @@ class Study:
         self._storage.set_attribute("preparation", asdict(preparation))
         self._held.preparation = preparation
 
+    def _remember(self, stage: Stage, number: int, past: PastAttempt) -> None:
+        name, stored = records.name_of(past), asdict(past)
+        if stage is not Stage.TRAIN:
+            self._storage.set_attribute(name, stored)
+            self._held.preparing = _with(self._held.preparing, past)
+            return
+        trial = self._held.trials[number]
+        if trial.state is State.RUNNING:
+            self._storage.set_trial_attribute(number, name, stored)
+            kept = _with(trial.attempts, past)
+            self._held.trials[number] = replace(trial, attempts=kept)
+
+    def _prepare_again(self) -> None:
+        for past in () if self._held.preparation else self._held.preparing:
+            made = replace(past.provenance, generation=0)  # of no spec of today
+            self._remember(Stage.PREPARE, 0, replace(past, provenance=made))
+
     def _take(self, name: str, taken: Sequence[Trial]) -> None:
         stored = [{field: getattr(trial, field) for field in TAKEN_FIELDS} for trial in taken]
         self._storage.set_attribute(f"{WARM}{name}", stored)
@@ -323,7 +356,7 @@ class Study:
         if before.state is not State.RUNNING:
             return
         trial = replace(before, **records.ended(before, ending, model, now))
-        stored: dict[str, Any] = {"ending": {name: getattr(trial, name) for name in ENDING_FIELDS}}
+        stored: dict[str, Any] = {"ending": records.ending_of(trial)}
         if trial.curve is not before.curve:
             kept = self._held.asides.get(trial.number, {})
             stored["curve"] = records.curve_of(trial.curve, kept)
@@ -349,6 +382,12 @@ async def in_file(path: Path, experiment: Experiment, now: float) -> AsyncIterat
             yield study
         finally:
             await study.close()
+
+
+def _with(kept: Sequence[PastAttempt], past: PastAttempt) -> tuple[PastAttempt, ...]:
+    """Return what is kept of attempts, with one more or one anew."""
+    others = [other for other in kept if records.name_of(other) != records.name_of(past)]
+    return tuple(sorted([*others, past], key=lambda one: one.number))
 
 
 def _source(place: Storage) -> warm_start.Source | None:

@@ -2,6 +2,8 @@
 
 trial           a suggestion and what came of it
 attempt         a process that works on a trial, and what it exposes
+past_attempt    what the study keeps of an attempt
+provenance      what made a result
 observation     everything that a decision rests on
 learning_curve  what a curve tells at a rung
 feasibility     is a trial acceptable, and if not, why

@@ -1,13 +1,15 @@
 """One process that works on a trial, and what it exposes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import SILENT, Trainer
 from distillery_operator.trials.trial import Point
 
 
@@ -82,6 +84,11 @@ class Attempt:
         metrics_url: where its /metrics is served while it lives.
         termination_message: the final exposition that it left.
         digest: of the request that it was started with; empty where it is not known.
+        identity: what tells it from every other attempt, even of the same number; empty where it
+            is not known.
+        generation: of the spec that it was started by; None where it is not known.
+        image: of its container, with the digest of its content; empty without one.
+        gpus: that it had; None where the study does not say.
     """
 
     stage: Stage
@@ -107,6 +114,10 @@ class Attempt:
     metrics_url: str | None = None
     termination_message: str | None = None
     digest: str = ""
+    identity: str = ""
+    generation: int | None = None
+    image: str = ""
+    gpus: float | None = None
 
     @property
     def key(self) -> AttemptKey:
@@ -131,6 +142,67 @@ class Attempt:
             if self.started is not None and self.ended is not None
             else 0.0
         )
+
+    def is_that(self, past: PastAttempt) -> bool:
+        """Tell whether it is an attempt that the study keeps, of the same trial."""
+        if self.identity and past.identity:
+            return self.identity == past.identity
+        return self.number == past.number
+
+
+def remembered(stage: Stage, trial: int, past: PastAttempt, lived_until: float) -> Attempt:
+    """Return an attempt that the study alone knows any more, so that it has ended.
+
+    Args:
+        stage: that it worked on.
+        trial: that it worked on.
+        past: what is kept of it.
+        lived_until: when it gave its last sign of life, in seconds since the epoch. One that was
+            seen to run and then was gone has run for so long, at least.
+    """
+    return Attempt(
+        stage=stage,
+        trial=trial,
+        number=past.number,
+        phase=Phase.ENDED,
+        exit_code=past.exit_code,
+        disrupted=past.disrupted,
+        halted=past.halted,
+        silent=past.silent,
+        started=past.started,
+        ended=past.ended if past.over else lived_until,
+        reason=past.reason,
+        message=past.message or "its process is gone, and nobody saw it end",
+        digest=past.provenance.request,
+        identity=past.identity,
+        generation=past.provenance.generation,
+        image=past.provenance.image,
+        gpus=past.gpus,
+    )
+
+
+def completed(attempt: Attempt, past: PastAttempt) -> Attempt:
+    """Return an attempt with what is kept of it and can be seen no more, for its pod is gone."""
+    made = past.provenance
+    known = replace(
+        attempt,
+        gpus=past.gpus,
+        digest=attempt.digest or made.request,
+        generation=made.generation if attempt.generation is None else attempt.generation,
+        image=max(attempt.image, made.image, key=len),  # with the digest, if any had it
+    )
+    if attempt.live:
+        return known
+    if past.over and attempt.exit_code is None:
+        known = replace(
+            known,
+            exit_code=past.exit_code,
+            disrupted=past.disrupted,
+            reason=past.reason,
+            message=past.message,
+        )
+    started = past.started if attempt.started is None else attempt.started
+    return replace(known, started=started, ended=attempt.ended or past.ended)
 
 
 @dataclass(frozen=True)
@@ -170,6 +242,7 @@ class Report:
         teacher: evaluation of the teacher (stage prepare).
         sources: architectures of the models (stages describe and prepare).
         key: key of the prepared data (stage prepare).
+        trainer: what it says of itself.
     """
 
     source: str
@@ -184,6 +257,7 @@ class Report:
     teacher: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, Architecture] = field(default_factory=dict)
     key: str | None = None
+    trainer: Trainer = SILENT
 
     @property
     def progress(self) -> float | None:

@@ -71,10 +71,10 @@ def _largest(spec: Spec, sources: Mapping[str, Architecture]) -> Iterator[dict[s
     """Yield the parameters of the largest students: a model grows with each of its dimensions."""
     layers, heads, width = (_highest(spec, n) for n in ("n_layers", "n_heads", "hidden_size"))
     for initialization in _choices(spec, "initialization"):
-        source = size.source_of(sources, {"initialization": initialization})
         found: dict[str, object] = {"initialization": initialization}
+        source = size.source_of(sources, found)
         if heads is not None:
-            found["n_heads"] = min(heads, source.n_heads)
+            found["n_heads"] = min(heads, size.offered_heads(sources, found))
         if layers is not None:
             teacher = initialization == Initialization.TEACHER
             found["n_layers"] = min(layers, source.n_layers) if teacher else layers

@@ -3,15 +3,25 @@
 Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import dropwhile, takewhile
 
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
-from distillery_operator.trials.attempt import Attempt, AttemptKey, Removal, Report
+from distillery_operator.trials.attempt import (
+    Attempt,
+    AttemptKey,
+    Removal,
+    Report,
+    completed,
+    remembered,
+)
 from distillery_operator.trials.feasibility import DUPLICATE
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import UNKNOWN, Provenance
 from distillery_operator.trials.trial import State, Trial, continued
 
 
@@ -25,6 +35,7 @@ class Preparation:
         sources: architectures of the models.
         seconds: run time of its attempts.
         gpus: that they had.
+        notes: what a person should know of data and models, as the trainer said it.
     """
 
     key: str
@@ -32,6 +43,7 @@ class Preparation:
     sources: Mapping[str, Architecture]
     seconds: float = 0.0
     gpus: float = 0.0
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,9 @@ class Observation:
         standing: since when live attempts were seen at the same step, by their keys.
         removals: of files of trials, those that are not forgotten yet.
         foreign: attempts of trials or suggestions that the study does not know.
+        preparing: what is kept of attempts of the preparation.
+        generation: of the spec.
+        upcoming: what is known of the trainer that the next attempt gets, before it runs.
     """
 
     now: float
@@ -62,10 +77,28 @@ class Observation:
     foreign: tuple[Attempt, ...] = ()
     removals: tuple[Removal, ...] = ()
     standing: Mapping[AttemptKey, float] = field(default_factory=dict)
+    preparing: tuple[PastAttempt, ...] = ()
+    generation: int = 1
+    upcoming: Provenance = UNKNOWN
 
     def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
-        """Return the attempts of a stage of a trial, in the order of their numbers."""
+        """Return the attempts of a stage of a trial, in the order of their numbers.
+
+        Those are among them that the study alone remembers.
+        """
         return self._attempts.get((stage, trial), ())
+
+    @property
+    def all_attempts(self) -> Iterator[Attempt]:
+        """The attempts of the preparation and of all trials, the remembered ones included."""
+        return (attempt for found in self._attempts.values() for attempt in found)
+
+    def past(self, attempt: Attempt) -> PastAttempt | None:
+        """Return what is kept of an attempt; None if nothing is."""
+        kept = self.preparing
+        if attempt.stage is Stage.TRAIN:
+            kept = self.trials[attempt.trial].attempts
+        return next((past for past in kept if attempt.is_that(past)), None)
 
     def report(self, attempt: Attempt) -> Report | None:
         """Return what an attempt exposes; None if nothing is known."""
@@ -98,9 +131,36 @@ class Observation:
     @cached_property
     def _attempts(self) -> Mapping[tuple[Stage, int], Sequence[Attempt]]:
         found: dict[tuple[Stage, int], list[Attempt]] = {}
-        for attempt in sorted(self.attempts, key=lambda attempt: attempt.number):
-            found.setdefault((attempt.stage, attempt.trial), []).append(attempt)
+        for attempt in self.attempts:
+            past = self.past(attempt)
+            known = completed(attempt, past) if past else attempt
+            found.setdefault((attempt.stage, attempt.trial), []).append(known)
+        for place, past in self._kept():
+            listed = found.setdefault(place, [])
+            if not any(attempt.is_that(past) for attempt in listed):
+                listed.append(remembered(*place, past, self._lived_until(*place, past)))
+        for listed in found.values():
+            listed.sort(key=lambda attempt: attempt.number)
         return found
+
+    def _kept(self) -> Iterator[tuple[tuple[Stage, int], PastAttempt]]:
+        """Yield what is kept of attempts whose ending is not stored otherwise."""
+        yield from (((Stage.PREPARE, 0), past) for past in self.preparing)
+        for trial in self.trials:
+            if trial.state is State.RUNNING:
+                yield from (((Stage.TRAIN, trial.number), past) for past in trial.attempts)
+
+    def _lived_until(self, stage: Stage, number: int, past: PastAttempt) -> float:
+        """Return when an attempt that was seen to run measured last; its start if it never did."""
+        begun = past.started or 0.0
+        if stage is not Stage.TRAIN:
+            return begun
+        trial = self.trials[number]
+        own = (a.started for a in self.attempts if (a.stage, a.trial) == (stage, number))
+        starts = [start for start in (*own, *(p.started for p in trial.attempts)) if start]
+        following = min((start for start in starts if start > begun), default=math.inf)
+        measured = (point.at for point in trial.curve if begun <= point.at < following)
+        return max(measured, default=begun)
 
 
 def _counts(trial: Trial) -> bool:

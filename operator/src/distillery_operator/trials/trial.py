@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from distillery_contract.parameters import Value
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.provenance import Provenance
 
 
 class State(StrEnum):
@@ -62,6 +64,9 @@ class Trial:
         started, ended: seconds since the epoch.
         continues: number of the stopped trial from whose checkpoint it goes on; its curve begins
             with that trial's.
+        provenance: what made its last evaluation; None of one that was never trained, and of
+            those that an earlier release has told.
+        attempts: what is kept of its attempts; the ending of the last is the trial's own.
     """
 
     number: int
@@ -82,6 +87,8 @@ class Trial:
     started: float = 0.0
     ended: float | None = None
     continues: int | None = None
+    provenance: Provenance | None = None
+    attempts: tuple[PastAttempt, ...] = ()
 
 
 def lineage(trials: Sequence[Trial], trial: Trial) -> Iterator[Trial]:

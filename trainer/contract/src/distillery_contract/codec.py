@@ -4,23 +4,43 @@ A hint is a dataclass, an enum, a mapping from names, a sequence, ``str``, ``int
 ``bool``, or one of these or None. Where the values of a mapping or a sequence have a rule of their
 own, the field names it: ``field(metadata={RULE: faults})``. ``faults`` is a function that takes the
 mapping or the list as it was given, and returns every fault as a sentence.
+
+A field that a later release has added is marked ``field(metadata={LATER: True})``. It is written
+only where it has another value than its default: an earlier release reads what does not use it, and
+its text, by which requests are told apart, is the same.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 RULE: Final = "rule"
+LATER: Final = "later"
 
 T = TypeVar("T")
 
 
 def encode(value: Any) -> str:
     """Write a dataclass as JSON. Its keys are sorted, so equal values are equal texts."""
-    return json.dumps(asdict(value), sort_keys=True, ensure_ascii=False)
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """Return a dataclass as what JSON has, without later fields that have their default."""
+    if is_dataclass(value):
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in fields(value)
+            if LATER not in field.metadata or getattr(value, field.name) != field.default
+        }
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(part) for part in value]
+    return value
 
 
 def decode(cls: type[T], document: object, faults: list[str], path: str = "") -> T | None:

@@ -203,6 +203,13 @@ DATA_QUESTIONS: Final = Family(
 DATA_FEATURES: Final = Family(
     "distillery_data_features", "gauge", "Windows of tokens by split", ("split",)
 )
+DATA_FINDINGS: Final = Family(
+    "distillery_data_findings",
+    "gauge",
+    "What a person should know of the data, counted by split and kind, such as dropped questions",
+    ("split", "kind"),
+    final=False,  # the sentence of the outcome has them
+)
 PREPARED: Final = Family(
     "distillery_prepared", "info", "Key of the prepared windows and teacher logits", ("key",)
 )
@@ -213,8 +220,15 @@ ARCHITECTURE: Final = Family(
     ("source", "dimension"),
 )
 
+TRAINER: Final = Family(
+    "distillery_trainer",
+    "info",
+    "Releases of the trainer and of its libraries, and the device that it trains on",
+    ("version", "torch", "transformers", "device"),
+)
+
 FAMILIES: Final = (
     METRIC, METRIC_STEP, FINAL, STEP, STEPS, PROGRESS, LOSS, LEARNING_RATE, SPEED, EXAMPLES,
     TOKENS, MEMORY, CHECKPOINT_STEP, TRAINING_SECONDS, OUTCOME, TEACHER_METRIC, DATA_QUESTIONS,
-    DATA_FEATURES, PREPARED, ARCHITECTURE,
+    DATA_FEATURES, DATA_FINDINGS, PREPARED, ARCHITECTURE, TRAINER,
 )  # fmt: skip

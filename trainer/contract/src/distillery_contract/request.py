@@ -31,14 +31,24 @@ class Stage(StrEnum):
     COLLECT = "collect"  # remove folders of trials that nobody needs
 
 
+class FaultPolicy(StrEnum):
+    """What follows from questions that cannot serve."""
+
+    REFUSE = "Refuse"  # the data are refused
+    DROP = "Drop"  # the questions are left out, up to a limit
+
+
+_LATER: Final = {codec.LATER: True}
+
+
 @dataclass(frozen=True)
 class Data:
     """Question-answering data in SQuAD 2.0's format. Lengths are in tokens.
 
     Attributes:
         name: data set of the hub with the splits train and validation, instead of two paths.
-        train: path of a JSON file.
-        validation: path of a JSON file.
+        train: path of a file: JSON, JSON Lines or Parquet.
+        validation: path of such a file.
         unanswerable: whether some questions have no answer, as in SQuAD 2.0.
         max_length: of a window.
         stride: tokens that neighbouring windows of a context share.
@@ -46,6 +56,12 @@ class Data:
         max_answer_length: of an answer.
         n_best: start tokens, and end tokens, of a window that are looked at for an answer.
         null_threshold: silence wins where it scores better than the answer by more than this.
+        test: path of a file with questions that no decision may read.
+        faults: what follows from questions that cannot serve.
+        max_dropped_percent: of the questions of a split, with ``FaultPolicy.DROP``.
+        max_unknown_percent: of a split's tokens, which the tokenizer has no word for.
+        max_long_answer_percent: of a split's questions, whose answers exceed ``max_answer_length``.
+        max_shared_percent: of the questions of validation or test, which training has too.
     """
 
     name: str | None = None
@@ -58,6 +74,12 @@ class Data:
     max_answer_length: int = 30
     n_best: int = 20
     null_threshold: float = 0.0
+    test: str | None = field(default=None, metadata=_LATER)
+    faults: FaultPolicy = field(default=FaultPolicy.REFUSE, metadata=_LATER)
+    max_dropped_percent: float = field(default=1.0, metadata=_LATER)
+    max_unknown_percent: float = field(default=2.0, metadata=_LATER)
+    max_long_answer_percent: float = field(default=5.0, metadata=_LATER)
+    max_shared_percent: float = field(default=1.0, metadata=_LATER)
 
 
 @dataclass(frozen=True)
@@ -119,10 +141,11 @@ class Request:
         teacher: who teaches; None trains on the labels alone (``alpha_ce`` is then 0).
         student: where students come from.
         cache: folder of prepared windows and teacher logits, shared by experiments.
-        output: folder of this trial: checkpoints, model, predictions.
+        output: folder of this trial: checkpoints, model, predictions. For the stage prepare it is
+            the folder of the experiment, which those of its trials lie in.
         trial: number of the trial; 0 for other stages.
-        prepared: key that the stage prepare reported. Without it a trial reads the data again to
-            work out the key.
+        prepared: key that the stage prepare reported. The stage prepare has it if a search was
+            prepared before; then it makes the same again, or refuses.
         attempt: 1 for the first process of a trial, more after interruptions.
         parameters: hyperparameters; those that are missing have their default.
         rungs: shares of the steps, above 0 and below 1, after which to evaluate as well. They

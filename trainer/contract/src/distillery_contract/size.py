@@ -24,7 +24,10 @@ FAMILY_CODES: Mapping[Family, int] = {Family.BERT: 1, Family.DISTILBERT: 2}
 
 @dataclass(frozen=True)
 class Architecture:
-    """The dimensions of a model that decide how many parameters it has."""
+    """The dimensions of a model that decide how many parameters it has.
+
+    ``n_heads`` times the width of a head is ``hidden_size``, also where heads were pruned.
+    """
 
     family: Family
     vocab_size: int
@@ -34,10 +37,15 @@ class Architecture:
     n_layers: int
     n_heads: int
     type_vocab_size: int = 0  # DistilBERT has no segment embeddings
+    kept_heads: int = 0  # of each layer of a model whose heads were pruned; else 0
 
     def dimensions(self) -> dict[str, int]:
-        """Return the numbers that a trainer exposes as ``distillery_architecture``."""
-        return {**asdict(self), "family": FAMILY_CODES[self.family]}
+        """Return the numbers that a trainer exposes as ``distillery_architecture``.
+
+        Earlier releases do not know ``kept_heads``, so only pruned models have it.
+        """
+        found = {**asdict(self), "family": FAMILY_CODES[self.family]}
+        return {name: n for name, n in found.items() if n or name != "kept_heads"}
 
     @classmethod
     def of_dimensions(cls, dimensions: Mapping[str, float]) -> "Architecture":
@@ -52,6 +60,16 @@ def source_of(
     """Return the architecture that a student starts from; the arguments are those of shape."""
     teacher = sources["teacher"]
     return teacher if _from_teacher(parameters) else sources.get("student", teacher)
+
+
+def offered_heads(sources: Mapping[str, Architecture], parameters: Mapping[str, object]) -> int:
+    """Return how many heads a layer of a student can have; the arguments are those of shape.
+
+    What was pruned of a source is gone, but a student from Scratch takes its shape alone.
+    """
+    source = source_of(sources, parameters)
+    scratch = parameters.get("initialization") == Initialization.SCRATCH
+    return source.n_heads if scratch else source.kept_heads or source.n_heads
 
 
 def _from_teacher(parameters: Mapping[str, object]) -> bool:
@@ -72,16 +90,17 @@ def shape(sources: Mapping[str, Architecture], parameters: Mapping[str, object])
     """
     source = source_of(sources, parameters)
     width = parameters.get("hidden_size") or source.hidden_size
+    offered = offered_heads(sources, parameters)
     layers, heads = (
         parameters.get("n_layers") or source.n_layers,
-        parameters.get("n_heads") or source.n_heads,
+        parameters.get("n_heads") or offered,
     )
     assert isinstance(width, int)
     assert isinstance(layers, int)
     assert isinstance(heads, int)
-    if heads > source.n_heads:
+    if heads > offered:
         raise ValueError(
-            f"n_heads <= {source.n_heads} must hold, the heads of the source model, but got {heads}"
+            f"n_heads <= {offered} must hold, the heads of the source model, but got {heads}"
         )
     if width % source.n_heads:
         raise ValueError(

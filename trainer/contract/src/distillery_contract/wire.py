@@ -31,7 +31,7 @@ class Exit(IntEnum):
     INFEASIBLE = 66  # the suggestion describes no model, e.g. more heads than a layer has
     DIVERGED = 67  # the loss or a weight became NaN or infinite
     OUT_OF_MEMORY = 68  # the device's memory does not hold this suggestion
-    INTERRUPTED = 75  # SIGTERM: a checkpoint was written, run the same request again to go on
+    INTERRUPTED = 75  # SIGTERM: run the same request again, and it continues there
 
 
 class Reason(StrEnum):

@@ -6,12 +6,16 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from distillery_contract import request
 from distillery_trainer.data import windows
-from distillery_trainer.data.faults import fault
+from distillery_trainer.data.faults import Broken, examples, fault
 from distillery_trainer.data.questions import Answer, Question, Split
+from distillery_trainer.data.windows import Windows
+
+_CASED_PERCENT: Final = 1.0
+"""Of an uncased vocabulary, special tokens aside; BERT's cased one has 40 %."""
 
 
 def lengths(data: request.Data, positions: int) -> list[str]:
@@ -37,7 +41,7 @@ def lengths(data: request.Data, positions: int) -> list[str]:
 
 
 def questions(splits: Mapping[Split, Sequence[Question]], data: request.Data) -> list[str]:
-    """Return everything that keeps questions from serving an experiment."""
+    """Return what keeps splits as a whole from serving an experiment."""
     found = [
         f"{split}: {sentence}"
         for split, members in splits.items()
@@ -49,27 +53,38 @@ def questions(splits: Mapping[Split, Sequence[Question]], data: request.Data) ->
 
 
 def _split(members: Sequence[Question], unanswerable: bool) -> list[str]:
-    silent = [repr(q.id) for q in members if not q.answers]
+    silent = sum(not q.answers for q in members)
     found = []
-    if len(silent) == len(members):
+    if silent == len(members):
         found.append(f"some questions must have an answer, but none of {len(members)} has")
     if unanswerable and not silent:
         found.append(
             "some questions must have no answer, for data.unanswerable is true, "
             f"but all {len(members)} have one"
         )
-    if not unanswerable:
-        rule = "every question must have an answer, for data.unanswerable is false"
-        found += fault(rule, silent)
-    strays = [
-        f"{q.id!r} ({answer.text!r} at {answer.start})"
-        for q in members
-        for answer in q.answers
-        if not _stands(answer, q.context)
+    return found
+
+
+def broken(members: Sequence[Question], unanswerable: bool) -> list[Broken]:
+    """Return the rules that single questions of a split break."""
+    silent: dict[int, str] = {}
+    strays: dict[int, str] = {}
+    repeated: dict[int, str] = {}
+    known: set[str] = set()
+    for number, q in enumerate(members):
+        if not q.answers and not unanswerable:
+            silent[number] = repr(q.id)
+        if wrong := [a for a in q.answers if not _stands(a, q.context)]:
+            shown = ", ".join(f"{answer.text!r} at {answer.start}" for answer in wrong)
+            strays[number] = f"{q.id!r} ({shown})"
+        if q.id in known:
+            repeated[number] = repr(q.id)
+        known.add(q.id)
+    return [
+        Broken("every question must have an answer, for data.unanswerable is false", silent),
+        Broken("an answer must stand in its context at its answer_start", strays),
+        Broken("ids must be unique", repeated),
     ]
-    found += fault("an answer must stand in its context at its answer_start", strays)
-    repeated = [repr(name) for name, count in Counter(q.id for q in members).items() if count > 1]
-    return found + fault("ids must be unique", repeated)
 
 
 def _stands(answer: Answer, context: str) -> bool:
@@ -77,11 +92,19 @@ def _stands(answer: Answer, context: str) -> bool:
     return there and answer.start >= 0 and bool(answer.text.strip())
 
 
-def lost(split: Split, members: Sequence[Question]) -> list[str]:
-    """Return the fault of questions whose answer is in their context, but whole in no window."""
-    rule = f"{split}: an answer must lie in at least one window of its question"
-    strays = [q for q in members if _stands(q.answers[0], q.context)]
-    return fault(rule, [f"{q.id!r} ({q.answers[0].text!r})" for q in strays])
+def lost(found: Windows, members: Sequence[Question]) -> Broken:
+    """Return the questions whose answer stands in their context, but whole in no window."""
+    rule = "an answer must lie in at least one window of its question"
+    numbers = windows.lost(found, members)
+    return Broken(rule, {n: f"{members[n].id!r} ({members[n].answers[0].text!r})" for n in numbers})
+
+
+def dropped(split: Split, count: int, total: int, most: float) -> list[str]:
+    """Return the fault of a split that would lose more of its questions than ``most`` percent."""
+    if 100 * count <= most * total:
+        return []
+    rule = f"{split}: at most {most:g} % of the questions may be dropped (data.max_dropped_percent)"
+    return [f"{rule}, but {count} of {total} break a rule"]
 
 
 def tokenizer(found: Any, vocab_size: int, where: str) -> list[str]:
@@ -96,7 +119,24 @@ def tokenizer(found: Any, vocab_size: int, where: str) -> list[str]:
         faults.append(
             f"{where}: token ids must be below the model's vocab_size, {vocab_size}, but got {most}"
         )
-    return faults
+    return faults + _capitals(found, where)
+
+
+def _capitals(found: Any, where: str) -> list[str]:
+    """Return the fault of a tokenizer that lower-cases, so that it reaches no word with capitals.
+
+    That is what a cased vocabulary gets whose files do not say ``do_lower_case``.
+    """
+    normalizer = found.backend_tokenizer.normalizer
+    if normalizer is None or normalizer.normalize_str("A") != "a":
+        return []
+    words = found.get_vocab().keys() - {*found.all_special_tokens}
+    cased = sorted(word for word in words if word != word.lower())
+    if 100 * len(cased) <= _CASED_PERCENT * len(words):
+        return []
+    rule = f"{where}: a tokenizer that lower-cases must have a vocabulary without capitals"
+    said = f"{rule}, but {len(cased)} of {len(words)} tokens have some: {examples(cased)}"
+    return [f'{said}; if the model is cased, say "do_lower_case": false in tokenizer_config.json']
 
 
 def same_tokenizers(teacher: Any, student: Any) -> list[str]:

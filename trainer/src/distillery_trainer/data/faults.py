@@ -1,6 +1,7 @@
 """Why data or models cannot serve an experiment, in sentences that say the rule and the value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 _SHOWN: Final = 3
@@ -15,6 +16,23 @@ class DataError(Exception):
         self.faults = faults
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A rule, and the questions that break it.
+
+    Attributes:
+        rule: the beginning of a sentence.
+        questions: what is shown of each, by its number in the source or the split.
+    """
+
+    rule: str
+    questions: Mapping[int, str]
+
+    def sentences(self) -> list[str]:
+        """Return the sentence on the rule; none if no question breaks it."""
+        return fault(self.rule, list(self.questions.values()))
+
+
 def fault(rule: str, broken: Sequence[str]) -> list[str]:
     """Return the sentence on a rule: how many values broke it, and the first of them.
 
@@ -22,8 +40,12 @@ def fault(rule: str, broken: Sequence[str]) -> list[str]:
     """
     if not broken:
         return []
-    shown = ", ".join(broken[:_SHOWN]) + (", …" if len(broken) > _SHOWN else "")
-    return [f"{rule}, but {len(broken)} broke this: {shown}"]
+    return [f"{rule}, but {len(broken)} broke this: {examples(broken)}"]
+
+
+def examples(values: Sequence[str]) -> str:
+    """Return the first of some values."""
+    return ", ".join(values[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
 
 
 def unreachable(field: str, name: str, error: Exception) -> str:

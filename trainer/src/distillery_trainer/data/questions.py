@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from distillery_trainer.data.faults import DataError, fault
+from distillery_contract import request
+from distillery_trainer.data.faults import Broken
 
-Split = Literal["train", "validation"]
+Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation")
+"""The splits that each data set has."""
 
 Records = Sequence[tuple[str, dict[str, Any]]]
 """Raw questions, each with its place in the source; ``context`` is one of the keys."""
@@ -33,33 +35,46 @@ class Question:
     answers: tuple[Answer, ...]
 
 
-def parse(records: Records, source: str) -> list[Question]:
-    """Build the questions of a source.
+@dataclass(frozen=True)
+class Read:
+    """What a source has.
 
-    Raises:
-        DataError: the rules of the format that are broken, each with its count and examples.
+    Attributes:
+        questions: those that keep the rules of the format.
+        broken: the rules of the format that others break.
     """
-    wrong = [field for where, record in records for field in _wrong(record, where)]
-    if wrong:
-        raise DataError(fault(f"{source}: SQuAD's fields must be there with their types", wrong))
-    contradictory = [
-        where
-        for where, record in records
-        if record.get("is_impossible") not in (None, not record["answers"])
+
+    questions: list[Question]
+    broken: list[Broken]
+
+
+def splits(data: request.Data) -> tuple[Split, ...]:
+    """Return the splits of a data set."""
+    return (*SPLITS, "test") if data.test else SPLITS
+
+
+def parse(records: Records, source: str) -> Read:
+    """Build the questions of a source."""
+    found: list[Question] = []
+    untyped: dict[int, str] = {}
+    contradictory: dict[int, str] = {}
+    contexts: dict[str, str] = {}  # rows repeat their context; one copy is enough
+    for number, (where, record) in enumerate(records):
+        if wrong := list(_wrong(record, where)):
+            untyped[number] = ", ".join(wrong)
+        elif record.get("is_impossible") not in (None, not record["answers"]):
+            contradictory[number] = where
+        else:
+            context = contexts.setdefault(record["context"], record["context"])
+            answers = tuple(Answer(a["text"], a["answer_start"]) for a in record["answers"])
+            found.append(Question(str(record["id"]), context, record["question"], answers))
+    broken = [
+        Broken(f"{source}: SQuAD's fields must be there with their types", untyped),
+        Broken(
+            f"{source}: is_impossible must be true exactly where answers is empty", contradictory
+        ),
     ]
-    if contradictory:
-        rule = "is_impossible must be true exactly where answers is empty"
-        raise DataError(fault(f"{source}: {rule}", contradictory))
-    contexts: dict[str, str] = {}  # the hub repeats a context in each row; one copy is enough
-    return [
-        Question(
-            id=record["id"],
-            context=contexts.setdefault(record["context"], record["context"]),
-            question=record["question"],
-            answers=tuple(Answer(a["text"], a["answer_start"]) for a in record["answers"]),
-        )
-        for _, record in records
-    ]
+    return Read(found, [rule for rule in broken if rule.questions])
 
 
 def members(record: dict[str, Any], name: str, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -91,15 +106,24 @@ def read(path: Path) -> list[Question]:
 
 def _wrong(record: dict[str, Any], where: str) -> Iterator[str]:
     """Yield each field of a raw question that is missing or of another type."""
-    wanted = {"id": str, "context": str, "question": str, "answers": list}
+    wanted: Mapping[str, type | tuple[type, ...]] = {
+        "id": (str, int),
+        "context": str,
+        "question": str,
+        "answers": list,
+    }
     yield from _untyped(record, wanted, where)
     if isinstance(record.get("answers"), list):
         for place, answer in members(record, "answers", where):
             yield from _untyped(answer, {"text": str, "answer_start": int}, place)
 
 
-def _untyped(record: dict[str, Any], wanted: Mapping[str, type], where: str) -> Iterator[str]:
+def _untyped(
+    record: dict[str, Any], wanted: Mapping[str, type | tuple[type, ...]], where: str
+) -> Iterator[str]:
     for name, kind in wanted.items():
         value = record.get(name)
         if not isinstance(value, kind) or isinstance(value, bool):
-            yield f"{where}.{name} is {value!r}, not {kind.__name__}"
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            names = " or ".join(one.__name__ for one in kinds)
+            yield f"{where}.{name} is {value!r}, not {names}"

@@ -5,7 +5,6 @@ that is longer than a window is cut into several that overlap. ``prepare`` makes
 ``batches`` puts batches together from them, ``answers`` finds answers in them.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,8 +16,6 @@ from transformers import PreTrainedTokenizerBase
 
 from distillery_contract import request
 from distillery_trainer.data.questions import Question
-
-log = logging.getLogger(__name__)
 
 SPECIAL_TOKENS: Final = 3
 """Tokens that a window has beside query and context: one [CLS], two [SEP]."""
@@ -110,8 +107,6 @@ def cut(
             offsets += [nowhere[:begin], characters[first:end], nowhere[:1]]
             span = (answer - first + begin) if first <= answer[0] and answer[1] < end else (0, 0)
             windows.append((begin, begin + end - first, first, *span, index))
-    shortened = sum(len(queries[q.question][0]) > data.max_query_length for q in questions)
-    log.info("%d questions, %d cut to %d tokens", len(questions), shortened, data.max_query_length)
     table = np.array(windows, np.int32).reshape(-1, 6)
     return Windows(
         rows=np.concatenate([[0], np.cumsum(table[:, 1] + 1, dtype=np.int64)]),
@@ -124,11 +119,11 @@ def cut(
     )
 
 
-def lost(windows: Windows, questions: Sequence[Question]) -> list[Question]:
-    """Return the answerable questions whose answer is in none of their windows."""
+def lost(windows: Windows, questions: Sequence[Question]) -> list[int]:
+    """Return the numbers of the answerable questions whose answer is in none of their windows."""
     found = np.zeros(len(questions), bool)
     found[windows.question[windows.span[:, 0] > 0]] = True
-    return [q for q, seen in zip(questions, found, strict=True) if q.answers and not seen]
+    return [i for i, q in enumerate(questions) if q.answers and not found[i]]
 
 
 def save(windows: Windows, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A model on prepared questions: logits, answers, metrics. Training and ``prepare`` call it."""
 
 import time
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -19,30 +20,37 @@ Logits = NDArray[np.float32]
 def logits(
     model: nn.Module, windows: Windows, batch_size: int, pad: int, device: torch.device | str
 ) -> tuple[Logits, Logits]:
-    """Return the start and the end logits of every token of every window, flat (t,).
-
-    The model runs in evaluation mode and is left in the mode it was in.
-    """
+    """Return the start and the end logits of every token of every window, flat (t,)."""
     start, end = (np.empty(len(windows.input_ids), np.float32) for _ in range(2))
-    mode = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for numbers in windows.by_length(batch_size):
-                batch = batches.collate(windows, numbers, pad).to(device)
-                output = model(**batch.inputs(model))
-                for flat, values in (start, output.start_logits), (end, output.end_logits):
-                    _scatter(flat, values.float().cpu().numpy(), windows, numbers)
-    finally:
-        model.train(mode)
+    for number, found in each(model, windows, windows.by_length(batch_size), pad, device):
+        place = slice(windows.rows[number], windows.rows[number + 1])
+        start[place], end[place] = found
     return start, end
 
 
-def _scatter(flat: Logits, values: Logits, windows: Windows, numbers: list[int]) -> None:
-    """Put the logits of a batch (B, T) where its windows have their places."""
-    for number, line in zip(numbers, values, strict=True):
-        begin, end = windows.rows[number], windows.rows[number + 1]
-        flat[begin:end] = line[: end - begin]
+def each(
+    model: nn.Module,
+    windows: Windows,
+    groups: Iterable[list[int]],
+    pad: int,
+    device: torch.device | str,
+) -> Iterator[tuple[int, Logits]]:
+    """Yield the logits of each window of some batches, start and end, (2, its tokens).
+
+    The model runs in evaluation mode and is left in the mode it was in.
+    """
+    mode = model.training
+    model.eval()
+    try:
+        for numbers in groups:
+            with torch.inference_mode():
+                batch = batches.collate(windows, numbers, pad).to(device)
+                output = model(**batch.inputs(model))
+                both = torch.stack([output.start_logits, output.end_logits], 1)
+            for number, values in zip(numbers, both.float().cpu().numpy(), strict=True):
+                yield number, values[:, : windows.rows[number + 1] - windows.rows[number]]
+    finally:
+        model.train(mode)
 
 
 def answer(

@@ -11,6 +11,8 @@ from distillery_trainer.data.faults import DataError, unreachable
 TOKENIZER: Final = ("tokenizer*.json", "vocab.txt", "special_tokens_map.json", "added_tokens.json")
 MODEL: Final = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.bin")
 """Patterns of the files that make a tokenizer, and of those that make a model."""
+FILES: Final = (*TOKENIZER, *MODEL, "*.bin.index.json")
+"""Patterns of all files that are read of a model."""
 
 
 def named(request: requests.Request) -> dict[str, requests.Teacher | requests.Student]:
@@ -29,28 +31,21 @@ def named(request: requests.Request) -> dict[str, requests.Teacher | requests.St
     return found
 
 
-def folders(request: requests.Request) -> dict[str, Path]:
-    """Return the folder of each named model, fetched from the hub where it is no local one.
+def folder(source: str, model: requests.Teacher | requests.Student) -> Path:
+    """Return the folder of a model, fetched from the hub where it is no local one.
+
+    Args:
+        source: ``teacher`` or ``student``.
+        model: which one.
 
     Raises:
-        DataError: a model is neither here nor on a reachable hub.
+        DataError: it is neither here nor on a reachable hub.
     """
-    found, faults = {}, []
-    for source, model in named(request).items():
-        try:
-            # Of the student only the tokenizer shapes the windows; its weights can wait.
-            files = (*TOKENIZER, *(MODEL if source == "teacher" else MODEL[:1]))
-            found[source] = _folder(str(model.model), model.revision, files)
-        except (OSError, ValueError) as error:
-            faults.append(unreachable(f"{source}.model", str(model.model), error))
-    if faults:
-        raise DataError(faults)
-    return found
-
-
-def _folder(model: str, revision: str | None, files: tuple[str, ...]) -> Path:
-    if Path(model).is_dir():
-        return Path(model)
-    return Path(
-        huggingface_hub.snapshot_download(model, revision=revision, allow_patterns=list(files))
-    )
+    name = str(model.model)
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        fetch = huggingface_hub.snapshot_download
+        return Path(fetch(name, revision=model.revision, allow_patterns=list(FILES)))
+    except (OSError, ValueError) as error:
+        raise DataError([unreachable(f"{source}.model", name, error)]) from error

@@ -1,4 +1,4 @@
-"""Serves ``/metrics`` while the process runs. ``__main__`` starts it."""
+"""Serves ``/metrics`` while the process runs. ``process`` starts it."""
 
 import logging
 from pathlib import Path

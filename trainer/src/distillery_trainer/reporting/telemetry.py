@@ -1,7 +1,7 @@
 """The latest value of every metric of a trainer, to be scraped and to outlive the process.
 
 A family of :mod:`distillery_contract.metrics` is exposed only once it has a value, so no scrape
-ever sees a 0.0 that nobody measured. ``__main__`` owns the instance, ``prepare`` and ``train`` set
+ever sees a 0.0 that nobody measured. ``process`` owns the instance, ``prepare`` and ``train`` set
 the values, the threads of the server read them.
 """
 
@@ -34,6 +34,7 @@ class Telemetry(registry.Collector):
         self.registry.register(self)
         self._lock = threading.Lock()
         self._values: dict[metrics.Family, Samples] = {}
+        self._notes: list[str] = []
 
     def evaluation(self, values: Mapping[str, float], step: int) -> None:
         """Set the student's metrics, named as in ``EVALUATIONS``, all of one evaluation at once."""
@@ -98,6 +99,11 @@ class Telemetry(registry.Collector):
         with self._lock:
             self._values.setdefault(metrics.DATA_FEATURES, {})[(split,)] = count
 
+    def finding(self, split: str, kind: str, count: int) -> None:
+        """Set how often something was found in a split that a person should know."""
+        with self._lock:
+            self._values.setdefault(metrics.DATA_FINDINGS, {})[split, kind] = count
+
     def prepared(self, key: str) -> None:
         """Set the key of the prepared features and teacher logits."""
         self._replace(metrics.PREPARED, {(key,): 1})
@@ -109,9 +115,18 @@ class Telemetry(registry.Collector):
             for name, value in architecture.dimensions().items():
                 dimensions[source, name] = value
 
+    def trainer(self, version: str, torch: str, transformers: str, device: str) -> None:
+        """Set the releases of the trainer and of its libraries, and the device that it uses."""
+        self._replace(metrics.TRAINER, {(version, torch, transformers, device): 1})
+
+    def note(self, sentence: str) -> None:
+        """Log what a person should know of the result, and say it with the outcome."""
+        log.warning("%s", sentence)
+        self._notes.append(sentence)
+
     def outcome(self, reason: wire.Reason, message: str) -> None:
-        """Set how the process ended, in one word and one sentence."""
-        self._replace(metrics.OUTCOME, {(reason.value, message): 1})
+        """Set how the process ended, in one word and one sentence, with all notes."""
+        self._replace(metrics.OUTCOME, {(reason.value, "; ".join([message, *self._notes])): 1})
 
     def collect(self) -> Iterable[core.Metric]:
         """Yield every family that has a value (called by the registry)."""

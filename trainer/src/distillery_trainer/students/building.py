@@ -1,6 +1,7 @@
 """Builds the student of a trial from its source: shape, first weights, heads, dropout."""
 
-from collections.abc import Set
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import torch
@@ -13,17 +14,26 @@ from distillery_contract.parameters import Hyperparameters, Initialization, Laye
 from distillery_trainer.students import dropout, families, heads, sources
 from distillery_trainer.students.families import Model
 
+log = logging.getLogger(__name__)
+
 
 class InfeasibleError(ValueError):
     """The hyperparameters describe no student of this source."""
 
 
-def student(request: requests.Request, hyper: Hyperparameters) -> Model:
+def student(
+    request: requests.Request, hyper: Hyperparameters, note: Callable[[str], None] = log.info
+) -> Model:
     """Build the student of a trial, untrained, in training mode on the CPU.
 
     Some weights come from no source: the answer head of a checkpoint without one, layers beyond the
     source's, and all weights with ``Scratch``. They are normal with the standard deviation
     ``initializer_range``, drawn from ``seed``.
+
+    Args:
+        request: names the models.
+        hyper: the hyperparameters.
+        note: gets a sentence if the answer head is new.
 
     Raises:
         InfeasibleError: no such student exists.
@@ -34,10 +44,11 @@ def student(request: requests.Request, hyper: Hyperparameters) -> Model:
     config = sources.load_config(source.model, source.revision)
     model = _random(_shaped(config, hyper), hyper.seed)
     if hyper.initialization is not Initialization.SCRATCH:
-        _inherit(model, *sources.load_with_gaps(source.model, source.revision), hyper)
-    if hyper.n_heads is not None and hyper.n_heads < config.num_attention_heads:
-        layers, total = len(heads.layers(model)), config.num_attention_heads
-        heads.prune(model, heads.choose(layers, total, hyper.n_heads, hyper.pruning_seed))
+        read, headless = sources.load_full_size(source.model, source.revision)
+        _inherit(model, read, headless, hyper)
+        if headless:
+            note("the student's answer head is new, for student.model has none")
+    _prune(model, config, hyper)
     dropout.build_in(model)
     if "qa_dropout" not in families.FIELDS[config.model_type]:
         _drop_before_head(model, hyper.qa_dropout)
@@ -79,7 +90,7 @@ def _shaped(source: PreTrainedConfig, hyper: Hyperparameters) -> PreTrainedConfi
     wanted = {**asdict(hyper), **asdict(shape)}
     fields = {field: wanted[name] for name, field in families.FIELDS[source.model_type].items()}
     fields |= {"initializer_range": hyper.initializer_range, "num_labels": 2}
-    # A source may be a pruned student itself. It is read at full size, and needs no map of heads.
+    # A source may be a pruned student itself. This one is made at full size, and pruned later.
     kept = {k: v for k, v in source.to_dict().items() if k not in (heads.KEPT, "auto_map")}
     return type(source).from_dict({**kept, **fields})
 
@@ -94,16 +105,45 @@ def _random(config: PreTrainedConfig, seed: int) -> Model:
     return model
 
 
-def _inherit(model: Model, source: Model, missing: Set[str], hyper: Hyperparameters) -> None:
-    """Copy what the source has: embeddings, the chosen layers in their order, the answer head."""
+def _inherit(model: Model, source: Model, headless: bool, hyper: Hyperparameters) -> None:
+    """Copy what the source has: embeddings, the chosen layers in their order, the answer head.
+
+    Args:
+        model: the student, at full size.
+        source: at full size, too: it has zeros where its heads were pruned.
+        headless: whether the source has no answer head.
+        hyper: which layers are chosen.
+    """
     ours, theirs = heads.layers(model), heads.layers(source)
     chosen = layer_choice(hyper.layer_selection, len(theirs), len(ours))
     for layer, number in zip(ours, chosen, strict=False):
         layer.load_state_dict(theirs[number].state_dict())
     kept, given = (m.base_model.get_submodule("embeddings") for m in (model, source))
     kept.load_state_dict(given.state_dict())
-    if not any(name.startswith("qa_outputs.") for name in missing):
+    if not headless:
         model.qa_outputs.load_state_dict(source.qa_outputs.state_dict())
+
+
+def _prune(model: Model, source: PreTrainedConfig, hyper: Hyperparameters) -> None:
+    """Remove the heads that the source lacks, and those that the student shall not keep."""
+    offered = _offered(source, len(heads.layers(model)), hyper)
+    kept = hyper.n_heads or min(map(len, offered))
+    if any(len(layer) > kept for layer in offered):
+        offered = heads.choose(offered, kept, hyper.pruning_seed)
+    if kept < source.num_attention_heads:
+        heads.prune(model, offered)
+
+
+def _offered(
+    source: PreTrainedConfig, layers: int, hyper: Hyperparameters
+) -> Sequence[Sequence[int]]:
+    """Return the heads that each of a student's layers can keep, by their numbers in the source."""
+    full = range(source.num_attention_heads)
+    pruned: Sequence[Sequence[int]] | None = getattr(source, heads.KEPT, None)
+    if pruned is None or hyper.initialization is Initialization.SCRATCH:
+        return [full] * layers
+    chosen = layer_choice(hyper.layer_selection, len(pruned), layers)
+    return [*(pruned[number] for number in chosen), *[full] * (layers - len(chosen))]
 
 
 def _drop_before_head(model: Model, share: float) -> None:

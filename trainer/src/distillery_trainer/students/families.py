@@ -6,6 +6,7 @@ from typing import Any, Final
 from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswering, PreTrainedConfig
 
 from distillery_contract import size
+from distillery_trainer.students import heads
 
 Model = BertForQuestionAnswering | DistilBertForQuestionAnswering
 """A teacher or a student: a transformer with an answer head."""
@@ -45,7 +46,7 @@ def architecture(config: PreTrainedConfig) -> size.Architecture:
     """Return the dimensions of a model.
 
     Raises:
-        SourceError: it is neither a BERT nor a DistilBERT.
+        SourceError: it is neither a BERT nor a DistilBERT, or its map of pruned heads is none.
     """
     family = config.model_type
     if family not in FIELDS:
@@ -59,4 +60,26 @@ def architecture(config: PreTrainedConfig) -> size.Architecture:
         n_layers=config.num_hidden_layers,
         n_heads=config.num_attention_heads,
         type_vocab_size=getattr(config, "type_vocab_size", 0),
+        kept_heads=_kept_heads(config),
     )
+
+
+def _kept_heads(config: PreTrainedConfig) -> int:
+    """Return how many heads each layer of a pruned model keeps; 0 if it was not pruned."""
+    layers = getattr(config, heads.KEPT, None)
+    if layers is None:
+        return 0
+    try:
+        fits = len(layers) == config.num_hidden_layers and all(
+            0
+            < len(layer)
+            == len(layers[0])
+            == len(set(layer) & {*range(config.num_attention_heads)})
+            for layer in layers
+        )
+    except TypeError:
+        fits = False
+    if fits:
+        return len(layers[0])
+    rule = f"{heads.KEPT} must list as many distinct heads for each layer of the model"
+    raise SourceError(f"{rule}, but got {layers!r}")

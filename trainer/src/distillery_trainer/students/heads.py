@@ -30,10 +30,10 @@ _INWARD: Final = {
 _OUTWARD: Final = {"bert": "attention.output.dense", "distilbert": "attention.out_lin"}
 
 
-def choose(layers: int, heads: int, kept: int, seed: int) -> list[list[int]]:
-    """Choose at random which heads each layer keeps: ``kept`` of ``heads``, ascending."""
+def choose(offered: Sequence[Sequence[int]], kept: int, seed: int) -> list[list[int]]:
+    """Choose at random which heads each layer keeps: ``kept`` of those that it has, ascending."""
     random = Random(seed)
-    return [sorted(random.sample(range(heads), kept)) for _ in range(layers)]
+    return [sorted(random.sample(heads, kept)) for heads in offered]
 
 
 def prune(model: PreTrainedModel, kept: Sequence[Sequence[int]]) -> None:

@@ -39,10 +39,7 @@ def load(folder: Path) -> Model:
     Raises:
         SourceError: the folder holds no such model.
     """
-    model = sources.load(str(folder))
-    if kept := getattr(model.config, heads.KEPT, None):
-        heads.prune(model, kept)
-    return model
+    return sources.load(str(folder))
 
 
 def export(source: Path, target: Path) -> None:

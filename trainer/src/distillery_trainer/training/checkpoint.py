@@ -8,6 +8,7 @@ store the place in the data and the learning rate: both follow from the step
 import logging
 import random
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -17,6 +18,7 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.amp import GradScaler
 
 from distillery_trainer import sealed
 
@@ -69,12 +71,24 @@ class Checkpoints:
     Attributes:
         folder: where they lie.
         identity: names the request and the data that they belong to.
+        earlier: names that earlier releases gave to the same.
+        versions: of what trains now, by its name.
+        note: gets a sentence where other versions wrote a checkpoint.
     """
 
     folder: Path
     identity: str
+    earlier: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    note: Callable[[str], None] = log.warning
 
-    def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def save(
+        self,
+        progress: Progress,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scaler: GradScaler | None = None,
+    ) -> None:
         """Write a checkpoint and remove all but the newest :data:`KEPT`."""
 
         def fill(partial: Path) -> dict[str, Any]:
@@ -83,13 +97,24 @@ class Checkpoints:
             save_file(_flat(optimizer), partial / "optimizer.safetensors")
             generators, rest = _random_state()
             save_file(generators, partial / "random.safetensors")
-            return {"identity": self.identity, "progress": asdict(progress), "random": rest}
+            return {
+                "identity": self.identity,
+                "versions": dict(self.versions),
+                "progress": asdict(progress),
+                "random": rest,
+                "scaler": scaler.state_dict() if scaler else {},
+            }
 
         sealed.make(self.folder / f"step-{progress.step:08d}", fill)
         self.thin(KEPT)
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress | None:
-        """Set model, optimiser and generators to the newest whole checkpoint, if there is one.
+    def restore(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scaler: GradScaler | None = None,
+    ) -> Progress | None:
+        """Set all that is given and the generators to the newest whole checkpoint, if there is one.
 
         Raises:
             MismatchError: it belongs to another request, or to other data.
@@ -103,14 +128,28 @@ class Checkpoints:
             if not about or not parts:
                 log.warning("%s is damaged; looking for an older checkpoint", path)
                 continue
-            if about["identity"] != self.identity:
+            if about["identity"] not in (self.identity, *self.earlier):
                 rule = "a checkpoint must belong to the same request, data and teacher"
                 raise MismatchError(f"{rule}, but {path} is of {about['identity'][:12]}")
             model.load_state_dict(parts[0])
             _load_flat(optimizer, parts[1])
             _set_random_state(parts[2], about["random"])
-            return Progress(**about["progress"])
+            if scaler and about.get("scaler"):  # another precision has none
+                scaler.load_state_dict(about["scaler"])
+            progress = Progress(**about["progress"])
+            self._compare(progress.step, about.get("versions", {}))
+            return progress
         return None
+
+    def _compare(self, step: int, before: Mapping[str, str]) -> None:
+        """Note which versions wrote a checkpoint, if not those that train now."""
+        others = [
+            f"{name} {before.get(name, 'of an unknown version')} before, {version} now"
+            for name, version in self.versions.items()
+            if before.get(name) != version
+        ]
+        if others:
+            self.note(f"resumed at step {step} by another trainer: {', '.join(others)}")
 
     def thin(self, keep: int) -> None:
         """Remove all but the newest."""

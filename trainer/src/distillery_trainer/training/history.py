@@ -32,8 +32,15 @@ class Record(TypedDict):
 def identity(request: Request) -> str:
     """Return a hash of what shapes a training.
 
-    All attempts of a trial have the same, and so has a trial that continues another one.
+    All attempts of a trial have the same, and so has a trial that continues another one. What a
+    teacher must reach at least shapes none.
     """
+    teacher = replace(request.teacher, floor={}) if request.teacher else None
+    return earlier_identity(replace(request, teacher=teacher))
+
+
+def earlier_identity(request: Request) -> str:
+    """Return what the first release took for the identity: the teacher's floor was part of it."""
     same = replace(request, attempt=1, trial=0, output="", rungs=(), continues=None)
     return hashlib.sha256(same.to_json().encode()).hexdigest()
 
@@ -63,7 +70,7 @@ def finished(request: Request) -> Record | None:
     if not path.exists():
         return None
     document: Record = json.loads(path.read_text(encoding="utf-8"))
-    if document["request"] != identity(request):
+    if document["request"] not in (identity(request), earlier_identity(request)):
         rule = "a trial's folder must hold the same request only"
         raise MismatchError(f"{rule}, but {path} is of {document['request'][:12]}")
     return document if document["finished"] else None

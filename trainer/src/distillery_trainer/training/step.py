@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from distillery_contract.metrics import Loss
 from distillery_contract.parameters import Hyperparameters
+from distillery_trainer import devices
 from distillery_trainer.data import batches
 from distillery_trainer.data.batches import Batch, Group, Numbers
 from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.devices import Precision
 from distillery_trainer.students.families import Model
 from distillery_trainer.training import loss, optimizer
 from distillery_trainer.training.relations import Autocast, Relations
@@ -32,6 +34,8 @@ class Stepper:
         student: the student.
         device: where it lies.
         optimizer: of the student's weights.
+        precision: of its matrices in training.
+        scaler: keeps the gradients within what fp16 can hold; it does nothing in other precisions.
         parts: names of the losses that :meth:`take` returns.
 
     Args:
@@ -39,7 +43,7 @@ class Stepper:
         prepared: windows and the teacher's logits.
         hyper: the hyperparameters.
         teacher: only where ``alpha_relation`` is above 0; on the same device, in evaluation mode.
-        bf16: compute in bf16 on GPUs that have it; on CPUs without its units it is 10 times slower.
+        precision: unless given, what the device is good at.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class Stepper:
         hyper: Hyperparameters,
         teacher: Model | None = None,
         *,
-        bf16: bool = True,
+        precision: Precision | None = None,
     ) -> None:
         self.student, self.device = student, next(student.parameters()).device
         self.optimizer = optimizer.build(student, hyper)
@@ -57,7 +61,11 @@ class Stepper:
         self.parts = (Loss.TOTAL, *self._weights)
         self._prepared, self._hyper = prepared, hyper
         self._lengths = prepared.train.lengths()
-        self._autocast = _autocast(self.device, bf16)
+        self.precision = precision or devices.precision(self.device)
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=self.precision is Precision.FP16
+        )
+        self._autocast = _autocast(self.device, self.precision)
         self._relations = None if teacher is None else Relations(student, teacher, self._autocast)
         self._forward: Callable[..., Any] = (
             torch.compile(student, dynamic=True) if hyper.compile else student
@@ -80,11 +88,13 @@ class Stepper:
         losses = torch.zeros(len(self.parts), device=self.device)
         for numbers in group:
             losses += self._learn(self._batch(numbers, len(numbers) / windows))
+        self.scaler.unscale_(self.optimizer)
         if self._hyper.max_grad_norm:
             nn.utils.clip_grad_norm_(self.student.parameters(), self._hyper.max_grad_norm)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)  # which a fused AdamW does without waiting for the GPU
+        self.scaler.update()
         # A recording adds to the gradients where they lie, so on a GPU they stay: see Replay.
         self.optimizer.zero_grad(set_to_none=self.device.type != "cuda")
         return losses
@@ -114,7 +124,7 @@ class Stepper:
         """Add the gradients of a batch to those of the step; return its losses, as ``parts``."""
         batch = batch.to(self.device)
         losses = self._losses(batch)
-        torch.autograd.backward(losses[Loss.TOTAL] * batch.share)
+        torch.autograd.backward(self.scaler.scale(losses[Loss.TOTAL] * batch.share))
         return torch.stack([losses[part].detach() for part in self.parts]) * batch.share
 
     def _losses(self, batch: Batch) -> dict[Loss, Tensor]:
@@ -140,6 +150,7 @@ def _weights(hyper: Hyperparameters) -> dict[Loss, float]:
     return {Loss.HARD: 1 - hyper.alpha_ce} | {part: w for part, w in others.items() if w}
 
 
-def _autocast(device: torch.device, bf16: bool) -> Autocast:
-    enabled = bf16 and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=enabled)
+def _autocast(device: torch.device, precision: Precision) -> Autocast:
+    if precision is Precision.FP32:
+        return functools.partial(torch.autocast, device.type, enabled=False)
+    return functools.partial(torch.autocast, device.type, precision.dtype)

@@ -14,20 +14,22 @@ import math
 import random
 import time
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
 
 from distillery_contract.parameters import Hyperparameters
 from distillery_contract.request import Request
-from distillery_trainer import atomic, hyperparameters
+from distillery_trainer import atomic, devices, hyperparameters
 from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.evaluation.answers import Answers
-from distillery_trainer.preparation import prepare
+from distillery_trainer.preparation import pinned, prepare
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop
 from distillery_trainer.students import building, model_folder, sources
@@ -69,22 +71,26 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
     if known := history.finished(request):
         _report_again(known, telemetry)
         return
-    prepared = prepare.open_prepared(request)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
+    prepared, pins = prepare.open_prepared(request), pinned.of_trial(request)
+    copies = pinned.applied(request, pins.folders(request.cache))
+    for sentence in pins.changes():
+        telemetry.note(sentence)
+    device = devices.choose()
     _seed(hyper.seed)
-    student = building.student(request, hyper)
+    student = building.student(copies, hyper, telemetry.note)
     nn.Module.to(student, device)
-    stepper = Stepper(student, prepared, hyper, _teacher(request, hyper, device))
+    stepper = Stepper(student, prepared, hyper, _teacher(copies, hyper, device))
     plan = schedule.plan(prepared.train.lengths(), hyper, request.rungs)
-    checkpoints, progress = _resume(request, prepared, stepper)
+    checkpoints, progress = _resume(request, prepared, stepper, telemetry)
     if progress.step:  # the next thing may be an evaluation, before any step
         telemetry.progress(progress.step, plan.steps)
     log.info("training from step %d to %d on %s", progress.step, plan.steps, device)
 
     run = _Run(stepper, prepared, hyper, plan, checkpoints, progress, telemetry)
     evaluated = {entry["step"] for entry in progress.history}
-    for target in (point for point in plan.evaluations if point not in evaluated):
+    # What lies behind a checkpoint cannot be measured any more: it may have had other rungs.
+    ahead = [point for point in plan.evaluations if point >= progress.step]
+    for target in (point for point in ahead if point not in evaluated):
         with stop.deferred():
             run.advance(target, stop)
         answers = run.evaluate()
@@ -191,20 +197,42 @@ class _Run:
     def _checkpoint(self) -> None:
         if self._losses:
             self._report()
-        self.checkpoints.save(self.progress, self.stepper.student, self.stepper.optimizer)
+        stepper = self.stepper
+        self.checkpoints.save(self.progress, stepper.student, stepper.optimizer, stepper.scaler)
         self.telemetry.checkpoint(self.progress.step)
         self._saved = time.monotonic()
 
 
-def _resume(request: Request, prepared: Prepared, stepper: Stepper) -> tuple[Checkpoints, Progress]:
-    """Set student and optimiser to the newest checkpoint; return the trial's checkpoints."""
-    identity = f"{history.identity(request)} {prepared.key}"
-    own = Checkpoints(Path(request.output) / "checkpoints", identity)
-    progress = own.restore(stepper.student, stepper.optimizer)
+def _resume(
+    request: Request, prepared: Prepared, stepper: Stepper, telemetry: Telemetry
+) -> tuple[Checkpoints, Progress]:
+    """Set the stepper to the newest checkpoint; return the trial's checkpoints."""
+
+    def of(trial: str) -> Checkpoints:
+        return Checkpoints(
+            Path(trial) / "checkpoints",
+            f"{history.identity(request)} {prepared.key}",
+            [f"{history.earlier_identity(request)} {prepared.key}"],
+            _versions(stepper),
+            telemetry.note,
+        )
+
+    own, parts = of(request.output), (stepper.student, stepper.optimizer, stepper.scaler)
+    progress = own.restore(*parts)
     if progress is None and request.continues is not None:
-        continued = Checkpoints(Path(request.continues) / "checkpoints", identity)
-        progress = continued.restore(stepper.student, stepper.optimizer)
+        progress = of(request.continues).restore(*parts)
     return own, progress or Progress()
+
+
+def _versions(stepper: Stepper) -> dict[str, str]:
+    """Return the versions of all that a training's numbers hang on, and its precision."""
+    return {
+        "trainer": metadata.version("distillery-trainer"),
+        "torch": str(torch.__version__),  # a system's package may have no metadata
+        "transformers": transformers.__version__,
+        "numpy": np.__version__,
+        "precision": str(stepper.precision),
+    }
 
 
 def _check_weights(student: nn.Module, step: int) -> None:

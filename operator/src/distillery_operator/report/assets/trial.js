@@ -48,7 +48,22 @@ function facts(trial) {
   if (trial.started) cells.push(fact("suggested", ...day(trial.started)));
   if (trial.ended) cells.push(fact("ended", ...day(trial.ended)));
   if (trial.source) cells.push(fact("metrics by", SOURCES[trial.source] ?? trial.source, ""));
-  return element("div", { class: "facts" }, ...cells);
+  return element("div", { class: "facts" }, ...cells, ...making(trial.provenance));
+}
+
+// What made a trial's result, as far as it is known.
+function making(made) {
+  if (!made) return [];
+  const { version, torch, transformers, device } = made.trainer;
+  const libraries = [torch && `torch ${torch}`, transformers && `transformers ${transformers}`].filter(Boolean);
+  const generation = made.generation === null ? "" : `generation ${made.generation} of the spec`;
+  return [
+    ...(version ? [fact("trainer", version, libraries.join(", "))] : []),
+    ...(device ? [fact("device", device, "")] : []),
+    ...(made.image ? [fact("image", made.image.split("@")[0].split("/").pop(), made.image)] : []),
+    ...(made.request ? [fact("request", made.request, generation)] : []),
+    ...(made.prepared ? [fact("prepared data", made.prepared.slice(0, 12), "")] : []),
+  ];
 }
 
 const COLORS = {

@@ -221,6 +221,14 @@ ROOM: Final = f"{LENGTH} - {QUERY} - 3"
 DATA: Final = [
     rule("!has(self.train) && !has(self.validation)", sentences.SOURCES, when=NAMED),
     rule("has(self.train) && has(self.validation)", sentences.NO_SOURCE, when=f"!{NAMED}"),
+    rule("!has(self.test)", sentences.NAMED_TEST, "test", FORBIDDEN, when=NAMED),
+    rule(
+        "has(self.faults) && self.faults == 'Drop'",
+        sentences.NOTHING_DROPPED,
+        "maxDroppedPercent",
+        FORBIDDEN,
+        when="has(self.maxDroppedPercent)",
+    ),
     rule(f"{ROOM} >= 1", sentences.WINDOW, "maxLength", length=LENGTH, query=QUERY),
     rule(
         f"{STRIDE} < {ROOM}",

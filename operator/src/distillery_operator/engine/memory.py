@@ -1,0 +1,49 @@
+"""PURE: what the study has to keep of attempts: Jobs are deleted, by hand or when their time is up.
+
+Otherwise a trial whose Jobs have gone would have all its interruptions, crashes and hours before
+it again, and a preparation that has failed would fail again every week.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from distillery_contract.request import Stage
+from distillery_operator.engine import endings, trainers
+from distillery_operator.engine.actions import Remember
+from distillery_operator.trials.attempt import Attempt
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.trial import State
+
+
+def remember(seen: Observation) -> Iterator[Remember]:
+    """Yield the attempts that have begun or ended since the study was told of them."""
+    for attempt in seen.attempts:
+        trains = attempt.stage is Stage.TRAIN
+        if trains and seen.trials[attempt.trial].state is not State.RUNNING:
+            continue  # its ending is stored
+        if attempt.live and attempt.started is None:
+            continue  # it has done nothing that counts
+        kept = seen.past(attempt)
+        same = kept and (kept.over or attempt.live) and (kept.halted or not attempt.halted)
+        if not same:
+            yield Remember(attempt.stage, attempt.trial, _past(seen, attempt, kept))
+
+
+def _past(seen: Observation, attempt: Attempt, kept: PastAttempt | None) -> PastAttempt:
+    generation = seen.generation if attempt.generation is None else attempt.generation
+    return PastAttempt(
+        number=attempt.number,
+        identity=attempt.identity,
+        over=not attempt.live,
+        exit_code=attempt.exit_code,
+        disrupted=attempt.disrupted,
+        halted=attempt.halted,
+        silent=attempt.silent,
+        reason=attempt.reason,
+        message="" if attempt.live else endings.cause(attempt, seen.report(attempt))[1],
+        started=attempt.started if kept is None or attempt.started else kept.started,
+        ended=attempt.ended,
+        gpus=seen.gpus if kept is None else kept.gpus,
+        provenance=trainers.provenance(seen, replace(attempt, generation=generation)),
+    )

@@ -1,0 +1,68 @@
+"""PURE: what lies beside an exported model: what it is, as the Hugging Face hub shows it."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Final
+
+from distillery_contract import metrics
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials.provenance import Provenance
+from distillery_operator.trials.trial import Trial
+
+FILE: Final = "README.md"
+"""Where a model card lies in the folder of a model."""
+
+
+def card(experiment: Experiment, trial: Trial) -> str:
+    """Return the model card of a trial's student: metadata, what was measured, what made it."""
+    name = experiment.metadata.name
+    made = asdict(trial.provenance) if trial.provenance else None
+    about = {"experiment": name, "trial": trial.number, "provenance": made}
+    units = {name: e.unit for name, e in metrics.EVALUATIONS.items()}
+    measured = (
+        (f"{metric} ({units[metric]})", value)
+        for metric, value in trial.metrics.items()
+        if metric in units
+    )
+    parts = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: question-answering",
+        f"distillery: {json.dumps(about)}",  # JSON is YAML
+        "---",
+        f"# Trial {trial.number} of {name}",
+        "",
+        f"A student of {_plain(experiment.spec.teacher.model)} that Distillery found."
+        " `AutoModelForQuestionAnswering.from_pretrained` loads this folder.",
+        *_table("Measured on the validation set", measured),
+        *_table("What made it", _provenance(trial.provenance) if trial.provenance else ()),
+        *_table("Hyperparameters", trial.parameters.items()),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _provenance(made: Provenance) -> Iterator[tuple[str, object]]:
+    """Yield what is known of what made a result."""
+    said = made.trainer
+    rows = {
+        "trainer": said.version,
+        "torch": said.torch,
+        "transformers": said.transformers,
+        "device": said.device,
+        "image": made.image,
+        "generation of the spec": made.generation,
+        "digest of the request": made.request,
+        "key of the prepared data": made.prepared,
+    }
+    yield from ((name, value) for name, value in rows.items() if value not in ("", None))
+
+
+def _table(title: str, rows: Iterable[tuple[str, object]]) -> list[str]:
+    lines = [f"| {_plain(name)} | {_plain(value)} |" for name, value in rows]
+    return ["", f"## {title}", "", "| | |", "|---|---|", *lines] if lines else []
+
+
+def _plain(value: object) -> str:
+    """Return a value as text of one line that ends no cell of a table."""
+    return " ".join(str(value).split()).replace("|", "\\|")

@@ -1,0 +1,86 @@
+"""What lies beside an exported model and says what it is."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from distillery_operator.errors import NotFound
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.status import Status
+from distillery_operator.results import model_card, results
+from distillery_operator.trials.provenance import Provenance, Trainer
+from distillery_operator.trials.trial import Trial
+from support import worlds
+
+EXPERIMENT = worlds.experiment(teacher={"model": "org/a | b\n## teacher"})
+MADE = Provenance(
+    3, "0f0f", "abc", "trainer:1@sha256:00", Trainer("1.0", "2.9", "5.0", "NVIDIA H200")
+)
+TRIAL = worlds.completed(7, 81.5, 3, provenance=MADE)
+
+
+def test_a_model_card_says_what_was_measured_and_what_made_it() -> None:
+    text = model_card.card(EXPERIMENT, TRIAL)
+    _, head, body = text.split("---\n", 2)
+    metadata = YAML(typ="safe").load(head)
+    assert metadata["pipeline_tag"] == "question-answering"
+    assert metadata["distillery"] == {
+        "experiment": "tiny", "trial": 7, "provenance": asdict(MADE)
+    }  # fmt: skip
+    for line in (
+        "# Trial 7 of tiny",
+        "| exact (percent) | 81.5 |",
+        "| parameter_count (parameters) | 300000.0 |",
+        "| trainer | 1.0 |",
+        "| device | NVIDIA H200 |",
+        "| image | trainer:1@sha256:00 |",
+        "| generation of the spec | 3 |",
+        "| n_layers | 3 |",
+    ):
+        assert line in body.splitlines()
+    assert "A student of org/a \\| b ## teacher that" in body  # it stays one line
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    silent = replace(TRIAL, provenance=Provenance(request="0f0f"))
+    assert "| digest of the request | 0f0f |" in model_card.card(EXPERIMENT, silent)
+    assert "| trainer |" not in model_card.card(EXPERIMENT, silent)
+    unknown = model_card.card(EXPERIMENT, replace(TRIAL, provenance=None))
+    assert "What made it" not in unknown
+
+
+class World:
+    """The results of one trial, with a study or without."""
+
+    report = Path("report.html")
+
+    def __init__(self, study: bool) -> None:
+        self._study = study
+
+    def look(self) -> tuple[Experiment, Status]:
+        return EXPERIMENT, worlds.status(EXPERIMENT, worlds.observation())
+
+    def trials(self) -> tuple[Trial, ...]:
+        if not self._study:
+            raise NotFound("there is no study")
+        return (TRIAL,)
+
+    def models(self) -> Mapping[int, str]:
+        return {7: "trials/00007/model"}
+
+    def copy(self, model: str, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "config.json").write_text(model)
+
+
+@pytest.mark.parametrize("study", [True, False])
+def test_an_exported_model_has_its_card_as_far_as_the_study_is_there(
+    tmp_path: Path, study: bool
+) -> None:
+    results.export(World(study), 7, tmp_path / "out")
+    files = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    cards = {"README.md": model_card.card(EXPERIMENT, TRIAL)} if study else {}
+    assert files == {"config.json": "trials/00007/model", **cards}
