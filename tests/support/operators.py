@@ -161,7 +161,7 @@ def until(condition: Callable[[], Any], seconds: float = 180.0, what: str = "") 
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what or condition}"
-        time.sleep(0.1)
+        time.sleep(0.25)  # each look may start a kubectl
     return found
 
 
