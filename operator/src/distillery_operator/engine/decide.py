@@ -92,7 +92,7 @@ def _closing(spec: Spec, seen: Observation, rule: Rule) -> Closing | None:
             f"failed trials <= {spec.max_failed_trials} must hold, but {len(failed)} failed; "
             f"the last, trial {last.number}: {last.reason}: {last.message}",
         )
-    return budgets.closing(spec, seen, lambda: bool(rule.promotions))
+    return budgets.closing(spec, seen, lambda: bool(_promotions(seen, rule)))
 
 
 def _done(seen: Observation, rule: Rule, closing: Closing | None) -> Closing | None:
@@ -100,9 +100,14 @@ def _done(seen: Observation, rule: Rule, closing: Closing | None) -> Closing | N
     if closing is None or any(attempt.remains for attempt in (*seen.attempts, *seen.foreign)):
         return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
-    if closing.finishes and (open_trials or rule.promotions):
+    if closing.finishes and (open_trials or _promotions(seen, rule)):
         return None
     return closing
+
+
+def _promotions(seen: Observation, rule: Rule) -> list[int]:
+    """Return the stopped trials that go on: those whose checkpoint is being removed cannot."""
+    return [number for number in rule.promotions if number not in seen.removing]
 
 
 def _fill(
@@ -125,8 +130,7 @@ def _fill(
         return
     yield from waiting[:free]
     free = max(0, free - len(waiting))
-    whole = [number for number in rule.promotions if number not in seen.removing] if free else []
-    promoted = [Promote(number) for number in whole[:free]]
+    promoted = [Promote(number) for number in _promotions(seen, rule)[:free]] if free else []
     yield from promoted
     missing = min(free - len(promoted), budgets.missing(spec, seen))
     if closing is None and missing > 0:
