@@ -8,13 +8,17 @@ UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PROJECTS := trainer/contract trainer trainer/quickstart operator
 JOBS ?= 2
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
+REGISTRY ?= registry.example.com/ml
+WHEELS := trainer/contract trainer operator
 PARALLEL = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 SOURCES := operator/src trainer/src trainer/contract/src trainer/quickstart/src tests bench docs manifests charts
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-package distillery-contract \
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo demo-cluster test test-fast check generate manifest format lock bench bench-search cluster cluster-down clean
+.PHONY: help setup demo demo-cluster test test-fast check generate manifest format lock bench bench-search cluster cluster-down \
+	wheels images chart release-check publish sign clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -79,8 +83,35 @@ cluster: ## Start a Kubernetes of one node on this machine; eval "$(make cluster
 cluster-down: ## Stop that Kubernetes and remove its files
 	@cd tests && $(PYTHON) -m support.cluster down
 
+wheels: $(UV) ## Build the three packages that pip installs, into dist/
+	for project in $(WHEELS); do $(UV) build --quiet --wheel --out-dir dist $$project; done
+
+images: ## Build both images by Docker, with provenance and SBOM; REGISTRY=... names them, PUSH=--push sends them there
+	for name in operator trainer; do \
+		docker buildx build --file $$name/Dockerfile --tag $(REGISTRY)/distillery-$$name:$(VERSION) --provenance=mode=max \
+			--sbom=true --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+			--metadata-file dist/$$name.json $(PUSH) . || exit 1; \
+	done
+
+chart: ## Package the chart into dist/
+	helm package charts/distillery --destination dist
+
+release-check: ## See that TAG is the version of chart and packages
+	test "$(TAG)" = "v$(VERSION)"
+	grep -qx 'version: $(VERSION)' charts/distillery/Chart.yaml
+
+publish: wheels chart ## Publish packages (to the index of uv) and chart (to REGISTRY)
+	$(UV) publish dist/*-$(VERSION)-*.whl
+	helm push dist/distillery-$(VERSION).tgz oci://$(REGISTRY)/charts
+
+sign: ## Sign the images that `make images PUSH=--push` has sent, by cosign and the identity of this machine
+	for name in operator trainer; do \
+		digest=$$($(PYTHON) -c "import json; print(json.load(open('dist/$$name.json'))['containerimage.digest'])") && \
+		cosign sign --yes $(REGISTRY)/distillery-$$name@$$digest || exit 1; \
+	done
+
 clean: ## Remove what these commands created in this folder
-	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .demo dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(UV):
 	$(PYTHON) -m venv $(CACHE)/uv-$(UV_VERSION)

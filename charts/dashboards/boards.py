@@ -6,7 +6,7 @@ from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import experiment, health, overview, trial
+from dashboards import annotations, experiment, health, overview, trial
 from dashboards.panels import BOARDS
 
 FOLDER = Path(__file__).parents[1] / "distillery" / "dashboards"
@@ -22,6 +22,7 @@ def documents() -> dict[str, dict[str, Any]]:
     for document in made:
         for link in document["links"]:
             del link["placement"]  # which would hide it in a menu
+        document["annotations"] = {"list": annotations.of(document["uid"])}
         for number, panel in enumerate(document["panels"], start=1):
             panel["id"] = number
             if panel["type"] != "row":

@@ -2,8 +2,9 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+from dashboards.colours import BAD, COLOURS, GOOD, ODD, STATES
 from dashboards.panels import (
-    COLOURS,
+    CLUSTER,
     Panel,
     Points,
     Query,
@@ -19,7 +20,7 @@ from dashboards.panels import (
     variable,
 )
 
-OWN = 'namespace="$namespace", experiment="$experiment"'
+OWN = f'{CLUSTER}, namespace="$namespace", experiment="$experiment"'
 OBJECTIVES = f"label_values(distillery_experiment_pareto_front_value{{{OWN}}}, objective)"
 TO_TRIAL = {
     "trial": link(
@@ -37,11 +38,16 @@ def build() -> Dashboard:
     made = board(
         "distillery-experiment",
         "One distillation experiment.",
-        variable("namespace", "Namespace", "label_values(distillery_experiment_info, namespace)"),
+        variable(
+            "namespace",
+            "Namespace",
+            f"label_values(distillery_experiment_info{{{CLUSTER}}}, namespace)",
+        ),
         variable(
             "experiment",
             "Experiment",
-            'label_values(distillery_experiment_info{namespace="$namespace"}, experiment)',
+            f"label_values(distillery_experiment_info{{{CLUSTER},"
+            ' namespace="$namespace"}, experiment)',
         ),
         variable("x", "Front: x", OBJECTIVES, default="parameter_count"),
         variable("y", "Front: y", OBJECTIVES, default="exact"),
@@ -82,6 +88,8 @@ def _numbers() -> list[Panel]:
                 f"max by (state) (distillery_experiment_info{{{OWN}}})", "{{state}}", latest=True
             ),
             names=True,
+            colours={"/.+/": BAD, **{f"/^{s}$/": colour for s, colour in STATES.items()}},
+            empty="unknown",
         ),
         number(
             "Ended trials",
@@ -97,6 +105,7 @@ def _numbers() -> list[Panel]:
             "Trials that meet all thresholds and constraints.",
             "short",
             Query(f'max(distillery_experiment_trials{{{OWN}, state="Completed"}})', latest=True),
+            steps=((None, ODD), (1, GOOD)),
         ),
         number(
             "Size of the front",
@@ -106,13 +115,14 @@ def _numbers() -> list[Panel]:
         ),
         number(
             "Front improved",
-            "How long ago a trial last joined the front.",
+            "How long ago a trial last joined the front. Never, as long as there is no front.",
             "s",
             Query(
                 "time() - max"
                 f" (distillery_experiment_pareto_front_improved_timestamp_seconds{{{OWN}}})",
                 latest=True,
             ),
+            empty="never",
         ),
         number(
             "GPU time",
@@ -141,12 +151,20 @@ def _front() -> Panel:
         "All trials that were measured within the shown time, the points of the front (at most 200)"
         " and the baselines, by the two objectives that are chosen above.",
         (("$x", "short"), ("$y", "short")),
-        Points("trials", _measured("$x"), _measured("$y"), "trial", "#9aa3ad"),
+        Points("trials", _measured("$x"), _measured("$y"), "trial", COLOURS["Pending"]),
         _cloud(
-            "front", "#c4302b", "trial", "distillery_experiment_pareto_front_value", "objective"
+            "front",
+            COLOURS["Failed"],
+            "trial",
+            "distillery_experiment_pareto_front_value",
+            "objective",
         ),
         _cloud(
-            "baselines", "#2f8f5b", "baseline", "distillery_experiment_baseline_value", "objective"
+            "baselines",
+            COLOURS["Completed"],
+            "baseline",
+            "distillery_experiment_baseline_value",
+            "objective",
         ),
     )
 
@@ -189,7 +207,7 @@ def _hypervolume_by_trials() -> Panel:
         "Hypervolume by the number of ended trials. If it has been flat for long, more trials will"
         " improve little.",
         (("ended trials", "short"), ("hypervolume", "short")),
-        Points("hypervolume", ended, volume, "Time", "#3274d9", line=True),
+        Points("hypervolume", ended, volume, "Time", COLOURS["Running"], line=True),
         width=8,
         height=8,
     )
@@ -207,6 +225,7 @@ def _budgets() -> Panel:
             latest=True,
         ),
         most=1,
+        steps=((None, COLOURS["Running"]), (0.8, ODD), (1, BAD)),
     )
 
 
@@ -263,7 +282,13 @@ def _halves() -> Panel:
         " answers right, and how many unanswerable ones. Many points in a corner show a collapse:"
         " these models answer no question (top left) or every question.",
         (("HasAns_exact", "percent"), ("NoAns_exact", "percent")),
-        Points("trials", _measured("HasAns_exact"), _measured("NoAns_exact"), "trial", "#3274d9"),
+        Points(
+            "trials",
+            _measured("HasAns_exact"),
+            _measured("NoAns_exact"),
+            "trial",
+            COLOURS["Running"],
+        ),
         width=8,
         height=8,
     )

@@ -2,9 +2,22 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.panels import Panel, Query, board, filled, lines, number, variable
+from dashboards.colours import BAD, GOOD, ODD
+from dashboards.panels import (
+    CLUSTER,
+    Panel,
+    Query,
+    board,
+    filled,
+    lines,
+    number,
+    variable,
+)
 
-OWN = 'namespace="$namespace"'
+OWN = f'{CLUSTER}, namespace="$namespace"'
+
+OF_IT = f"and on (cluster, pod) distillery_build_info{{{OWN}}}"
+"""Of the chosen operator, for series of experiments have the namespaces of those."""
 
 
 def build() -> Dashboard:
@@ -12,7 +25,9 @@ def build() -> Dashboard:
     made = board(
         "distillery-operator",
         "The health of the Distillery operator.",
-        variable("namespace", "Namespace", "label_values(distillery_build_info, namespace)"),
+        variable(
+            "namespace", "Namespace", f"label_values(distillery_build_info{{{CLUSTER}}}, namespace)"
+        ),
     )
     made = filled(made, *_numbers())
     made = filled(
@@ -21,7 +36,7 @@ def build() -> Dashboard:
             "Visits",
             "Visits to experiments per second, by result. After an error, a visit is tried again,"
             " after a wait that grows.",
-            "ops",
+            "suffix: /s",
             Query(_rate("distillery_reconcile_total", "result"), "{{result}}"),
         ),
         lines(
@@ -54,7 +69,8 @@ def build() -> Dashboard:
             "Ended trials per hour of all experiments, by state.",
             "short",
             Query(
-                "3600 * sum by (state) (rate(distillery_trials_ended_total[$__rate_interval]))",
+                f"3600 * sum by (state) (rate(distillery_trials_ended_total{{{CLUSTER}}}"
+                f"[$__rate_interval]) {OF_IT})",
                 "{{state}}",
             ),
         ),
@@ -62,6 +78,7 @@ def build() -> Dashboard:
     )
     made = filled(made, *_api(), heading="API server")
     made = filled(made, *_studies(), heading="Studies and metrics")
+    made = filled(made, *_process(), heading="Process")
     return made
 
 
@@ -80,22 +97,35 @@ def _numbers() -> list[Panel]:
             "Version of the operator.",
             "short",
             Query(f"max by (version) (distillery_build_info{{{OWN}}})", "{{version}}", latest=True),
-            width=6,
             names=True,
+            empty="down",
+        ),
+        number(
+            "Database",
+            "Whether the database answered when the operator asked it last.",
+            "short",
+            Query(f"min(distillery_storage_up{{{OWN}}})", latest=True),
+            texts={"1": ("answers", GOOD), "0": ("does not answer", BAD)},
+            empty="unknown",
+        ),
+        number(
+            "Longest wait now",
+            "How long the first experiment of the queue has waited.",
+            "s",
+            Query(f"max(distillery_workqueue_oldest_age_seconds{{{OWN}}})", latest=True),
+            steps=((None, GOOD), (60, ODD), (300, BAD)),
         ),
         number(
             "Experiments",
             "Experiments that the operator knows.",
             "short",
-            Query("count(distillery_experiment_info)", latest=True),
-            width=6,
+            Query(f"count(distillery_experiment_info{{{CLUSTER}}} {OF_IT})", latest=True),
         ),
         number(
             "Attempts",
             "Attempts of all experiments that run or wait.",
             "short",
-            Query("sum(distillery_experiment_active)", latest=True),
-            width=6,
+            Query(f"sum(distillery_experiment_active{{{CLUSTER}}} {OF_IT})", latest=True),
         ),
         number(
             "Errors of the database",
@@ -104,7 +134,7 @@ def _numbers() -> list[Panel]:
             Query(
                 f"sum(increase(distillery_storage_errors_total{{{OWN}}}[$__range]))", latest=True
             ),
-            width=6,
+            steps=((None, GOOD), (1, ODD)),
         ),
     ]
 
@@ -115,7 +145,7 @@ def _api() -> list[Panel]:
             "Requests",
             "Requests to the API server per second, by verb, resource and status. Status 0: no"
             " answer.",
-            "ops",
+            "reqps",
             Query(
                 _rate("distillery_api_requests_total", "verb", "resource", "code"),
                 "{{verb}} {{resource}} {{code}}",
@@ -149,10 +179,35 @@ def _api() -> list[Panel]:
             "Started attempts per hour of all experiments, by stage.",
             "short",
             Query(
-                "3600 * sum by (stage) (rate(distillery_attempts_started_total[$__rate_interval]))",
+                f"3600 * sum by (stage) (rate(distillery_attempts_started_total{{{CLUSTER}}}"
+                f"[$__rate_interval]) {OF_IT})",
                 "{{stage}}",
             ),
             width=12,
+        ),
+    ]
+
+
+def _process() -> list[Panel]:
+    own = f"and on (cluster, namespace, pod) distillery_build_info{{{OWN}}}"
+    return [
+        lines(
+            "Memory",
+            "Resident memory of the operator; the chart sets its limit by resources.limits.memory.",
+            "bytes",
+            Query(f"process_resident_memory_bytes{{{OWN}}} {own}", "{{pod}}"),
+        ),
+        lines(
+            "CPU",
+            "Cores that the operator uses.",
+            "short",
+            Query(f"rate(process_cpu_seconds_total{{{OWN}}}[$__rate_interval]) {own}", "{{pod}}"),
+        ),
+        lines(
+            "Time since the start",
+            "How long the operator has run. It falls to 0 at a restart.",
+            "s",
+            Query(f"time() - process_start_time_seconds{{{OWN}}} {own}", "{{pod}}"),
         ),
     ]
 

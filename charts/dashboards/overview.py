@@ -2,8 +2,9 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+from dashboards.colours import BAD, COLOURS, GOOD, states
 from dashboards.panels import (
-    COLOURS,
+    CLUSTER,
     Panel,
     Query,
     bars,
@@ -17,8 +18,9 @@ from dashboards.panels import (
     variable,
 )
 
-OWN = 'namespace=~"$namespace"'
-EACH = "max by (namespace, experiment)"
+OWN = f'{CLUSTER}, namespace=~"$namespace"'
+EACH = "max by (cluster, namespace, experiment)"
+FIRING = 'ALERTS{alertname=~"Distillery.*", alertstate="firing"'
 NAME = "{{namespace}}/{{experiment}}"
 
 
@@ -27,7 +29,7 @@ def build() -> Dashboard:
     namespaces = variable(
         "namespace",
         "Namespace",
-        "label_values(distillery_experiment_info, namespace)",
+        f"label_values(distillery_experiment_info{{{CLUSTER}}}, namespace)",
         several=True,
     )
     made = board("distillery-overview", "Every distillation experiment of the cluster.", namespaces)
@@ -53,41 +55,48 @@ def _numbers() -> list[Panel]:
             "Experiments whose trials run, or will run.",
             "short",
             Query(
-                f"sum(distillery_experiment_status_condition{{{OWN}, {progressing}}})", latest=True
+                f"sum({EACH} (distillery_experiment_status_condition{{{OWN}, {progressing}}}))",
+                latest=True,
             ),
         ),
         number(
             "Running trials",
             "Trials that a process trains now.",
             "short",
-            Query(f'sum(distillery_experiment_trials{{{OWN}, state="Running"}})', latest=True),
+            Query(
+                f'sum({EACH} (distillery_experiment_trials{{{OWN}, state="Running"}}))', latest=True
+            ),
         ),
         number(
             "Waiting trials",
             "Suggested trials that no process trains yet.",
             "short",
-            Query(f'sum(distillery_experiment_trials{{{OWN}, state="Pending"}})', latest=True),
+            Query(
+                f'sum({EACH} (distillery_experiment_trials{{{OWN}, state="Pending"}}))', latest=True
+            ),
         ),
         number(
             "Points on fronts",
             "Feasible trials that no other feasible trial of their experiment beats.",
             "short",
-            Query(f"sum(distillery_experiment_pareto_front_size{{{OWN}}})", latest=True),
+            Query(f"sum({EACH} (distillery_experiment_pareto_front_size{{{OWN}}}))", latest=True),
         ),
         number(
             "GPU time",
             "GPU time that all experiments have used. 0 if trials have no GPU.",
             "s",
-            Query(f"sum(distillery_experiment_gpu_seconds{{{OWN}}})", latest=True),
+            Query(f"sum({EACH} (distillery_experiment_gpu_seconds{{{OWN}}}))", latest=True),
         ),
         number(
             "Alerts",
-            "Alerts of Distillery that fire now.",
+            "Alerts that fire now: those of the chosen namespaces, and every critical one.",
             "short",
             Query(
-                'count(ALERTS{alertname=~"Distillery.*", alertstate="firing"}) or vector(0)',
+                f'count({FIRING}, {OWN}}} or {FIRING}, {CLUSTER}, severity="critical"}})'
+                " or vector(0)",
                 latest=True,
             ),
+            steps=((None, GOOD), (1, BAD)),
         ),
     ]
 
@@ -98,7 +107,7 @@ def _table() -> Panel:
 
     queries = [
         Query(
-            f"max by (namespace, experiment, state) (distillery_experiment_info{{{OWN}}})",
+            f"max by (cluster, namespace, experiment, state) (distillery_experiment_info{{{OWN}}})",
             table=True,
         ),
         Query(
@@ -128,6 +137,7 @@ def _table() -> Panel:
                 namespace="__data.fields.namespace",
                 experiment="__data.fields.experiment",
             ),
+            **states("state"),
             "Ended": {"unit": "percentunit"},
             "GPU time": {"unit": "s"},
         },
@@ -140,7 +150,11 @@ def _states() -> Panel:
         "Trials of all experiments. Infeasible: missed a bound, or ended by what was suggested."
         " Stopped: early, because they would not have improved the front.",
         "short",
-        Query(f"sum by (state) (distillery_experiment_trials{{{OWN}}})", "{{state}}"),
+        Query(
+            f"sum by (state) (max by (cluster, namespace, experiment, state)"
+            f" (distillery_experiment_trials{{{OWN}}}))",
+            "{{state}}",
+        ),
         stacked=True,
         colours=COLOURS,
     )
@@ -152,7 +166,8 @@ def _reasons() -> Panel:
         "Ended trials by reason, judged by the current thresholds.",
         "short",
         Query(
-            f"sum by (reason) (distillery_experiment_ended_trials{{{OWN}}}) > 0",
+            "sum by (reason) (max by (cluster, namespace, experiment, state, reason)"
+            f" (distillery_experiment_ended_trials{{{OWN}}})) > 0",
             "{{reason}}",
             latest=True,
         ),
@@ -166,10 +181,11 @@ def _sides() -> Panel:
         " of the other half. If these are most trials, then data, teacher or ranges are wrong.",
         "percentunit",
         Query(
-            f"max by (namespace, experiment, half)"
+            "max by (cluster, namespace, experiment, half)"
             f" (distillery_experiment_one_sided_trials{{{OWN}}})"
-            " / on (namespace, experiment) group_left ()"
-            f" (sum by (namespace, experiment) (distillery_experiment_ended_trials{{{OWN}}}) > 0)",
+            " / on (cluster, namespace, experiment) group_left ()"
+            " (sum by (cluster, namespace, experiment)"
+            f" (distillery_experiment_ended_trials{{{OWN}}}) > 0)",
             f"{NAME} {{{{half}}}}",
         ),
     )
@@ -191,7 +207,7 @@ def _pending() -> Panel:
         "How long the longest waiting attempt has waited, and for what.",
         "s",
         Query(
-            "time() - min by (namespace, experiment, reason)"
+            "time() - min by (cluster, namespace, experiment, reason)"
             f" (distillery_experiment_pending_timestamp_seconds{{{OWN}}})",
             f"{NAME} {{{{reason}}}}",
         ),

@@ -16,6 +16,8 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
 from grafana_foundation_sdk.models import xychart as xy_models
 
+from dashboards.colours import Steps
+
 BOARDS: Final = {
     "distillery-overview": "Distillery / Overview",
     "distillery-experiment": "Distillery / Experiment",
@@ -26,15 +28,8 @@ BOARDS: Final = {
 
 SOURCE: Final = common_models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-COLOURS: Final = {
-    "Pending": "#9aa3ad",
-    "Running": "#3274d9",
-    "Completed": "#2f8f5b",
-    "Infeasible": "#e0a83a",
-    "Stopped": "#8f6fc1",
-    "Failed": "#c4302b",
-}
-"""Of the states of a trial, wherever they are shown."""
+CLUSTER: Final = 'cluster=~"$cluster"'
+"""Of series of several clusters in one Prometheus; without the label it chooses everything."""
 
 Properties = dict[str, Any]
 Panel = timeseries.Panel | stat.Panel | bargauge.Panel | table.Panel | xy.Panel
@@ -80,7 +75,7 @@ def board(uid: str, description: str, *variables: Any) -> builders.Dashboard:
         .time("now-24h", "now")
         .refresh("1m")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .annotations([])
+        .annotations([])  # see `boards`
         .link(
             builders.DashboardLink("Distillery")
             .type(models.DashboardLinkType.DASHBOARDS)
@@ -92,9 +87,14 @@ def board(uid: str, description: str, *variables: Any) -> builders.Dashboard:
         .with_variable(
             builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
         )
+        .with_variable(
+            variable(
+                "cluster", "Cluster", "label_values(distillery_build_info, cluster)", several=True
+            )
+        )
     )
-    for variable in variables:
-        made = made.with_variable(variable)
+    for chosen in variables:
+        made = made.with_variable(chosen)
     return made
 
 
@@ -145,7 +145,7 @@ def lines(
         .line_width(1)
         .fill_opacity(60 if stacked else 0)
         .show_points(common_models.VisibilityMode.AUTO)
-        .legend(_legend())
+        .legend(_legend(values=True))
         .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
     )
     if stacked:
@@ -161,16 +161,45 @@ def lines(
 
 
 def number(
-    title: str, description: str, unit: str, *queries: Query, width: int = 4, names: bool = False
+    title: str,
+    description: str,
+    unit: str,
+    *queries: Query,
+    width: int = 4,
+    names: bool = False,
+    steps: Steps = (),
+    texts: dict[str, tuple[str, str]] | None = None,
+    empty: str = "0",
+    colours: dict[str, str] | None = None,
 ) -> stat.Panel:
-    """Return numbers of this moment, or with ``names`` the names of their series."""
-    mode = common_models.BigValueTextMode
+    """Return numbers of this moment, or with ``names`` the names of their series.
+
+    Args:
+        title: of the panel.
+        description: of the panel.
+        unit: of the numbers.
+        queries: that find them.
+        width: of the panel.
+        names: whether names of series are shown.
+        steps: from which value on which colour; nothing is coloured without any.
+        texts: word and colour in the place of a value.
+        empty: what stands there where nothing is found.
+        colours: of series by a pattern of their names; the last that fits counts.
+    """
+    mode, colouring = common_models.BigValueTextMode, common_models.BigValueColorMode
     made = _common(stat.Panel(), title, description, unit, queries, width, height=4)
+    if texts:
+        made = made.mappings([_texts(texts)])
+    if steps:
+        made = made.thresholds(_thresholds(steps)).color_scheme(_by_threshold())
+    for pattern, colour in (colours or {}).items():
+        made = made.override_by_regexp(pattern, [_colour(colour)])
     return (
         made.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(common_models.BigValueGraphMode.NONE)
-        .color_mode(common_models.BigValueColorMode.NONE)
+        .color_mode(colouring.BACKGROUND if steps or texts or colours else colouring.NONE)
         .text_mode(mode.NAME if names else mode.AUTO)
+        .no_value(empty)
     )
 
 
@@ -182,8 +211,9 @@ def bars(
     width: int = 8,
     most: float | None = None,
     colours: dict[str, str] | None = None,
+    steps: Steps = (),
 ) -> bargauge.Panel:
-    """Return a bar for each series of this moment."""
+    """Return a bar for each series of this moment; ``steps`` say from where on which colour."""
     made = (
         _common(bargauge.Panel(), title, description, unit, queries, width)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -192,6 +222,8 @@ def bars(
         .min(0)
     )
     made = made.max(most) if most is not None else made
+    if steps:
+        made = made.thresholds(_thresholds(steps)).color_scheme(_by_threshold())
     for name, colour in (colours or {}).items():
         made = made.override_by_regexp(name, [_colour(colour)])
     return made
@@ -270,6 +302,7 @@ def _common(
     height: int = 8,
 ) -> _Panel:
     panel.title(title).description(description).unit(unit).datasource(SOURCE)
+    panel.no_value("none")
     panel.span(width).height(height)
     for ref, query in zip(ascii_uppercase, queries, strict=False):
         panel.with_target(_target(ref, query))
@@ -309,10 +342,29 @@ def _series(name: str) -> xy.XYSeriesConfig:
     )
 
 
-def _legend() -> common.VizLegendOptions:
+def _texts(texts: dict[str, tuple[str, str]]) -> models.ValueMap:
+    return models.ValueMap(
+        options={
+            value: models.ValueMappingResult(text=text, color=colour, index=place)
+            for place, (value, (text, colour)) in enumerate(texts.items())
+        }
+    )
+
+
+def _thresholds(steps: Steps) -> builders.ThresholdsConfig:
+    made = [models.Threshold(value=value, color=colour) for value, colour in steps]
+    return builders.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(made)
+
+
+def _by_threshold() -> builders.FieldColor:
+    return builders.FieldColor().mode(models.FieldColorModeId.THRESHOLDS)
+
+
+def _legend(values: bool = False) -> common.VizLegendOptions:
     return (
         common.VizLegendOptions()
         .show_legend(True)
+        .calcs(["lastNotNull", "max"] if values else [])
         .display_mode(common_models.LegendDisplayMode.LIST)
         .placement(common_models.LegendPlacement.BOTTOM)
     )

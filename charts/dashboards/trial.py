@@ -2,7 +2,9 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+from dashboards.colours import COLOURS
 from dashboards.panels import (
+    CLUSTER,
     Panel,
     Points,
     Query,
@@ -16,11 +18,11 @@ from dashboards.panels import (
     variable,
 )
 
-OF_EXPERIMENT = 'namespace="$namespace", experiment="$experiment"'
+OF_EXPERIMENT = f'{CLUSTER}, namespace="$namespace", experiment="$experiment"'
 OWN = f'{OF_EXPERIMENT}, trial="$trial"'
 BASELINE = (
-    "* on (namespace, experiment, trial) group_left (baseline)"
-    f" max by (namespace, experiment, trial, baseline)"
+    "* on (cluster, namespace, experiment, trial) group_left (baseline)"
+    f" max by (cluster, namespace, experiment, trial, baseline)"
     f' (distillery_experiment_baseline_info{{{OF_EXPERIMENT}, baseline="$baseline"}})'
 )
 
@@ -32,11 +34,11 @@ def build() -> Dashboard:
         "distillery-trial",
         "One trial of a distillation experiment. Its curves end with its pod, so choose a time"
         " range in which the trial ran and, to compare them, in which the baseline ran.",
-        variable("namespace", "Namespace", f"label_values({series}, namespace)"),
+        variable("namespace", "Namespace", f"label_values({series}{{{CLUSTER}}}, namespace)"),
         variable(
             "experiment",
             "Experiment",
-            f'label_values({series}{{namespace="$namespace"}}, experiment)',
+            f'label_values({series}{{{CLUSTER}, namespace="$namespace"}}, experiment)',
         ),
         variable("trial", "Trial", f"label_values({series}{{{OF_EXPERIMENT}}}, trial)"),
         variable(
@@ -121,7 +123,7 @@ def _by_step() -> Panel:
             f"max({step}{{{OWN}}})",
             f"max({metric}{{{OWN}, {chosen}}})",
             "Time",
-            "#3274d9",
+            COLOURS["Running"],
             line=True,
         ),
         Points(
@@ -129,7 +131,7 @@ def _by_step() -> Panel:
             f"max({step}{{{OF_EXPERIMENT}}} {BASELINE})",
             f"max({metric}{{{OF_EXPERIMENT}, {chosen}}} {BASELINE})",
             "Time",
-            "#2f8f5b",
+            COLOURS["Completed"],
             line=True,
         ),
         height=10,
@@ -191,7 +193,7 @@ def _speed() -> Panel:
     return lines(
         "Throughput",
         "Training windows per second since the last report.",
-        "ops",
+        "suffix: windows/s",
         Query(f"max(distillery_trial_examples_per_second{{{OWN}}})", "windows"),
     )
 
@@ -200,7 +202,7 @@ def _tokens() -> Panel:
     return lines(
         "Tokens",
         "Training tokens per second, without padding. The time of evaluations and pauses counts.",
-        "ops",
+        "suffix: /s",
         Query(f"sum(rate(distillery_trial_tokens_total{{{OWN}}}[$__rate_interval]))", "tokens"),
         Query(f"sum(rate(distillery_trial_examples_total{{{OWN}}}[$__rate_interval]))", "windows"),
     )
@@ -216,20 +218,26 @@ def _memory() -> Panel:
 
 
 def _gpu() -> Panel:
-    trains = f"max by (namespace, pod) (distillery_trial_step{{{OWN}}} >= bool 0)"
-    own = f"* on (namespace, pod) group_left () {trains}"
+    trains = f"max by (cluster, namespace, pod) (distillery_trial_step{{{OWN}}} >= bool 0)"
+    own = f"* on (cluster, namespace, pod) group_left () {trains}"
+
+    def of(metric: str, legend: str) -> list[Query]:
+        exported = (
+            f'label_replace(label_replace({metric}{{exported_pod!=""}}, "pod", "$1",'
+            ' "exported_pod", "(.+)"), "namespace", "$1", "exported_namespace", "(.+)")'
+        )
+        return [
+            Query(f"{series} {own}", legend)
+            for series in (f'{metric}{{exported_pod=""}}', exported)
+        ]
+
     return lines(
         "GPU",
-        "How busy the GPU of the trial's pod is. Empty without the DCGM exporter.",
+        "How busy the GPU of the trial's pod is: a whole GPU, and its compute engine, which is the"
+        " only figure of a slice (MIG). Empty without the DCGM exporter.",
         "percent",
-        Query(f'DCGM_FI_DEV_GPU_UTIL{{exported_pod=""}} {own}', "GPU {{gpu}}"),
-        Query(
-            'label_replace(label_replace(DCGM_FI_DEV_GPU_UTIL{exported_pod!=""},'
-            ' "pod", "$1", "exported_pod", "(.+)"),'
-            ' "namespace", "$1", "exported_namespace", "(.+)")'
-            f" {own}",
-            "GPU {{gpu}}",
-        ),
+        *of("DCGM_FI_DEV_GPU_UTIL", "GPU {{gpu}}"),
+        *of("100 * DCGM_FI_PROF_GR_ENGINE_ACTIVE", "engine {{gpu}} {{GPU_I_ID}}"),
     )
 
 

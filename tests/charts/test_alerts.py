@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
+from distillery_operator.engine.conditions import OBSTACLES
+from distillery_operator.resource.status import ConditionType
 from support import programs
 
 ROOT = Path(__file__).parents[2]
@@ -58,8 +60,37 @@ NONE_COMPLETED = {shown("trials", 'state="Completed"'): "0x900"}
 ONE_COMPLETED = {shown("trials", 'state="Completed"'): "1x900"}
 
 
+TRAINS = {shown("trials", 'state="Running"'): "2x900"}
+NOTHING_TRAINS = {shown("trials", 'state="Running"'): "0x900"}
+LONG = {"progress_timestamp_seconds": "0x900", "median_trial_seconds": "3600x900"}
+
+
 def stalled(**series: str) -> dict[str, str]:
-    return {shown("info"): "1x900", **GOES_ON, **{shown(k): v for k, v in series.items()}}
+    own = {shown(k): v for k, v in series.items()}
+    return {shown("info"): "1x900", **GOES_ON, **TRAINS, **own}
+
+
+def elsewhere(series: dict[str, str], cluster: str = "south") -> dict[str, str]:
+    """Return the same series from another cluster: same namespace, same names."""
+    return {name.replace("{", f'{{cluster="{cluster}",'): values for name, values in series.items()}
+
+
+def queued(since: str = "0x2000") -> dict[str, str]:
+    """Every trial of an experiment waits for quota."""
+    return {
+        **stalled(**LONG),
+        **NOTHING_TRAINS,
+        shown("active"): "4x2000",
+        shown("pending_timestamp_seconds", 'reason="Queued"'): since,
+    }
+
+
+DIED = {
+    condition("Succeeded", "false"): "0x20 1x2000",
+    shown("completion_timestamp_seconds"): "_x20 1200x2000",
+    condition("Progressing", "true"): "1x20 0x2000",
+}
+"""An experiment that ended after twenty minutes, and has no front."""
 
 
 def sided(half: str, count: int, total: int) -> dict[str, str]:
@@ -70,9 +101,24 @@ def sided(half: str, count: int, total: int) -> dict[str, str]:
     }
 
 
-def gpu(labels: str, busy: str, trains: bool = True) -> dict[str, str]:
+def gpu(
+    labels: str, busy: str, trains: bool = True, metric: str = "DCGM_FI_DEV_GPU_UTIL"
+) -> dict[str, str]:
     trial = f'distillery_trial_step{{{TINY},trial="7",pod="tiny-7"}}'
-    return {f"DCGM_FI_DEV_GPU_UTIL{{{labels}}}": busy, **({trial: "1+10x60"} if trains else {})}
+    return {f"{metric}{{{labels}}}": busy, **({trial: "1+10x60"} if trains else {})}
+
+
+SLICE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
+
+
+def volume(free: str, name: str = "workspace") -> dict[str, str]:
+    claim = 'namespace="science",persistentvolumeclaim="distillery"'
+    return {
+        f"kubelet_volume_stats_available_bytes{{{claim}}}": free,
+        f"kubelet_volume_stats_capacity_bytes{{{claim}}}": "100x60",
+        "kube_pod_spec_volumes_persistentvolumeclaims_info"
+        f'{{{claim},pod="tiny-7",volume="{name}"}}': "1x60",
+    }
 
 
 POD = 'namespace="science",pod="tiny-7",gpu="0"'
@@ -94,6 +140,14 @@ CASES: dict[str, dict[str, Case]] = {
             [{"namespace": "other"}],
         ),
         "it answers": Case({f"distillery_build_info{{{OPERATOR}}}": "1x60"}, 30),
+        "it is gone in one of two clusters": Case(
+            {
+                f"distillery_build_info{{{OPERATOR}}}": "1x60",
+                **elsewhere({f"distillery_build_info{{{OPERATOR}}}": "1x10 stale"}),
+            },
+            30,
+            [{**BY_OPERATOR, "cluster": "south"}],
+        ),
         "its pod was replaced": Case(
             {
                 f"distillery_build_info{{{OPERATOR}}}": "1x10 stale",
@@ -118,6 +172,13 @@ CASES: dict[str, dict[str, Case]] = {
             },
             40,
         ),
+        "one of many fails": Case(
+            {
+                f'distillery_reconcile_total{{{OPERATOR},result="error"}}': "0x20 1x60",
+                f'distillery_reconcile_total{{{OPERATOR},result="done"}}': "0+1x60",
+            },
+            24,
+        ),
         "nothing is done": Case(
             {f'distillery_reconcile_total{{{OPERATOR},result="done"}}': "7x60"}, 40
         ),
@@ -140,13 +201,62 @@ CASES: dict[str, dict[str, Case]] = {
             {f'distillery_watch_missed_total{{{OPERATOR},resource="jobs"}}': "0x20 1x60"}, 40
         ),
     },
-    "DistilleryStorageErrors": {
-        "the database is away": Case(
-            {f"distillery_storage_errors_total{{{OPERATOR}}}": "0x10 1+1x60"}, 30, [BY_OPERATOR]
+    "DistilleryDatabaseDown": {
+        "it is away": Case(
+            {f"distillery_storage_up{{{OPERATOR}}}": "1x10 0x60"}, 20, [BY_OPERATOR]
         ),
-        "it was away long ago": Case(
-            {f"distillery_storage_errors_total{{{OPERATOR}}}": "0+1x10 10x60"}, 30
+        "one question failed": Case({f"distillery_storage_up{{{OPERATOR}}}": "1x10 0 1x60"}, 16),
+        "it was away for a moment": Case(
+            {f"distillery_storage_up{{{OPERATOR}}}": "1x10 0x3 1x60"}, 16
         ),
+        "one operation failed": Case(
+            {
+                f"distillery_storage_up{{{OPERATOR}}}": "1x60",
+                f"distillery_storage_errors_total{{{OPERATOR}}}": "0x10 1x60",
+            },
+            16,
+        ),
+        "of two clusters one": Case(
+            {
+                f"distillery_storage_up{{{OPERATOR}}}": "1x60",
+                **elsewhere({f"distillery_storage_up{{{OPERATOR}}}": "0x60"}),
+            },
+            10,
+            [{**BY_OPERATOR, "cluster": "south"}],
+        ),
+        "a new version starts": Case(
+            {
+                f"distillery_storage_up{{{OPERATOR}}}": "0x20 _x3 0x60",
+            },
+            22,
+            [BY_OPERATOR],
+        ),
+    },
+    "DistilleryPrometheusUnreachable": {
+        "no question is answered": Case(
+            {f"distillery_prometheus_errors_total{{{OPERATOR}}}": "0+1x60"}, 30, [BY_OPERATOR]
+        ),
+        "one is not": Case({f"distillery_prometheus_errors_total{{{OPERATOR}}}": "0x10 1x60"}, 30),
+    },
+    "DistilleryExperimentFailed": {
+        "it died at night": Case(DIED, 700, [BY_TINY]),
+        "it died the day before": Case(DIED, 1500),
+        "it has a front": Case(
+            {
+                condition("Succeeded", "false"): "0x900",
+                condition("Succeeded", "true"): "1x900",
+                shown("completion_timestamp_seconds"): "60x900",
+            },
+            30,
+        ),
+        "it goes on": Case({condition("Succeeded", "false"): "0x60", **GOES_ON}, 30),
+    },
+    "DistilleryExperimentDegraded": {
+        "an image cannot be pulled": Case(
+            {condition("Degraded", "true"): "1x60", **GOES_ON}, 20, [BY_TINY]
+        ),
+        "it is mended soon": Case({condition("Degraded", "true"): "1x10 0x60", **GOES_ON}, 20),
+        "it is over": Case({condition("Degraded", "true"): "1x60", **IS_OVER}, 20),
     },
     "DistilleryExperimentObstructed": {
         "the template is refused": Case(
@@ -155,18 +265,21 @@ CASES: dict[str, dict[str, Case]] = {
             [{**BY_TINY, "condition": "TemplateValid"}],
         ),
         "it is mended soon": Case({condition("TemplateValid", "false"): "1x10 0x60"}, 20),
+        "the operator is replaced meanwhile": Case(
+            {condition("TemplateValid", "false"): "1x20 _x3 1x60"},
+            22,
+            [{**BY_TINY, "condition": "TemplateValid"}],
+        ),
         "all is well": Case({condition("StorageReachable", "false"): "0x60"}, 20),
         "no point yet": Case({condition("Succeeded", "false"): "1x60"}, 20),
     },
     "DistilleryExperimentStalled": {
         "three trials could have ended": Case(
-            stalled(progress_timestamp_seconds="0x900", median_trial_seconds="3600x900"),
+            stalled(**LONG),
             200,
             [BY_TINY],
         ),
-        "a trial may take so long": Case(
-            stalled(progress_timestamp_seconds="0x900", median_trial_seconds="3600x900"), 170
-        ),
+        "a trial may take so long": Case(stalled(**LONG), 170),
         "trials end": Case(
             stalled(progress_timestamp_seconds="0+60x900", median_trial_seconds="60x900"), 200
         ),
@@ -175,9 +288,24 @@ CASES: dict[str, dict[str, Case]] = {
         ),
         "not one trial ends": Case(stalled(progress_timestamp_seconds="0x900"), 740, [BY_TINY]),
         "the first trial takes long": Case(stalled(progress_timestamp_seconds="0x900"), 700),
-        "it is over": Case(
-            stalled(progress_timestamp_seconds="0x900", median_trial_seconds="3600x900") | IS_OVER,
+        "it is over": Case(stalled(**LONG) | IS_OVER, 200),
+        "the preparation does not end": Case(
+            {
+                **stalled(progress_timestamp_seconds="0x900"),
+                **NOTHING_TRAINS,
+                shown("active"): "1x900",
+            },
+            740,
+            [BY_TINY],
+        ),
+        "all wait in a queue": Case(queued(), 240),
+        "its double in another cluster goes on": Case(
+            {
+                **stalled(**LONG),
+                **elsewhere(stalled(progress_timestamp_seconds="0+60x900"), "north"),
+            },
             200,
+            [BY_TINY],
         ),
     },
     "DistilleryNoAcceptableTrial": {
@@ -195,6 +323,16 @@ CASES: dict[str, dict[str, Case]] = {
         "nine trials": Case({ended("ThresholdMissed"): "9x60", **NONE_COMPLETED, **GOES_ON}, 10),
         "one of many is acceptable": Case(
             {ended("ThresholdMissed"): "90x60", **ONE_COMPLETED, **GOES_ON}, 10
+        ),
+        "its double in another cluster has one": Case(
+            {
+                ended("ThresholdMissed"): "90x60",
+                **NONE_COMPLETED,
+                **GOES_ON,
+                **elsewhere({ended("ThresholdMissed"): "9x60", **ONE_COMPLETED, **GOES_ON}),
+            },
+            10,
+            [BY_TINY],
         ),
         "suggestions were too large": Case(
             {ended("Oversize"): "90x60", **NONE_COMPLETED, **GOES_ON}, 10
@@ -267,13 +405,31 @@ CASES: dict[str, dict[str, Case]] = {
         "a node may come": Case(
             {shown("pending_timestamp_seconds", 'reason="Unschedulable"'): "0x90"}, 50
         ),
-        "others wait in turn": Case(
-            {shown("pending_timestamp_seconds", 'reason="Queued"'): "0+60x90"}, 70
+        "a queue has no quota": Case(queued(), 240),
+    },
+    "DistilleryTrialQueuedTooLong": {
+        "for a day": Case(queued(), 1450, [BY_TINY]),
+        "for a night": Case(queued(), 720),
+        "others wait in turn": Case(queued("0+60x2000"), 1450),
+        "no node takes it": Case(
+            {shown("pending_timestamp_seconds", 'reason="Unschedulable"'): "0x2000"}, 1450
         ),
+    },
+    "DistilleryWorkspaceFull": {
+        "little is left": Case(
+            volume("9x60"), 20, [{"namespace": "science", "persistentvolumeclaim": "distillery"}]
+        ),
+        "enough is left": Case(volume("11x60"), 20),
+        "a collection makes room": Case(volume("9x10 50x60"), 20),
+        "it is the volume of something else": Case(volume("9x60", "data"), 20),
     },
     "DistilleryGPUIdle": {
         "a trial does not use it": Case(gpu(POD, "2x60"), 30, [IDLE]),
         "by an exporter that keeps its own labels": Case(gpu(EXPORTED, "2x60"), 30, [IDLE]),
+        "a slice does nothing": Case(gpu(POD, "0.02x60", metric=SLICE), 30, [IDLE]),
+        "a slice works though the whole GPU has no figure": Case(
+            {**gpu(POD, "0x60"), **gpu(EXPORTED, "0.6x60", metric=SLICE)}, 30
+        ),
         "it works": Case(gpu(POD, "60x60"), 30),
         "it works now and then": Case(gpu(POD, "0 0 0 0 90 0 0 0 0 90" + " 0 0 0 0 90" * 9), 30),
         "nothing trains in the pod": Case(gpu(POD, "0x60", trains=False), 30),
@@ -405,6 +561,33 @@ def test_an_alert_has_what_people_need(name: str) -> None:
     assert anchor == name.lower()
 
 
+def test_every_obstacle_has_an_alert() -> None:
+    said = re.search(r'condition=~"([\w|]+)"', ALERTS["DistilleryExperimentObstructed"]["expr"])
+    assert said
+    assert {*said[1].split("|")} == {*map(str, OBSTACLES), str(ConditionType.ACTIONS_ACCEPTED)}
+
+
+@pytest.mark.needs("prometheus")
+def test_an_experiment_that_dies_is_told_of_until_somebody_comes(tmp_path: Path) -> None:
+    """While it fails by one alert, and from its end on by another: there is no minute without."""
+    series = {**DIED, ended("Crashed", "Failed"): "9x2000"}
+    tests = [
+        {
+            **given(Case(series, minutes)),
+            "promql_expr_test": [
+                {
+                    "expr": 'count(ALERTS{alertstate="firing", experiment="tiny"}) > bool 0',
+                    "eval_time": f"{minutes}m",
+                    "exp_samples": [{"labels": "{}", "value": 1}],
+                }
+            ],
+        }
+        for minutes in (15, 19, 20, 21, 22, 25, 26, 60, 700, 1400)
+    ]
+    code, said = run(tmp_path, *tests)
+    assert code == 0, said
+
+
 def test_a_threshold_stands_at_the_end_where_the_chart_can_replace_it() -> None:
     ending = re.compile(r"(==|>=|<=|>|<)\s*[0-9.]+\s*$")
     without = {name for name, rule in ALERTS.items() if not ending.search(rule["expr"])}
@@ -415,4 +598,9 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
     text = (ROOT / "docs/runbooks.md").read_text()
     assert sorted(re.findall(r"^## (Distillery\w+)$", text, re.MULTILINE)) == sorted(ALERTS)
     for chapter in text.split("\n## ")[1:]:
-        assert "```" in chapter, f"{chapter.splitlines()[0]} must name a command that shows more"
+        parts = re.findall(r"^\*\*(\w+)\.\*\*", chapter, re.MULTILINE)
+        assert parts == ["Meaning", "Impact", "Diagnosis", "Mitigation"], chapter.splitlines()[0]
+        diagnosis = chapter.split("**Diagnosis.**")[1].split("**Mitigation.**")[0]
+        assert "```sh" in diagnosis, (
+            f"{chapter.splitlines()[0]} must name a command that shows more"
+        )

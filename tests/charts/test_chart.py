@@ -7,13 +7,19 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 from sqlalchemy.engine import make_url
 
-from support import charts, monitoring
+from distillery_contract.request import Stage
+from distillery_operator.cluster import jobs
+from distillery_operator.engine import requests
+from distillery_operator.engine.actions import Launch
+from distillery_operator.resource import parsing
+from support import charts, monitoring, shapes
 from support.charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
 from support.cluster import ControlPlane, Refused, access
 
@@ -39,6 +45,7 @@ WHOLE = (
 DASHBOARD = (
     "--set=optunaDashboard.enabled=true",
     "--set=optunaDashboard.ingress.enabled=true,optunaDashboard.ingress.host=optuna.example.com",
+    "--set=optunaDashboard.allowFrom[0].podSelector.matchLabels.app=nginx",
 )
 """Values of optuna-dashboard, which needs PostgreSQL."""
 
@@ -109,6 +116,23 @@ def test_the_chart_installs_the_operator_of_its_own_version() -> None:
     assert chart["appVersion"] == project["version"]
 
 
+def test_what_a_catalogue_shows_of_the_chart_is_true() -> None:
+    annotations = YAML(typ="safe").load((CHART / "Chart.yaml").read_text())["annotations"]
+    told = {
+        key.removeprefix("artifacthub.io/"): YAML(typ="safe").load(text)
+        for key, text in annotations.items()
+    }
+    objects = render("--set=database.type=Bundled", PASSWORD)
+    used = {container(objects)["image"], options_of(objects)["trainer-image"]}
+    database = one(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    used |= {c["image"] for c in database}
+    assert {image["image"] for image in told["images"]} == used
+    (example,) = told["crdsExamples"]
+    assert parsing.parse(example).metadata.name == "my-experiment"
+    (crd,) = told["crds"]
+    assert crd["name"] == one(objects, "CustomResourceDefinition")["metadata"]["name"]
+
+
 def test_labels_of_ones_own_are_on_every_object_and_objects_of_ones_own_are_rendered() -> None:
     own = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-own"}}
     extra = f"--set-json=extraObjects=[{json.dumps(own)}]"
@@ -121,7 +145,7 @@ def test_labels_of_ones_own_are_on_every_object_and_objects_of_ones_own_are_rend
 def test_two_operators_are_rolled_out_and_share_a_lease_but_no_file() -> None:
     objects = render("--set=replicas=2")
     (deployment,) = [o for o in objects if o["kind"] == "Deployment" and o["spec"]["replicas"] == 2]
-    assert deployment["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert deployment["spec"]["strategy"]["type"] == "RollingUpdate"
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
     assert f"--lease={NAMESPACE}/{RELEASE}" in arguments
     (role,) = [o for o in objects if o["metadata"]["name"] == f"{RELEASE}-operator-lease"
@@ -130,6 +154,197 @@ def test_two_operators_are_rolled_out_and_share_a_lease_but_no_file() -> None:
     assert [rule.get("resourceNames") for rule in role["rules"]] == [None, [RELEASE]]
     with pytest.raises(Refused, match="replicas must be 1 with a database of type SQLite"):
         render("--set=replicas=2", "--set=database.type=SQLite")
+
+
+def test_labels_of_ones_own_are_on_every_pod() -> None:
+    """Policies that ask for an owner or a cost centre ask pods."""
+    objects = render(*WHOLE, *DASHBOARD, "--set=commonLabels.team=nlp")
+    pods = [o for o in objects if o["kind"] == "Pod"]
+    pods += [o["spec"]["template"] for o in objects if o["kind"] in ("Deployment", "StatefulSet")]
+    assert len(pods) == 4
+    assert {pod["metadata"]["labels"].get("team") for pod in pods} == {"nlp"}
+    assert template_of(objects)["metadata"]["labels"] == {"team": "nlp"}
+
+
+def options_of(objects: list[Object]) -> dict[str, str]:
+    """Return the operator's options, as it gets them."""
+    words = [word.replace("$$", "$") for word in container(objects)["args"]]
+    return dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
+
+
+def template_of(objects: list[Object]) -> Any:
+    """Return the template below that of every experiment."""
+    return json.loads(options_of(objects)["template"])
+
+
+def test_one_template_lies_below_that_of_every_experiment() -> None:
+    given: Object = {
+        "metadata": {"annotations": {"a": "b"}},
+        "spec": {"containers": [{"name": "trainer", "env": [{"name": "P", "value": "$(A) $B"}]}]},
+    }
+    pull = "--set=trials.imagePullSecrets[0].name=registry"
+    found = template_of(render(f"--set-json=trials.template={json.dumps(given)}", pull))
+    secrets = {"imagePullSecrets": [{"name": "registry"}]}
+    assert found == {**given, "spec": {**given["spec"], **secrets}}
+    assert "template" not in options_of(render())
+    with pytest.raises(Refused, match="finalizers"):
+        render("--set=trials.template.metadata.finalizers={a}")
+
+
+def test_a_cluster_that_chooses_users_itself_is_left_to_do_so() -> None:
+    objects = render("--set=openshift=true", *DASHBOARD)
+    for deployment in (o for o in objects if o["kind"] == "Deployment"):
+        context = deployment["spec"]["template"]["spec"]["securityContext"]
+        assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert template_of(objects)["spec"]["securityContext"] == {
+        "runAsUser": None,
+        "runAsGroup": None,
+        "fsGroup": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("database", "own"),
+    [
+        ("Secret", ["distillery-database"]),
+        ("CloudNativePG", ["distillery-database-app"]),
+        ("Bundled", ["distillery-database", "data-distillery-database-0"]),
+        ("SQLite", ["distillery-database"]),
+    ],
+)
+def test_no_template_may_name_what_is_the_operators_own(database: str, own: list[str]) -> None:
+    objects = render(f"--set=database.type={database}", PASSWORD)
+    found = [word for word in container(objects)["args"] if word.startswith("--private=")]
+    assert found == [f"--private={NAMESPACE}/{name}" for name in own]
+    if database == "Secret":
+        more = "--set=optunaDashboard.enabled=true,optunaDashboard.secret.name=reader"
+        found = container(render(more, "--set=metrics.tls.secretName=tls"))["args"]
+        assert {f"--private={NAMESPACE}/{name}" for name in ("reader", "tls")} <= {*found}
+    names = {o["metadata"]["name"] for o in objects} | {"data-distillery-database-0"}
+    if database in ("Bundled", "SQLite"):
+        assert {*own} <= names
+
+
+SAMPLES = sorted(CHART.glob("values-*.yaml"))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_samples_of_values_render(sample: Path) -> None:
+    assert container(render(f"--values={sample}"))["args"][0] == "operator"
+
+
+def test_all_samples_together_are_an_installation_without_internet_on_openshift() -> None:
+    assert [path.stem for path in SAMPLES] == [
+        "values-airgap",
+        "values-openshift",
+        "values-production",
+    ]
+    objects = render(*(f"--values={path}" for path in reversed(SAMPLES)))
+    images = {container(objects)["image"], options_of(objects)["trainer-image"]}
+    images |= {c["image"] for o in objects if o["kind"] == "Pod" for c in o["spec"]["containers"]}
+    assert {image.rpartition("/")[0] for image in images} == {"mirror.example.com/ml"}
+    policy = one(objects, "NetworkPolicy", "distillery-trials")
+    assert not reaches(policy, "151.101.0.223", 443)
+    assert not reaches(policy, "151.101.0.223", 53)
+    (trainer,) = template_of(objects)["spec"]["containers"]
+    assert trainer["env"] == [{"name": "HF_HUB_OFFLINE", "value": "1"}]
+    assert template_of(objects)["spec"]["priorityClassName"] == "batch"
+
+
+def test_the_pod_that_copies_into_the_workspace_is_as_free_as_a_trial() -> None:
+    text = (charts.MANIFEST.parent / "loader.yaml").read_text()
+    pod = YAML(typ="safe").load(text)["spec"]
+    of, launch = shapes.experiment(), Launch(Stage.TRAIN, 0, 1)
+    trial = jobs.job(of, launch, requests.order(of, launch), shapes.DEFAULTS)
+    made = trial["spec"]["template"]["spec"]
+    assert pod["securityContext"] == made["securityContext"]
+    (loader,), (trainer,) = pod["containers"], made["containers"]
+    for part in ("securityContext", "volumeMounts", "workingDir"):
+        assert loader[part] == trainer[part]
+    (claim, _) = pod["volumes"]
+    assert claim["persistentVolumeClaim"]["claimName"] == values()["trials"]["workspace"]["claim"]
+
+
+def test_serving_trials_can_be_switched_off() -> None:
+    objects = render("--set=trials.serve=false")
+    assert "trials-service" not in options_of(objects)
+    assert [port["name"] for port in container(objects)["ports"]] == ["metrics", "health"]
+    assert [p["name"] for p in one(objects, "Service")["spec"]["ports"]] == ["metrics"]
+    assert ("Role", "distillery-trials") not in kinds(objects)
+    policy = one(objects, "NetworkPolicy", "distillery")["spec"]
+    assert [[p["port"] for p in rule["ports"]] for rule in policy["ingress"]] == [["metrics"]]
+
+
+def test_metrics_are_served_and_scraped_by_tls() -> None:
+    tls = "--set=metrics.tls.secretName=metrics-tls", "--set=metrics.tls.clientCertificates=true"
+    monitor = "--set=metrics.serviceMonitor.enabled=true"
+    endpoint = "--set=metrics.serviceMonitor.endpointConfig."
+    more = f"{endpoint}tlsConfig.cert.secret.name=prometheus", f"{endpoint}scrapeTimeout=9s"
+    objects = render(*tls, monitor, *more)
+    assert "--metrics-client-certificates" in container(objects)["args"]
+    folder = options_of(objects)["metrics-tls"]
+    mount = {"name": "metrics-tls", "mountPath": folder, "readOnly": True}
+    assert mount in container(objects)["volumeMounts"]
+    (found,) = one(objects, "ServiceMonitor")["spec"]["endpoints"]
+    assert (found["scheme"], found["scrapeTimeout"]) == ("https", "9s")
+    assert found["tlsConfig"] == {
+        "ca": {"secret": {"name": "metrics-tls", "key": "ca.crt"}},
+        "cert": {"secret": {"name": "prometheus"}},
+        "serverName": "distillery.distillery.svc",
+    }
+    pods = "--set=metrics.podMonitor.enabled=true", "--set=metrics.podMonitor.endpointConfig."
+    own = f"{pods[1]}relabelings[0].targetLabel=own", f"{pods[1]}sampleLimit=9"
+    (trials,) = one(render(pods[0], *own), "PodMonitor")["spec"]["podMetricsEndpoints"]
+    labels = [rule["targetLabel"] for rule in trials["relabelings"]]
+    assert labels == ["experiment", "stage", "attempt", "trial", "own"]
+    assert trials["sampleLimit"] == 9
+    (plain,) = one(render(monitor), "ServiceMonitor")["spec"]["endpoints"]
+    assert plain.keys() == {"port", "interval", "honorLabels"}
+
+
+def test_the_operator_has_neighbours_and_notes_of_ones_own() -> None:
+    objects = render(
+        "--set=extraContainers[0].name=proxy",
+        "--set=initContainers[0].name=wait",
+        "--set=deploymentAnnotations.reload=yes",
+        "--set=service.annotations.a=b,service.labels.c=d",
+        "--set=logging.format=json,logging.level=debug",
+        "--set=terminationGracePeriodSeconds=60",
+    )
+    deployment = one(objects, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert [c["name"] for c in pod["containers"]] == ["operator", "proxy"]
+    assert [c["name"] for c in pod["initContainers"]] == ["wait"]
+    assert pod["terminationGracePeriodSeconds"] == 60
+    assert deployment["metadata"]["annotations"] == {"reload": "yes"}
+    metadata = one(objects, "Service")["metadata"]
+    assert (metadata["annotations"], metadata["labels"]["c"]) == ({"a": "b"}, "d")
+    words = pod["containers"][0]["args"]
+    assert {"--log-format=json", "--log-level=debug"} <= {*words}
+
+
+@pytest.mark.needs("control_plane")
+def test_notes_say_what_to_do_next_in_this_release(plane: ControlPlane) -> None:
+    def notes(*options: str) -> str:
+        return install(plane.kubeconfig, *options, "--dry-run=server")
+
+    plain = notes()
+    assert f"helm test {RELEASE} --namespace {NAMESPACE} --timeout 1200s" in plain
+    assert "WARNING: experiments run in the operator's own namespace" in plain
+    apart = notes(
+        "--set=trials.namespaces={team}",
+        "--set=trials.queueName=gpus",
+        "--set=trials.imagePullSecrets[0].name=registry",
+        "--set=test.timeoutSeconds=2400",
+        "--set=optunaDashboard.enabled=true",
+    )
+    assert "--timeout 2400s" in apart
+    assert "operator's own namespace" not in apart
+    assert "network policy for trials is only in team" in apart
+    assert "LocalQueue gpus" in apart
+    assert "pull the trainer's image: registry." in apart
+    assert "the dashboard reads with the operator's own user" in apart
+    assert "kubectl apply --namespace team" in apart
 
 
 @pytest.mark.parametrize(
@@ -145,6 +360,28 @@ def test_two_operators_are_rolled_out_and_share_a_lease_but_no_file() -> None:
 def test_a_wrong_value_is_refused_by_its_name(option: str, words: str) -> None:
     with pytest.raises(Refused, match=words):
         render(f"--set={option}")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ("--set=watchNamespaces={one}", "--set=trials.namespaces={one,two}"),
+            "must be among watchNamespaces, but got two",
+        ),
+        (
+            ("--set=rbac.readers[0].kind=ServiceAccount,rbac.readers[0].name=ml",),
+            "the ServiceAccount ml must have a namespace",
+        ),
+        (("--set=openshift=true", "--set=database.type=Bundled"), "must not be Bundled"),
+        (("--set=metrics.tls.clientCertificates=true",), "needs metrics.tls.secretName"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_refused_with_a_sentence(
+    options: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(Refused, match=words):
+        render(*options)
 
 
 @pytest.mark.parametrize("database", DATABASES)
@@ -166,7 +403,9 @@ def test_a_release_of_the_whole_cluster_has_these_objects() -> None:
         ("ClusterRole", "distillery-edit"),
         ("ClusterRole", "distillery-operator"),
         ("ClusterRoleBinding", "distillery-operator"),
+        ("Role", "distillery-operator-lease"),
         ("Role", "distillery-trials"),
+        ("RoleBinding", "distillery-operator-lease"),
         ("Service", "distillery"),
         ("Deployment", "distillery"),
     ]
@@ -181,8 +420,14 @@ def test_the_dashboard_is_read_by_a_user_of_its_own_on_a_host_of_its_own() -> No
     assert container["args"] == ["dashboard", "--port=8082"]
     assert container["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
     assert own["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+    ingress = "--set=optunaDashboard.ingress.enabled=true"
+    allowed = "--set=optunaDashboard.allowFrom[0].podSelector.matchLabels.app=nginx"
     with pytest.raises(Refused, match="host of its own"):
-        render(on, "--set=optunaDashboard.ingress.enabled=true")
+        render(on, ingress, allowed)
+    with pytest.raises(Refused, match="allowFrom must name the pods of the ingress controller"):
+        render(on, ingress, "--set=optunaDashboard.ingress.host=a.example")
+    with pytest.raises(Refused, match=r"must not be enabled without optunaDashboard\.enabled"):
+        render(ingress)
     with pytest.raises(Refused, match="needs PostgreSQL"):
         render(on, "--set=database.type=SQLite")
     closed = one(render(on), "NetworkPolicy", named)["spec"]
@@ -204,6 +449,21 @@ def test_the_crd_is_the_generated_one_and_stays() -> None:
 
 def test_what_is_applied_without_helm_is_what_helm_renders() -> None:
     assert charts.MANIFEST.read_text() == charts.manifest(), "`make manifest` writes it again"
+
+
+@pytest.mark.needs("kubectl")
+def test_what_kustomize_makes_has_ones_own_images_and_nothing_of_helms(tmp_path: Path) -> None:
+    text = access.kubectl(tmp_path / "none", "kustomize", str(charts.MANIFEST.parent))
+    objects = [document for document in YAML(typ="safe").load_all(text) if document]
+    assert {"Namespace", "CustomResourceDefinition", "Deployment"} <= {o["kind"] for o in objects}
+    assert "helm" not in text.lower()
+    found = container(objects)
+    assert found["image"] == "registry.example.com/ml/distillery-operator:0.1.0"
+    assert options_of(objects)["trainer-image"] == (
+        "registry.example.com/ml/distillery-trainer:0.1.0"
+    )
+    labels = one(objects, "Namespace", NAMESPACE)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 def test_the_operator_may_not_read_secrets_and_has_no_wildcard() -> None:
@@ -229,7 +489,7 @@ def test_an_operator_of_some_namespaces_gets_a_role_in_each_and_nothing_of_the_c
 
 def container(objects: list[Object]) -> Object:
     """Return the operator's container."""
-    (found,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (found,) = one(objects, "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"]
     made: Object = found
     return made
 
@@ -325,10 +585,8 @@ def reaches(policy: Object, address: str, port: int) -> bool:
     """Tell whether egress rules let pods reach an address that is no pod's."""
     ip = ipaddress.ip_address(address)
     for rule in policy["spec"]["egress"]:
-        blocks = [
-            to["ipBlock"]
-            for to in rule.get("to", [{"ipBlock": {"cidr": f"{ip}/{ip.max_prefixlen}"}}])
-        ]
+        anybody = [{"ipBlock": {"cidr": f"{ip}/{ip.max_prefixlen}"}}]
+        blocks = [to["ipBlock"] for to in rule.get("to", anybody) if "ipBlock" in to]
         inside = any(
             ip in ipaddress.ip_network(block["cidr"])
             and not any(ip in ipaddress.ip_network(out) for out in block.get("except", []))
@@ -347,7 +605,9 @@ def test_trials_reach_the_internet_and_neither_the_api_server_nor_a_database() -
         "172.20.0.1",
         "100.64.0.1",
         "169.254.169.254",
+        "168.63.129.16",
         "fd00::1",
+        "64:ff9b::a00:1",
     ):
         for port in (443, 80, 6443, 5432):
             assert not reaches(policy, private, port)
@@ -357,6 +617,11 @@ def test_trials_reach_the_internet_and_neither_the_api_server_nor_a_database() -
     closed = one(render("--set=networkPolicy.internet=false"), "NetworkPolicy", "distillery-trials")
     assert not reaches(closed, "151.101.0.223", 443)
     assert reaches(closed, "10.96.0.10", 53)
+    assert reaches(closed, "10.96.0.10", 5353)  # of OpenShift
+    server = "--set=networkPolicy.dns[0].ipBlock.cidr=10.96.0.10/32"
+    asked = one(render(server), "NetworkPolicy", "distillery-trials")
+    assert reaches(asked, "10.96.0.10", 53)
+    assert not reaches(asked, "151.101.0.223", 53)
     assert not [
         o for o in render("--set=networkPolicy.enabled=false") if o["kind"] == "NetworkPolicy"
     ]
@@ -444,30 +709,3 @@ def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> Non
     assert deployment["spec"]["strategy"]["type"] == "Recreate"  # the last one has SQLite
     access.helm(plane.kubeconfig, "uninstall", RELEASE, f"--namespace={NAMESPACE}")
     assert "distillationexperiments" in plane.kubectl("get", "crd", "--output=name")
-
-
-@pytest.mark.parametrize(
-    ("database", "secret"),
-    [
-        ("Secret", "distillery/distillery-database"),
-        ("CloudNativePG", "distillery/distillery-database-app"),
-        ("Bundled", "distillery/distillery-database"),
-        ("SQLite", None),
-    ],
-)
-def test_the_operator_knows_the_secret_that_no_template_may_name(
-    database: str, secret: str | None
-) -> None:
-    arguments = container(charts.render(f"--set=database.type={database}"))["args"]
-    named = [a.partition("=")[2] for a in arguments if a.startswith("--database-secret")]
-    assert named == ([secret] if secret else [])
-    assert "--allow-credentials" not in arguments
-
-
-def test_a_platform_may_allow_credentials() -> None:
-    objects = charts.render(
-        "--set=trials.allowCredentials=true", "--set=admissionPolicy.enabled=true"
-    )
-    assert "--allow-credentials" in container(objects)["args"]
-    (policy,) = [o for o in objects if o["kind"] == "ValidatingAdmissionPolicy"]
-    assert "automountServiceAccountToken" not in str(policy)

@@ -2,24 +2,26 @@
 
 import json
 import re
+import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from math import isfinite
+from itertools import combinations
+from math import dist, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from ruamel.yaml import YAML
 
-from dashboards import boards
+from dashboards import boards, colours
 from dashboards.panels import BOARDS
 from distillery_contract import metrics
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
-from support import charts, discovery, worlds
+from support import charts, discovery, programs, worlds
 from support.cluster import Node
 from support.cluster.images import Image
 from support.operators import Operator, until
@@ -42,12 +44,15 @@ RULES = [
     for rule in group["rules"]
 ]
 QUERIES = [t["expr"] for p in PANELS for t in p.values[0]["targets"]]  # type: ignore[index]
+ANNOTATIONS = [
+    a["expr"] for document in DOCUMENTS.values() for a in document["annotations"]["list"]
+]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 NAME = re.compile(r"\b(?:distillery|DCGM)_\w+")
 SELECTOR = re.compile(r"(?:\bdistillery[_:]\w+|\bDCGM_\w+)(?:\{[^}]*\})?")
 
-ELSEWHERE = {"DCGM_FI_DEV_GPU_UTIL"}
+ELSEWHERE = {"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"}
 """Metrics of others: the DCGM exporter, which needs a GPU."""
 
 
@@ -104,6 +109,133 @@ def test_a_panel_fits_into_its_place(panel: Object) -> None:
     assert place["x"] + place["w"] <= 24
 
 
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_says_something_also_where_there_is_nothing(panel: Object) -> None:
+    assert panel["fieldConfig"]["defaults"]["noValue"]
+    if panel["type"] == "timeseries":
+        assert panel["options"]["legend"]["calcs"] == ["lastNotNull", "max"]
+
+
+COLOURED = {
+    "Alerts",
+    "State",
+    "Database",
+    "Longest wait now",
+    "Errors of the database",
+    "Feasible trials",
+}
+"""Numbers that say by their colour whether all is well."""
+
+
+def test_what_is_wrong_is_seen_at_a_glance() -> None:
+    panels = [panel for document in DOCUMENTS.values() for panel in document["panels"]]
+    stats = [panel for panel in panels if panel["type"] == "stat"]
+    found = {p["title"] for p in stats if p["options"]["colorMode"] == "background"}
+    assert found == COLOURED
+    for panel in (p for p in stats if p["title"] in COLOURED):
+        assert colours.BAD in json.dumps(panel) or colours.ODD in json.dumps(panel)
+    (table,) = [
+        panel
+        for panel in DOCUMENTS["distillery-overview.json"]["panels"]
+        if panel["title"] == "Experiments"
+    ]
+    assert colours.BAD in json.dumps(table["fieldConfig"]["overrides"])
+
+
+SEEN = {
+    "by everybody": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    "without red": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "without green": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "without blue": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
+}
+"""What people see of linear RGB: Machado, Oliveira and Fernandes 2009, severity 1."""
+
+
+def linear(colour: str) -> list[float]:
+    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    return [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+
+
+def lab(colour: str, by: str) -> list[float]:
+    """Return a colour in CIELAB, as some people see it."""
+    seen = [min(1.0, max(0.0, sumprod(row, linear(colour)))) for row in SEEN[by]]
+    weights = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.072175),
+               (0.0193339, 0.119192, 0.9503041))  # fmt: skip
+    white = (0.95047, 1.0, 1.08883)
+    x, y, z = (
+        t ** (1 / 3) if t > 216 / 24389 else (24389 / 27 * t + 16) / 116
+        for t in (sumprod(row, seen) / w for row, w in zip(weights, white, strict=True))
+    )
+    return [116 * y - 16, 500 * (x - y), 200 * (y - z)]
+
+
+def sumprod(left: Sequence[float], right: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize("by", SEEN)
+def test_states_are_told_apart_by_whoever_looks(by: str) -> None:
+    for one, other in combinations(colours.COLOURS, 2):
+        pair = (lab(colours.COLOURS[state], by) for state in (one, other))
+        assert dist(*pair) > 25, (one, other)
+
+
+def test_states_are_seen_on_a_dark_page() -> None:
+    def light(colour: str) -> float:
+        return sumprod((0.2126, 0.7152, 0.0722), linear(colour)) + 0.05
+
+    for state, colour in colours.COLOURS.items():
+        assert light(colour) / light("#181b1f") > 3.2, state
+
+
+@pytest.mark.parametrize("expr", [*QUERIES, *ANNOTATIONS])
+def test_every_series_is_of_the_chosen_cluster(expr: str) -> None:
+    """But those of the DCGM exporter, which are joined to series that are."""
+    for name, selector in re.findall(r"\b(distillery_\w+|ALERTS|process_\w+)(\{[^}]*\})?", expr):
+        assert 'cluster=~"$cluster"' in selector, name
+    for labels in re.findall(r"\bon \(([^)]*)\)", expr):
+        assert "cluster" in labels, expr
+
+
+def test_starts_ends_and_alerts_are_marked_in_time() -> None:
+    for name, document in DOCUMENTS.items():
+        titles = [a["name"] for a in document["annotations"]["list"]]
+        assert titles[:2] == ["Starts of the operator", "Alerts"]
+        of_one = name in ("distillery-experiment.json", "distillery-trial.json")
+        assert titles[2:] == (["Beginning", "End"] if of_one else [])
+
+
+@pytest.mark.needs("prometheus")
+def test_prometheus_understands_every_query(tmp_path: Path) -> None:
+    (promtool,) = programs.locate("promtool")
+    filled = [
+        re.sub(r"\$(\w+)", lambda found: VARIABLES.get(found[1], "x"), expr)
+        for expr in (*QUERIES, *ANNOTATIONS)
+    ]
+    rules = [{"record": f"query:{n}", "expr": expr} for n, expr in enumerate(filled)]
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+    done = subprocess.run(
+        [promtool, "check", "rules", "--lint=none", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("expr", [*QUERIES, *(rule["expr"] for rule in RULES)])
 def test_rates_are_of_counters_and_over_what_grafana_chooses(expr: str) -> None:
     for metric in re.findall(r"\b(?:rate|increase)\((\w+)", expr):
@@ -124,6 +256,7 @@ def test_every_metric_is_one_that_trainers_or_operator_expose() -> None:
 
 
 VARIABLES = {
+    "cluster": ".*",
     "__rate_interval": "20s",
     "__range": "15m",
     "experiment": "tiny",
@@ -225,7 +358,9 @@ def test_every_query_of_a_panel_has_data_after_a_real_run(run: Run, panel: Objec
         expr = target["expr"]
         if ELSEWHERE & set(NAME.findall(expr)):
             continue
-        operator = 'namespace="$namespace"' in expr and "experiment" not in expr
+        operator = 'namespace="$namespace"' in expr and (
+            "experiment" not in expr or "distillery_build_info" in expr
+        )
         filled = run.filled(expr, "distillery" if operator else "")
         assert run.numbers(filled, over_time=bool(target.get("range"))), filled
 
@@ -242,8 +377,9 @@ def test_every_variable_has_choices_after_a_real_run(run: Run) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_all_that_a_rule_looks_at_is_there_after_a_real_run(run: Run, rule: Object) -> None:
+    """But for what waits in a queue, for there is none."""
     for selector in SELECTOR.findall(rule["expr"]):
-        if not ELSEWHERE & set(NAME.findall(selector)):
+        if not ELSEWHERE & set(NAME.findall(selector)) and 'reason="Queued"' not in selector:
             assert run.numbers(selector), selector
 
 

@@ -222,21 +222,50 @@ def test_the_templates_of_the_documentation_are_taken(plane: ControlPlane, tmp_p
 
 def test_the_admission_policy_refuses_what_the_operator_would(plane: ControlPlane) -> None:
     options = "--set=admissionPolicy.enabled=true", "--set=trials.serviceAccounts={trainer}"
-    charts.install(plane.kubeconfig, *options)
+    charts.install(plane.kubeconfig)
     space = Space(plane)
+    space.apply("older", maxTrials=2, template={"spec": {"automountServiceAccountToken": True}})
+    charts.install(plane.kubeconfig, *options)
     wanted = "spec.template.spec.serviceAccountName must be one that trials may have"
     until(lambda: refusal(space, {"serviceAccountName": "deployer"}))  # a policy takes a moment
     assert wanted in refusal(space, {"serviceAccountName": "deployer"})
     assert wanted in refusal(space, {"serviceAccount": "deployer"})
     assert wanted in refusal(space, {"serviceAccountName": ["default"]})
     assert "need no API token" in refusal(space, {"automountServiceAccountToken": True})
-    for spec in ({}, {"serviceAccountName": "trainer"}, {"serviceAccountName": "default"}):
+    token = projected({"configMap": {"name": "a"}}, {"serviceAccountToken": {"path": "t"}})
+    assert "must have no projected serviceAccountToken" in refusal(space, token)
+    for spec in (
+        {},
+        {"serviceAccountName": "trainer"},
+        {"serviceAccountName": "default"},
+        projected({"configMap": {"name": "a"}}),
+        {"volumes": "none"},
+        {"volumes": [7, {"name": "a", "projected": {"sources": "none"}}]},
+    ):
         assert refusal(space, spec) == ""
     space.apply("silent", maxTrials=2)
     space.apply("odd", maxTrials=2, template={"spec": "no object"})
     space.patch("silent", maxTrials=3)
     with pytest.raises(Refused, match=wanted):
         space.patch("silent", template={"spec": {"serviceAccountName": "deployer"}})
+    edit_what_is_older_than_the_policy(space)
+
+
+def projected(*sources: Object) -> Object:
+    return {"volumes": [{"name": "all", "projected": {"sources": [*sources]}}]}
+
+
+def edit_what_is_older_than_the_policy(space: Space) -> None:
+    """Everything but its template may be, and nothing holds up its end."""
+    space.patch("older", suspend=True, maxTrials=5)
+    space.kubectl("label", "dexp", "older", "team=nlp")
+    with pytest.raises(Refused, match="need no API token"):
+        space.patch("older", template={"spec": {"automountServiceAccountToken": True, "a": 1}})
+    held = ("patch", "dexp", "older", "--type=merge", "--patch")
+    space.kubectl(*held, json.dumps({"metadata": {"finalizers": ["example.com/hold"]}}))
+    space.kubectl("delete", "dexp", "older", "--wait=false")
+    space.kubectl(*held, json.dumps({"metadata": {"finalizers": None}}))
+    until(lambda: not space.kubectl("get", "dexp", "older", "--ignore-not-found"))
 
 
 def refusal(space: Space, spec: Object) -> str:

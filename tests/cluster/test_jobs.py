@@ -283,6 +283,15 @@ def test_names_of_other_jobs_fit_a_label_too() -> None:
         assert len(job["metadata"]["name"]) <= 63
 
 
+def test_a_name_that_fits_is_whole_in_the_names_of_jobs_and_a_longer_one_is_told_apart() -> None:
+    assert jobs.stem("a" * 40) == "a" * 40
+    long = [f"{'a' * 62}{end}" for end in "bc"]
+    stems = {jobs.stem(name) for name in long}
+    assert len(stems) == 2
+    assert {len(stem) for stem in stems} == {40}
+    assert all(stem.startswith("a" * 31) for stem in stems)
+
+
 def test_names_differ_from_those_of_an_experiment_that_was_created_anew() -> None:
     other = experiment(uid="99999999-2b5d-4a51-9c56-2d0d5a1f3b77")
     assert rendered(other)["metadata"]["name"] != rendered()["metadata"]["name"]

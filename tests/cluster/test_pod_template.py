@@ -123,6 +123,90 @@ def test_a_template_names_no_service_account_but_those_that_the_operator_allows(
         assert not template_faults.faults(experiment(template={"spec": {field: account}}), DEFAULTS)
 
 
+HERE = experiment().metadata.namespace
+TOKEN = {"serviceAccountToken": {"path": "token"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"automountServiceAccountToken": True}, "automountServiceAccountToken"),
+        (
+            {"volumes": [{"name": "t", "projected": {"sources": [{"configMap": {}}, TOKEN]}}]},
+            "volumes[0].projected.sources[1].serviceAccountToken",
+        ),
+        (
+            {"volumes": [{"name": "s", "secret": {"secretName": "distillery-database"}}]},
+            "volumes[0].secret.secretName",
+        ),
+        (
+            {
+                "initContainers": [
+                    {"name": "i", "envFrom": [{"secretRef": {"name": "distillery-database"}}]}
+                ]
+            },
+            "initContainers[0].envFrom[0].secretRef.name",
+        ),
+        (
+            {
+                "containers": [
+                    {
+                        "name": "trainer",
+                        "env": [
+                            {
+                                "name": "URL",
+                                "valueFrom": {
+                                    "secretKeyRef": {"name": "distillery-database", "key": "url"}
+                                },
+                            }
+                        ],
+                    }
+                ]
+            },
+            "containers[0].env[0].valueFrom.secretKeyRef.name",
+        ),
+        (
+            {
+                "volumes": [
+                    {
+                        "name": "d",
+                        "projected": {"sources": [{"secret": {"name": "distillery-database"}}]},
+                    }
+                ]
+            },
+            "volumes[0].projected.sources[0].secret.name",
+        ),
+        (
+            {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "studies"}}]},
+            "volumes[0].persistentVolumeClaim.claimName",
+        ),
+    ],
+)
+def test_no_template_reaches_an_api_token_or_what_is_the_operators_own(
+    spec: Object, field: str
+) -> None:
+    own = (f"{HERE}/distillery-database", f"{HERE}/studies")
+    faults = pod_template.faults(
+        experiment(template={"spec": spec}), replace(DEFAULTS, private=own)
+    )
+    assert [fault.split(": ")[0] for fault in faults] == [f"spec.template.spec.{field}"]
+
+
+def test_what_only_has_the_name_of_the_operators_own_is_accepted() -> None:
+    name = "distillery-database"
+    spec = {
+        "automountServiceAccountToken": False,
+        "volumes": [{"name": name, "configMap": {"name": name}}],
+        "imagePullSecrets": [{"name": name}],
+        "containers": [{"name": "trainer", "env": [{"name": name, "value": name}]}],
+    }
+    here = replace(DEFAULTS, private=(f"{HERE}/{name}",))
+    assert pod_template.faults(experiment(template={"spec": spec}), here) == []
+    secret = {"volumes": [{"name": "s", "secret": {"secretName": name}}]}
+    elsewhere = replace(DEFAULTS, private=(f"elsewhere/{name}",))
+    assert pod_template.faults(experiment(template={"spec": secret}), elsewhere) == []
+
+
 def test_a_fault_says_the_rule_then_the_value() -> None:
     spec = {"containers": {"trainer": {}}, "restartPolicy": "Always"}
     assert template_faults.faults(experiment(template={"spec": spec}), DEFAULTS) == [

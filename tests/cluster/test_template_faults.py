@@ -10,12 +10,9 @@ from support.shapes import DEFAULTS, Object, experiment
 
 GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
 CLAIM = {"resources": {"claims": [{"name": "gpu"}]}}
-SECRET = replace(DEFAULTS, secret="science/distillery-database")
-NAMED = {"name": "distillery-database"}
-KEY = {"valueFrom": {"secretKeyRef": {**NAMED, "key": "url"}}}
 
 
-def faults(spec: Object, defaults: pod_template.Defaults = SECRET) -> list[str]:
+def faults(spec: Object, defaults: pod_template.Defaults = DEFAULTS) -> list[str]:
     return template_faults.faults(experiment(template={"spec": spec}), defaults)
 
 
@@ -78,58 +75,9 @@ def test_a_claim_of_devices_counts_as_a_gpu(resources: Any, count: int) -> None:
     assert pod_template.gpus(experiment(template={"spec": {"containers": [container]}})) == count
 
 
-PROJECTED = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}
-
-
-def test_tokens_are_refused_unless_the_platform_allows_them() -> None:
-    spec = {"automountServiceAccountToken": True, "volumes": [PROJECTED]}
-    rule = "because trials need no API token, and the operator allows none"
-    assert faults(spec) == [
-        f"spec.template.spec.automountServiceAccountToken: must not be true, {rule}",
-        f"spec.template.spec.volumes[token]: must project no token, {rule}",
-    ]
-    assert faults(spec, replace(SECRET, credentials=True)) == []
-    harmless = {"name": "x", "projected": {"sources": [{"configMap": {"name": "settings"}}]}}
-    assert faults({"automountServiceAccountToken": False, "volumes": [harmless]}) == []
-
-
-@pytest.mark.parametrize(
-    ("spec", "fields"),
-    [
-        ({"volumes": [{"name": "v", "secret": {"secretName": NAMED["name"]}}]}, ["volumes[v]"]),
-        (
-            {"volumes": [{"name": "v", "projected": {"sources": [{"secret": NAMED}]}}]},
-            ["volumes[v]"],
-        ),
-        (
-            {
-                "containers": [{"name": "trainer", "env": [{"name": "URL", **KEY}]}],
-                "initContainers": [{"name": "fetch", "envFrom": [{"secretRef": NAMED}]}],
-            },
-            ["initContainers[fetch].envFrom", "containers[trainer].env"],
-        ),
-    ],
-)
-def test_the_operators_own_secret_is_refused_unless_the_platform_allows_it(
-    spec: Object, fields: list[str]
-) -> None:
-    rule = "must not name the Secret distillery-database, because it is the operator's own"
-    assert faults(spec) == [f"spec.template.spec.{field}: {rule}" for field in fields]
-    assert faults(spec, replace(SECRET, credentials=True)) == []
-    assert faults(spec, replace(SECRET, secret="elsewhere/distillery-database")) == []
-    assert faults(spec, DEFAULTS) == []
-
-
-def test_secrets_of_a_teams_own_may_be_mounted() -> None:
-    hub = {"valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
-    volumes = [{"name": "v", "secret": {"secretName": "hub"}}]
-    trainer = {"name": "trainer", "env": [{"name": "TOKEN", **hub}]}
-    assert faults({"volumes": volumes, "containers": [trainer]}) == []
-
-
 def test_what_only_tells_which_templates_are_allowed_makes_no_pod_outdated() -> None:
     of = experiment()
-    allowed: list[dict[str, Any]] = [{"accounts": ("a",)}, {"credentials": True}, {"secret": "a/b"}]
+    allowed: list[dict[str, Any]] = [{"accounts": ("a",)}, {"private": ("a/b",)}]
     for more in allowed:
         same = replace(DEFAULTS, **more)
         assert pod_template.digest(of, same) == pod_template.digest(of, DEFAULTS)

@@ -28,7 +28,8 @@ ABSENT = "absent.json"
 
 def ending(request: Request) -> tuple[int, str]:
     """End as the trial's temperature says, which the tests use to ask for something."""
-    if request.data.train == ABSENT and request.attempt == 1:
+    fails = request.stage is Stage.PREPARE and request.data.train == ABSENT
+    if fails and request.attempt == 1:
         return int(Exit.BAD_DATA), ""
     wanted = int(request.parameters.get("warm_up_steps", 0))
     if wanted == 0 or request.attempt > 1 or request.stage is not Stage.TRAIN:
@@ -406,8 +407,13 @@ def test_without_its_database_nothing_starts_and_with_it_everything_goes_on(
         options = ("--workspace-claim=work", f"--namespace={space.name}")
         space.apply(maxTrials=2)
         other.apply(maxTrials=2)
-        with Operator(kubeconfig, wrong, tmp_path / "log", *options):
+        with Operator(kubeconfig, wrong, tmp_path / "log", *options) as operator:
             until(lambda: space.condition("StorageReachable").get("status") == "False")
+            shown = operator.metrics()
+            assert shown["distillery_storage_up{}"] == 0
+            of_it = f'experiment="tiny",namespace="{space.name}",status="false"'
+            away = f'distillery_experiment_status_condition{{condition="StorageReachable",{of_it}}}'
+            assert shown[away] == 1  # though no study of it was ever open
             condition = space.condition("StorageReachable")
             assert condition["reason"] == "DatabaseUnavailable"
             assert "password" in condition["message"]

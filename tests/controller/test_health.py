@@ -12,7 +12,9 @@ from distillery_operator.errors import DatabaseUnavailable
 from support.operators import free_port
 
 
-def answers(check: Callable[[], None], *paths: str) -> list[tuple[int, str]]:
+def answers(
+    check: Callable[[], None], *paths: str, host: str = "127.0.0.1"
+) -> list[tuple[int, str]]:
     """Return how some paths are answered, one after the other."""
 
     async def ask() -> list[tuple[int, str]]:
@@ -22,7 +24,7 @@ def answers(check: Callable[[], None], *paths: str) -> list[tuple[int, str]]:
         found = []
         async with aiohttp.ClientSession() as session:
             for path in paths:
-                async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
+                async with session.get(f"http://{host}:{port}{path}") as answer:
                     found.append((answer.status, await answer.text()))
         await served.close()
         return found
@@ -38,6 +40,12 @@ def test_an_operator_without_its_database_is_alive_but_not_ready() -> None:
         (200, "alive\n"),
         (503, "nobody listens there\n"),
     ]
+
+
+def test_it_answers_by_ipv6_too() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    assert answers(lambda: None, "/readyz", host="[::1]") == [(200, "ready\n")]
 
 
 def test_the_database_is_asked_once_however_often_probes_come() -> None:

@@ -253,7 +253,12 @@ def test_optuna_dashboard_shows_the_study(
 
 ELSEWHERE = {
     "kubectl top": "needs a metrics server",
-    "get workloads": "needs Kueue",
+    " workloads ": "needs Kueue",
+    "kubectl exec": "needs a pod that still runs",
+    "loader": "needs an image of a registry",
+    "kubectl create namespace distillery": "is there",
+    "--from-file=url": "would name another database",
+    "kubectl create secret docker-registry": "no registry asks who pulls",
     "--previous": "needs an operator that was started again",
     "manifests/operator.yaml": "is what `spaces.install` applies for the operator's tests",
 }

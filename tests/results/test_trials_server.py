@@ -282,6 +282,16 @@ def test_a_path_stands_as_long_as_its_service() -> None:
     assert trials_server.path("", KEY, first) is None
 
 
+def test_a_path_gets_another_key_when_its_owner_wants_one() -> None:
+    service = "ops/distillery:trials"
+    first = trials_server.path(service, KEY, None)
+    second = trials_server.path(service, KEY, first, "leaked in March")
+    third = trials_server.path(service, KEY, second, "leaked in May")
+    assert len({first, second, third}) == 3
+    assert trials_server.path(service, KEY, second, "leaked in March") == second
+    assert trials_server.path(service, KEY, third) not in (first, second, third)
+
+
 @pytest.mark.parametrize("text", [b"", b"<html>", b"[]", b'{"version": 2, "trials": []}'])
 def test_what_is_no_document_of_this_version_is_refused(text: bytes) -> None:
     with pytest.raises(Incompatible, match="the operator"):

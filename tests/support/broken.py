@@ -66,9 +66,9 @@ BROKEN: list[tuple[object, str, str]] = [
         'at either end, but got "Über"',
     ),
     (
-        top(lambda d: d["metadata"].update(name="a" * 41)),
+        top(lambda d: d["metadata"].update(name="a" * 64)),
         "metadata.name",
-        "must be 1 to 40 lower-case letters",
+        "must be 1 to 63 lower-case letters",
     ),
     (worlds.document(objectives=None), "spec.objectives", "Required value"),
     (worlds.document(objectives=[]), "spec.objectives", "at least 1"),
@@ -374,7 +374,7 @@ BROKEN: list[tuple[object, str, str]] = [
     (warm("tiny"), "spec.warmStartFrom", "must not name the experiment itself"),
     (warm("other", "other"), "spec.warmStartFrom[1]", 'Duplicate value: {"experiment":"other"}'),
     (warm("Other"), "spec.warmStartFrom[0].experiment", "should match '^[a-z0-9]"),
-    (warm("a" * 41), "spec.warmStartFrom[0].experiment", "may not be more than 40 bytes"),
+    (warm("a" * 64), "spec.warmStartFrom[0].experiment", "may not be more than 63 bytes"),
     (
         worlds.document(warmStartFrom=[{"experiment": "other"}], sampler={"type": "Random"}),
         "spec.warmStartFrom",

@@ -3,6 +3,7 @@
 cd tests && python -m support.charts        write manifests/operator.yaml, as `make manifest` does
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ CHART = Path(__file__).parents[2] / "charts" / "distillery"
 RELEASE = NAMESPACE = "distillery"
 
 MANIFEST = CHART.parents[1] / "manifests" / "operator.yaml"
+OF_HELM = r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): (distillery-.*|Helm)\n"
+"""Labels by which Helm knows what it manages, which it does not here."""
 HEAD = """\
 # The operator for a whole cluster, without Helm: written by `make manifest` from charts/distillery.
 # Before it: manifests/crd.yaml, and the database's URL:
-#   kubectl create namespace distillery
+#   kubectl apply --filename manifests/namespace.yaml
 #   kubectl create secret generic distillery-database --namespace distillery \\
 #     --from-literal=url=postgresql://USER:PASSWORD@HOST/DATABASE
-# Set both images. Trials find their workspace in the PersistentVolumeClaim `distillery` of their
-# namespace.
+# Set both images, as kustomization.yaml does. Trials find their workspace in the
+# PersistentVolumeClaim `distillery` of their namespace.
 """
 
 
@@ -41,7 +44,8 @@ def template(*options: str, program: str = "helm") -> str:
 
 def manifest() -> str:
     """Return the operator's objects for kubectl."""
-    return HEAD + template("--set=crds.enabled=false", "--skip-tests")
+    text = template("--set=crds.enabled=false", "--skip-tests")
+    return HEAD + re.sub(OF_HELM, "", text, flags=re.MULTILINE)
 
 
 def install(kubeconfig: Path, *options: str, chart: Path = CHART) -> str:

@@ -14,7 +14,7 @@ from support.shapes import DEFAULTS, Object, experiment
 
 LAUNCH = Launch(Stage.TRAIN, 7, 2)
 NO_CLAIM = Defaults("registry.example/trainer:1")
-LONGEST = experiment("n" * 40, maxTrials=100_000)
+LONGEST = experiment("n" * 63, maxTrials=100_000)
 """The longest name that an experiment may have, and as many trials."""
 
 RICH: Object = {

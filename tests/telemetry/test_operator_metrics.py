@@ -1,8 +1,12 @@
 import asyncio
 import re
+import shutil
+import ssl
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -10,8 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from distillery_contract.request import Stage
 from distillery_operator.cluster.kinds import Key
-from distillery_operator.engine import conditions
+from distillery_operator.engine import conditions, status
 from distillery_operator.engine.statistics import Statistics
+from distillery_operator.errors import DatabaseUnavailable, Unusable
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
@@ -23,6 +28,7 @@ OTHER = Key("science", "other")
 
 FAMILIES = {
     # Of the operator.
+    "leader": set(),
     "reconcile_total": {"result"},
     "reconcile_duration_seconds": set(),
     "workqueue_depth": set(),
@@ -33,6 +39,7 @@ FAMILIES = {
     "api_request_duration_seconds": {"verb", "resource"},
     "storage_operation_duration_seconds": {"operation"},
     "storage_errors_total": set(),
+    "storage_up": set(),
     "suggest_duration_seconds": {"sampler"},
     "event_loop_lag_seconds": set(),
     "build_info": {"version"},
@@ -76,6 +83,16 @@ FAMILIES = {
     "experiment_progress_timestamp_seconds": {"namespace", "experiment"},
 }
 """What dashboards and alerts may rely on: names without their prefix, and labels."""
+
+PROCESS = {
+    "process_resident_memory_bytes",
+    "process_virtual_memory_bytes",
+    "process_cpu_seconds_total",
+    "process_start_time_seconds",
+    "process_open_fds",
+    "process_max_fds",
+}
+"""Of every process, by their usual names."""
 
 
 @pytest.fixture
@@ -164,10 +181,67 @@ def test_names_and_labels_are_those_that_dashboards_know(
     use_everything(shown)
     found: dict[str, set[str]] = {}
     for name in samples():
-        family, labels = re.findall(r"^(\w+?)(?:_bucket|_count|_sum|_created)?\{(.*)\}$", name)[0]
-        if not name.startswith(f"{family}_created"):
-            found.setdefault(family, set()).update(re.findall(r'(\w+)="', labels))
-    assert {name: labels - {"le"} for name, labels in found.items()} == FAMILIES
+        family, labels = re.findall(r"^(\w+?)(?:_bucket|_count|_sum)?\{(.*)\}$", name)[0]
+        found.setdefault(family, set()).update(re.findall(r'(\w+)="', labels))
+    own = {name: labels - {"le"} for name, labels in found.items() if name not in PROCESS}
+    assert own == FAMILIES
+    assert found.keys() >= PROCESS
+
+
+def test_an_experiment_that_was_never_sound_shows_what_its_status_says(
+    shown: experiment_metrics.Experiments,
+) -> None:
+    metadata = {"uid": shapes.UID, "generation": 3}
+    fault = conditions.Finding(ConditionType.ACCEPTED, "False", "InvalidExperiment", "a fault")
+    shown.show_obstructed(KEY, metadata, status.obstructed(3, None, None, fault, 100.0))
+    found = {k: v for k, v in samples().items() if 'experiment="tiny"' in k}
+    of_tiny = 'experiment="tiny",namespace="science"'
+    word = f'objectives="",sampler="",state="InvalidExperiment",uid="{shapes.UID}"'
+    assert found[f'experiment_info{{experiment="tiny",namespace="science",{word}}}'] == 1
+    accepted = f'experiment_status_condition{{condition="Accepted",{of_tiny},status="false"}}'
+    assert found[accepted] == 1
+    assert found[f"experiment_metadata_generation{{{of_tiny}}}"] == 3
+    assert not [name for name in found if "spec_" in name]
+
+
+def test_an_obstacle_leaves_what_was_known_of_an_experiment(
+    shown: experiment_metrics.Experiments,
+) -> None:
+    experiment, found, figures = ended()
+    shown.show(KEY, experiment, found, figures)
+    fault = conditions.Finding(ConditionType.STORAGE_REACHABLE, "False", "Away", "it is away")
+    metadata = {"uid": shapes.UID, "generation": 2}
+    shown.show_obstructed(KEY, metadata, status.obstructed(2, 3, found, fault, 400.0))
+    of_tiny = 'experiment="tiny",namespace="science"'
+    assert samples()[f"experiment_spec_max_trials{{{of_tiny}}}"] == 3
+    assert samples()[f"experiment_unimproved_trials{{{of_tiny}}}"] == 1
+    assert samples()[f"experiment_metadata_generation{{{of_tiny}}}"] == 2
+    shown.show_obstructed(KEY, {"uid": "another", "generation": 1}, found)
+    assert f"experiment_spec_max_trials{{{of_tiny}}}" not in samples()
+
+
+def test_it_shows_whether_the_database_answers(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    answers = [True, False, False, True]
+
+    async def answer() -> None:
+        if not answers.pop(0):
+            raise DatabaseUnavailable("it is away")
+
+    async def work() -> list[float]:
+        watch = asyncio.create_task(operator_metrics.watch_storage(answer))
+        found = []
+        for _ in range(4):
+            await asyncio.sleep(0.25)
+            found.append(samples()["storage_up{}"])
+            if answers:
+                await asyncio.sleep(operator_metrics.STORAGE_ASKED_SECONDS - 0.2)
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+        return found
+
+    assert virtual_time.run(work) == [1, 0, 0, 1]
+    assert caplog.messages == ["it is away", "the database answers again"]
 
 
 def test_only_points_of_the_front_and_baselines_are_series_of_one_trial(
@@ -272,6 +346,26 @@ def test_what_is_not_known_has_no_series(shown: experiment_metrics.Experiments) 
     assert samples()['experiment_active{experiment="tiny",namespace="science"}'] == 1
 
 
+def test_the_series_of_an_experiment_end_some_days_after_it() -> None:
+    now = time.time()
+    experiment, found, figures = ended()
+    shown = experiment_metrics.Experiments(days=2)
+    try:
+        for key, hours in ((KEY, 47), (OTHER, 49)):
+            moment = conditions.timestamp(now - 3600 * hours)
+            shown.show(
+                key, experiment, found.model_copy(update={"completion_time": moment}), figures
+            )
+        of_each = {
+            re.findall(r'experiment="(\w+)"', name)[0]
+            for name in samples()
+            if "experiment_" in name
+        }
+        assert of_each == {"tiny"}
+    finally:
+        operator_metrics.REGISTRY.unregister(shown)
+
+
 def test_the_newest_status_stands(shown: experiment_metrics.Experiments) -> None:
     experiment, found, figured = ended()
     shown.show(KEY, experiment, found, figured)
@@ -320,6 +414,29 @@ def test_a_late_event_loop_shows() -> None:
 
     late = virtual_time.run(work, clock)
     assert late == pytest.approx(0.41 - operator_metrics.LAG_SECONDS)
+
+
+@pytest.mark.needs("openssl")
+def test_metrics_are_served_over_tls_to_those_with_a_certificate(tmp_path: Path) -> None:
+    (openssl,) = programs.locate("openssl")
+    pair = ["-keyout", f"{tmp_path}/tls.key", "-out", f"{tmp_path}/tls.crt"]
+    made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    name = ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([openssl, "req", *made, *name, *pair], check=True, capture_output=True)
+    shutil.copy(tmp_path / "tls.crt", tmp_path / "ca.crt")
+    port = operator_metrics.serve(0, "127.0.0.1", tmp_path, clients=True)
+    known = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+    url = f"https://localhost:{port}/metrics"
+    with pytest.raises(OSError, match=r"certificate required|EOF|reset|closed"):
+        urllib.request.urlopen(url, context=known, timeout=10).read()
+    known.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    with urllib.request.urlopen(url, context=known, timeout=10) as answer:
+        assert b"distillery_build_info{" in answer.read()
+
+
+def test_certificates_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match=f"the certificates in {tmp_path} cannot be read"):
+        operator_metrics.serve(0, "127.0.0.1", tmp_path)
 
 
 def test_metrics_are_served_over_http(shown: experiment_metrics.Experiments) -> None:

@@ -23,6 +23,88 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- merge (include "distillery.selector" . | fromYaml) $own $root.Values.commonLabels | toYaml -}}
 {{- end -}}
 
+{{/* Labels of the pods of a component; call with (list $ "operator" .Values.podLabels). */}}
+{{- define "distillery.podLabels" -}}
+{{- $root := index . 0 -}}
+{{- merge (include "distillery.selector" . | fromYaml) (index . 2) $root.Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{/* Security context of the chart's own pods. */}}
+{{- define "distillery.podSecurityContext" -}}
+{{- $given := .Values.podSecurityContext -}}
+{{- if .Values.openshift }}{{ $given = omit $given "runAsUser" "runAsGroup" "fsGroup" }}{{ end -}}
+{{- toYaml $given -}}
+{{- end -}}
+
+{{/* What lies below the template of every experiment, as JSON; nothing if that is empty. */}}
+{{- define "distillery.template" -}}
+{{- $made := dict -}}
+{{- with .Values.commonLabels }}{{ $_ := set $made "metadata" (dict "labels" .) }}{{ end -}}
+{{- $spec := dict -}}
+{{- with .Values.trials.imagePullSecrets }}{{ $_ := set $spec "imagePullSecrets" . }}{{ end -}}
+{{- if .Values.openshift }}
+{{- $_ := set $spec "securityContext" (dict "runAsUser" nil "runAsGroup" nil "fsGroup" nil) }}
+{{- end -}}
+{{- if $spec }}{{ $_ := set $made "spec" $spec }}{{ end -}}
+{{- $whole := mergeOverwrite $made (deepCopy .Values.trials.template) -}}
+{{- if $whole }}{{ toJson $whole }}{{ end -}}
+{{- end -}}
+
+{{/* Secret with the database's URL; none with SQLite. */}}
+{{- define "distillery.databaseSecret" -}}
+{{- $name := printf "%s-database" (include "distillery.fullname" .) -}}
+{{- if eq .Values.database.type "Secret" }}{{ .Values.database.secret.name }}
+{{- else if eq .Values.database.type "CloudNativePG" }}{{ $name }}-app
+{{- else if eq .Values.database.type "Bundled" }}{{ $name }}
+{{- end }}
+{{- end -}}
+
+{{/* Secrets and claims of the operator that no template of an experiment may name, as a JSON list. */}}
+{{- define "distillery.private" -}}
+{{- $claim := printf "%s-database" (include "distillery.fullname" .) -}}
+{{- $names := list (include "distillery.databaseSecret" .) -}}
+{{- if eq .Values.database.type "SQLite" }}
+{{- $names = list (default $claim .Values.database.sqlite.existingClaim) }}
+{{- else if eq .Values.database.type "Bundled" }}
+{{- $names = append $names (printf "data-%s-0" $claim) }}
+{{- end }}
+{{- with .Values.optunaDashboard }}
+{{- if and .enabled .secret.name }}{{ $names = append $names .secret.name }}{{ end }}
+{{- end }}
+{{- with .Values.metrics.tls.secretName }}{{ $names = append $names . }}{{ end }}
+{{- $names | uniq | toJson -}}
+{{- end -}}
+
+{{/* Settings that do not fit together, each with a sentence. */}}
+{{- define "distillery.check" -}}
+{{- range .Values.trials.namespaces }}
+{{- if and $.Values.watchNamespaces (not (has . $.Values.watchNamespaces)) }}
+{{- fail (printf "trials.namespaces must be among watchNamespaces, but got %s: no operator would look at its experiments" .) }}
+{{- end }}
+{{- end }}
+{{- range .Values.rbac.readers }}
+{{- if and (eq .kind "ServiceAccount") (not .namespace) }}
+{{- fail (printf "rbac.readers: the ServiceAccount %s must have a namespace" .name) }}
+{{- end }}
+{{- end }}
+{{- with .Values.optunaDashboard }}
+{{- if .ingress.enabled }}
+{{- if not .enabled }}
+{{- fail "optunaDashboard.ingress must not be enabled without optunaDashboard.enabled" }}
+{{- end }}
+{{- if and $.Values.networkPolicy.enabled (not .allowFrom) }}
+{{- fail "optunaDashboard.allowFrom must name the pods of the ingress controller: without it the network policy lets nobody in" }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .Values.openshift (eq .Values.database.type "Bundled") }}
+{{- fail "database.type must not be Bundled with openshift: its image runs as a user of its own" }}
+{{- end }}
+{{- if and .Values.metrics.tls.clientCertificates (not .Values.metrics.tls.secretName) }}
+{{- fail "metrics.tls.clientCertificates needs metrics.tls.secretName" }}
+{{- end }}
+{{- end -}}
+
 {{/* Reference of an image; call with (list $ .Values.image). */}}
 {{- define "distillery.image" -}}
 {{- $root := index . 0 -}}
@@ -44,15 +126,6 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 {{- end -}}
 
-{{/* Secret with the database's URL; empty where there is none. */}}
-{{- define "distillery.databaseSecret" -}}
-{{- $name := printf "%s-database" (include "distillery.fullname" .) -}}
-{{- if eq .Values.database.type "Secret" }}{{ .Values.database.secret.name }}
-{{- else if eq .Values.database.type "CloudNativePG" }}{{ $name }}-app
-{{- else if ne .Values.database.type "SQLite" }}{{ $name }}
-{{- end }}
-{{- end -}}
-
 {{/* Environment variable with the database's URL. */}}
 {{- define "distillery.database" -}}
 - name: DISTILLERY_DATABASE_URL
@@ -64,10 +137,8 @@ app.kubernetes.io/component: {{ index . 1 }}
       name: {{ include "distillery.databaseSecret" . | quote }}
 {{- if eq .Values.database.type "Secret" }}
       key: {{ .Values.database.secret.key | quote }}
-{{- else if eq .Values.database.type "CloudNativePG" }}
-      key: uri
 {{- else }}
-      key: url
+      key: {{ ternary "uri" "url" (eq .Values.database.type "CloudNativePG") }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -20,6 +20,7 @@ class Program:
 
 
 PROGRAMS: Final = {
+    "amtool": Program(("prometheus-alertmanager",)),
     "buildah": Program(("buildah",)),
     "chromedriver": Program(("chromium-driver",)),
     "chromium": Program(("chromium",), 30.0),
@@ -33,6 +34,7 @@ PROGRAMS: Final = {
     "openssl": Program(("openssl",)),
     "postgres": Program(("postgresql",), 15.0),
     "prometheus": Program(("prometheus",), 15.0),
+    "prometheus-alertmanager": Program(("prometheus-alertmanager",)),
     "promtool": Program(("prometheus",), 15.0),
 }
 

@@ -101,6 +101,7 @@ PROGRAMS: Final = {
     "kubelet": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kubelet", 30),
     "kube-proxy": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy", 5),
     "coredns": Binary(Module("coredns"), ".", 45),
+    "actionlint": Binary(Module("actionlint"), "github.com/rhysd/actionlint/cmd/actionlint", 15),
     "helm": Binary(Module("helm4", _helm4), "helm.sh/helm/v4/cmd/helm", 65),
     "helm3": Binary(Module("helm3", _helm3), "helm.sh/helm/v3/cmd/helm", 50),
 }

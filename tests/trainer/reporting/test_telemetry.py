@@ -69,6 +69,7 @@ def test_every_setter_lands_on_metrics_over_http(tmp_path: Path) -> None:
     told.training_seconds(12.25)
     told.questions("train", 10, 5)
     told.windows("train", 17)
+    told.finding("train", "long_answers", 3)
     told.prepared("abc")
     told.architecture("teacher", size.Architecture(size.Family.DISTILBERT, 9, 8, 4, 16, 2, 2))
     told.trainer("0.1.0", "2.15.0", "5.23.0", "cpu")

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -435,6 +436,20 @@ def test_a_process_that_is_killed_leaves_its_last_evaluation(make: Make, start: 
 
 def outcome_of(request: requests.Request) -> tuple[Exit, str]:
     return stages.run(request, Telemetry(), Stop())
+
+
+def test_a_trainer_says_what_it_is_before_it_fails_or_succeeds(make: Make) -> None:
+    telemetry = Telemetry()
+    code, _ = stages.run(make("d", n_heads=5), telemetry, Stop())
+    assert code == Exit.INFEASIBLE
+    report = exposition.parse(telemetry.exposition(), exposition.TERMINATION_MESSAGE)
+    assert report is not None
+    names = ("distillery-trainer", "torch", "transformers")
+    assert report.trainer.releases == tuple(
+        metadata.version(name).partition("+")[0] for name in names
+    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    assert report.trainer.device == device
 
 
 def test_failures_have_their_exit_code_and_a_sentence(make: Make, tmp_path: Path) -> None:

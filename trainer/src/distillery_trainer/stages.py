@@ -45,14 +45,15 @@ def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
     """
     # Progress bars would fill the log of a pod. The library does not annotate the function.
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    _introduce(telemetry)
     try:
         match request.stage:
             case Stage.DESCRIBE:
                 prepare.describe(request, telemetry)
             case Stage.PREPARE:
+                _introduce(telemetry)
                 prepare.prepare(request, telemetry)
             case Stage.TRAIN:
+                _introduce(telemetry)
                 train.train(request, telemetry, stop)
     except tuple(_EXITS) as error:
         known = next(kind for kind in _EXITS if isinstance(error, kind))
@@ -69,7 +70,7 @@ def _introduce(telemetry: Telemetry) -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     telemetry.trainer(
         version=metadata.version("distillery-trainer"),
-        torch=metadata.version("torch"),
-        transformers=metadata.version("transformers"),
+        torch=str(torch.__version__).partition("+")[0],  # the rest is the build for a device
+        transformers=transformers.__version__,
         device=device,
     )

@@ -3,7 +3,8 @@
 run, plan               search on this machine, and what a search would do; student_sizes knows how
                         large its models would be
 status, report, export  look at results, of this machine or of a cluster
-operator                ``distillery operator``, the process that watches a cluster
+operator                ``distillery operator``, the process that watches a cluster; log_lines is
+                        how its log looks
 try_on_cluster          ``distillery try``: an experiment on a cluster, applied, followed, removed
 dashboard               optuna-dashboard over all experiments of a database
 migrate                 all studies of a database, brought to this release

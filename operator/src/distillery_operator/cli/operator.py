@@ -1,14 +1,17 @@
 """``distillery operator``: the process that watches a cluster's experiments and runs them."""
 
-import logging
 import re
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from distillery_operator.cli import options
 from distillery_operator.cli.exit_codes import Exit
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+FORMATS: Final = ("text", "json")
 
 
 def _place(_: click.Context, __: click.Parameter, text: str) -> Sequence[str] | None:
@@ -25,10 +28,11 @@ def _service(_: click.Context, __: click.Parameter, text: str) -> str:
     return text
 
 
-def _secret(_: click.Context, __: click.Parameter, text: str) -> str:
-    if text and not re.fullmatch(r"[a-z0-9-]+/[a-z0-9.-]+", text):
-        raise click.BadParameter(f"must be NAMESPACE/NAME, but got {text!r}")
-    return text
+def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9.-]+", name):
+            raise click.BadParameter(f"must be NAMESPACE/NAME, but got {name!r}")
+    return names
 
 
 @click.command("operator")
@@ -56,16 +60,18 @@ def _secret(_: click.Context, __: click.Parameter, text: str) -> str:
     " namespace's default)",
 )
 @click.option(
-    "--allow-credentials",
-    is_flag=True,
-    help="let templates ask for API tokens and for the Secret of --database-secret",
+    "--template",
+    default="",
+    metavar="JSON",
+    help="PodTemplateSpec below the template of every experiment, which has the last word",
 )
 @click.option(
-    "--database-secret",
-    callback=_secret,
-    default="",
+    "--private",
+    multiple=True,
+    callback=_private,
     metavar="NAMESPACE/NAME",
-    help="Secret with the URL of the studies' database, which no template may name",
+    help="Secret or PersistentVolumeClaim of the operator that no template may name; may be"
+    " repeated",
 )
 @click.option(
     "--prometheus-url",
@@ -116,11 +122,41 @@ def _secret(_: click.Context, __: click.Parameter, text: str) -> str:
     help="port of /metrics (default: 8000)",
 )
 @click.option(
+    "--metrics-tls",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="folder with tls.crt and tls.key, with which /metrics is served (default: plain HTTP)",
+)
+@click.option(
+    "--metrics-client-certificates",
+    is_flag=True,
+    help="serve /metrics only to clients with a certificate by ca.crt of that folder",
+)
+@click.option(
+    "--ended-series-days",
+    type=click.FloatRange(1),
+    metavar="DAYS",
+    default=30.0,
+    help="how long the metrics of an experiment are shown after its end (default: 30)",
+)
+@click.option(
     "--health-port",
     type=options.PORT,
     metavar="PORT",
     default=8080,
     help="port of /healthz and /readyz (default: 8080)",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="info",
+    help="what the log begins with: debug, info, warning or error (default: info)",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    help="lines of the log: text, or json with the fields ts, level, logger, message, namespace,"
+    " experiment, reason and exception (default: text)",
 )
 def command(**given: Any) -> Exit:
     """Watch a cluster's experiments and run them.
@@ -130,13 +166,16 @@ def command(**given: Any) -> Exit:
     """
     import uvloop
 
+    from distillery_operator.cli import log_lines
+    from distillery_operator.cluster import default_template
     from distillery_operator.cluster.kinds import Key
     from distillery_operator.cluster.pod_template import Defaults
     from distillery_operator.controller import process
     from distillery_operator.controller.settings import Settings
 
-    logging.getLogger().setLevel(logging.INFO)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    log_lines.configure(given["log_level"], given["log_format"])
+    if given["metrics_client_certificates"] and not given["metrics_tls"]:
+        raise click.UsageError("--metrics-client-certificates needs --metrics-tls")
     database = options.database()
     options.free(given["metrics_port"], given["health_port"], given["trials_port"])
     settings = Settings(
@@ -146,11 +185,12 @@ def command(**given: Any) -> Exit:
             retention_seconds=given["job_retention_seconds"],
             queue=given["queue_name"],
             accounts=given["service_account"],
-            credentials=given["allow_credentials"],
-            secret=given["database_secret"],
+            private=given["private"],
+            template=default_template.read(given["template"]),
         ),
         scrape_seconds=given["scrape_seconds"],
         trials_service=given["trials_service"],
+        ended_series_days=given["ended_series_days"],
     )
     running = process.run(
         settings,
@@ -159,6 +199,8 @@ def command(**given: Any) -> Exit:
         namespaces=given["namespace"],
         lease_place=given["lease"] and Key(*given["lease"]),
         metrics_port=given["metrics_port"],
+        metrics_tls=given["metrics_tls"],
+        metrics_clients=given["metrics_client_certificates"],
         health_port=given["health_port"],
         trials_port=given["trials_port"],
     )

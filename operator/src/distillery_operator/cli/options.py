@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from distillery_contract import listening
 from distillery_operator.errors import NotFound, Unusable
 
 if TYPE_CHECKING:  # what takes long to import is imported where it is used
@@ -125,10 +125,18 @@ def called(file: str) -> str:
 def database() -> str:
     """Return the URL of the studies' database."""
     found = os.environ.get(DATABASE, "")
+    if not found and (file := os.environ.get(f"{DATABASE}_FILE")):
+        try:
+            found = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unusable(
+                f"{DATABASE}_FILE names {file}, which cannot be read: {error}"
+            ) from error
     if not found:
         raise NotFound(
             f"the environment variable {DATABASE} must have the URL of the studies' database, such"
-            " as postgresql://user:password@host/name, or sqlite:////folder on a volume"
+            " as postgresql://user:password@host/name, or sqlite:////folder on a volume; or"
+            f" {DATABASE}_FILE must name a file that has it"
         )
     return found
 
@@ -147,7 +155,9 @@ def free(*ports: int) -> None:
         Unusable: another one does, or this user may not.
     """
     for port in ports:
-        try:
-            listening.listener(port).close()
-        except OSError as error:
-            raise Unusable(f"nothing can listen on port {port}: {error.strerror}") from error
+        with socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listening.bind(("0.0.0.0", port))
+            except OSError as error:
+                raise Unusable(f"nothing can listen on port {port}: {error.strerror}") from error

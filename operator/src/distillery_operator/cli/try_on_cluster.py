@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from distillery_operator.resource.experiment import Experiment
 
 POLL_SECONDS: Final = 1.0
-NAME_LENGTH: Final = 31
+NAME_LENGTH: Final = 54
 """Of an experiment's name, before what makes it unique."""
 
 Say = Callable[[str], None]

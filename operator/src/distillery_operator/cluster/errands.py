@@ -1,7 +1,5 @@
 """PURE: Jobs and pods that need the trials' volume alone: they remove files, or read a model."""
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -44,9 +42,7 @@ def collection(experiment: Experiment, trials: Sequence[int], defaults: Defaults
     }
     made = jobs.wrapped(experiment, launch, replace(defaults, queue=""), spec)
     made["metadata"]["annotations"][REMOVES] = ",".join(map(str, sorted(trials)))
-    several = hashlib.sha256(json.dumps(sorted(trials)).encode()).hexdigest()[:8]
-    owner = experiment.metadata
-    made["metadata"]["name"] = f"{owner.name}-{owner.uid[:8]}-gc-{several}"  # at most 63 characters
+    made["metadata"]["name"] = jobs.collection_name(experiment, trials)
     return made
 
 

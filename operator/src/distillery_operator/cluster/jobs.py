@@ -6,7 +6,9 @@ policy names the disruption), and the next attempt is Distillery's decision, und
 own: a Job that replaced its pods by itself would not say how often it did.
 """
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
@@ -23,10 +25,34 @@ UNTOLD_SECONDS: Final = 7 * 24 * 3600
 """Life of a finished Job that nobody has read: an operator may be down over a long weekend."""
 
 
+STEM: Final = 40
+"""Characters of an experiment's name in the names of its objects, which have at most 63."""
+MARK: Final = 8
+"""Characters of the digest that stands for the rest of a longer name."""
+
+
+def stem(name: str) -> str:
+    """Return what names of an experiment's objects begin with: its name, or its beginning."""
+    if len(name) <= STEM:
+        return name
+    rest = hashlib.sha256(name.encode()).hexdigest()[:MARK]
+    return f"{name[: STEM - MARK - 1]}-{rest}"
+
+
+def _named(experiment: Experiment, what: str) -> str:
+    return f"{stem(experiment.metadata.name)}-{experiment.metadata.uid[:8]}-{what}"
+
+
 def name(experiment: Experiment, launch: Launch) -> str:
     """Return the Job's name: the same for the same attempt, so that none is created twice."""
     what = f"{launch.trial:05d}" if launch.stage is Stage.TRAIN else str(launch.stage)
-    return f"{experiment.metadata.name}-{experiment.metadata.uid[:8]}-{what}-{launch.number}"
+    return _named(experiment, f"{what}-{launch.number}")
+
+
+def collection_name(experiment: Experiment, trials: Sequence[int]) -> str:
+    """Return the name of the Job that removes the files of trials."""
+    several = hashlib.sha256(json.dumps(sorted(trials)).encode()).hexdigest()[:8]
+    return _named(experiment, f"gc-{several}")
 
 
 def job(
@@ -61,7 +87,7 @@ def trial(experiment: Experiment, defaults: Defaults) -> dict[str, Any]:
     """Return a Job as trials have it, for a dry run."""
     launch = Launch(Stage.TRAIN, 0, 1)
     made = job(experiment, launch, requests.order(experiment, launch), defaults)
-    made["metadata"]["name"] = f"{experiment.metadata.name}-{experiment.metadata.uid[:8]}-check"
+    made["metadata"]["name"] = _named(experiment, "check")
     return made
 
 

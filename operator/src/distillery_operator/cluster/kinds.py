@@ -15,6 +15,9 @@ class Key(NamedTuple):
     namespace: str
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
 
 class Kind(StrEnum):
     """What is watched."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from distillery_contract import wire
@@ -55,8 +55,9 @@ class Defaults:
         queue: that Jobs wait in, of Kueue, unless their template names another; empty for none.
         accounts: service accounts that a template may name besides its namespace's default one:
             whoever may create an experiment acts by them.
-        credentials: whether a template may ask for API tokens and for the operator's own Secret.
-        secret: namespace and name of the Secret with the operator's database; empty for none.
+        private: Secrets and claims of the operator that no template may name, as
+            ``namespace/name``.
+        template: of all experiments, below the template of each.
     """
 
     image: str
@@ -64,8 +65,8 @@ class Defaults:
     retention_seconds: int = 24 * 3600
     queue: str = ""
     accounts: tuple[str, ...] = ()
-    credentials: bool = False
-    secret: str = ""
+    private: tuple[str, ...] = ()
+    template: Mapping[str, Any] = field(default_factory=dict)
 
 
 def digest(experiment: Experiment, defaults: Defaults) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from distillery_contract.request import Request, Stage
 from distillery_operator.cluster import (
     attempts,
+    default_template,
     errands,
     jobs,
     nodes,
@@ -68,8 +69,8 @@ class Runner:
 
     def follow(self, experiment: Experiment) -> None:
         """Go on with the experiment as it was edited."""
-        self.experiment = experiment
-        self._digest = pod_template.digest(experiment, self._defaults)
+        self.experiment = default_template.under(experiment, self._defaults.template)
+        self._digest = pod_template.digest(self.experiment, self._defaults)
         self._read.clear()
 
     @property

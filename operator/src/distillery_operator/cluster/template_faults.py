@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 from typing import Any, Final
 
-from distillery_operator.cluster import accelerators, credentials, documents
+from distillery_operator.cluster import accelerators, documents, template_rights
 from distillery_operator.cluster.documents import TRAINER
 from distillery_operator.cluster.pod_template import WORKSPACE, Defaults
 from distillery_operator.resource import sentences
@@ -65,8 +65,12 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
         )
     found += _strangers(spec, defaults)
     found += _misplaced(spec)
-    if not defaults.credentials:
-        found += credentials.faults(experiment, defaults)
+    found += [
+        f"spec.template.spec.{path}: {rule}"
+        for path, rule in template_rights.faults(
+            spec, experiment.metadata.namespace, defaults.private
+        )
+    ]
     restart = spec.get("restartPolicy", "Never")
     if restart != "Never":
         found.append(

@@ -34,7 +34,7 @@ from distillery_operator.errors import (
 )
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
-from distillery_operator.resource import parsing, yaml_files
+from distillery_operator.resource import label_names, parsing, yaml_files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.results import trials_server
@@ -91,7 +91,7 @@ class Controller:
         self._announcer = announcer
         self._settings = settings
         self._sessions: dict[Key, Session] = {}
-        self._shown = experiment_metrics.Experiments()
+        self._shown = experiment_metrics.Experiments(settings.ended_series_days)
 
     @property
     def status_seconds(self) -> float:
@@ -240,7 +240,9 @@ class Controller:
             findings(session, result.refused),
         )
         before = session.status.trials_path if session.status else None
-        path = trials_server.path(self._settings.trials_service, key, before)
+        annotations = self._cache.experiments.get(key, {}).get("metadata", {}).get("annotations")
+        rotation = str((annotations or {}).get(label_names.ROTATE, ""))
+        path = trials_server.path(self._settings.trials_service, key, before, rotation)
         found = derived.model_copy(update={"trials_path": path})
         figured = await asyncio.to_thread(
             statistics.derive, session.experiment.spec, result.seen, result.decision.done
@@ -260,6 +262,7 @@ class Controller:
         before = session.status if session else _status(found)
         limit = session.experiment.spec.max_trials if session else None
         after = status.obstructed(metadata["generation"], limit, before, finding, time.time())
+        self._shown.show_obstructed(key, metadata, after)
         if after == before:
             return
         for event in events.of_change(before, after):
@@ -267,7 +270,6 @@ class Controller:
         await self._api.apply_status(key, yaml_files.to_document(after))
         if session:
             session.status = after
-            self._shown.show(key, session.experiment, after)
         self._cache.experiments[key] = {**found, "status": yaml_files.to_document(after)}
 
     async def _leave(self, key: Key) -> None:

@@ -61,14 +61,14 @@ class Announcer:
         """Log an event of an experiment, of which these are the metadata, and have it written."""
         level = logging.WARNING if event.type == events.WARNING else logging.INFO
         key = Key(metadata["namespace"], metadata["name"])
-        name = "/".join(key)
-        log.log(level, "%s: %s: %s", name, event.reason, event.message)
+        more = {"reason": event.reason}
+        log.log(level, "%s: %s: %s", key, event.reason, event.message, extra=more)
         if event.routine and not self._allowances[key].take(time.monotonic()):
             return
         try:
             self._events.put_nowait((_reference(metadata), event))
         except asyncio.QueueFull:
-            log.warning("%s: the event %s is dropped: too many wait", name, event.reason)
+            log.warning("%s: the event %s is dropped: too many wait", key, event.reason)
 
     async def write(self) -> None:
         """Write events for ever; ``WRITERS`` do so at the same time."""

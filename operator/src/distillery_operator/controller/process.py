@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from distillery_operator.cluster import lease
@@ -59,6 +60,8 @@ async def run(
     namespaces: Sequence[str],
     lease_place: Key | None,
     metrics_port: int,
+    metrics_tls: Path | None,
+    metrics_clients: bool,
     health_port: int,
     trials_port: int,
 ) -> None:
@@ -71,6 +74,8 @@ async def run(
         namespaces: to watch; none for the whole cluster.
         lease_place: the Lease that whoever works holds; None if nobody else could work.
         metrics_port: of ``/metrics``.
+        metrics_tls: folder with its certificate; None for plain HTTP.
+        metrics_clients: whether its clients need certificates, too.
         health_port: of ``/healthz`` and ``/readyz``.
         trials_port: of the trials, which are served if the settings name a Service for it.
     """
@@ -87,7 +92,7 @@ async def run(
         Scraper(prometheus_url, operator_metrics.PROMETHEUS_ERRORS.inc),
     )
     await api.open()
-    port = operator_metrics.serve(metrics_port)
+    port = operator_metrics.serve(metrics_port, tls=metrics_tls, clients=metrics_clients)
     log.info("serving /metrics on port %d", port)
     with Workers(THREADS) as workers:
         announcing = Announcer(api)
@@ -135,6 +140,9 @@ async def run(
             async with asyncio.TaskGroup() as group:  # a fault in one ends them all
                 tasks = [
                     group.create_task(operator_metrics.watch_lag()),
+                    group.create_task(
+                        operator_metrics.watch_storage(lambda: workers.run("", database.check))
+                    ),
                     group.create_task(resync.resync(api, cache, queue, namespaces)),
                     group.create_task(lead()),
                 ]

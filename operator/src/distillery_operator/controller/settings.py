@@ -14,8 +14,10 @@ class Settings:
         scrape_seconds: between two scrapes of one trial.
         trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
             empty for none.
+        ended_series_days: how long the metrics of an experiment stay after its end.
     """
 
     defaults: pod_template.Defaults
     scrape_seconds: float
     trials_service: str
+    ended_series_days: float

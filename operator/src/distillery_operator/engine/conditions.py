@@ -138,7 +138,8 @@ def prepared(seen: Observation, closing: Closing | None) -> Finding:
             message += NOTED + seen.preparation.notes
         return Finding(kind, "True", "Prepared", message)
     if closing and closing.reason == PREPARATION_FAILED:
-        return Finding(kind, "False", closing.reason, closing.message)
+        again = "it runs again after the next edit of the spec, or the next `distillery run`"
+        return Finding(kind, "False", closing.reason, f"{closing.message}; {again}")
     message = "data and teacher are being read and checked"
     return Finding(kind, "Unknown", "Preparing", message)
 

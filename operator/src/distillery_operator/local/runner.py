@@ -242,11 +242,14 @@ class Runner:
 
 
 def _installed() -> Trainer:
-    """Return the releases of this machine's trainer, without importing it."""
-    names = ("distillery-trainer", "torch", "transformers")
+    """Return the releases of this machine's trainer, as that says them, without importing it."""
     try:
-        return Trainer(*map(metadata.version, names))
-    except metadata.PackageNotFoundError:
+        return Trainer(
+            version=metadata.version("distillery-trainer"),
+            torch=metadata.version("torch").partition("+")[0],
+            transformers=metadata.version("transformers"),
+        )
+    except metadata.PackageNotFoundError:  # a system's torch has no metadata
         return provenance.SILENT
 
 

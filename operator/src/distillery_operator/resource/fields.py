@@ -25,9 +25,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from distillery_contract import metrics, parameters
 from distillery_contract.parameters import Kind
 
-NAME: Final = "[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?"
-"""What an experiment can be called. Names of its Jobs and pods begin with it, so it is short."""
-NAME_RULE: Final = "must be 1 to 40 lower-case letters, digits and dashes, no dash at either end"
+NAME: Final = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+"""What an experiment can be called: its name is a label of its Jobs and pods."""
+NAME_RULE: Final = "must be 1 to 63 lower-case letters, digits and dashes, no dash at either end"
 
 
 def given(value: object, names: Container[str]) -> object:
@@ -116,9 +116,6 @@ Value = Annotated[
 ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
 Name = Annotated[
     str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-]
-SourceName = Annotated[
-    str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 ]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 

@@ -24,6 +24,9 @@ IMAGE: Final = f"{GROUP}/image"
 HALTED: Final = f"{GROUP}/halted"
 """Annotation of a Job: why its pod was asked to end."""
 
+ROTATE: Final = f"{GROUP}/rotate-key"
+"""Annotation of an experiment: any text; with another one its trials are served by another key."""
+
 QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """Label of a Job: the queue of Kueue that it waits in."""
 METRICS: Final = f"{GROUP}/metrics"

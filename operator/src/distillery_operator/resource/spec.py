@@ -26,7 +26,6 @@ from distillery_operator.resource.fields import (
     Number,
     ObjectiveMetric,
     Positive,
-    SourceName,
     Text,
 )
 from distillery_operator.resource.parameter import Parameter
@@ -78,7 +77,7 @@ class Baseline(Model):
 class WarmStart(Model):
     """Another experiment, whose trials inform the sampler."""
 
-    experiment: SourceName = Field(
+    experiment: Name = Field(
         description="Name of the other experiment, in the same namespace or in the same workspace."
     )
     other_data: StrictBool = Field(

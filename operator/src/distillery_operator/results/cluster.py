@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pydantic
 
-from distillery_operator.cluster import documents, errands, pod_template
+from distillery_operator.cluster import default_template, documents, errands, jobs, pod_template
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.cluster.kubeconfig import Access
@@ -95,8 +95,9 @@ class Results:
     async def _copy(self, model: str, defaults: pod_template.Defaults, folder: Path) -> None:
         async with self._reach() as api:
             experiment = parsing.parse(await self._find(api))
-            name = f"{self._name}-reader-{secrets.token_hex(4)}"  # at most 63 characters
-            pod = errands.reader(experiment, defaults, name)
+            name = f"{jobs.stem(experiment.metadata.name)}-reader-{secrets.token_hex(4)}"
+            whole = default_template.under(experiment, defaults.template)
+            pod = errands.reader(whole, defaults, name)
             async with _running(api, pod) as running:
                 command = ["tar", "-C", model, "-cf", "-", "."]
                 await archive.unpack(api.output(running, documents.TRAINER, command), folder)

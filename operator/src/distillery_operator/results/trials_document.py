@@ -29,6 +29,7 @@ def head(uid: str, defaults: Defaults, attributes: Mapping[str, str]) -> str:
     added = {"image": defaults.image, "claim": defaults.claim}
     return (
         f'{{"version": {VERSION}, "uid": {json.dumps(uid)}, "defaults": {json.dumps(added)},'
+        f' "template": {json.dumps(defaults.template)},'
         f'\n"study": {_object(attributes)},\n"trials": ['
     )
 
@@ -75,7 +76,7 @@ def trials(document: Mapping[str, Any]) -> tuple[Trial, ...]:
 
 def defaults(document: Mapping[str, Any]) -> Defaults:
     """Return what the operator adds to a pod template."""
-    return Defaults(**document["defaults"])
+    return Defaults(**document["defaults"], template=document.get("template", {}))
 
 
 def _object(attributes: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ trials, nobody else, and the operator needs no permission to ask the API server 
 """
 
 import asyncio
+import hashlib
 import hmac
 import logging
 import secrets
@@ -16,7 +17,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
-from distillery_contract import listening
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.pod_template import Defaults
@@ -43,21 +43,25 @@ GZIP: Final = 31
 """Window of zlib that means gzip."""
 
 
-def path(service: str, key: Key, before: str | None) -> str | None:
+def path(service: str, key: Key, before: str | None, rotation: str = "") -> str | None:
     """Return the path at the API server of an experiment's trials.
 
     Args:
         service: that leads to this operator's port, as ``namespace/name:port``; empty for none.
         key: names the experiment.
         before: the path so far, which stands unless the service is another one: links stay good.
+        rotation: any text; another one than that of ``before`` gives another key.
     """
     if not service:
         return None
     namespace, _, name = service.partition("/")
     start = f"/api/v1/namespaces/{namespace}/services/{name}/proxy" + ROUTE.format(**key._asdict())
-    if before and before.startswith(f"{start}?key="):
+    start += "?key="
+    known = before.removeprefix(start) if before and before.startswith(start) else ""
+    mark = f"{hashlib.sha256(rotation.encode()).hexdigest()[:8]}." if rotation else ""
+    if known and known.rpartition(".")[0] == mark.rstrip("."):  # a token has no full stop
         return before
-    return f"{start}?key={secrets.token_urlsafe()}"
+    return f"{start}{mark}{secrets.token_urlsafe()}"
 
 
 class Server:
@@ -76,10 +80,10 @@ class Server:
         application.router.add_get(ROUTE, self._answer, allow_head=False)
         self._runner = web.AppRunner(application, access_log=None)  # a log would hold the keys
 
-    async def open(self, port: int) -> int:
-        """Listen; return the port, which the system chooses for 0."""
+    async def open(self, port: int, address: str | None = None) -> int:
+        """Listen, without an address at all of IPv4 and IPv6; return the port, chosen for 0."""
         await self._runner.setup()
-        await web.SockSite(self._runner, listening.listener(port)).start()
+        await web.TCPSite(self._runner, address, port).start()
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

@@ -4,11 +4,13 @@ Nothing here has a label per trial, for those series come from the trials' pods 
 Two exceptions are bounded: the points of the front that the status lists, and the baselines.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -16,6 +18,7 @@ from prometheus_client.registry import Collector
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.engine.statistics import Statistics
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry.operator_metrics import (
     ATTEMPTS_STARTED,
@@ -24,12 +27,16 @@ from distillery_operator.telemetry.operator_metrics import (
     TRIALS_ENDED,
 )
 
+DAY: Final = 24 * 3600.0
+
 
 class Experiments(Collector):
     """The state of every experiment, from the statuses written last."""
 
-    def __init__(self) -> None:
+    def __init__(self, days: float = math.inf) -> None:
+        """Show experiments until so many days after their end."""
         self._known: dict[Key, Shown] = {}
+        self._seconds = days * DAY
         REGISTRY.register(self)
 
     def show(
@@ -38,7 +45,20 @@ class Experiments(Collector):
         """Take in a status, and the figures beside it; without them the last ones stand."""
         before = self._known.get(key)
         known = figures or (before.figures if before else Statistics())
-        self._known[key] = Shown(experiment, status, known)
+        metadata = experiment.metadata
+        self._known[key] = Shown(metadata.uid, metadata.generation, experiment.spec, status, known)
+
+    def show_obstructed(self, key: Key, metadata: Mapping[str, Any], status: Status) -> None:
+        """Take in a status that names an obstacle.
+
+        The spec may be one that nobody can read, and the study may be out of reach: what was known
+        of both stands, and without it the status alone is shown.
+        """
+        uid, generation = metadata["uid"], metadata["generation"]
+        known = self._known.get(key)
+        if known is None or known.uid != uid:
+            known = Shown(uid, generation, None, status, Statistics())
+        self._known[key] = replace(known, generation=generation, status=status)
 
     def forget(self, key: Key) -> None:
         """Drop an experiment that was deleted, with all its series."""
@@ -48,7 +68,12 @@ class Experiments(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the families, as a registry asks for them."""
-        known = sorted(self._known.items(), key=itemgetter(0))
+        oldest = time.time() - self._seconds
+        known = [
+            (key, shown)
+            for key, shown in sorted(self._known.items(), key=itemgetter(0))
+            if (_ended_time(shown) or math.inf) >= oldest
+        ]
         for family in FAMILIES:
             made = GaugeMetricFamily(
                 f"distillery_experiment_{family.name}",
@@ -61,15 +86,21 @@ class Experiments(Collector):
             yield made
 
 
+def _ended_time(shown: "Shown") -> float | None:
+    return _time(shown.status.completion_time)
+
+
 Samples = Iterator[tuple[list[str], float]]
 """Label values and a value."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is known of an experiment."""
+    """What is known of an experiment; without a spec, no study of it has been open."""
 
-    experiment: Experiment
+    uid: str
+    generation: int
+    spec: Spec | None
     status: Status
     figures: Statistics
 
@@ -106,10 +137,11 @@ def _each(read: Callable[[Shown], Mapping[str, float]]) -> Callable[[Shown], Sam
 
 
 def _info(shown: Shown) -> Samples:
-    spec = shown.experiment.spec
-    objectives = ",".join(objective.metric for objective in spec.objectives)
-    uid, sampler = shown.experiment.metadata.uid, str(spec.sampler.type)
-    yield [uid, sampler, objectives, shown.status.state], 1.0
+    objectives, sampler = "", ""
+    if shown.spec:
+        objectives = ",".join(objective.metric for objective in shown.spec.objectives)
+        sampler = str(shown.spec.sampler.type)
+    yield [shown.uid, sampler, objectives, shown.status.state], 1.0
 
 
 def _conditions(shown: Shown) -> Samples:
@@ -129,7 +161,7 @@ def _ended(shown: Shown) -> Samples:
 
 
 def _thresholds(shown: Shown) -> Mapping[str, float]:
-    objectives = shown.experiment.spec.objectives
+    objectives = shown.spec.objectives if shown.spec else ()
     return {o.metric: o.threshold for o in objectives if o.threshold is not None}
 
 
@@ -177,8 +209,14 @@ FAMILIES: Final = (
         _each(lambda shown: shown.figures.one_sided),
         ("half",),
     ),
-    Family("spec_max_trials", "Trials wanted.", _one(lambda s: s.experiment.spec.max_trials)),
-    Family("spec_parallelism", "Trials at a time.", _one(lambda s: s.experiment.spec.parallelism)),
+    Family(
+        "spec_max_trials", "Trials wanted.", _one(lambda s: s.spec.max_trials if s.spec else None)
+    ),
+    Family(
+        "spec_parallelism",
+        "Trials at a time.",
+        _one(lambda s: s.spec.parallelism if s.spec else None),
+    ),
     Family("spec_threshold", "Threshold of an objective.", _each(_thresholds), ("objective",)),
     Family(
         "budget_used_ratio",
@@ -257,7 +295,7 @@ FAMILIES: Final = (
     Family(
         "metadata_generation",
         "Generation of the spec.",
-        _one(lambda s: s.experiment.metadata.generation),
+        _one(lambda s: s.generation),
     ),
     Family(
         "start_timestamp_seconds",
@@ -272,6 +310,6 @@ FAMILIES: Final = (
     Family(
         "completion_timestamp_seconds",
         "When the experiment ended.",
-        _one(lambda s: _time(s.status.completion_time)),
+        _one(_ended_time),
     ),
 )

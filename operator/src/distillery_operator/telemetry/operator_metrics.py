@@ -1,15 +1,34 @@
 """The operator's own metrics, on ``/metrics``."""
 
 import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
 from importlib import metadata
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 
-from distillery_contract import listening
+from distillery_operator.errors import DatabaseUnavailable, Unusable
 from distillery_operator.resource.sampler import SamplerType
 
+log = logging.getLogger(__name__)
+
 REGISTRY: Final = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)  # memory, CPU, open files, start time
+# A second series for each counter, which nothing reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Buckets in seconds for calls and visits."""
@@ -73,6 +92,12 @@ STORAGE_SECONDS = Histogram(
 STORAGE_ERRORS = Counter(
     "distillery_storage_errors", "Operations on the study that failed.", registry=REGISTRY
 )
+STORAGE_UP = Gauge(
+    "distillery_storage_up",
+    "Whether the database answered when it was asked last, each half minute: 1 or 0.",
+    registry=REGISTRY,
+)
+STORAGE_UP.set(1)  # until it is asked, which is at once
 SUGGEST_SECONDS = Histogram(
     "distillery_suggest_duration_seconds",
     "Time to suggest and store new trials.",
@@ -125,6 +150,8 @@ TRIAL_SECONDS = Histogram(
 BUILD = Info("distillery_build", "Version of the operator.", registry=REGISTRY)
 BUILD.info({"version": metadata.version("distillery-operator")})
 
+STORAGE_ASKED_SECONDS: Final = 30.0
+
 LAG_SECONDS: Final = 0.1
 LAG_WINDOW: Final = 100
 
@@ -147,7 +174,60 @@ async def watch_lag() -> None:
         number += 1
 
 
-def serve(port: int) -> int:
-    """Serve ``/metrics`` from a thread; return the port, which the system chooses for 0."""
-    server, _ = start_http_server(port, addr=listening.every_address(), registry=REGISTRY)
+async def watch_storage(answer: Callable[[], Awaitable[None]]) -> None:
+    """Ask the database for ever whether it answers, whatever the experiments want of it.
+
+    Args:
+        answer: raises DatabaseUnavailable if it does not.
+    """
+    up = True
+    while True:
+        before = up
+        try:
+            await answer()
+            up = True
+        except DatabaseUnavailable as error:
+            up = False
+            if before:  # once: experiments say it too, each time that they need it
+                log.warning("%s", error)
+        if up and not before:
+            log.info("the database answers again")
+        STORAGE_UP.set(up)
+        await asyncio.sleep(STORAGE_ASKED_SECONDS)
+
+
+EVERYWHERE: Final = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
+"""Every address of this machine: of IPv6, and so of IPv4 too."""
+
+
+def serve(
+    port: int, address: str = EVERYWHERE, tls: Path | None = None, clients: bool = False
+) -> int:
+    """Serve ``/metrics`` from a thread; return the port.
+
+    Args:
+        port: to listen at; the system chooses one for 0.
+        address: to listen at.
+        tls: folder with ``tls.crt`` and ``tls.key``, and ``ca.crt``; None for plain HTTP.
+        clients: whether clients need a certificate by ``ca.crt``.
+
+    Raises:
+        Unusable: the certificates cannot be read.
+    """
+    secured = _certificates(tls, clients) if tls else {}
+    server, _ = start_http_server(port, addr=address, registry=REGISTRY, **secured)
     return int(server.server_address[1])
+
+
+def _certificates(folder: Path, clients: bool) -> dict[str, Any]:
+    """Return the options of a server with these certificates, which are tried first."""
+    certificate, key, authority = (str(folder / name) for name in ("tls.crt", "tls.key", "ca.crt"))
+    tried = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        tried.load_cert_chain(certificate, key)
+        if clients:
+            tried.load_verify_locations(authority)
+    except (ssl.SSLError, OSError) as error:
+        raise Unusable(f"the certificates in {folder} cannot be read: {error}") from error
+    options: dict[str, Any] = {"certfile": certificate, "keyfile": key}
+    return options | ({"client_cafile": authority, "client_auth_required": True} if clients else {})

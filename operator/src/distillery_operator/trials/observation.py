@@ -97,7 +97,7 @@ class Observation:
         """Return what is kept of an attempt; None if nothing is."""
         kept = self.preparing
         if attempt.stage is Stage.TRAIN:
-            kept = self.trials[attempt.trial].attempts
+            kept = self.trials[attempt.trial].attempts if attempt.trial < len(self.trials) else ()
         return next((past for past in kept if attempt.is_that(past)), None)
 
     def report(self, attempt: Attempt) -> Report | None:

@@ -1,15 +1,19 @@
 """Serves ``/metrics`` while the process runs. ``process`` starts it."""
 
 import logging
+import socket
 from pathlib import Path
+from typing import Final
 
 import prometheus_client
 
-from distillery_contract import listening
 from distillery_trainer import atomic
 from distillery_trainer.reporting.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
+
+EVERYWHERE: Final = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
+"""Every address of this machine: of IPv6, and so of IPv4 too."""
 
 
 class Server:
@@ -17,7 +21,7 @@ class Server:
 
     def __init__(self, telemetry: Telemetry, port: int, port_file: str | None = None) -> None:
         self._server, self._thread = prometheus_client.start_http_server(
-            port, addr=listening.every_address(), registry=telemetry.registry
+            port, EVERYWHERE, telemetry.registry
         )
         self.port = int(self._server.server_address[1])
         if port_file:

@@ -86,14 +86,18 @@ def _column(name: str, kind: str, path: str, about: str, wide: bool = False) -> 
     return {"name": name, "type": kind, "jsonPath": path, "description": about, **priority}
 
 
+PROGRESS: Final = '.status.conditions[?(@.type=="Progressing")].message'
+
 COLUMNS: Final = [
     _column("State", "string", ".status.state", "What the experiment does."),
     _column("Trials", "string", ".status.progress", "Ended trials of all."),
     _column("Running", "integer", ".status.trials.running", "Trials that train."),
+    _column("Waiting", "integer", ".status.trials.pending", "Trials that do not train yet."),
     _column("Failed", "integer", ".status.trials.failed", "Trials that failed."),
     _column("Front", "integer", ".status.frontSize", "Points of the Pareto front."),
     _column("Hypervolume", "number", ".status.hypervolume", "Volume of the front.", wide=True),
     _column("Best", "number", ".status.best[0].value", "Best at the first objective.", wide=True),
+    _column("Message", "string", PROGRESS, "What the experiment does, in a sentence.", wide=True),
     _column("Age", "date", ".metadata.creationTimestamp", "Time since it was created."),
 ]
 

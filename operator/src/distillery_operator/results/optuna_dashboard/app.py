@@ -30,7 +30,7 @@ def serve(database_url: str, port: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     application = app(Database(database_url, THREADS))
     log.info("serving the dashboard on port %d", port)
-    waitress.serve(application, port=port, threads=THREADS, ident=None)
+    waitress.serve(application, listen=f"*:{port}", threads=THREADS, ident=None)
 
 
 def app(database: Database) -> Application:
