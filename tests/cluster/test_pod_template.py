@@ -186,7 +186,7 @@ def test_no_template_reaches_an_api_token_or_what_is_the_operators_own(
     spec: Object, field: str
 ) -> None:
     own = (f"{HERE}/distillery-database", f"{HERE}/studies")
-    faults = pod_template.faults(
+    faults = template_faults.faults(
         experiment(template={"spec": spec}), replace(DEFAULTS, private=own)
     )
     assert [fault.split(": ")[0] for fault in faults] == [f"spec.template.spec.{field}"]
@@ -201,10 +201,10 @@ def test_what_only_has_the_name_of_the_operators_own_is_accepted() -> None:
         "containers": [{"name": "trainer", "env": [{"name": name, "value": name}]}],
     }
     here = replace(DEFAULTS, private=(f"{HERE}/{name}",))
-    assert pod_template.faults(experiment(template={"spec": spec}), here) == []
+    assert template_faults.faults(experiment(template={"spec": spec}), here) == []
     secret = {"volumes": [{"name": "s", "secret": {"secretName": name}}]}
     elsewhere = replace(DEFAULTS, private=(f"elsewhere/{name}",))
-    assert pod_template.faults(experiment(template={"spec": secret}), elsewhere) == []
+    assert template_faults.faults(experiment(template={"spec": secret}), elsewhere) == []
 
 
 def test_a_fault_says_the_rule_then_the_value() -> None:

@@ -97,7 +97,7 @@ def test_what_a_person_should_know_of_the_data_is_kept() -> None:
     ):
         report = Report("x", message=message, key="k", sources=worlds.SOURCES)
         seen = worlds.observation((), (done,), {done: report}, preparation=None)
-        (keep,) = decide.decide(SPEC, seen).actions
+        (keep,) = acts(SPEC, seen)
         assert isinstance(keep, Keep)
         assert keep.preparation.notes == notes
 
