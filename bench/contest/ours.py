@@ -26,7 +26,7 @@ from distillery_operator.study.rows import RUNNING, Row, Rows
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage, Stored
 from distillery_operator.study.workers import Workers
-from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Report
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal, Report
 from distillery_operator.trials.provenance import UNKNOWN
 from distillery_operator.trials.trial import State
 
@@ -123,6 +123,7 @@ class World:
         self.upcoming = UNKNOWN
         self._problem, self._seed = problem, seed
         self._attempts: dict[AttemptKey, Attempt] = {}
+        self._removed: list[Removal] = []
         self._trainings: dict[int, Training] = {}
         self._folders: dict[str, int] = {}
         self._done: dict[int, Progress] = {}  # how far a trial's stopped attempts have come
@@ -164,10 +165,18 @@ class World:
             attempt = self._ended(attempt, Exit.OK)
         self._attempts.setdefault(attempt.key, attempt)
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         """End an attempt at once, with a checkpoint; an evaluation that was being made is lost."""
         self._done[attempt.trial] = self._progress(self._attempts[attempt.key])
         self._attempts[attempt.key] = self._ended(replace(attempt, halted=True), Exit.INTERRUPTED)
+
+    async def expire(self, attempt: Attempt) -> None:
+        """Nothing waits for a machine."""
+        raise AssertionError(attempt)
+
+    async def close(self, attempt: Attempt) -> None:
+        """Nothing outlives a simulated training."""
+        raise AssertionError(attempt)
 
     async def discard(self, attempt: Attempt) -> None:
         """Remove nothing: the study forgets no trial here."""
@@ -179,9 +188,14 @@ class World:
     async def free(self, attempt: Attempt) -> None:
         """Let go of nothing: nothing is held."""
 
-    async def collect(self, trials: Sequence[int]) -> Sequence[int]:
+    async def collect(self, trials: Sequence[int]) -> None:
         """Remove nothing: there are no files."""
-        return trials
+        done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=int(Exit.OK))
+        self._removed.append(Removal(tuple(trials), done))
+
+    async def removals(self) -> Sequence[Removal]:
+        """Return what was asked for, as if it were gone."""
+        return self._removed
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         """Return what each attempt exposes now."""
@@ -202,6 +216,9 @@ class World:
             metric_step=round(measured * STEPS) if measured else None,
             metrics=training.at(measured) if measured else {},
         )
+
+    def standing(self, attempt: Attempt) -> float | None:
+        """Nothing stands still."""
 
     def forget(self, attempt: Attempt) -> None:
         """Keep nothing that could be dropped."""

@@ -6,7 +6,7 @@ from math import inf
 
 import aiohttp
 
-from distillery_operator.cluster import attempts
+from distillery_operator.cluster import objects
 from distillery_operator.resource import label_names
 from support import kubelet
 
@@ -41,7 +41,7 @@ class Jobs:
             if table is None:
                 continue
             seen = table.setdefault(name, Moments(labels[label_names.EXPERIMENT], now()))
-            if seen.complete is None and attempts.finished(job):
+            if seen.complete is None and objects.finished(job):
                 seen.complete = now()
             if seen.told is None and label_names.TOLD in labels:
                 seen.told = now()

@@ -254,7 +254,7 @@ def test_a_stopped_attempt_goes_on_from_the_share_that_it_had_reached() -> None:
             await world.start(Launch(Stage.TRAIN, 0, number), ordered((0.11, 0.33)))
             if number < 3:
                 world.now = now
-                await world.stop((await world.list())[-1])
+                await world.stop((await world.list())[-1], "Suspended")
             else:
                 world.advance()
             assert await told(world) == (now, *reached)

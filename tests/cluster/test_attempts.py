@@ -22,6 +22,7 @@ from support.shapes import (
     disrupted,
     disruption,
     exceeded,
+    expired,
     failed_with,
     job,
     pod,
@@ -50,9 +51,9 @@ PENDING = Attempt(
     generation=1,
     image=shapes.DEFAULTS.image,
 )
-WAITS = replace(PENDING, pod=POD)
-RUNS = replace(WAITS, phase=Phase.RUNNING, started=seconds(5), metrics_url=URL)
-ENDED = replace(WAITS, phase=Phase.ENDED, started=seconds(5), ended=seconds(65))
+WAITS = replace(PENDING, pod=POD, waiting_since=seconds(0))
+RUNS = replace(PENDING, pod=POD, phase=Phase.RUNNING, started=seconds(5), metrics_url=URL)
+ENDED = replace(PENDING, pod=POD, phase=Phase.ENDED, started=seconds(5), ended=seconds(65))
 GONE = replace(PENDING, phase=Phase.ENDED, ended=seconds(66))
 LOST = replace(GONE, pod=POD, disrupted=True)
 """Ended by the infrastructure without a trace of a start."""
@@ -63,6 +64,7 @@ NO_GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 NO_SECRET = 'secret "hub" not found'
 LOW_MEMORY = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi."
 ALLOCATION = "Pod was rejected: Allocate failed due to no healthy devices present; cannot allocate"
+NOT_TAKEN = "no machine took the pod within spec.pendingTimeoutSeconds"
 LIMIT = (
     "the container exceeded its memory limit (OOMKilled);"
     " raise resources.limits.memory in spec.template if many trials end so"
@@ -86,7 +88,30 @@ LIVE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
         replace(
             PENDING,
             reason="Queued",
-            message="the Job is suspended: it waits in its queue for quota",
+            message="the Job is suspended, and names no queue:"
+            " it starts when its spec.suspend is false",
+        ),
+    ),
+    "queued in a queue": (
+        (job(of=shapes.experiment(template=worlds.QUEUED), suspend=True),),
+        replace(
+            PENDING,
+            reason="Queued",
+            outdated=True,  # it has a template of its own
+            message="the Job is suspended: it waits for quota in the queue gpus",
+        ),
+    ),
+    "an init container takes its time": (
+        one(
+            job(),
+            "Pending",
+            waiting("PodInitializing"),
+            init=(container("proxy", running()), container("fetch", running())),
+        ),
+        replace(
+            WAITS,
+            reason="Starting",
+            message="the pod starts: its init container fetch runs",
         ),
     ),
     "no pod yet": (
@@ -94,6 +119,7 @@ LIVE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
         replace(
             PENDING,
             reason="NoPod",
+            waiting_since=seconds(0),
             message=f"the Job has no pod yet; `kubectl describe job {NAME}` says why",
         ),
     ),
@@ -276,6 +302,65 @@ ENDINGS: dict[str, tuple[tuple[Object, ...], Attempt]] = {
     ),
 }
 
+SHIPPER = container("shipper", running())
+
+LINGERING: dict[str, tuple[tuple[Object, ...], Attempt]] = {
+    "the trainer ended well beside a sidecar that stays": (
+        one(job(), "Running", terminated(0, message="# EOF\n"), others=(SHIPPER,)),
+        replace(ENDED, exit_code=0, termination_message="# EOF\n", lingers=("shipper",)),
+    ),
+    "the trainer diverged beside sidecars that stay, or never came up": (
+        one(
+            job(),
+            "Running",
+            terminated(Exit.DIVERGED, message="x"),
+            others=(SHIPPER, container("proxy", waiting("ImagePullBackOff", "not found"))),
+        ),
+        replace(
+            ENDED,
+            exit_code=Exit.DIVERGED,
+            termination_message="x",
+            lingers=("shipper", "proxy"),
+        ),
+    ),
+    "the trainer crashed beside a sidecar, and the pod is being ended": (
+        one(job(), "Running", terminated(1), others=(SHIPPER,), deleted=66),
+        replace(
+            ENDED,
+            exit_code=1,
+            reason="Crashed",
+            message="the trainer ended with exit code 1",
+            lingers=("shipper",),
+            closing=True,
+        ),
+    ),
+    "evicted, and the sidecar ends last": (
+        one(
+            job(),
+            "Running",
+            terminated(75, message="x"),
+            scheduled(),
+            disruption("EvictionByEvictionAPI", "Eviction API: evicting"),
+            others=(SHIPPER,),
+            deleted=64,
+        ),
+        replace(
+            ENDED,
+            disrupted=True,
+            reason="Evicted",
+            message="the pod was ended by the infrastructure: Eviction API: evicting",
+            termination_message="x",
+            lingers=("shipper",),
+            closing=True,
+        ),
+    ),
+    "asked to end, and the sidecar ends last": (
+        one(job(halted=True), "Running", terminated(75), others=(SHIPPER,), deleted=64),
+        replace(ENDED, exit_code=75, halted=True, lingers=("shipper",), closing=True),
+    ),
+}
+"""Read although the pod lives: its trainer has ended, and never starts again."""
+
 EVICTION = "Eviction API: evicting"
 PREEMPTION = "default-scheduler: preempting to accommodate a higher priority pod"
 TAINT = "Taint manager: deleting due to NoExecute taint"
@@ -402,7 +487,31 @@ INFRASTRUCTURE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
             grace=0,
         ),
         # It ran since then, so its GPU time counts although nobody saw its end.
-        replace(LOST, started=seconds(5), reason="NodeLost", message=BY_INFRASTRUCTURE + NO_NODE),
+        replace(
+            LOST,
+            started=seconds(5),
+            ended=seconds(64),
+            reason="NodeLost",
+            message=BY_INFRASTRUCTURE + NO_NODE,
+        ),
+    ),
+    "no machine took it in time": (
+        one(
+            job(expired()),
+            "Failed",
+            None,
+            condition("PodScheduled", "False", "Unschedulable", NO_GPU),
+            deleted=60,
+        ),
+        replace(LOST, reason="PendingTimeout", message=NOT_TAKEN),
+    ),
+    "no machine took it in time, and the pod gone": (
+        (job(expired()),),
+        replace(GONE, disrupted=True, reason="PendingTimeout", message=NOT_TAKEN),
+    ),
+    "it started just when its wait was over": (
+        one(job(expired()), "Failed", terminated(75, message="x"), deleted=64),
+        replace(ENDED, exit_code=75, termination_message="x"),
     ),
     "disrupted and the pod gone": (
         (job(disrupted()),),
@@ -551,7 +660,7 @@ INFRASTRUCTURE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
     ),
 }
 
-TABLE = LIVE | ENDINGS | INFRASTRUCTURE
+TABLE = LIVE | ENDINGS | LINGERING | INFRASTRUCTURE
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -578,6 +687,25 @@ def test_what_the_infrastructure_ended_is_resumed_and_never_told(
     else:
         assert not told
         assert Launch(Stage.TRAIN, 0, 2) in launches
+
+
+def test_a_queue_that_suspends_a_job_while_a_sidecar_lingers_may_start_it_again() -> None:
+    suspended = one(job(suspend=True), "Running", terminated(75), others=(SHIPPER,), deleted=64)
+    assert attempt(*suspended).live
+
+
+def test_why_a_training_was_asked_to_end_is_known_where_that_matters() -> None:
+    found = job(failed_with(137), halted=True)
+    found["metadata"]["annotations"]["distillery.dev/halted"] = "Silent"
+    assert attempt(found) == replace(
+        GONE, exit_code=75, halted=True, silent=True, started=seconds(0)
+    )
+
+
+def test_a_job_that_is_to_end_its_wait_is_not_asked_again() -> None:
+    found = job()
+    found["spec"]["activeDeadlineSeconds"] = 1
+    assert attempt(found) == replace(TABLE["no pod yet"][1], halted=True)
 
 
 def test_waiting_for_a_node_is_not_run_time() -> None:
@@ -610,7 +738,8 @@ def test_preparation_is_an_attempt_too() -> None:
 def test_a_pod_whose_job_is_gone_occupies_its_trial_until_it_has_ended() -> None:
     message = "its Job was deleted; the pod still ends"
     lonely = replace(
-        WAITS,
+        PENDING,
+        pod=POD,
         phase=Phase.RUNNING,
         halted=True,
         reason="Deleted",

@@ -256,7 +256,7 @@ def test_objects_of_an_earlier_experiment_of_the_name_are_not_listed() -> None:
         {"metadata": {"name": "a", "namespace": "science"}},
         {"metadata": {"name": "a", "namespace": "science", "labels": None}},
         labelled(stage=None),
-        labelled(stage="collect"),
+        labelled(stage="describe"),
         labelled(stage="elsewhere"),
         labelled(experiment=None),
         labelled(experiment_uid=None),

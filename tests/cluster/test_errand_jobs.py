@@ -7,9 +7,7 @@ import pytest
 
 from distillery_operator.cluster import errand_jobs, errands, jobs
 from distillery_operator.cluster.api import Api
-from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
-from distillery_operator.cluster.runner import Runner
 from distillery_operator.errors import Refused
 from support.jobs_in_memory import Server
 from support.shapes import DEFAULTS, experiment
@@ -77,24 +75,6 @@ def test_an_errand_that_runs_is_waited_for(server: Server) -> None:
     metadata = {"name": "pod", "creationTimestamp": "2026-11-24T10:00:00Z"}
     server.pods.append({"metadata": metadata, "status": {"containerStatuses": [state]}})
     assert not done(server)
-
-
-def test_trials_count_as_collected_once_their_files_are_gone_one_job_at_a_time(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("distillery_operator.cluster.runner.COLLECT_SECONDS", 0.0)
-    runner = Runner(cast(Api, server), Cache(), OF, DEFAULTS)
-
-    async def ask() -> None:
-        assert await runner.collect([1, 2]) == ()
-        assert await runner.collect([1, 2, 3]) == ()
-        assert len(server.created) == 1
-        server.end("Complete")
-        assert await runner.collect([1, 2, 3]) == (1, 2)
-        assert await runner.collect([3]) == ()
-        assert len(server.created) == 2
-
-    asyncio.run(ask())
 
 
 def test_a_job_that_outlives_its_experiment_is_owned_by_nobody() -> None:

@@ -37,6 +37,7 @@ def test_a_silent_template_makes_a_whole_job() -> None:
             "namespace": "science",
             "labels": LABELS,
             "annotations": {
+                "linkerd.io/inject": "disabled",
                 "distillery.dev/template": pod_template.digest(experiment(), DEFAULTS),
                 "distillery.dev/request": requests.digest(
                     requests.order(experiment(), LAUNCH, Trial(LAUNCH.trial, {"n_layers": 2}))
@@ -76,7 +77,10 @@ def test_a_silent_template_makes_a_whole_job() -> None:
             "podReplacementPolicy": "Failed",
             "ttlSecondsAfterFinished": 604800,
             "template": {
-                "metadata": {"labels": LABELS, "annotations": {}},
+                "metadata": {
+                    "labels": LABELS,
+                    "annotations": {"linkerd.io/inject": "disabled"},
+                },
                 "spec": {
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
@@ -126,6 +130,7 @@ def test_a_silent_template_makes_a_whole_job() -> None:
 
 
 LABELS = {
+    "sidecar.istio.io/inject": "false",
     "app.kubernetes.io/name": "distillery-trial",
     "app.kubernetes.io/instance": "tiny",
     "app.kubernetes.io/managed-by": "distillery",
@@ -191,11 +196,29 @@ def test_a_queues_label_stands_on_the_job_and_on_its_pod() -> None:
         assert labels[label_names.TRIAL] == "7"
     assert job["metadata"]["annotations"].keys() == {
         "cluster-autoscaler.kubernetes.io/safe-to-evict",
+        "linkerd.io/inject",
         label_names.TEMPLATE,
         label_names.REQUEST,
         label_names.GENERATION,
         label_names.IMAGE,
     }
+
+
+@pytest.mark.parametrize(
+    ("metadata", "istio", "linkerd"),
+    [
+        ({}, "false", "disabled"),
+        ({"labels": {"sidecar.istio.io/inject": "true"}}, "true", "disabled"),
+        ({"annotations": {"sidecar.istio.io/inject": "true"}}, None, "disabled"),
+        ({"annotations": {"linkerd.io/inject": "enabled"}}, "false", "enabled"),
+    ],
+)
+def test_meshes_stay_out_of_pods_unless_the_template_says_otherwise(
+    metadata: Object, istio: str | None, linkerd: str
+) -> None:
+    made = rendered(experiment(template={"metadata": metadata}))["spec"]["template"]["metadata"]
+    assert made["labels"].get("sidecar.istio.io/inject") == istio
+    assert made["annotations"]["linkerd.io/inject"] == linkerd
 
 
 def test_a_security_context_is_restricted_where_the_template_is_silent() -> None:
@@ -300,7 +323,8 @@ def test_jobs_wait_in_the_operators_queue_unless_their_template_names_another() 
     silent, named = experiment(), experiment(template=RICH)
     for job, queue in (
         (rendered(silent, defaults=queued), "shared"),
-        (errands.collection(silent, [1], queued), "shared"),
+        (errands.collection(silent, [1], queued), None),
+        (errands.collection(named, [1], queued), None),
         (rendered(named, defaults=queued), "gpus"),
         (rendered(silent), None),
     ):

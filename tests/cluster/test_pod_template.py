@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery_operator.cluster import errands, jobs, pod_template
+from distillery_operator.cluster import errands, jobs, pod_template, template_faults
 from support.shapes import DEFAULTS, Object, experiment
 from support.templates import NO_CLAIM, RICH
 
@@ -107,20 +107,20 @@ ODD = {
     ],
 )
 def test_all_faults_of_a_template_are_told_at_once(template: Object, fields: list[str]) -> None:
-    found = pod_template.faults(experiment(template=template), NO_CLAIM)
+    found = template_faults.faults(experiment(template=template), NO_CLAIM)
     assert [fault.split(": ")[0].removeprefix("spec.template.") for fault in found] == fields
 
 
 @pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
 def test_a_template_names_no_service_account_but_those_that_the_operator_allows(field: str) -> None:
     of = experiment(template={"spec": {field: "deployer"}})
-    assert pod_template.faults(of, DEFAULTS) == [
+    assert template_faults.faults(of, DEFAULTS) == [
         f"spec.template.spec.{field}: must be one that the operator allows trials,"
         ' ["default"], but got "deployer"'
     ]
-    assert not pod_template.faults(of, replace(DEFAULTS, accounts=("trainer", "deployer")))
+    assert not template_faults.faults(of, replace(DEFAULTS, accounts=("trainer", "deployer")))
     for account in ("default", "", None):
-        assert not pod_template.faults(experiment(template={"spec": {field: account}}), DEFAULTS)
+        assert not template_faults.faults(experiment(template={"spec": {field: account}}), DEFAULTS)
 
 
 HERE = experiment().metadata.namespace
@@ -186,7 +186,7 @@ def test_no_template_reaches_an_api_token_or_what_is_the_operators_own(
     spec: Object, field: str
 ) -> None:
     own = (f"{HERE}/distillery-database", f"{HERE}/studies")
-    faults = pod_template.faults(
+    faults = template_faults.faults(
         experiment(template={"spec": spec}), replace(DEFAULTS, private=own)
     )
     assert [fault.split(": ")[0] for fault in faults] == [f"spec.template.spec.{field}"]
@@ -201,15 +201,15 @@ def test_what_only_has_the_name_of_the_operators_own_is_accepted() -> None:
         "containers": [{"name": "trainer", "env": [{"name": name, "value": name}]}],
     }
     here = replace(DEFAULTS, private=(f"{HERE}/{name}",))
-    assert pod_template.faults(experiment(template={"spec": spec}), here) == []
+    assert template_faults.faults(experiment(template={"spec": spec}), here) == []
     secret = {"volumes": [{"name": "s", "secret": {"secretName": name}}]}
     elsewhere = replace(DEFAULTS, private=(f"elsewhere/{name}",))
-    assert pod_template.faults(experiment(template={"spec": secret}), elsewhere) == []
+    assert template_faults.faults(experiment(template={"spec": secret}), elsewhere) == []
 
 
 def test_a_fault_says_the_rule_then_the_value() -> None:
     spec = {"containers": {"trainer": {}}, "restartPolicy": "Always"}
-    assert pod_template.faults(experiment(template={"spec": spec}), DEFAULTS) == [
+    assert template_faults.faults(experiment(template={"spec": spec}), DEFAULTS) == [
         'spec.template.spec.containers: must be a list of objects, but got {"trainer":{}}',
         'spec.template.spec.restartPolicy: must be Never or absent, but got "Always"',
     ]
@@ -259,7 +259,7 @@ TEMPLATE = part(
 @given(TEMPLATE.filter(lambda value: isinstance(value, dict)))
 def test_rendering_never_raises_and_keeps_what_has_no_fault(template: Object) -> None:
     of = experiment(template=template)
-    found = pod_template.faults(of, DEFAULTS)
+    found = template_faults.faults(of, DEFAULTS)
     job = jobs.trial(of, DEFAULTS)
     jobs.pod(job)
     errands.collection(of, [1], DEFAULTS)

@@ -12,6 +12,7 @@ from distillery_operator.engine.actions import (
     Action,
     Ask,
     Collect,
+    Collected,
     Halt,
     Keep,
     Launch,
@@ -93,9 +94,10 @@ TOLD: list[tuple[Action, tuple[str, str, str] | None]] = [
         (WARNING, "MetricsUnavailable", "trial 3 is Failed: no final metrics"),
     ),
     (
-        Collect((1, 2)),
-        (NORMAL, "Collected", "the files of trials off the front go: 1, 2"),
+        Collected((1, 2)),
+        (NORMAL, "Collected", "the files of trials off the front are gone: 1, 2"),
     ),
+    (Collect((1, 2)), None),
     (Ask(2), None),
     (Record(3, Point(1, {})), None),
     (Release(ENDED), None),
@@ -126,7 +128,7 @@ def test_the_attempt_before_says_why_its_trial_restarts() -> None:
 
 def test_a_message_fits_an_event() -> None:
     long = Tell(3, State.FAILED, Reason.CRASHED, "x" * 5000, 1.0)
-    many = Collect(tuple(range(10_000)))
+    many = Collected(tuple(range(10_000)))
     for action in (long, many):
         told = events.of_action(action, SEEN)
         assert told
@@ -134,7 +136,7 @@ def test_a_message_fits_an_event() -> None:
     assert of(many) == (
         NORMAL,
         "Collected",
-        f"the files of trials off the front go: {', '.join(map(str, range(20)))}, …",
+        f"the files of trials off the front are gone: {', '.join(map(str, range(20)))}, …",
     )
 
 

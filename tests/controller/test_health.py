@@ -67,3 +67,19 @@ def test_a_database_that_hangs_is_said_and_asked_again(
     found = answers(check, "/readyz", "/healthz")
     release.set()
     assert found == [(503, "the database has not answered for 0.1 s\n"), (200, "alive\n")]
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_probes_come_by_ipv6_too() -> None:
+    async def ask() -> int:
+        served, port = Health(lambda: None), free_port()
+        await served.open(port)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://[::1]:{port}/healthz") as answer,
+        ):
+            status = answer.status
+        await served.close()
+        return status
+
+    assert asyncio.run(ask()) == 200

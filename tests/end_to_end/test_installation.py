@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from distillery_operator.cluster import pod_template
+from distillery_operator.cluster import documents
 from distillery_operator.resource import label_names
 from distillery_quickstart import build
 from support import charts, documentation, programs, spaces, stack, worlds
@@ -126,7 +126,7 @@ def paused(installed: Installed) -> Object:
     image = images.quick_trainer().name
     pace = {"name": "QUICK_TRAINER_STEP_SECONDS", "value": "0.3"}
     gpu = {"limits": {"nvidia.com/gpu": "1"}}
-    container = {"name": pod_template.TRAINER, "image": image, "env": [pace], "resources": gpu}
+    container = {"name": documents.TRAINER, "image": image, "env": [pace], "resources": gpu}
     document = copy.deepcopy(worlds.document(maxTrials=6, parallelism=6))
     document["metadata"]["name"] = "paused"
     document["spec"]["template"] = {"spec": {"containers": [container]}}

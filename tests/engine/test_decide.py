@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -10,12 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator.engine import decide, housekeeping
+from distillery_operator.engine import decide, effort, housekeeping
 from distillery_operator.engine.actions import (
     Action,
     Ask,
+    Close,
     Collect,
+    Collected,
     Discard,
+    Expire,
     Free,
     Halt,
     Keep,
@@ -27,13 +31,14 @@ from distillery_operator.engine.actions import (
     Tell,
 )
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Point, State, Trial
 from support import worlds
 
 SPEC = worlds.experiment(trialTimeoutSeconds=100, maxInterruptions=2, maxCrashes=1).spec
+SPEC_WITHOUT_LIMITS = worlds.experiment().spec
 RUNNING = Trial(0, {"learning_rate": 0.1, "n_layers": 2}, parameter_count=300_000)
 ONE = worlds.completed(0, 80.0, 1)
 FINAL = Report(
@@ -92,7 +97,7 @@ def test_what_a_person_should_know_of_the_data_is_kept() -> None:
     ):
         report = Report("x", message=message, key="k", sources=worlds.SOURCES)
         seen = worlds.observation((), (done,), {done: report}, preparation=None)
-        (keep,) = decide.decide(SPEC, seen).actions
+        (keep,) = acts(SPEC, seen)
         assert isinstance(keep, Keep)
         assert keep.preparation.notes == notes
 
@@ -126,6 +131,141 @@ def test_a_suggestion_without_a_process_gets_one() -> None:
 def test_a_live_trial_is_left_alone() -> None:
     seen = worlds.observation((RUNNING,), (attempt(live=True),))
     assert acts(SPEC, seen) == [Ask(1)]
+
+
+BESIDE: dict[str, Any] = {"lingers": ("shipper",), "ended": 960.0}
+
+
+def test_a_training_that_has_ended_beside_a_sidecar_is_told_and_its_pod_ended() -> None:
+    ended = attempt(code=0, **BESIDE)
+    seen = worlds.observation((RUNNING,), (ended,), {ended: FINAL})
+    assert tells(seen) == [(State.COMPLETED, "Completed")]
+    actions = decide.decide(SPEC, seen).actions
+    assert Close(ended) in actions
+    assert Ask(2) in actions  # it holds no slot
+
+
+def test_a_sidecar_gets_half_a_minute_to_end_by_itself_and_is_ended_once() -> None:
+    for more in ({"ended": 975.0}, {"closing": True}):
+        ended = attempt(code=0, **{**BESIDE, **more})
+        seen = worlds.observation((RUNNING,), (ended,), {ended: FINAL})
+        assert Close(ended) not in decide.decide(SPEC, seen).actions
+
+
+def test_no_attempt_starts_and_none_is_released_while_a_pod_of_its_trial_lingers() -> None:
+    crashed = attempt(code=1, closing=True, **BESIDE)
+    assert launches(worlds.observation((RUNNING,), (crashed,))) == []
+    gone = replace(crashed, lingers=())
+    assert launches(worlds.observation((RUNNING,), (gone,))) == [Launch(Stage.TRAIN, 0, 2)]
+    told = worlds.completed(0, 80.0, 1)
+    for ended, released in ((crashed, False), (gone, True)):
+        actions = decide.decide(SPEC, worlds.observation((told,), (ended,))).actions
+        assert (Release(ended) in actions) is released
+
+
+def test_an_experiment_is_not_over_while_a_pod_lingers() -> None:
+    spec = worlds.experiment(maxTrials=1, parallelism=1).spec
+    for lingers in (("shipper",), ()):
+        seen = worlds.observation((ONE,), (attempt(code=0, lingers=lingers),))
+        assert (decide.decide(spec, seen).done is None) is bool(lingers)
+
+
+def test_a_preparation_that_has_ended_beside_a_sidecar_is_kept_and_its_pod_ended() -> None:
+    done = replace(attempt(code=0, **BESIDE), stage=Stage.PREPARE)
+    report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0})
+    seen = worlds.observation((), (done,), {done: report}, preparation=None)
+    assert [type(a) for a in acts(SPEC, seen)] == [Keep, Close]
+    crashed = replace(done, exit_code=1)
+    seen = worlds.observation((), (crashed,), preparation=None)
+    assert acts(SPEC, seen) == [Close(crashed)]
+
+
+def test_a_lost_node_holds_no_slot_and_its_trial_never_runs_twice() -> None:
+    lost = attempt(live=True, lost=True, started=100.0, ended=400.0)
+    spec = worlds.experiment(trialTimeoutSeconds=500, suspend=False).spec
+    seen = worlds.observation((RUNNING,), (lost,))
+    assert acts(spec, seen) == [Ask(2)]  # not even halted: nobody would hear
+    assert decide.decide(spec, seen).done is None
+    assert effort.hours(seen) == pytest.approx(300 / 3600)
+
+
+PATIENT = worlds.experiment(pendingTimeoutSeconds=600, maxInterruptions=2).spec
+UNTAKEN: dict[str, Any] = {"disrupted": True, "reason": "PendingTimeout", "started": None}
+
+
+@pytest.mark.parametrize("stage", [Stage.TRAIN, Stage.PREPARE])
+def test_what_no_machine_takes_in_time_gives_its_slot_back(stage: Stage) -> None:
+    waits = replace(
+        attempt(live=True, started=None, waiting_since=400.0), stage=stage, phase=Phase.PENDING
+    )
+    prepared = worlds.PREPARATION if stage is Stage.TRAIN else None
+    trials = (RUNNING,) if prepared else ()
+
+    def expires(found: Attempt, spec: Spec = PATIENT, now: float = 1001.0) -> bool:
+        seen = worlds.observation(trials, (found,), now=now, preparation=prepared)
+        return Expire(found) in decide.decide(spec, seen).actions
+
+    assert expires(waits)
+    assert not expires(waits, now=999.0)
+    assert not expires(waits, SPEC)  # unless asked for, it waits
+    assert not expires(replace(waits, waiting_since=None))  # in a queue
+    assert not expires(replace(waits, halted=True))
+
+
+def test_what_no_machine_took_starts_again_after_others_and_not_for_ever() -> None:
+    once = attempt(1, ended=500.0, **UNTAKEN)
+    early = worlds.observation((RUNNING,), (once,), now=1099.0)
+    assert acts(PATIENT, early) == [Ask(2)]
+    late = replace(early, now=1100.0)
+    assert acts(PATIENT, late) == [Launch(Stage.TRAIN, 0, 2), Ask(1)]
+    thrice = tuple(attempt(n, ended=500.0, **UNTAKEN) for n in (1, 2, 3))
+    assert tells(worlds.observation((RUNNING,), thrice), PATIENT) == [
+        (State.FAILED, "TooManyInterruptions")
+    ]
+    preparing = replace(once, stage=Stage.PREPARE)
+    seen = worlds.observation((), (preparing,), now=1099.0, preparation=None)
+    assert acts(PATIENT, seen) == []
+    assert launches(replace(seen, now=1100.0), PATIENT) == [Launch(Stage.PREPARE, 0, 2)]
+
+
+WATCHED = worlds.experiment(silenceTimeoutSeconds=600, maxCrashes=1).spec
+
+
+@pytest.mark.parametrize(
+    ("started", "standing", "now", "silent"),
+    [
+        (100.0, 900.0, 1501.0, True),
+        (100.0, 900.0, 1499.0, False),
+        (900.0, 100.0, 1499.0, False),  # its number was another attempt's
+        (100.0, None, 9999.0, False),  # it was never asked
+    ],
+)
+def test_a_training_that_reports_no_step_is_ended(
+    started: float, standing: float | None, now: float, silent: bool
+) -> None:
+    live = attempt(live=True, started=started)
+    seen = worlds.observation((RUNNING,), (live,), now=now)
+    seen = replace(seen, standing={} if standing is None else {live.key: standing})
+    message = "the training has reported no further step for 600 s"
+    halts = [a for a in decide.decide(WATCHED, seen).actions if isinstance(a, Halt)]
+    assert halts == ([Halt(live, "Silent", message)] if silent else [])
+    assert not any(isinstance(a, Halt) for a in decide.decide(SPEC_WITHOUT_LIMITS, seen).actions)
+
+
+@pytest.mark.parametrize("code", [Exit.INTERRUPTED, None])
+def test_silence_counts_as_a_crash_and_resumes_within_that_limit(code: int | None) -> None:
+    hung = attempt(code=code, halted=True, silent=True)
+    assert launches(worlds.observation((RUNNING,), (hung,)), WATCHED)[:1] == [
+        Launch(Stage.TRAIN, 0, 2)
+    ]
+    for other in (replace(hung, number=2), attempt(2, 1)):
+        seen = worlds.observation((RUNNING,), (hung, other))
+        (told,) = tells(seen, WATCHED)
+        assert told[0] is State.FAILED
+        assert told[1] == ("Silent" if other.silent else "Crashed")
+    ended = attempt(code=0, halted=True, silent=True)  # it was not hung after all
+    seen = worlds.observation((RUNNING,), (ended,), {ended: FINAL})
+    assert tells(seen, WATCHED) == [(State.COMPLETED, "Completed")]
 
 
 def test_an_evaluation_is_recorded_once() -> None:
@@ -346,6 +486,37 @@ def test_lowering_the_parallelism_drains() -> None:
     trials = (RUNNING, replace(RUNNING, number=1), replace(RUNNING, number=2))
     live = (attempt(live=True), replace(attempt(live=True), trial=1))
     assert acts(spec, worlds.observation(trials, live)) == []
+
+
+def removal(*trials: int, code: int | None = None) -> Removal:
+    phase = Phase.RUNNING if code is None else Phase.ENDED
+    return Removal(trials, Attempt(Stage.COLLECT, 0, 1, phase, exit_code=code, message="no volume"))
+
+
+def test_files_are_removed_once_and_stored_as_gone_when_they_are() -> None:
+    spec = worlds.experiment(maxTrials=2, parallelism=1).spec
+    seen = worlds.observation((worlds.completed(0, 80.0, 1), worlds.completed(1, 70.0, 2)))
+
+    def actions(*removals: Removal) -> list[Action]:
+        return decide.decide(spec, replace(seen, removals=removals)).actions
+
+    assert actions() == [Collect((1,))]
+    assert actions(removal(1)) == []
+    assert actions(removal(1, code=1)) == []  # begun anew when its runner has forgotten it
+    assert actions(removal(1, code=0)) == [Collected((1,))]
+    gone = (seen.trials[0], replace(seen.trials[1], collected=True))
+    seen = replace(seen, trials=gone)
+    assert actions(removal(1, code=0)) == actions() == []
+    assert actions(removal(7, code=0)) == []  # of a study that has forgotten it
+
+
+def test_no_trial_goes_on_whose_checkpoint_is_being_removed() -> None:
+    going = worlds.observation((*learnt(), STOPPED))
+    promoted = [a for a in decide.decide(MANY, going).actions if isinstance(a, Promote)]
+    assert promoted == [Promote(12)]
+    for code in (None, 0, 1):
+        seen = replace(going, removals=(removal(12, code=code),))
+        assert not [a for a in decide.decide(MANY, seen).actions if isinstance(a, Promote)]
 
 
 def test_models_off_the_front_are_collected_but_not_a_baselines() -> None:
@@ -641,6 +812,7 @@ class Search(RuleBasedStateMachine):
         self.attempts: dict[tuple[Stage, int, int], Attempt] = {}
         self.reports: dict[tuple[Stage, int, int], Report] = {}
         self.told: list[int] = []
+        self.removals: list[Removal] = []
         self.preparing: tuple[PastAttempt, ...] = ()
         self.now = 1000.0
 
@@ -653,6 +825,7 @@ class Search(RuleBasedStateMachine):
             tuple(self.trials),
             attempts,
             dict(self.reports),
+            removals=tuple(self.removals),
             preparing=self.preparing,
         )
 
@@ -709,6 +882,9 @@ class Search(RuleBasedStateMachine):
             case Release(attempt):
                 self.attempts.pop((attempt.stage, attempt.trial, attempt.number), None)
             case Collect(numbers):
+                done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=0)
+                self.removals.append(Removal(numbers, done))
+            case Collected(numbers):
                 for number in numbers:
                     self.trials[number] = replace(self.trials[number], model=None, collected=True)
             case Record(number, point):

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from distillery_contract.request import Request, Stage
 from distillery_operator.engine import reconcile, requests
@@ -11,7 +10,7 @@ from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.ports import Ports
 from distillery_operator.errors import Refused
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import UNKNOWN
@@ -86,11 +85,17 @@ class World:
             raise Refused("Forbidden", f"exceeded quota: trial {launch.trial}")
         self.started.append(launch.trial)
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         raise AssertionError(attempt)
 
     async def discard(self, attempt: Attempt) -> None:
         self.discarded.append(attempt)
+
+    async def expire(self, attempt: Attempt) -> None:
+        raise AssertionError(attempt)
+
+    async def close(self, attempt: Attempt) -> None:
+        raise AssertionError(attempt)
 
     async def release(self, attempt: Attempt) -> None:
         self.released.append(attempt)
@@ -98,11 +103,17 @@ class World:
     async def free(self, attempt: Attempt) -> None:
         raise AssertionError(attempt)
 
-    async def collect(self, trials: Sequence[int]) -> Any:
+    async def removals(self) -> Sequence[Removal]:
+        return ()
+
+    async def collect(self, trials: Sequence[int]) -> None:
         raise AssertionError(trials)
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         return [FINAL for _ in attempts]
+
+    def standing(self, attempt: Attempt) -> float | None:
+        return None
 
     def forget(self, attempt: Attempt) -> None:
         raise AssertionError(attempt)

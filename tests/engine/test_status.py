@@ -20,7 +20,7 @@ from distillery_operator.resource.status import (
     Status,
     TrialCounts,
 )
-from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation, Others
 from distillery_operator.trials.trial import State, Trial
 from support import shapes, worlds
@@ -63,6 +63,59 @@ def test_a_failed_preparation_says_what_a_person_can_do() -> None:
     assert condition(found, "Degraded") == ("True", "PreparationFailed")
     assert condition(found, "Succeeded") == ("False", "NoFeasibleTrial")
     assert "no answers" in found.conditions[0].message
+
+
+def test_a_lost_node_is_told_with_what_frees_it() -> None:
+    lost = Attempt(
+        Stage.TRAIN, 0, 1, Phase.RUNNING, started=1, reason="NodeLost", message="gpu-7", lost=True
+    )
+    silent = replace(lost, trial=1, lost=False)
+    trials = (Trial(0, {"n_layers": 2}), Trial(1, {"n_layers": 3}))
+    found = derive(worlds.observation(trials, (lost, silent)))
+    assert condition(found, "Degraded") == ("True", "NodeLost")
+    (progressing,) = [c.message for c in found.conditions if c.type == "Progressing"]
+    assert progressing.endswith("0 processes run, 2 cannot be reached: gpu-7")
+    assert [(t.reason, t.message) for t in found.recent_trials] == [("NodeLost", "gpu-7")] * 2
+    found = derive(worlds.observation(trials, (silent,)))
+    assert condition(found, "Degraded")[0] == "False"
+
+
+def test_a_trial_that_no_machine_took_says_when_it_starts_again() -> None:
+    wanted = worlds.experiment(pendingTimeoutSeconds=600)
+    ended = Attempt(
+        *(Stage.TRAIN, 0, 1, Phase.ENDED),
+        disrupted=True,
+        reason="PendingTimeout",
+        message="no machine took the pod",
+        ended=900.0,
+    )
+    found = worlds.status(wanted, worlds.observation((Trial(0, {"n_layers": 2}),), (ended,)))
+    message = "no machine took the pod; it starts again after as long a time"
+    assert [(t.state, t.message) for t in found.recent_trials] == [("Pending", message)]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "degraded"),
+    [
+        ({"phase": Phase.ENDED, "exit_code": 1}, True),
+        ({"phase": Phase.PENDING, "reason": "FailedMount"}, True),
+        ({"phase": Phase.PENDING, "reason": "Unschedulable"}, False),
+    ],
+)
+def test_files_that_are_not_removed_say_why(attempt: dict[str, Any], degraded: bool) -> None:
+    removes = Attempt(Stage.COLLECT, 0, 1, message="no volume", **attempt)
+    seen = replace(worlds.observation((worlds.completed(0, 80.0, 1),)))
+    found = derive(replace(seen, removals=(Removal((0,), removes),)))
+    (progressing,) = [c.message for c in found.conditions if c.type == "Progressing"]
+    assert progressing.endswith("; the files of 1 trials stay: no volume")
+    expected = ("True", "FilesRemain") if degraded else ("False", "AsExpected")
+    assert condition(found, "Degraded") == expected
+    early = replace(removes, phase=Phase.PENDING, reason="Starting", created=950.0)
+    found = derive(replace(seen, removals=(Removal((0,), early),)))
+    assert "stay" not in str(found.conditions)
+    well = replace(removes, phase=Phase.RUNNING, reason="")
+    found = derive(replace(seen, removals=(Removal((0,), well),)))
+    assert "stay" not in str(found.conditions)
 
 
 def test_ten_trials_without_a_feasible_one_degrade_the_experiment() -> None:

@@ -14,6 +14,7 @@ from distillery_contract.wire import Exit
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import InUse
+from distillery_operator.local import attendant
 from distillery_operator.local.runner import Runner, only_one
 from distillery_operator.trials.provenance import UNKNOWN
 from support import ports, quick_trainer
@@ -117,6 +118,102 @@ def test_results_belong_to_one_process_at_a_time(tmp_path: Path) -> None:
         pass
     with only_one(tmp_path):
         pass
+
+
+DEAF = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open("deaf", "w").close()
+time.sleep(600)
+"""
+
+
+HELPED = """
+import os, subprocess, sys, time
+helper = subprocess.Popen(["sleep", "600"], close_fds=False, start_new_session={})
+open("part", "w").write(str(helper.pid))
+os.rename("part", "helper")
+"""
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for yet has."""
+    try:
+        return " Z " in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return True
+
+
+def test_a_trainer_that_does_not_hear_is_killed_after_its_grace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = running(tmp_path, DEAF)
+    ports.until((tmp_path / "deaf").exists)
+    asyncio.run(runner.stop(ports.listed(runner)[0], "TimedOut"))
+    assert ports.listed(runner)[0].live  # it has its grace
+    monkeypatch.setattr(attendant, "GRACE_SECONDS", 0.0)
+    attempt = ports.ended(runner)
+    assert (attempt.exit_code, attempt.halted) == (None, True)
+
+
+def test_all_trainers_are_killed_at_once_on_demand(tmp_path: Path) -> None:
+    runner = running(tmp_path, DEAF)
+    ports.until((tmp_path / "deaf").exists)
+    runner.kill()
+    attempt = ports.ended(runner)
+    assert (attempt.exit_code, attempt.halted) == (None, True)
+    runner.kill()  # nothing is left, and no other process is meant
+
+
+@pytest.mark.parametrize("session", [False, True], ids=["same group", "session of its own"])
+def test_a_helper_that_a_trainer_leaves_behind_does_not_keep_its_attempt_alive(
+    tmp_path: Path, session: bool
+) -> None:
+    attempt = ports.ended(running(tmp_path, f"{HELPED.format(session)}sys.exit(3)"))
+    assert attempt.exit_code == 3
+    helper = int((tmp_path / "helper").read_text())
+    if session:  # out of reach, but it holds up nothing
+        os.kill(helper, signal.SIGKILL)
+    ports.until(lambda: gone(helper))
+
+
+def test_a_helper_out_of_reach_does_not_keep_a_killed_attempt_alive(tmp_path: Path) -> None:
+    runner = running(tmp_path, f"{HELPED.format(True)}time.sleep(600)")
+    ports.until((tmp_path / "helper").exists)
+    runner.kill()
+    try:
+        assert ports.ended(runner).exit_code is None
+    finally:
+        os.kill(int((tmp_path / "helper").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("code", "kills", "exit_code", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", 1, Exit.OUT_OF_MEMORY, "OOMKilled"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 0, 137, ""),  # by a person
+        ("sys.exit(1)", 1, 1, ""),  # another process was killed meanwhile
+    ],
+)
+def test_what_the_kernel_kills_for_lack_of_memory_is_told_as_on_a_cluster(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    kills: int,
+    exit_code: int,
+    reason: str,
+) -> None:
+    counter = tmp_path / "vmstat"
+    counter.write_text("pgfault 9\noom_kill 4\nballoon_inflate 0\n")
+    monkeypatch.setattr(attendant, "OOM_COUNTER", str(counter))
+    kernel = f"open({str(counter)!r}, 'w').write('oom_kill {4 + kills}\\n')"
+    attempt = ports.ended(running(tmp_path, f"import os, signal, sys; {kernel}; {code}"))
+    assert (attempt.exit_code, attempt.reason) == (exit_code, reason)
+
+
+def test_this_kernel_counts_what_it_kills() -> None:
+    lines = Path(attendant.OOM_COUNTER).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("oom_kill ")]
 
 
 def test_the_releases_of_this_machines_trainer_are_known_before_it_runs(tmp_path: Path) -> None:

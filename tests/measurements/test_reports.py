@@ -442,6 +442,35 @@ def test_only_what_decisions_rest_on_wakes(serve: Serve) -> None:
     assert asyncio.run(follow()) == [1, 0, 0, 1, 1]
 
 
+def test_a_training_stands_still_since_its_step_was_seen_to_change(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    made = shown()
+    endpoint = serve(page(text(made)))
+
+    async def follow() -> list[float | None]:
+        reader, attempt = Measurements(), live(endpoint.url)
+        found = [reader.standing(attempt)]
+        for at, step in ((1000, 5), (1010, 5), (1020, 6), (1030, 6)):
+            clock[0] = at
+            made.set(metrics.STEP, step)
+            endpoint.answer = page(text(made))
+            await one(reader, attempt)
+            found.append(reader.standing(attempt))
+        endpoint.answer = silence
+        clock[0] = 1040
+        await one(reader, attempt)
+        found.append(reader.standing(attempt))
+        await one(reader, live(endpoint.url, 2))
+        found.append(reader.standing(live(endpoint.url, 2)))
+        await reader.close()
+        return found
+
+    assert asyncio.run(follow()) == [None, 1000, 1000, 1020, 1020, 1020, 1040]
+
+
 def test_a_bounded_number_of_scrapes_runs_for_all_experiments(serve: Serve) -> None:
     endpoint = serve(late(0.3, text(final())))
 

@@ -83,7 +83,7 @@ async def served(url: str, begun: bool = True) -> AsyncIterator[Served]:
     cache.put(Kind.EXPERIMENT, {"metadata": metadata, "status": {"trialsPath": path}})
     with contextlib.closing(Database(url, 4)) as database, Workers(4) as workers:
         server = Server(cache, database, workers, DEFAULTS)
-        port = await server.open(0, "127.0.0.1")
+        port = await server.open(0)
         try:
             place = database.storage(shapes.UID)
             study = await Study.open(place, EXPERIMENT, 1.0, workers) if begun else None

@@ -133,7 +133,7 @@ class RunnerSuite:
             return report is not None and report.source == "Scrape" and "exact" in report.metrics
 
         until(measured)
-        asyncio.run(runner.stop(listed(runner)[0]))
+        asyncio.run(runner.stop(listed(runner)[0], "Suspended"))
         assert ended(runner).exit_code in (Exit.OK, Exit.INTERRUPTED)
 
     def test_starting_twice_starts_one_process(self, make: MakeRunner, ledger: Ledger) -> None:
@@ -159,8 +159,8 @@ class RunnerSuite:
         runner = make()
         start(runner)
         until(lambda: len(ledger()) > 0)
-        asyncio.run(runner.stop(listed(runner)[0]))
-        asyncio.run(runner.stop(listed(runner)[0]))
+        asyncio.run(runner.stop(listed(runner)[0], "Suspended"))
+        asyncio.run(runner.stop(listed(runner)[0], "Suspended"))
         assert ended(runner).exit_code == Exit.INTERRUPTED
         start(runner, replace(FIRST, number=2))
         until(lambda: len(listed(runner)) == 2)

@@ -28,6 +28,7 @@ from distillery_operator.engine.actions import (
     Action,
     Ask,
     Collect,
+    Collected,
     Discard,
     Free,
     Halt,
@@ -42,7 +43,7 @@ from distillery_operator.engine.actions import (
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.spec import Constraint, Spec, Stagnation
 from distillery_operator.search import own_points
-from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Point, State, Trial, lineage
@@ -281,6 +282,7 @@ class Promises(RuleBasedStateMachine):
         self.generation = 1
         self.trials: list[Trial] = []
         self.plan: list[Effect] = []
+        self.removals: list[Removal] = []
         self.losses = 0  # times that the prepared data were lost or could not be made again
         self.data_lie_there = False
         self.shift = 0  # of the sampler's draws: another study draws others
@@ -360,6 +362,7 @@ class Promises(RuleBasedStateMachine):
             foreign=tuple(a for a, _ in listed if not self.own(a)),
             reports={(a.stage, a.trial, a.number): s.report for a, s in listed if s.report},
             obstacle=self.obstacle,
+            removals=tuple(self.removals),
             preparing=self.preparing,
             generation=self.generation,
         )
@@ -401,6 +404,8 @@ class Promises(RuleBasedStateMachine):
             case Free(attempt):
                 yield partial(self.free, attempt)
             case Collect(numbers):
+                yield partial(self.remove, numbers)
+            case Collected(numbers):
                 for number in numbers:
                     yield partial(self.collect, number)
 
@@ -541,6 +546,7 @@ class Promises(RuleBasedStateMachine):
             return
         assert before.state is State.STOPPED
         assert not before.collected, "its checkpoint is gone"
+        assert number not in self.removing(), "its checkpoint is being removed"
         self.trials.append(
             Trial(
                 len(self.trials),
@@ -570,6 +576,29 @@ class Promises(RuleBasedStateMachine):
             model="model" if ending.state is State.COMPLETED else None,
         )
 
+    def remove(self, numbers: tuple[int, ...]) -> None:
+        """Begin to remove files: from now on nobody knows what of them is left."""
+        if any(removal.trials == numbers for removal in self.removals):
+            return  # the port promises that the same is not begun twice
+        assert not self.removing() & set(numbers)
+        begun = Attempt(Stage.COLLECT, 0, 1, Phase.RUNNING)
+        self.removals.append(Removal(numbers, begun))
+
+    def removing(self) -> set[int]:
+        return {number for removal in self.removals for number in removal.trials}
+
+    @precondition(lambda self: self.removals)
+    @rule(index=CHOICE, code=st.sampled_from([Exit.OK, 1]))
+    def a_removal_ends(self, index: int, code: int) -> None:
+        """It has removed everything, or not; one that has failed is forgotten after a while."""
+        index %= len(self.removals)
+        removal = self.removals[index]
+        if removal.failed:
+            del self.removals[index]
+        elif not removal.done:
+            ended = replace(removal.attempt, phase=Phase.ENDED, exit_code=int(code))
+            self.removals[index] = replace(removal, attempt=ended)
+
     def remember(self, stage: Stage, number: int, past: PastAttempt) -> None:
         kept = self.preparing if stage is Stage.PREPARE else self.trials[number].attempts
         kept = (*(other for other in kept if other.identity != past.identity), past)
@@ -585,6 +614,7 @@ class Promises(RuleBasedStateMachine):
         return any(p.exit_code in (Exit.BAD_REQUEST, Exit.BAD_DATA) for p in own)
 
     def collect(self, number: int) -> None:
+        assert any(r.done and number in r.trials for r in self.removals)
         assert self.trials[number].state is not State.RUNNING
         self.change(number, model=None, collected=True)
 

@@ -214,3 +214,31 @@ def disrupted() -> Object:
 def exceeded() -> Object:
     """Return what a Job says whose pod failed in a way that no rule names."""
     return ended("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+
+
+def expired() -> Object:
+    """Return what a Job says that has passed a deadline of its own."""
+    return ended("Failed", "DeadlineExceeded", "Job was active longer than specified deadline")
+
+
+def warning(reason: str, message: str, minute: float, **more: Any) -> Object:
+    """Return an event of type Warning."""
+    said = {"type": "Warning", "reason": reason, "message": message}
+    return {**said, "lastTimestamp": at(minute), "eventTime": None, **more}
+
+
+def workload(job: Object, *conditions: Object, active: bool = True, **status: Any) -> Object:
+    """Return the Workload that Kueue makes of a Job."""
+    name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid, "controller": True}
+    metadata = {
+        "name": f"job-{name}-a1b2c",
+        "labels": {"kueue.x-k8s.io/job-uid": uid},
+        "ownerReferences": [owner],
+    }
+    spec = {"active": active, "queueName": "gpus", "podSets": [{"name": "main", "count": 1}]}
+    return {
+        "metadata": metadata,
+        "spec": spec,
+        "status": {"conditions": list(conditions), **status},
+    }

@@ -18,6 +18,9 @@ from distillery_operator.trials.attempt import Attempt, Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import State, Trial
 
+QUEUED: dict[str, Any] = {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "gpus"}}}
+"""A pod template whose Jobs wait in a queue."""
+
 SOURCES = {"teacher": Architecture(Family.BERT, 1000, 128, 96, 384, 6, 6, 2)}
 PREPARATION = Preparation(
     "key", {"exact": 90.0, "HasAns_exact": 88.0, "NoAns_exact": 92.0}, SOURCES

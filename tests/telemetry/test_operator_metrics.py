@@ -441,7 +441,7 @@ def test_certificates_that_are_missing_are_named(tmp_path: Path) -> None:
 
 def test_metrics_are_served_over_http(shown: experiment_metrics.Experiments) -> None:
     use_everything(shown)
-    port = operator_metrics.serve(0, "127.0.0.1")
+    port = operator_metrics.serve(0)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     assert "distillery_build_info{" in text

@@ -14,7 +14,7 @@ from distillery_operator.cli.exit_codes import Exit
 def command(place: options.Place, file: str) -> Exit:
     """Run an experiment. Run the same command again to continue it.
 
-    After Ctrl-C, running trainings write a checkpoint and end.
+    After Ctrl-C, running trainings write a checkpoint and end. A second Ctrl-C ends them at once.
     """
     from distillery_operator.cli import terminal
     from distillery_operator.engine import requests

@@ -253,6 +253,18 @@ class Api:
                 return
             query["continue"] = token
 
+    async def items(
+        self, resource: str, path: str, query: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        """Return objects of a kind that is not watched: at most as many as one answer holds.
+
+        Raises:
+            Refused: there is no such kind, or it may not be read.
+        """
+        asked = {**query, "limit": str(CHUNK)}
+        answer = _answer(*await self._send("list", resource, "GET", path, asked, None))
+        return answer.get("items") or []
+
     async def named(self, key: Key) -> list[Mapping[str, Any]]:
         """Return the metadata of the experiment of a name: one, or none."""
         query = {"fieldSelector": f"metadata.name={key.name}"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from distillery_contract.request import Stage
-from distillery_operator.cluster import attempts
+from distillery_operator.cluster import objects
 from distillery_operator.cluster.kinds import Key, Kind, Object
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import study_of
@@ -64,7 +64,7 @@ class Cache:
         owner = self._owner(found)
         if owner is None or not self._holds(kind, owner, found):
             return None
-        if kind is Kind.POD and attempts.terminal(found) and self._job_of(owner, found):
+        if kind is Kind.POD and objects.terminal(found) and self._job_of(owner, found):
             return self.put(kind, found)
         return self._forget(kind, owner, found)
 
@@ -73,7 +73,7 @@ class Cache:
 
         A Job that has finished frees its slot then, not when it is gone as well.
         """
-        if kind is Kind.JOB and attempts.finished(found):
+        if kind is Kind.JOB and objects.finished(found):
             return not gone
         if kind is Kind.EXPERIMENT or gone or "deletionTimestamp" in found["metadata"]:
             return True
@@ -81,7 +81,7 @@ class Cache:
             return False
         owner = self._owner(found)
         job = owner and self._job_of(owner, found)
-        return bool(job and attempts.finished(job) and attempts.terminal(found))
+        return bool(job and objects.finished(job) and objects.terminal(found))
 
     def jobs(self, key: Key, uid: str) -> list[Object]:
         """Return the Jobs of an experiment whose trials are not told."""
@@ -94,15 +94,15 @@ class Cache:
     def matters(self, key: Key, uid: str) -> bool:
         """Tell whether anything of an experiment lives, or has an ending that is not stored.
 
-        An ended preparation stays as long as its Job does, and nobody looks at it again.
+        Jobs that have prepared or collected stay for a while, and nobody looks at them again.
         """
-        jobs = [j for j in self.jobs(key, uid) if not (_prepares(j) and attempts.finished(j))]
-        pods = [pod for pod in self.pods(key, uid) if not attempts.terminal(pod)]
+        jobs = [j for j in self.jobs(key, uid) if _trains(j) or not objects.finished(j)]
+        pods = [pod for pod in self.pods(key, uid) if not objects.terminal(pod)]
         return bool(jobs or pods or self.held(key))
 
     def held(self, key: Key) -> list[Object]:
         """Return the pods of all experiments of a name that are held for their metrics."""
-        return [pod for pod in self._pods.get(key, {}).values() if attempts.held(pod)]
+        return [pod for pod in self._pods.get(key, {}).values() if objects.held(pod)]
 
     def known(self, kind: Kind) -> dict[str, tuple[Key, Object]]:
         """Return every object by its uid; no ended pods, which may be gone from the cluster."""
@@ -113,7 +113,7 @@ class Cache:
         return {
             o["metadata"]["uid"]: (key, o)
             for key, o in found
-            if kind is Kind.JOB or not attempts.terminal(o)
+            if kind is Kind.JOB or not objects.terminal(o)
         }
 
     def lacks(self, kind: Kind, found: Object) -> bool:
@@ -125,7 +125,7 @@ class Cache:
             key = Key(metadata["namespace"], metadata["name"])
             return not _same(self.experiments.get(key), found)
         owner = self._owner(found)
-        ended = kind is Kind.POD and attempts.terminal(found)
+        ended = kind is Kind.POD and objects.terminal(found)
         if owner is None or ended or label_names.TOLD in metadata["labels"]:
             return False
         return not self._holds(kind, owner, found)
@@ -174,7 +174,7 @@ class Cache:
         """
         metadata = found["metadata"]
         labels = metadata.get("labels") or {}
-        if labels.get(label_names.STAGE) not in (Stage.PREPARE, Stage.TRAIN):
+        if labels.get(label_names.STAGE) not in (Stage.PREPARE, Stage.TRAIN, Stage.COLLECT):
             return None
         if label_names.EXPERIMENT not in labels or label_names.EXPERIMENT_UID not in labels:
             return None
@@ -200,13 +200,13 @@ def _essence(experiment: Object) -> tuple[Any, ...]:
     return (*fields, study_of(metadata), wanted, status.get("owner"))
 
 
-def _prepares(job: Object) -> bool:
-    return bool(job["metadata"]["labels"][label_names.STAGE] == Stage.PREPARE)
+def _trains(job: Object) -> bool:
+    return bool(job["metadata"]["labels"][label_names.STAGE] == Stage.TRAIN)
 
 
 def _is_over(pod: Object) -> bool:
     """Tell whether a pod has ended, and its last words with it."""
-    return attempts.terminal(pod) and not attempts.held(pod)
+    return objects.terminal(pod) and not objects.held(pod)
 
 
 def _remove(table: dict[Key, dict[str, Object]], owner: Key, names: Iterable[str]) -> None:
@@ -231,17 +231,20 @@ def _job(found: Object) -> Object:
         "metadata": _pick(
             found["metadata"], "name", "uid", "labels", "annotations", "creationTimestamp"
         ),
-        "spec": _pick(found["spec"], "suspend"),
+        "spec": _pick(found["spec"], "suspend", "activeDeadlineSeconds"),
         "status": _pick(status, "startTime", "conditions"),
     }
 
 
 def _pod(found: Object) -> Object:
     status = found.get("status") or {}
+    telling = ["PodScheduled", "DisruptionTarget"]
+    if objects.unanswered(found):  # else readiness says nothing that a decision rests on
+        telling += ["Ready", "ContainersReady"]
     conditions = [
         _pick(c, "type", "status", "reason", "message")
         for c in status.get("conditions") or []
-        if c["type"] in ("PodScheduled", "DisruptionTarget")
+        if c["type"] in telling
     ]
     kept = ("name", "image", "imageID", "state")
     containers = [_pick(c, *kept) for c in status.get("containerStatuses") or []]
@@ -253,6 +256,7 @@ def _pod(found: Object) -> Object:
             *("name", "uid", "labels", "creationTimestamp", "finalizers"),
             *deletion,
         ),
+        "spec": _pick(found["spec"], "nodeName", "schedulerName"),
         "status": {
             **_pick(status, "phase", "reason", "message", "podIP"),
             "conditions": conditions,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from distillery_operator.cluster import attempts
+from distillery_operator.cluster import attempts, objects
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME
 from distillery_operator.cluster.kinds import Key, Kind
@@ -39,7 +39,7 @@ async def done(api: Api, name: Key, make: Callable[[], Awaitable[Body]]) -> bool
             raise
         await api.create(Kind.JOB, await make())
         return False
-    ending = attempts.finished(job)
+    ending = objects.finished(job)
     if ending is not None and ending["type"] == "Complete":
         return True
     said = ending.get("message", "") if ending is not None else await _waits(api, name, job)

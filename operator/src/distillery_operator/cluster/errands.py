@@ -1,17 +1,30 @@
 """PURE: Jobs and pods that need the trials' volume alone: they remove files, or read a model."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from distillery_contract.request import Stage
 from distillery_operator.cluster import jobs, pod_template
-from distillery_operator.cluster.pod_template import Defaults
+from distillery_operator.cluster.kinds import Object
+from distillery_operator.cluster.pod_template import ISTIO, UNMESHED, Defaults
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.resource.label_names import EXPERIMENT
+from distillery_operator.resource.label_names import EXPERIMENT, REMOVES
+from distillery_operator.trials.attempt import PENDING_TIMEOUT, Attempt, Removal
 
 COLLECT_SECONDS: Final = 3600
+"""Life of a Job that removes files, before its end and after it: one that has failed is begun anew
+when it is gone, and what keeps its pod alive is ended."""
+
+PLACES: Final = ("kubernetes.io/os", "kubernetes.io/arch", "kubernetes.io/hostname")
+"""Labels of nodes that a pod which needs the volume alone may need as well."""
+
+KUEUE: Final = "kueue.x-k8s.io/"
+"""Prefix of labels and annotations by which a pod asks for a place in a queue."""
+
 READER_SECONDS: Final = 3600
 """Life of a pod that only reads, should nobody delete it."""
 
@@ -19,6 +32,7 @@ READER_SECONDS: Final = 3600
 def collection(experiment: Experiment, trials: Sequence[int], defaults: Defaults) -> dict[str, Any]:
     """Return the Job that removes the files of trials: it needs the volume and nothing else."""
     made = _removing(experiment, requests.disposable(experiment, trials), defaults)
+    made["metadata"]["annotations"][REMOVES] = ",".join(map(str, sorted(trials)))
     made["metadata"]["name"] = jobs.collection_name(experiment, trials)
     return made
 
@@ -32,6 +46,22 @@ def removal(experiment: Experiment, folders: Sequence[str], defaults: Defaults) 
     del made["metadata"]["ownerReferences"]
     made["metadata"]["name"] = jobs.removal_name(experiment)
     return made
+
+
+def removals(found: Iterable[tuple[Object, Attempt]]) -> list[Removal]:
+    """Return the Jobs among these that remove files, with what they are as attempts."""
+    known = []
+    for job, attempt in found:
+        trials = (job["metadata"].get("annotations") or {}).get(REMOVES, "")
+        if attempt.stage is Stage.COLLECT and re.fullmatch(r"\d{1,9}(,\d{1,9})*", trials):
+            known.append(Removal(tuple(map(int, trials.split(","))), _late(attempt)))
+    return known
+
+
+def _late(attempt: Attempt) -> Attempt:
+    if attempt.reason != PENDING_TIMEOUT:
+        return attempt
+    return replace(attempt, message=f"its Job did not end within {COLLECT_SECONDS} s")
 
 
 def reader(experiment: Experiment, defaults: Defaults, name: str) -> dict[str, Any]:
@@ -58,15 +88,34 @@ def _removing(experiment: Experiment, folders: Sequence[str], defaults: Defaults
     launch = Launch(Stage.COLLECT, 0, 1)
     request = requests.order(experiment, launch, remove=folders)
     template = _frugal(pod_template.render(experiment, launch, request, defaults))
-    spec = {"backoffLimit": 3, "ttlSecondsAfterFinished": COLLECT_SECONDS, "template": template}
-    return jobs.wrapped(experiment, launch, defaults, spec)
+    spec = {
+        "activeDeadlineSeconds": COLLECT_SECONDS,
+        "backoffLimit": 3,
+        "ttlSecondsAfterFinished": COLLECT_SECONDS,
+        "template": template,
+    }
+    return jobs.wrapped(experiment, launch, replace(defaults, queue=""), spec)
 
 
 def _frugal(template: dict[str, Any]) -> dict[str, Any]:
-    """Return a pod that needs the volume and nothing else."""
-    container, *_ = template["spec"]["containers"]
+    """Return a pod that needs the volume and nothing else: no GPU node, no queue, no mesh.
+
+    A queue that lends GPUs may admit nothing else, and a GPU node may have to be started.
+    """
+    spec, (container, *_) = template["spec"], template["spec"]["containers"]
     container["resources"] = {"requests": {"cpu": "50m", "memory": "128Mi"}}
-    template["spec"]["containers"] = [container]
-    for part in ("initContainers", "resourceClaims"):
-        template["spec"].pop(part, None)
+    spec["containers"] = [container]
+    for part in (
+        *("initContainers", "resourceClaims", "affinity", "topologySpreadConstraints"),
+        *("runtimeClassName", "schedulerName", "schedulingGates"),
+    ):
+        spec.pop(part, None)
+    if isinstance(selector := spec.get("nodeSelector"), dict):
+        spec["nodeSelector"] = {k: v for k, v in selector.items() if k in PLACES}
+    metadata = template["metadata"]
+    for part in ("labels", "annotations"):
+        given = metadata[part].items()
+        metadata[part] = {k: v for k, v in given if not k.startswith(KUEUE) and k != ISTIO}
+    metadata["labels"][ISTIO] = "false"
+    metadata["annotations"] |= UNMESHED
     return template

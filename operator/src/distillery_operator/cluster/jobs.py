@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from distillery_contract.request import Request, Stage
 from distillery_operator.cluster import pod_template
-from distillery_operator.cluster.pod_template import TRAINER, Defaults
+from distillery_operator.cluster.documents import TRAINER
+from distillery_operator.cluster.pod_template import Defaults
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource.experiment import Experiment

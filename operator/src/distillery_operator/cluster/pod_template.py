@@ -1,20 +1,18 @@
-"""PURE: a pod template as a user gives it: what is wrong with it, and a trial's pod made by it."""
+"""PURE: a trial's pod, made by the template that a user gives."""
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
-from functools import reduce
-from typing import Any, Final, TypeGuard
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from distillery_contract import wire
 from distillery_contract.request import Request, Stage
-from distillery_operator.cluster import template_rights
+from distillery_operator.cluster import accelerators, documents
+from distillery_operator.cluster.documents import TRAINER
 from distillery_operator.engine.actions import Launch
-from distillery_operator.resource import sentences
-from distillery_operator.resource.experiment import GROUP, Experiment
+from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.label_names import (
     ATTEMPT,
     EXPERIMENT,
@@ -26,8 +24,6 @@ from distillery_operator.resource.label_names import (
 from distillery_operator.resource.spec import MetricsDurability
 
 THREADS: Final = "OMP_NUM_THREADS"
-TRAINER: Final = "trainer"
-"""Name of the container that speaks the contract."""
 WORKSPACE: Final = "workspace"
 """Name of the volume that all trials of an experiment share."""
 WORKSPACE_PATH: Final = "/workspace"
@@ -38,36 +34,13 @@ USER: Final = 65532
 GRACE_SECONDS: Final = 120
 """Time that a trainer has to write its checkpoint."""
 
-OBJECT: Final = "an object"
-OBJECTS: Final = "a list of objects"
-OF_TEMPLATE: Final = {
-    "metadata": OBJECT,
-    "metadata.labels": OBJECT,
-    "metadata.annotations": OBJECT,
-    "spec": OBJECT,
-    "spec.securityContext": OBJECT,
-    "spec.volumes": OBJECTS,
-    "spec.containers": OBJECTS,
-}
-OF_TRAINER: Final = {
-    "resources": OBJECT,
-    "resources.limits": OBJECT,
-    "resources.requests": OBJECT,
-    "securityContext": OBJECT,
-    "env": OBJECTS,
-    "ports": OBJECTS,
-    "volumeMounts": OBJECTS,
-}
-"""Shapes of the parts of a template that are added to; the API server sees the others as given."""
-
 START_SECONDS: Final = 1800
 """Time that a pod may take on its node for volumes, image and init containers."""
 
-GPU: Final = re.compile(
-    r"nvidia\.com/(gpu(\.shared)?|mig-.+)|amd\.com/gpu|gpu\.intel\.com/(i915|xe)"
-    r"|habana\.ai/gaudi|google\.com/tpu"
-)
-"""Names of accelerators; others of the same makers count memory or shares of one."""
+ISTIO: Final = "sidecar.istio.io/inject"
+UNMESHED: Final = {"linkerd.io/inject": "disabled"}
+"""What keeps the proxies of meshes out of pods, unless a template says otherwise: trainings need
+none, and a proxy that is an ordinary container never ends."""
 
 
 @dataclass(frozen=True)
@@ -97,88 +70,22 @@ class Defaults:
 
 
 def digest(experiment: Experiment, defaults: Defaults) -> str:
-    """Return what tells templates apart."""
-    text = json.dumps([experiment.spec.template, asdict(defaults)], sort_keys=True)
+    """Return what tells templates apart: all that a pod that still waits could be made of."""
+    shaping = [experiment.spec.template, defaults.image, defaults.claim, defaults.queue]
+    text = json.dumps(shaping, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
-    """Return why no trial can run by a template, beyond what the API server checks.
-
-    Only what is sound here is rendered; the rest must be told here, for no server sees it.
-    """
-    template = experiment.spec.template
-    metadata, spec = _part(template, "metadata"), _part(template, "spec")
-    found = [
-        f"spec.template.{unknown}: no such field;"
-        " known are metadata.labels, metadata.annotations and spec"
-        for unknown in (
-            *(key for key in template if key not in ("metadata", "spec")),
-            *(f"metadata.{key}" for key in metadata if key not in ("labels", "annotations")),
-        )
-    ]
-    found += _misshapen("spec.template", template, OF_TEMPLATE)
-    found += _misshapen(f"spec.template.spec.containers[{TRAINER}]", _trainer(spec), OF_TRAINER)
-    found += [
-        f"spec.template.metadata.{part}.{key}: must not begin with {GROUP}/"
-        for part in ("labels", "annotations")
-        for key in _part(metadata, part)
-        if key.startswith(f"{GROUP}/")
-    ]
-    if WORKSPACE not in _names(spec, "volumes") and not defaults.claim:
-        found.append(
-            f"spec.template.spec.volumes: must have one named {WORKSPACE}, which all trials share,"
-            " because the operator has no default claim"
-        )
-    found += _strangers(spec, defaults)
-    found += [
-        f"spec.template.spec.{path}: {rule}"
-        for path, rule in template_rights.faults(
-            spec, experiment.metadata.namespace, defaults.private
-        )
-    ]
-    restart = spec.get("restartPolicy", "Never")
-    if restart != "Never":
-        found.append(
-            "spec.template.spec.restartPolicy: must be Never or absent,"
-            f" but got {sentences.shown(restart)}"
-        )
-    return found
-
-
-def _strangers(spec: Mapping[str, Any], defaults: Defaults) -> Iterator[str]:
-    """Yield the service accounts that a template must not name, in the field or its old name."""
-    allowed = ["default", *defaults.accounts]
-    for name in ("serviceAccountName", "serviceAccount"):
-        if (account := spec.get(name)) and account not in allowed:
-            yield (
-                f"spec.template.spec.{name}: must be one that the operator allows trials,"
-                f" {sentences.shown(allowed)}, but got {sentences.shown(account)}"
-            )
-
-
-def _misshapen(where: str, document: Mapping[str, Any], shapes: Mapping[str, str]) -> Iterator[str]:
-    """Yield the parts of which the API server would take another shape."""
-    for path, shape in shapes.items():
-        *parents, key = path.split(".")
-        value = reduce(_part, parents, document).get(key)
-        sound = isinstance(value, dict) if shape is OBJECT else _is_list_of_objects(value)
-        if value is not None and not sound:
-            yield f"{where}.{path}: must be {shape}, but got {sentences.shown(value)}"
 
 
 def image(experiment: Experiment, defaults: Defaults) -> str:
     """Return the image of the trials' trainer."""
-    given = _trainer(_part(experiment.spec.template, "spec")).get("image")
-    return str(given or defaults.image)
+    pod = documents.part(experiment.spec.template, "spec")
+    return str(documents.trainer(pod).get("image") or defaults.image)
 
 
 def gpus(experiment: Experiment) -> int:
     """Return how many accelerators, whole ones or slices, one trial occupies."""
-    trainer = _trainer(_part(experiment.spec.template, "spec"))
-    limits = _part(_part(trainer, "resources"), "limits")
-    counts = [str(n) for resource, n in limits.items() if GPU.fullmatch(resource)]
-    return sum(int(n) for n in counts if n.isdecimal())
+    pod = documents.part(experiment.spec.template, "spec")
+    return accelerators.count(documents.trainer(pod))
 
 
 def render(
@@ -186,9 +93,10 @@ def render(
 ) -> dict[str, Any]:
     """Return the pod template of an attempt: what a user gave, and what the operator adds."""
     given = deepcopy(experiment.spec.template)
-    metadata, spec = _part(given, "metadata"), _part(given, "spec")
+    metadata, spec = documents.part(given, "metadata"), documents.part(given, "spec")
     labels = {
-        **_part(metadata, "labels"),
+        **_without_mesh(metadata),
+        **documents.part(metadata, "labels"),
         "app.kubernetes.io/name": "distillery-trial",
         "app.kubernetes.io/instance": experiment.metadata.name,
         "app.kubernetes.io/managed-by": "distillery",
@@ -198,9 +106,9 @@ def render(
         TRIAL: str(launch.trial),
         ATTEMPT: str(launch.number),
     }
-    container = _container(_trainer(spec), request, defaults)
-    others = [c for c in _items(spec, "containers") if c.get("name") != TRAINER]
-    volumes, known = _items(spec, "volumes"), _names(spec, "volumes")
+    container = _container(documents.trainer(spec), request, defaults)
+    others = [c for c in documents.items(spec, "containers") if c.get("name") != TRAINER]
+    volumes, known = documents.items(spec, "volumes"), documents.names(spec, "volumes")
     if WORKSPACE not in known:
         claim = {"claimName": defaults.claim}
         volumes.append({"name": WORKSPACE, "persistentVolumeClaim": claim})
@@ -209,7 +117,7 @@ def render(
     return {
         "metadata": {
             "labels": labels,
-            "annotations": dict(_part(metadata, "annotations")),
+            "annotations": {**UNMESHED, **documents.part(metadata, "annotations")},
             **_finalizers(experiment, launch),
         },
         "spec": {
@@ -226,12 +134,17 @@ def render(
                 "fsGroup": USER,
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
-                **_part(spec, "securityContext"),
+                **documents.part(spec, "securityContext"),
             },
             "containers": [container, *others],
             "volumes": volumes,
         },
     }
+
+
+def _without_mesh(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the label that keeps Istio's proxy out; it would stand above an annotation."""
+    return {} if ISTIO in documents.part(metadata, "annotations") else {ISTIO: "false"}
 
 
 def _finalizers(experiment: Experiment, launch: Launch) -> dict[str, list[str]]:
@@ -252,8 +165,8 @@ def _deadline(experiment: Experiment, launch: Launch) -> dict[str, int]:
 
 
 def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -> dict[str, Any]:
-    mounts = _items(given, "volumeMounts")
-    names, places = _names(given, "volumeMounts"), [m.get("mountPath") for m in mounts]
+    mounts = documents.items(given, "volumeMounts")
+    names, places = documents.names(given, "volumeMounts"), [m.get("mountPath") for m in mounts]
     for name, path in ((WORKSPACE, WORKSPACE_PATH), ("tmp", "/tmp")):
         if name not in names and path not in places:
             mounts.append({"name": name, "mountPath": path})
@@ -269,12 +182,12 @@ def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -
         "terminationMessagePolicy": "File",
         "env": [
             *(_threads(given) if request.stage is Stage.TRAIN else []),
-            *(e for e in _items(given, "env") if e.get("name") not in ours),
+            *(e for e in documents.items(given, "env") if e.get("name") not in ours),
             {"name": wire.REQUEST, "value": text},
             {"name": wire.METRICS_PORT, "value": str(wire.DEFAULT_METRICS_PORT)},
         ],
         "ports": [
-            *(p for p in _items(given, "ports") if p.get("name") != "metrics"),
+            *(p for p in documents.items(given, "ports") if p.get("name") != "metrics"),
             {"name": "metrics", "containerPort": wire.DEFAULT_METRICS_PORT, "protocol": "TCP"},
         ],
         "volumeMounts": mounts,
@@ -282,7 +195,7 @@ def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
-            **_part(given, "securityContext"),
+            **documents.part(given, "securityContext"),
         },
     }
 
@@ -292,33 +205,8 @@ def _threads(given: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     A preparation runs alone.
     """
-    resources = _part(given, "resources")
-    asks = any("cpu" in _part(resources, kind) for kind in ("requests", "limits"))
-    if not asks or THREADS in _names(given, "env"):
+    resources = documents.part(given, "resources")
+    asks = any("cpu" in documents.part(resources, kind) for kind in ("requests", "limits"))
+    if not asks or THREADS in documents.names(given, "env"):
         return []
     return [{"name": THREADS, "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu"}}}]
-
-
-def _trainer(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a pod's own container named trainer, or nothing."""
-    return next((c for c in _items(spec, "containers") if c.get("name") == TRAINER), {})
-
-
-def _part(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return a nested object; nothing where there is none."""
-    part = document.get(key)
-    return part if isinstance(part, dict) else {}
-
-
-def _items(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """Return a nested list of objects; nothing where there is none."""
-    part = document.get(key)
-    return list(part) if _is_list_of_objects(part) else []
-
-
-def _names(document: Mapping[str, Any], key: str) -> list[Any]:
-    return [item.get("name") for item in _items(document, key)]
-
-
-def _is_list_of_objects(value: object) -> TypeGuard[list[Mapping[str, Any]]]:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

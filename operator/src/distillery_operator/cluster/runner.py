@@ -9,23 +9,26 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 from typing import Any, Final
 
-from distillery_contract.request import Request
+from distillery_contract.request import Request, Stage
 from distillery_operator.cluster import (
     attempts,
     default_template,
-    errand_jobs,
     errands,
     jobs,
+    nodes,
+    objects,
     pod_template,
+    template_faults,
 )
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
+from distillery_operator.cluster.inquiry import Inquiry
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import Refused
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment, study_of
-from distillery_operator.trials.attempt import Attempt
+from distillery_operator.trials.attempt import Attempt, Removal
 from distillery_operator.trials.provenance import Provenance
 
 SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
@@ -62,9 +65,9 @@ class Runner:
         self._defaults = defaults
         self._looked_for: set[str] = set()
         self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._collecting: tuple[int, ...] = ()
-        self._collect_after = 0.0
         self._read: dict[str, tuple[Objects, Attempt]] = {}
+        self._removals: Sequence[Removal] = ()
+        self._inquiry = Inquiry(api, experiment.metadata.namespace)
         self.follow(experiment)
 
     def follow(self, experiment: Experiment) -> None:
@@ -99,24 +102,32 @@ class Runner:
             name = pod["metadata"]["labels"].get(JOB_NAME, "")
             pods[name] = (*pods[name], pod)
         for name, job in listed.items():
-            if not pods[name] and attempts.finished(job):
+            if not pods[name] and objects.finished(job):
                 pods[name] = await self._look_for_pods(name)
         self._read = {name: self._attempt(name, job, pods[name]) for name, job in listed.items()}
-        found = [attempt for _, attempt in self._read.values()]
+        now = time.time()
+        known = await self._inquiry.explained(self._read.values(), now)
+        everything = [
+            (job, nodes.noted(attempt, pods, now))
+            for ((job, *pods), _), attempt in zip(self._read.values(), known, strict=True)
+        ]
+        self._removals = errands.removals(everything)
+        found = [attempt for _, attempt in everything]
         for name in pods.keys() - listed.keys():
             live = [attempts.orphan(pod) for pod in pods[name]]
-            found += [attempt for attempt in live if attempt]
+            orphans = zip(live, pods[name], strict=True)
+            found += [nodes.noted(attempt, [pod], now) for attempt, pod in orphans if attempt]
             ended = (p for p, o in zip(pods[name], live, strict=True) if o is None)
             self._cache.forget_pods(key, [p["metadata"]["name"] for p in ended])
-        return found
+        return [attempt for attempt in found if attempt.stage is not Stage.COLLECT]
 
     def _attempt(self, name: str, job: Mapping[str, Any], pods: Objects) -> tuple[Objects, Attempt]:
         """Return what a Job and its pods are as an attempt, read once as long as they stay."""
-        objects = (job, *pods)
+        shown = (job, *pods)
         known = self._read.get(name)
-        if known and len(known[0]) == len(objects) and all(map(is_, known[0], objects)):
+        if known and len(known[0]) == len(shown) and all(map(is_, known[0], shown)):
             return known
-        return objects, attempts.attempt(job, pods, self._digest)
+        return shown, attempts.attempt(job, pods, self._digest)
 
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""
@@ -146,7 +157,7 @@ class Runner:
         whose = "of another suggestion, and is removed" if own else "of somebody else"
         raise Refused("Conflict", f"the Job {name.name} must be free, but there is one {whose}")
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing.
 
         The pod is deleted, not the Job, which then says how the attempt ended. A pod that never ran
@@ -157,8 +168,20 @@ class Runner:
             await self._api.delete(Kind.JOB, job)
         elif not attempt.halted:
             await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
-            mark = {"metadata": {"annotations": {label_names.HALTED: "true"}}}
+            mark = {"metadata": {"annotations": {label_names.HALTED: reason}}}
             await self._api.patch(Kind.JOB, job, mark)
+
+    async def expire(self, attempt: Attempt) -> None:
+        """Let the Job controller end a Job that waits, and say so in the Job's own condition.
+
+        A deleted Job would not say how often its trial has waited in vain.
+        """
+        job = Key(self._key.namespace, self._name(attempt))
+        await self._api.patch(Kind.JOB, job, {"spec": {"activeDeadlineSeconds": 1}})
+
+    async def close(self, attempt: Attempt) -> None:
+        """Delete the pod of an attempt whose trainer has ended; its Job then ends by itself."""
+        await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
 
     async def discard(self, attempt: Attempt) -> None:
         """Delete the Job of an attempt that is not of the study's trials, and its pods with it."""
@@ -190,33 +213,22 @@ class Runner:
         """Let go of the pods of an ended attempt: more than one where a queue has suspended it."""
         name = self._name(attempt)
         for pod in self._cache.held(self._key):
-            if pod["metadata"]["labels"].get(JOB_NAME) == name and attempts.terminal(pod):
+            if pod["metadata"]["labels"].get(JOB_NAME) == name and objects.terminal(pod):
                 await self._mark(Kind.POD, pod, {"metadata": UNHELD})
 
-    async def collect(self, trials: Sequence[int]) -> Sequence[int]:
-        """Remove models and checkpoints of trials, by a pod that has the volume.
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Begin to remove models and checkpoints of trials, by a pod that has the volume."""
+        job = errands.collection(self.experiment, trials, self._defaults)
+        await self._api.create(Kind.JOB, job)
+        self._unseen[job["metadata"]["name"]] = (time.monotonic(), job)
 
-        One pod at a time: whoever asks for more meanwhile asks again.
-        """
-        now = time.monotonic()
-        if now < self._collect_after:
-            return ()
-        self._collect_after = now + COLLECT_SECONDS
-        wanted = self._collecting = self._collecting or tuple(trials)
-        job = errands.collection(self.experiment, wanted, self._defaults)
-
-        async def make() -> Mapping[str, Any]:
-            return job
-
-        name = Key(self._key.namespace, job["metadata"]["name"])
-        if not await errand_jobs.done(self._api, name, make):
-            return ()
-        self._collecting = ()
-        return wanted
+    async def removals(self) -> Sequence[Removal]:
+        """Return the Jobs that remove files, until they are deleted, an hour after their end."""
+        return self._removals
 
     async def check(self) -> str:
         """Return why the API server refuses the pod template; empty if it takes it."""
-        own = pod_template.faults(self.experiment, self._defaults)
+        own = template_faults.faults(self.experiment, self._defaults)
         if own:
             return "\n".join(own)
         job = jobs.trial(self.experiment, self._defaults)

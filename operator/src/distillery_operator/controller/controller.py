@@ -254,13 +254,15 @@ class Controller:
         rest = await self._write_status(key, session, result)
         if goes_on(result):
             return 0.0
-        live = any(attempt.live for attempt in result.seen.attempts)
+        live = any(attempt.remains for attempt in result.seen.attempts)
+        removing = any(removal.attempt.live for removal in result.seen.removals)
         if finished.left_nothing(result) and rest is None:
             await self._leave(key)
             return None
-        if result.decision.done and not result.refused:
+        if result.decision.done and not result.refused and not removing:
             return max(rest or 0.0, self.status_seconds)
-        wait = AGAIN_SECONDS if session.obstacle or result.refused else VISIT_SECONDS
+        unsettled = session.obstacle or result.refused or removing
+        wait = AGAIN_SECONDS if unsettled else VISIT_SECONDS
         wait = self._settings.scrape_seconds if live else wait
         return wait if rest is None else min(rest, wait)
 

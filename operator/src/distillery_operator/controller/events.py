@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.request import Stage
+from distillery_operator.engine import housekeeping
 from distillery_operator.engine.actions import (
     Action,
-    Collect,
+    Close,
+    Collected,
     Discard,
+    Expire,
     Halt,
     Keep,
     Launch,
     Promote,
     Tell,
 )
+from distillery_operator.engine.reasons import FOREIGN, LINGERING
 from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.trials.attempt import PENDING_TIMEOUT
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
 
@@ -69,12 +74,19 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
             said = f"{what} is asked to write a checkpoint and end" + (message and f": {message}")
             return _routine(reason, said)
+        case Expire(attempt):
+            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            said = f"{what} has waited too long and gives its slot back: {attempt.message}"
+            return _routine(PENDING_TIMEOUT, said)
+        case Close(attempt):
+            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            return _routine(LINGERING, f"{what}: {housekeeping.lingering(attempt)}")
         case Discard(attempt):
             said = (
                 f"attempt {attempt.number} of trial {attempt.trial} is of a suggestion that the"
                 " study does not know; the attempt is ended and removed, and nothing of it counts"
             )
-            return _event(WARNING, "ForeignAttempt", said)
+            return _event(WARNING, FOREIGN, said)
         case Promote(trial):
             return _routine("Promoted", f"trial {trial}, which was stopped, goes on")
         case Keep(preparation):
@@ -85,9 +97,9 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             if state is State.FAILED:
                 return _event(WARNING, reason, said)
             return _routine(reason, said)
-        case Collect(trials):
+        case Collected(trials):
             shown = ", ".join(map(str, trials[:20])) + (", …" if len(trials) > 20 else "")
-            return _routine("Collected", f"the files of trials off the front go: {shown}")
+            return _routine("Collected", f"the files of trials off the front are gone: {shown}")
     return None
 
 

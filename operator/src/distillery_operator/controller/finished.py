@@ -18,9 +18,10 @@ RELEASE: Final = metadata.version("distillery-operator")
 
 
 def left_nothing(result: Pass) -> bool:
-    """Tell whether a pass found the experiment over, with nothing to do and nothing refused."""
+    """Tell whether a pass found the experiment over: nothing to do, refused or being removed."""
     decision = result.decision
-    return decision.done is not None and not decision.actions and not result.refused
+    removing = any(removal.attempt.live for removal in result.seen.removals)
+    return not (decision.done is None or decision.actions or result.refused or removing)
 
 
 def stays(

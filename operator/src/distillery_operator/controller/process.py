@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from distillery_operator.controller import event_writer, resync, watches
 from distillery_operator.controller.controller import Controller
 from distillery_operator.controller.event_writer import Announcer
 from distillery_operator.controller.health import Health
+from distillery_operator.controller.patience import patiently
 from distillery_operator.controller.settings import Settings
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.measurements.scraping import Scraper
@@ -129,16 +131,14 @@ async def run(
                 await lease.lead(api.lock(lease_place, identity), work)
 
         try:
+            await health.open(health_port)  # first, for the lists may have to wait
             # Before the first decision everything that runs must be known.
             for kind in (Kind.JOB, Kind.POD):
                 for namespace in namespaces or [""]:
-                    async for found in api.found(kind, namespace, SELECTOR):
-                        key = cache.put(kind, found)
-                        if key and cache.held(key):  # its experiment may be gone meanwhile
-                            queue.add(key)
+                    known = partial(_know, kind, namespace, api=api, cache=cache, queue=queue)
+                    await patiently(known)
             if settings.trials_service:
                 await trials.open(trials_port)
-            await health.open(health_port)
             async with asyncio.TaskGroup() as group:  # a fault in one ends them all
                 tasks = [
                     group.create_task(operator_metrics.watch_lag()),
@@ -158,3 +158,13 @@ async def run(
             await scraper.close()
             await api.close()
             database.close()
+
+
+async def _know(
+    kind: Kind, namespace: str, *, api: Api, cache: Cache, queue: WorkQueue[Key]
+) -> None:
+    """Take in all objects of a kind, of one namespace or all."""
+    async for found in api.found(kind, namespace, SELECTOR):
+        key = cache.put(kind, found)
+        if key and cache.held(key):  # its experiment may be gone meanwhile
+            queue.add(key)

@@ -2,7 +2,7 @@
 
 Every event puts the object into the cache and its experiment's key into the queue. There is no
 kopf state, finalizer, timer or daemon: what is to be done is decided by ``reconcile``, from what
-there is. A watch that fails ends the process, and Kubernetes starts it again.
+there is. A watch that has failed for ten minutes ends the process, and Kubernetes starts it again.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import RESOURCES, Key, Kind, Resource
 from distillery_operator.cluster.runner import SELECTOR
 from distillery_operator.controller.controller import Controller
+from distillery_operator.controller.patience import BACKOFFS
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.internals import of_kopf
 from distillery_operator.resource.experiment import GROUP
@@ -78,6 +79,7 @@ def _settings(namespaces: Sequence[str]) -> kopf.OperatorSettings:
     settings.persistence.finalizer = f"{GROUP}/unused"
     settings.scanning.disabled = bool(namespaces)
     settings.watching.chunk_size = CHUNK
+    settings.networking.error_backoffs = BACKOFFS
     for kind in (Kind.JOB, Kind.POD):
         settings.watching.label_selectors[RESOURCES[kind]] = SELECTOR
     return settings

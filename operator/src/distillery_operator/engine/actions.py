@@ -30,6 +30,20 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class Expire:
+    """End an attempt that no machine has taken in time; that it has waited in vain stays known."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class Close:
+    """End what keeps an attempt's pod alive although its trainer has ended."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class Discard:
     """End and remove an attempt of a trial or suggestion that the study does not know."""
 
@@ -108,7 +122,14 @@ class Free:
 
 @dataclass(frozen=True)
 class Collect:
-    """Remove models and checkpoints of trials that will not stand on the front again."""
+    """Begin to remove models and checkpoints of trials that will not stand on the front again."""
+
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Store that the files of trials are gone."""
 
     trials: tuple[int, ...]
 
@@ -116,6 +137,8 @@ class Collect:
 Action = (
     Launch
     | Halt
+    | Expire
+    | Close
     | Discard
     | Keep
     | Record
@@ -126,4 +149,5 @@ Action = (
     | Release
     | Free
     | Collect
+    | Collected
 )

@@ -9,6 +9,7 @@ from distillery_contract import metrics
 from distillery_operator.engine import trainers
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.reasons import (
+    FILES_REMAIN,
     LEFT_ALONE,
     OBSTRUCTED,
     PREPARATION_FAILED,
@@ -21,7 +22,7 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Condition, ConditionType, Status
 from distillery_operator.stopping import reasons
 from distillery_operator.trials import feasibility
-from distillery_operator.trials.attempt import STUCK, Phase
+from distillery_operator.trials.attempt import NODE_LOST, STUCK, Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, continued
 
@@ -44,6 +45,10 @@ OBSTACLES: Final = (
 
 NO_FEASIBLE_AFTER: Final = 10
 """Ended trials without a feasible one after which a person should look, before a day is lost."""
+
+
+FILES_SECONDS: Final = 60.0
+"""Time that a removal of files may wait for a machine before the status speaks of it."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
     kind = ConditionType.PROGRESSING
     live = [attempt for attempt in seen.attempts if attempt.live]
     if end:
-        return Finding(kind, "False", end.reason, end.message)
+        return Finding(kind, "False", end.reason, f"{end.message}{_files(seen)}")
     if spec.suspend:
         message = f"nothing starts; {len(live)} processes still run to their next checkpoint"
         return Finding(kind, "False", SUSPENDED, message)
@@ -167,11 +172,26 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
         return Finding(kind, "False", OBSTRUCTED, f"nothing starts: {seen.obstacle}")
     if not live and (refusal := trainers.refusal(spec, seen)):
         return Finding(kind, "False", TRAINER_CHANGED, refusal)
-    waiting = [attempt for attempt in live if attempt.phase is Phase.PENDING]
-    message = f"{asked}, {len(live) - len(waiting)} processes run"
-    if waiting:
-        message += f", {len(waiting)} wait: {waiting[0].message}"
+    lost = [attempt for attempt in live if attempt.reason == NODE_LOST]
+    others = [attempt for attempt in live if attempt not in lost]
+    waiting = [attempt for attempt in others if attempt.phase is Phase.PENDING]
+    message = f"{asked}, {len(others) - len(waiting)} processes run"
+    for some, how in ((waiting, "wait"), (lost, "cannot be reached")):
+        if some:
+            message += f", {len(some)} {how}: {some[0].message}"
+    message += _files(seen)
     return Finding(kind, "True", "Running", message)
+
+
+def _files(seen: Observation) -> str:
+    """Say what keeps files of trials from being removed; nothing while it goes well."""
+    for removal in seen.removals:
+        attempt = removal.attempt
+        since = attempt.created if attempt.waiting_since is None else attempt.waiting_since
+        late = since is None or seen.now - since > FILES_SECONDS
+        if removal.failed or attempt.lost or (attempt.phase is Phase.PENDING and late):
+            return f"; the files of {len(removal.trials)} trials stay: {removal.attempt.message}"
+    return ""
 
 
 def succeeded(points: Sequence[Trial], end: Closing | None) -> Finding:
@@ -221,9 +241,18 @@ def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
     if closing and closing.reason in (PREPARATION_FAILED, TOO_MANY_FAILURES):
         return Finding(kind, "True", closing.reason, closing.message)
     for attempt in seen.attempts:
+        if attempt.lost:
+            return Finding(kind, "True", NODE_LOST, attempt.message)
         if attempt.live and attempt.reason in STUCK:
-            message = f"{attempt.message}; mend spec.template, and what waits starts anew"
+            message = (
+                f"{attempt.message}; mend spec.template or what it names: what waits starts anew"
+            )
             return Finding(kind, "True", attempt.reason, message)
+    for removal in seen.removals:
+        if removal.failed or removal.attempt.reason in STUCK:
+            shown = ", ".join(map(str, removal.trials[:20]))
+            message = f"the files of trials {shown} could not be removed: {removal.attempt.message}"
+            return Finding(kind, "True", FILES_REMAIN, message)
     if len(ended) >= NO_FEASIBLE_AFTER and not any(v.feasible for v in verdicts):
         said = [v.reason for v in verdicts]
         message = (

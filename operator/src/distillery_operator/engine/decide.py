@@ -11,11 +11,21 @@ from dataclasses import dataclass, replace
 
 from distillery_contract.request import Stage
 from distillery_operator.engine import budgets, endings, housekeeping, memory, preparation, trainers
-from distillery_operator.engine.actions import Action, Ask, Discard, Halt, Launch, Promote, Record
+from distillery_operator.engine.actions import (
+    Action,
+    Ask,
+    Discard,
+    Expire,
+    Halt,
+    Launch,
+    Promote,
+    Record,
+)
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.endings import Again
 from distillery_operator.engine.reasons import (
     PREPARATION_FAILED,
+    SILENT,
     SUSPENDED,
     TEMPLATE_CHANGED,
     TIMED_OUT,
@@ -24,6 +34,7 @@ from distillery_operator.engine.reasons import (
 )
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping.rule import Rule
+from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
 
@@ -60,10 +71,12 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     actions: list[Action] = [*preparation.keep(seen), *lasting, *told, *_halt(spec, seen, rule)]
     actions += [r for r in memory.remember(seen) if r.stage is Stage.PREPARE or r.trial not in over]
     actions += [Discard(attempt) for attempt in seen.foreign]
+    actions += housekeeping.close(seen)
     actions += _fill(spec, seen, rule, closing, over)
     # Last, for a freed slot waits for what stands before.
     actions += housekeeping.release(seen)
     actions += housekeeping.free(seen)
+    actions += housekeeping.collected(seen)
     actions += housekeeping.collect(spec, seen, done is not None)
     return Decision(actions, closing, done)
 
@@ -80,17 +93,22 @@ def _closing(spec: Spec, seen: Observation, rule: Rule) -> Closing | None:
             f"failed trials <= {spec.max_failed_trials} must hold, but {len(failed)} failed; "
             f"the last, trial {last.number}: {last.reason}: {last.message}",
         )
-    return budgets.closing(spec, seen, lambda: bool(rule.promotions))
+    return budgets.closing(spec, seen, lambda: bool(_promotions(seen, rule)))
 
 
 def _done(spec: Spec, seen: Observation, rule: Rule, closing: Closing | None) -> Closing | None:
     """Return why an experiment is over, or None while it has something left to do."""
-    if closing is None or any(attempt.live for attempt in (*seen.attempts, *seen.foreign)):
+    if closing is None or any(attempt.remains for attempt in (*seen.attempts, *seen.foreign)):
         return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
-    if closing.finishes and (open_trials or rule.promotions or budgets.own(spec, seen)):
+    if closing.finishes and (open_trials or _promotions(seen, rule) or budgets.own(spec, seen)):
         return None
     return closing
+
+
+def _promotions(seen: Observation, rule: Rule) -> list[int]:
+    """Return the stopped trials that go on: those whose checkpoint is being removed cannot."""
+    return [number for number in rule.promotions if number not in seen.removing]
 
 
 def _fill(
@@ -99,7 +117,7 @@ def _fill(
     """Yield what the free slots get: trials that lack a process, then further suggestions."""
     if spec.suspend or seen.obstacle or (closing is not None and not closing.finishes):
         return
-    held = sum(attempt.live for attempt in (*seen.attempts, *seen.foreign))
+    held = sum(a.live and not a.lost for a in (*seen.attempts, *seen.foreign))
     free = max(0, spec.parallelism - held)
     free = int(min(free, budgets.affordable(spec, seen)))
     if seen.preparation is None or preparation.lost(seen):
@@ -113,7 +131,7 @@ def _fill(
         return
     yield from waiting[:free]
     free = max(0, free - len(waiting))
-    promoted = [Promote(number) for number in rule.promotions[:free]] if free else []
+    promoted = [Promote(number) for number in _promotions(seen, rule)[:free]] if free else []
     yield from promoted
     wanted = budgets.missing(spec, seen) if closing is None else budgets.own(spec, seen)
     missing = min(free - len(promoted), wanted)
@@ -129,9 +147,9 @@ def _waiting(spec: Spec, seen: Observation) -> Iterator[Launch]:
         attempts = seen.attempts_of(Stage.TRAIN, trial.number)
         if not attempts:
             yield Launch(Stage.TRAIN, trial.number, 1)
-        elif not attempts[-1].live:
+        elif not attempts[-1].remains:
             step = endings.follow(spec, seen, attempts)
-            if isinstance(step, Again):
+            if isinstance(step, Again) and not endings.rests(spec, seen, attempts[-1]):
                 yield Launch(Stage.TRAIN, trial.number, step.number)
 
 
@@ -158,21 +176,39 @@ def _recorded(seen: Observation, records: Sequence[Record]) -> Observation:
     return replace(seen, trials=tuple(trials))
 
 
-def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt]:
+def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt | Expire]:
     """Yield the attempts that must end."""
     running = {trial.number for trial in seen.trials if trial.state is State.RUNNING}
     for attempt in seen.attempts:
-        if not attempt.live or attempt.halted:
+        if not attempt.live or attempt.halted or attempt.lost:
             continue
         if spec.suspend:
             yield Halt(attempt, SUSPENDED)
         elif attempt.outdated:
             yield Halt(attempt, TEMPLATE_CHANGED)
+        elif _waits_too_long(spec, seen, attempt):
+            yield Expire(attempt)
         elif attempt.stage is Stage.TRAIN:
             now = seen.now - attempt.started if attempt.started is not None else 0.0
             if endings.overtime(spec, endings.seconds(seen, attempt) + now):
                 yield Halt(attempt, TIMED_OUT)
+            elif _silent(spec, seen, attempt):
+                yield Halt(attempt, SILENT, endings.silence(spec))
             elif attempt.trial not in running:  # another operator told it meanwhile
                 yield Halt(attempt, TRIAL_ENDED)
             elif stop := rule.stop(seen.trials[attempt.trial]):
                 yield Halt(attempt, stop.reason, stop.message)
+
+
+def _silent(spec: Spec, seen: Observation, attempt: Attempt) -> bool:
+    """Tell whether a training has reported no further step for longer than it may."""
+    limit, since = spec.silence_timeout_seconds, seen.standing.get(attempt.key)
+    if limit is None or since is None or attempt.started is None:
+        return False
+    return seen.now - max(since, attempt.started) > limit
+
+
+def _waits_too_long(spec: Spec, seen: Observation, attempt: Attempt) -> bool:
+    """Tell whether an attempt has waited for a machine longer than it may."""
+    limit, since = spec.pending_timeout_seconds, attempt.waiting_since
+    return limit is not None and since is not None and seen.now - since > limit

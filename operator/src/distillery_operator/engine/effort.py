@@ -63,7 +63,7 @@ def gpus(seen: Observation, attempt: Attempt) -> float:
 
 def run_seconds(seen: Observation, attempt: Attempt) -> float:
     """Return how long an attempt has run."""
-    runs = attempt.live and attempt.started is not None
+    runs = attempt.live and not attempt.lost and attempt.started is not None
     return seen.now - (attempt.started or 0.0) if runs else attempt.seconds
 
 

@@ -13,6 +13,7 @@ from distillery_operator.engine.actions import Tell
 from distillery_operator.engine.reasons import (
     METRIC_OUT_OF_BOUNDS,
     METRICS_UNAVAILABLE,
+    SILENT,
     TIMED_OUT,
     TOO_MANY_INTERRUPTIONS,
 )
@@ -20,7 +21,7 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.search import duplicates
 from distillery_operator.stopping.rule import Rule
 from distillery_operator.trials import feasibility
-from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.attempt import PENDING_TIMEOUT, Attempt, Report
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, lineage
 
@@ -109,7 +110,7 @@ def follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> Again 
         return End(State.INFEASIBLE, reason, message)
     if reason is Reason.BAD_REQUEST or (reason is Reason.BAD_DATA and last.stage is Stage.PREPARE):
         return End(State.FAILED, reason, message)
-    if reason is Reason.INTERRUPTED:
+    if reason is Reason.INTERRUPTED and not last.silent:
         number = sum(cause(a, None)[0] is Reason.INTERRUPTED and not a.halted for a in attempts)
         if number > spec.max_interruptions:
             limit = f"interruptions <= {spec.max_interruptions} must hold, but got {number}"
@@ -120,12 +121,37 @@ def follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> Again 
             return End(State.FAILED, METRIC_OUT_OF_BOUNDS, "; ".join(faults))
         if not _lacking(spec, last.stage, report):
             return End(State.COMPLETED, reason, message)
-    crashes = sum(cause(a, None)[0] in CRASHES for a in attempts)
+    crashes = sum(cause(a, None)[0] in CRASHES or _hung(a) for a in attempts)
     if crashes > spec.max_crashes:
+        if _hung(last):
+            limit = f"crashes and silences <= {spec.max_crashes} must hold, but got {crashes}"
+            return End(State.FAILED, SILENT, f"{limit}; the last: {silence(spec)}")
         if reason is Reason.COMPLETED:
             return End(State.FAILED, METRICS_UNAVAILABLE, _unavailable(spec, last.stage, report))
         return End(State.FAILED, reason, message)
     return Again(last.number + 1)
+
+
+def rests(spec: Spec, seen: Observation, last: Attempt) -> bool:
+    """Tell whether what no machine took in time leaves its slot to others for a while."""
+    limit = spec.pending_timeout_seconds
+    if last.reason != PENDING_TIMEOUT or limit is None or last.ended is None:
+        return False
+    return seen.now - last.ended < limit
+
+
+def silence(spec: Spec) -> str:
+    """Say why a training that reports nothing is ended."""
+    return f"the training has reported no further step for {spec.silence_timeout_seconds} s"
+
+
+def _hung(attempt: Attempt) -> bool:
+    """Tell whether an attempt was ended for its silence, before it ended otherwise.
+
+    That counts as a crash, not as an interruption: what hangs once because of its machine may well
+    pass on another, what hangs again does so by itself, and each time costs the whole silence.
+    """
+    return attempt.silent and cause(attempt, None)[0] is Reason.INTERRUPTED
 
 
 def cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:

@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.engine.actions import Collect, Free, Release
+from distillery_operator.engine.actions import Close, Collect, Collected, Free, Release
 from distillery_operator.resource.spec import CheckpointRetention, Spec
 from distillery_operator.stopping import reasons
 from distillery_operator.trials import pareto
+from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
+
+LINGER_SECONDS: Final = 30.0
+"""Time that the other containers of a pod have to end by themselves: one that ships logs does so
+when the trainer has ended, and the pod stays for its own log."""
 
 COLLECT_AT_ONCE: Final = 10
 COLLECT_AT_MOST: Final = 500
@@ -17,11 +22,25 @@ COLLECT_AT_MOST: Final = 500
 pod, whose request must fit into one environment variable."""
 
 
+def close(seen: Observation) -> Iterator[Close]:
+    """Yield the attempts that have ended, but for containers that do not end by themselves."""
+    for attempt in seen.attempts:
+        ended = attempt.ended if attempt.ended is not None else 0.0
+        if attempt.lingers and not attempt.closing and seen.now - ended >= LINGER_SECONDS:
+            yield Close(attempt)
+
+
+def lingering(attempt: Attempt) -> str:
+    """Say what keeps the pod of an attempt alive."""
+    names = ", ".join(attempt.lingers)
+    return f"the trainer has ended, but containers of its pod still run: {names}; the pod is ended"
+
+
 def release(seen: Observation) -> Iterator[Release]:
     """Yield the attempts of trials whose ending is stored."""
     ended = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
     for attempt in seen.attempts:
-        if attempt.stage is Stage.TRAIN and attempt.trial in ended and not attempt.live:
+        if attempt.stage is Stage.TRAIN and attempt.trial in ended and not attempt.remains:
             yield Release(attempt)
 
 
@@ -36,8 +55,20 @@ def free(seen: Observation) -> Iterator[Free]:
             yield Free(attempt)
 
 
+def collected(seen: Observation) -> Iterator[Collected]:
+    """Yield the trials whose files are gone, if that is not stored yet."""
+    for removal in seen.removals:
+        gone = tuple(
+            n for n in removal.trials if n < len(seen.trials) and not seen.trials[n].collected
+        )
+        if removal.done and gone:
+            yield Collected(gone)
+
+
 def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
     """Yield the trials whose files nobody needs; those of a failed trial may explain its failure.
+
+    A removal that has failed is repeated once its runner has forgotten it.
 
     Args:
         spec: of the experiment.
@@ -55,6 +86,7 @@ def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
         if trial.state in (State.COMPLETED, State.INFEASIBLE, State.STOPPED)
         and trial.seconds
         and not (trial.collected or trial.baseline or trial.number in kept)
+        and trial.number not in seen.removing
     )
     if len(useless) >= COLLECT_AT_ONCE or (useless and over):
         yield Collect(useless[:COLLECT_AT_MOST])

@@ -39,6 +39,7 @@ def _past(seen: Observation, attempt: Attempt, kept: PastAttempt | None) -> Past
         exit_code=attempt.exit_code,
         disrupted=attempt.disrupted,
         halted=attempt.halted,
+        silent=attempt.silent,
         reason=attempt.reason,
         message="" if attempt.live else endings.cause(attempt, seen.report(attempt))[1],
         started=attempt.started if kept is None or attempt.started else kept.started,

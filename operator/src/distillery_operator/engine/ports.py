@@ -7,7 +7,7 @@ from typing import Protocol
 from distillery_contract.request import Request, Stage
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.attempt import Attempt, Removal, Report
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance
@@ -31,8 +31,14 @@ class Runner(Protocol):
     async def start(self, launch: Launch, request: Request) -> None:
         """Start an attempt; one that exists already stays as it is."""
 
-    async def stop(self, attempt: Attempt) -> None:
+    async def stop(self, attempt: Attempt, reason: str) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
+
+    async def expire(self, attempt: Attempt) -> None:
+        """End an attempt that waits for a machine; it stays listed, and may be asked again."""
+
+    async def close(self, attempt: Attempt) -> None:
+        """End what outlives the trainer of an attempt."""
 
     async def discard(self, attempt: Attempt) -> None:
         """End and remove an attempt that is not of the study's trials; may be asked again."""
@@ -43,11 +49,11 @@ class Runner(Protocol):
     async def free(self, attempt: Attempt) -> None:
         """Let go of what is held of an attempt that has ended."""
 
-    async def collect(self, trials: Sequence[int]) -> Sequence[int]:
-        """Remove models and checkpoints of trials; return those of which they are gone by now.
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Begin to remove models and checkpoints of trials."""
 
-        That may take a while: ask again.
-        """
+    async def removals(self) -> Sequence[Removal]:
+        """Return the removals that were begun and are not forgotten, as of the last list."""
 
 
 class Measurements(Protocol):
@@ -55,6 +61,9 @@ class Measurements(Protocol):
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         """Return the newest report of each attempt, or None."""
+
+    def standing(self, attempt: Attempt) -> float | None:
+        """Return since when an attempt was seen at the same step; None if it was never asked."""
 
     def forget(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""

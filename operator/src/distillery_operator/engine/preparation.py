@@ -17,7 +17,9 @@ def launch(spec: Spec, seen: Observation) -> Iterator[Launch]:
     attempts = seen.attempts_of(Stage.PREPARE)
     if not attempts:
         yield Launch(Stage.PREPARE, 0, 1)
-    elif not (attempts[-1].live or failed(spec, seen) or any(keep(seen))):
+    elif attempts[-1].remains or endings.rests(spec, seen, attempts[-1]):
+        return
+    elif not (failed(spec, seen) or any(keep(seen))):
         yield Launch(Stage.PREPARE, 0, attempts[-1].number + 1)
 
 

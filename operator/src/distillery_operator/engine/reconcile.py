@@ -14,8 +14,11 @@ from distillery_operator.engine import decide, requests
 from distillery_operator.engine.actions import (
     Action,
     Ask,
+    Close,
     Collect,
+    Collected,
     Discard,
+    Expire,
     Free,
     Halt,
     Keep,
@@ -93,6 +96,12 @@ async def observe(
         gpus=ports.runner.gpus,
         foreign=tuple(foreign),
         others=others,
+        removals=tuple(await ports.runner.removals()),
+        standing={
+            attempt.key: since
+            for attempt in asked
+            if (since := ports.measurements.standing(attempt)) is not None
+        },
         preparing=preparing,
         generation=experiment.metadata.generation,
         upcoming=ports.runner.upcoming,
@@ -134,8 +143,12 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             trial = seen.trials[number] if stage is Stage.TRAIN else None
             order = requests.order(experiment, action, trial, seen.preparation)
             await runner.start(action, order)
-        case Halt(halted):
-            await runner.stop(halted)
+        case Halt(halted, reason):
+            await runner.stop(halted, reason)
+        case Expire(waiting):
+            await runner.expire(waiting)
+        case Close(ended):
+            await runner.close(ended)
         case Discard(foreign):
             await runner.discard(foreign)
         case Keep(preparation):
@@ -158,8 +171,9 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
         case Free(attempt):
             await runner.free(attempt)
         case Collect(numbers):
-            if gone := await runner.collect(numbers):
-                await study.collect(gone)
+            await runner.collect(numbers)
+        case Collected(numbers):
+            await study.collect(numbers)
 
 
 def _matters(attempt: Attempt, running: set[int], preparation: Preparation | None) -> bool:

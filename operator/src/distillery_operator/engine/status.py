@@ -1,15 +1,17 @@
 """PURE: an experiment's status, derived anew from one observation at the end of each pass."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any, Final
 
 from distillery_contract import metrics
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, conditions, effort, requests
+from distillery_operator.engine import budgets, conditions, effort, endings, housekeeping, requests
 from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.decide import Decision
+from distillery_operator.engine.reasons import LINGERING
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Objective, Spec
@@ -274,7 +276,7 @@ def _best_at(objective: Objective, candidates: Sequence[Trial]) -> Best:
 
 def _recent(spec: Spec, seen: Observation) -> list[RecentTrial]:
     """Return trials that have not ended, then those that ended last; at most ``RECENT_LIMIT``."""
-    live = {a.trial: a for a in seen.attempts if _trains(a) and a.live}
+    live = {a.trial: a for a in seen.attempts if _trains(a) and a.remains}
     newest = sorted(seen.trials, key=lambda t: (t.state is not State.RUNNING, -(t.ended or 0.0)))
     return [
         _unfinished(spec, seen, trial, live.get(trial.number))
@@ -296,12 +298,23 @@ def _finished(spec: Spec, trial: Trial) -> RecentTrial:
     )
 
 
+def _between(spec: Spec, seen: Observation, trial: Trial) -> str:
+    """Say why no process works on a trial."""
+    for last in seen.attempts_of(Stage.TRAIN, trial.number)[-1:]:
+        if endings.rests(spec, seen, last):
+            return f"{last.message}; it starts again after as long a time"
+    return "no process works on it yet"
+
+
 def _unfinished(
     spec: Spec, seen: Observation, trial: Trial, attempt: Attempt | None
 ) -> RecentTrial:
+    if attempt is not None and attempt.lingers:
+        said = housekeeping.lingering(attempt)
+        attempt = replace(attempt, phase=Phase.PENDING, reason=LINGERING, message=said)
     runs = attempt is not None and attempt.phase is Phase.RUNNING
     report = attempt and seen.reports.get(attempt.key)
-    said = attempt.message if attempt else "no process works on it yet"
+    said = attempt.message if attempt else _between(spec, seen, trial)
     return RecentTrial(
         trial=trial.number,
         suggestion=trial.by_hand,

@@ -2,5 +2,6 @@
 
 run     the loop of ``distillery run``
 runner  the port: trainings as processes of this machine
-pruning  what nobody owns in a workspace
+pruning    what nobody owns in a workspace
+attendant  the shell that runs a trainer, and the signals that both get
 """

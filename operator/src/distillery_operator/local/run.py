@@ -31,7 +31,7 @@ async def run(
 ) -> tuple[Observation, Status, bool]:
     """Visit an experiment until nothing is left to do.
 
-    Ctrl-C suspends it: trials write a checkpoint and end.
+    Ctrl-C suspends it: trials write a checkpoint and end. A second one ends them at once.
 
     Args:
         experiment: what is wanted.
@@ -50,8 +50,14 @@ async def run(
     results.check(experiment)
     runner, measured = Runner(workspace, experiment, trainer), Measurements()
     stop = asyncio.Event()
+
+    def interrupt() -> None:
+        if stop.is_set():
+            runner.kill()
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, interrupt)
     before = results.before()
     wanted = experiment
     try:

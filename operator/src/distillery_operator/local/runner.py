@@ -11,11 +11,11 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -24,24 +24,26 @@ from distillery_contract import wire
 from distillery_contract.request import Request, Stage
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
+from distillery_operator.engine.reasons import FOREIGN, SILENT
 from distillery_operator.errors import InUse
+from distillery_operator.local import attendant
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.trials.attempt import Attempt, Phase
-from distillery_operator.trials.provenance import SILENT, UNKNOWN, Provenance, Trainer
+from distillery_operator.trials import provenance
+from distillery_operator.trials.attempt import Attempt, Phase, Removal
+from distillery_operator.trials.provenance import UNKNOWN, Provenance, Trainer
 
 ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,})/attempt-[0-9]{3,}")
 """Folder of an attempt, below the results."""
 
 TRAINER: Final = (sys.executable, "-m", "distillery_trainer")
 
-ATTEND: Final = """\
-trap : TERM INT
-echo $$ > pid.part && mv pid.part pid
-(cd "$WORKSPACE" && exec "$@") > log.txt 2>&1
-code=$?
-echo $code > exit.part && mv exit.part exit
-"""
-"""A shell that runs a trainer and writes down its exit code, even if nobody waits any more."""
+LAST_SECONDS: Final = 5.0
+"""Time that the shell has to end after its last words; it takes milliseconds."""
+
+OOM: Final = (
+    "the kernel killed the training for lack of memory; lower parallelism or the batch size if many"
+    " trials end so"
+)
 
 
 class Runner:
@@ -62,8 +64,9 @@ class Runner:
         self._experiment = experiment
         self._results = self._workspace / requests.results(experiment)
         self._ended: dict[Path, Attempt] = {}
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
         self._devices: dict[Path, str] = {}
+        self._removed: list[Removal] = []
 
     @property
     def gpus(self) -> float:
@@ -77,7 +80,7 @@ class Runner:
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
-        self._children = [child for child in self._children if child.poll() is None]
+        self._children = {f: child for f, child in self._children.items() if child.poll() is None}
         folders = [*self._found("prepare/attempt-*"), *self._found("trials/*/attempt-*")]
         listed = (f for f in sorted(folders) if not (f / "released").exists())
         return [self._attempt(folder) for folder in listed]
@@ -96,29 +99,44 @@ class Runner:
             (folder / "request.json").write_text(document, encoding="utf-8")
             self._devices[folder] = self._device()
             child = subprocess.Popen(
-                ["sh", "-c", ATTEND, "sh", *self._trainer],
+                attendant.command(self._trainer),
                 cwd=folder,
                 env=self._environment(folder, launch.stage, document),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[lock],
                 start_new_session=True,
             )
-            self._children.append(child)
+            self._children[folder] = child
 
-    async def stop(self, attempt: Attempt) -> None:
-        """Ask an attempt to write a checkpoint and end; asking again changes nothing."""
+    async def stop(self, attempt: Attempt, reason: str) -> None:
+        """Ask an attempt to write a checkpoint and end; asking again changes nothing.
+
+        What has not ended after a grace is killed when attempts are listed.
+        """
         folder = self._folder(attempt.stage, attempt.trial, attempt.number)
-        if (folder / "halted").exists() or not (folder / "pid").exists():
+        if (folder / "halted").exists():
             return
-        with _locked(folder) as lock:
-            if lock is None:  # it lives, so its pid is its own
-                os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
+        if pid := _pid(folder):
+            attendant.ask_to_end(pid)
+            (folder / "halted").write_text(reason, encoding="utf-8")
+
+    def kill(self) -> None:
+        """Kill all trainings at once; they resume from the checkpoints that they have."""
+        for folder in (*self._found("prepare/attempt-*"), *self._found("trials/*/attempt-*")):
+            if folder not in self._ended and (pid := _pid(folder)):
                 (folder / "halted").touch()
+                attendant.kill(pid)
+
+    async def expire(self, attempt: Attempt) -> None:
+        """Do nothing: here nothing waits for a machine."""
+
+    async def close(self, attempt: Attempt) -> None:
+        """Do nothing: what outlives a trainer is ended with it."""
 
     async def discard(self, attempt: Attempt) -> None:
         """Stop an attempt that is not of the study's trials; then put all of its trial aside."""
         if attempt.live:
-            await self.stop(attempt)
+            await self.stop(attempt, FOREIGN)
             return
         self._put_aside(self._folder(attempt.stage, attempt.trial, attempt.number).parent)
 
@@ -152,11 +170,16 @@ class Runner:
     async def free(self, attempt: Attempt) -> None:
         """Do nothing: what a process left lies in a file."""
 
-    async def collect(self, trials: Sequence[int]) -> Sequence[int]:
-        """Remove models and checkpoints of trials; return the trials."""
+    async def collect(self, trials: Sequence[int]) -> None:
+        """Remove models and checkpoints of trials."""
         for folder in requests.disposable(self._experiment, trials):
             shutil.rmtree(self._workspace / folder, ignore_errors=True)
-        return trials
+        done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=int(wire.Exit.OK))
+        self._removed.append(Removal(tuple(trials), done))
+
+    async def removals(self) -> Sequence[Removal]:
+        """Return what this process has removed."""
+        return tuple(self._removed)
 
     def forget_failed_preparation(self) -> None:
         """Let the next pass prepare again: a person has acted on what the last one said."""
@@ -183,8 +206,15 @@ class Runner:
         if folder not in self._ended:
             attempt = _inspect(folder)
             if attempt.live:
+                asked = _modified(folder / "halted")
+                late = asked is not None and time.time() - asked > attendant.GRACE_SECONDS
+                if late and (pid := _pid(folder)):
+                    attendant.kill(pid)
                 return attempt
             self._ended[folder] = attempt
+            if child := self._children.pop(folder, None):
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(LAST_SECONDS)
         return self._ended[folder]
 
     def _environment(self, folder: Path, stage: Stage, document: str) -> dict[str, str]:
@@ -197,6 +227,7 @@ class Runner:
             "TOKENIZERS_PARALLELISM": "false",
             **os.environ,
             **({"CUDA_VISIBLE_DEVICES": device} if device else {}),
+            **attendant.environment(),
             "WORKSPACE": str(self._workspace),
             wire.REQUEST: document,
             wire.METRICS_PORT: "0",
@@ -219,7 +250,7 @@ def _installed() -> Trainer:
             transformers=metadata.version("transformers"),
         )
     except metadata.PackageNotFoundError:  # a system's torch has no metadata
-        return SILENT
+        return provenance.SILENT
 
 
 def _devices() -> Sequence[str]:
@@ -266,15 +297,34 @@ def _locked(folder: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
+def _lives(folder: Path) -> bool:
+    """Tell whether the trainer of an attempt lives; what it left behind may hold the lock too."""
+    with _locked(folder) as lock:
+        if lock is not None or (folder / "exit").exists():
+            return False
+    pid = _text(folder / "pid")
+    return pid is None or attendant.exists(int(pid))
+
+
+def _pid(folder: Path) -> int | None:
+    """Return the process group of an attempt that lives: only then its pid is its own."""
+    if not (folder / "pid").exists() or not _lives(folder):
+        return None
+    return int((folder / "pid").read_text())
+
+
 def _inspect(folder: Path) -> Attempt:
     """Read the state of an attempt from its folder."""
     trains = folder.parent.parent.name == "trials"
-    with _locked(folder) as lock:
-        live = lock is None
+    live = _lives(folder)
     started, ended = _modified(folder / "request.json"), _modified(folder / "exit")
     if not live and ended is None:  # nobody saw it end: the machine went down, maybe at once
         ended = _modified(folder / "log.txt") or started
     port, code = _text(folder / "port"), (_text(folder / "exit") or "").strip()
+    ended_by_kernel = not live and (folder / "oom").exists()
+    if ended_by_kernel:
+        code = str(int(wire.Exit.OUT_OF_MEMORY))
+    last = OOM if ended_by_kernel else _last_line(folder / "log.txt")
     return Attempt(
         stage=Stage.TRAIN if trains else Stage.PREPARE,
         trial=int(folder.parent.name) if trains else 0,
@@ -282,9 +332,11 @@ def _inspect(folder: Path) -> Attempt:
         phase=Phase.RUNNING if live else Phase.ENDED,
         exit_code=int(code) if code.isdecimal() and not live else None,
         halted=(folder / "halted").exists(),
+        silent=_text(folder / "halted") == SILENT,
         started=started,
         ended=None if live else ended,
-        message="" if live else _last_line(folder / "log.txt"),
+        reason="OOMKilled" if ended_by_kernel else "",
+        message="" if live else last,
         metrics_url=f"http://127.0.0.1:{port}/metrics" if live and port else None,
         termination_message=_text(folder / "termination-message"),
         digest=_text(folder / "digest") or "",

@@ -12,8 +12,9 @@ Where none has it, the furthest report says what was reached, and is no result.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distillery_contract.wire import Exit
 from distillery_operator.measurements import exposition
@@ -59,6 +60,14 @@ class Measurements:
         looks = [self._look(a, k) for a, k in zip(attempts, known, strict=True)]
         await asyncio.gather(*(look for look in looks if look is not None))
         return [each.newest for each in known]
+
+    def standing(self, attempt: Attempt) -> float | None:
+        """Return since when an attempt was seen at the same step, in seconds since the epoch.
+
+        Of one that has reported nothing, since when it is asked: this process may be a new one.
+        """
+        known = self._known.get(attempt.key)
+        return known.moved if known else None
 
     def forget(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""
@@ -109,6 +118,8 @@ class Measurements:
         if report is None:
             return
         before, known.scraped = known.scraped, report
+        if before is not None and _place(before) != _place(report):
+            known.moved = time.time()
         if before is None or _substance(before) != _substance(report):
             self._wake()
 
@@ -139,6 +150,7 @@ class _Known:
         text, left: the termination message, and what it says.
         scraped: the last scrape.
         recalled: what the Prometheus server had.
+        moved: when its step was seen to change last, in seconds since the epoch.
     """
 
     identity: str
@@ -150,6 +162,7 @@ class _Known:
     left: Report | None = None
     scraped: Report | None = None
     recalled: Report | None = None
+    moved: float = field(default_factory=lambda: time.time())
 
     def take(self, text: str) -> None:
         """Take in what a termination message says, parsed once; it stands when its pod is gone."""
@@ -168,6 +181,11 @@ class _Known:
             return self.left
         reports = [r for r in (self.left, self.scraped, self.recalled) if r is not None]
         return max(reports, key=exposition.reached, default=None)
+
+
+def _place(report: Report) -> tuple[int | None, int | None]:
+    """Return how far a training has come; an evaluation may take longer than many steps."""
+    return report.step, report.metric_step
 
 
 def _substance(report: Report) -> tuple[object, ...]:

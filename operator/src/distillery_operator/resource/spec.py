@@ -386,6 +386,24 @@ class Spec(Model):
         description="Run time that one trial may take, in seconds, all its attempts together. A"
         " trial that takes longer is infeasible.",
     )
+    silence_timeout_seconds: Integer | None = Field(
+        None,
+        ge=60,
+        le=10**9,
+        description="How long a training may report no further step, in seconds: longer than its"
+        " start and its longest evaluation take. After that the training is ended, and it resumes"
+        " from its checkpoint, at most maxCrashes times. The steps are read from the trainer's"
+        " /metrics, which the operator must be able to reach.",
+    )
+    pending_timeout_seconds: Integer | None = Field(
+        None,
+        ge=60,
+        le=10**9,
+        description="How long a trial or the preparation may wait for a machine, in seconds; the"
+        " time in a queue does not count. After that its Job ends, and its slot is free for others."
+        " It starts again after the same time, as an interruption that counts for"
+        " maxInterruptions. Used on a cluster only.",
+    )
     checkpoint_retention: CheckpointRetention = Field(
         CheckpointRetention.FRONT,
         description="Front: only baselines and trials on the front keep their model. All: every"

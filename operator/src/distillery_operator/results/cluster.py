@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pydantic
 
-from distillery_operator.cluster import default_template, errands, jobs, pod_template
+from distillery_operator.cluster import default_template, documents, errands, jobs, pod_template
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.cluster.kubeconfig import Access
@@ -139,7 +139,7 @@ class Results:
             pod = errands.reader(whole, defaults, name)
             async with _running(api, pod) as running:
                 command = ["tar", "-C", model, "-cf", "-", "."]
-                await archive.unpack(api.output(running, pod_template.TRAINER, command), folder)
+                await archive.unpack(api.output(running, documents.TRAINER, command), folder)
 
     @asynccontextmanager
     async def _reach(self) -> AsyncIterator[Api]:

@@ -83,8 +83,7 @@ class Server:
     async def open(self, port: int, address: str | None = None) -> int:
         """Listen, without an address at all of IPv4 and IPv6; return the port, chosen for 0."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, address, port)
-        await site.start()
+        await web.TCPSite(self._runner, address, port).start()
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

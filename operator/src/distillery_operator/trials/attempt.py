@@ -21,8 +21,33 @@ class Phase(StrEnum):
     ENDED = "Ended"
 
 
-STUCK: Final = ("ImagePullFailed", "PodConfigInvalid")
-"""Reasons of a waiting attempt that only a person can end."""
+QUEUED: Final = "Queued"
+NO_POD: Final = "NoPod"
+STARTING: Final = "Starting"
+IMAGE_PULL_FAILED: Final = "ImagePullFailed"
+POD_CONFIG_INVALID: Final = "PodConfigInvalid"
+NO_SCHEDULER: Final = "NoScheduler"
+DEACTIVATED: Final = "Deactivated"
+INADMISSIBLE: Final = "Inadmissible"
+FAILED_MOUNT: Final = "FailedMount"
+"""Reasons of a waiting attempt; the last one is a kubelet's."""
+
+STUCK: Final = (
+    IMAGE_PULL_FAILED,
+    POD_CONFIG_INVALID,
+    NO_SCHEDULER,
+    DEACTIVATED,
+    INADMISSIBLE,
+    FAILED_MOUNT,
+)
+"""Those that only a person can end."""
+
+
+NODE_LOST: Final = "NodeLost"
+"""Reason of an attempt whose machine does not answer, or has gone."""
+
+PENDING_TIMEOUT: Final = "PendingTimeout"
+"""Reason of an attempt that was ended because no machine took it in time."""
 
 
 AttemptKey = tuple[Stage, int, int]
@@ -41,11 +66,18 @@ class Attempt:
         exit_code: of the trainer; None while it lives, or if nobody saw it end.
         disrupted: whether the infrastructure ended it: eviction, deletion, a lost machine.
         halted: whether it was asked to end.
+        silent: whether it was asked to end because it reported no step for too long.
         held: whether its pod is held until its metrics are stored.
+        lingers: containers that keep its pod alive although its trainer has ended.
+        closing: whether such a pod was asked to end.
+        lost: whether its machine does not answer: nobody knows whether it still runs.
         outdated: whether it waits for a machine as an earlier pod template described it.
         created: seconds since the epoch at which it was asked for; None on one machine, where
             nothing waits.
-        started, ended: seconds since the epoch, of its process.
+        waiting_since: seconds since the epoch at which it began to wait for a machine; None in a
+            queue, and on one machine.
+        started, ended: seconds since the epoch, of its process; of one that is lost, when it was
+            given up.
         reason: one word of the infrastructure for its state: Unschedulable, Evicted, OOMKilled.
         message: the same as a sentence.
         pod: name of its pod, by which a Prometheus server knows it; empty without one.
@@ -66,9 +98,14 @@ class Attempt:
     exit_code: int | None = None
     disrupted: bool = False
     halted: bool = False
+    silent: bool = False
     held: bool = False
+    lingers: tuple[str, ...] = ()
+    closing: bool = False
+    lost: bool = False
     outdated: bool = False
     created: float | None = None
+    waiting_since: float | None = None
     started: float | None = None
     ended: float | None = None
     reason: str = ""
@@ -91,6 +128,11 @@ class Attempt:
     def live(self) -> bool:
         """Whether it may still do something."""
         return self.phase is not Phase.ENDED
+
+    @property
+    def remains(self) -> bool:
+        """Whether something of it is still there: its process, or what outlived that."""
+        return self.live or bool(self.lingers)
 
     @property
     def seconds(self) -> float:
@@ -126,6 +168,7 @@ def remembered(stage: Stage, trial: int, past: PastAttempt, lived_until: float) 
         exit_code=past.exit_code,
         disrupted=past.disrupted,
         halted=past.halted,
+        silent=past.silent,
         started=past.started,
         ended=past.ended if past.over else lived_until,
         reason=past.reason,
@@ -160,6 +203,29 @@ def completed(attempt: Attempt, past: PastAttempt) -> Attempt:
         )
     started = past.started if attempt.started is None else attempt.started
     return replace(known, started=started, ended=attempt.ended or past.ended)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A process that removes the files of trials.
+
+    Attributes:
+        trials: whose files.
+        attempt: the process.
+    """
+
+    trials: tuple[int, ...]
+    attempt: Attempt
+
+    @property
+    def done(self) -> bool:
+        """Whether the files are gone."""
+        return not self.attempt.live and self.attempt.exit_code == 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether files may have stayed."""
+        return not self.attempt.live and self.attempt.exit_code != 0
 
 
 @dataclass(frozen=True)

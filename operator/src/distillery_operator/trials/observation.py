@@ -5,7 +5,7 @@ Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import dropwhile, takewhile
 
@@ -14,6 +14,7 @@ from distillery_contract.size import Architecture
 from distillery_operator.trials.attempt import (
     Attempt,
     AttemptKey,
+    Removal,
     Report,
     completed,
     remembered,
@@ -70,6 +71,8 @@ class Observation:
         reports: what attempts expose, by their keys.
         obstacle: why nothing may start; empty if it may.
         gpus: that an attempt gets.
+        standing: since when live attempts were seen at the same step, by their keys.
+        removals: of files of trials, those that are not forgotten yet.
         foreign: attempts of trials or suggestions that the study does not know.
         others: what others have put into the study.
         preparing: what is kept of attempts of the preparation.
@@ -87,6 +90,8 @@ class Observation:
     gpus: float = 0.0
     foreign: tuple[Attempt, ...] = ()
     others: Others = Others()
+    removals: tuple[Removal, ...] = ()
+    standing: Mapping[AttemptKey, float] = field(default_factory=dict)
     preparing: tuple[PastAttempt, ...] = ()
     generation: int = 1
     upcoming: Provenance = UNKNOWN
@@ -136,6 +141,11 @@ class Observation:
         newest = reversed([*own])
         told = dropwhile(lambda t: t.state is State.RUNNING, newest)
         return sum(1 for _ in takewhile(lambda t: t.reason == DUPLICATE, told))
+
+    @cached_property
+    def removing(self) -> frozenset[int]:
+        """Trials whose files are being removed, are gone, or may be gone in part."""
+        return frozenset(number for removal in self.removals for number in removal.trials)
 
     @cached_property
     def _attempts(self) -> Mapping[tuple[Stage, int], Sequence[Attempt]]:

@@ -16,7 +16,7 @@ class PastAttempt:
         number: as of the attempt.
         identity: as of the attempt; empty where it has none.
         over: whether it has ended.
-        exit_code, disrupted, halted, reason, message: as of the attempt.
+        exit_code, disrupted, halted, silent, reason, message: as of the attempt.
         started, ended: as of the attempt, in seconds since the epoch.
         gpus: that it had.
         provenance: what it was made by, as far as that was known.
@@ -28,6 +28,7 @@ class PastAttempt:
     exit_code: int | None = None
     disrupted: bool = False
     halted: bool = False
+    silent: bool = False
     reason: str = ""
     message: str = ""
     started: float | None = None
