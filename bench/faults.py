@@ -1,10 +1,12 @@
 """One experiment on a real cluster while everything breaks: is anything lost or done twice?
 
-    python bench/faults.py [--kills 60] [--trials 200]
+    python bench/faults.py [--kills 100] [--trials 300]
 
 The operator is killed by SIGKILL before and after every kind of action, over and over. Meanwhile
 the API server, PostgreSQL and Prometheus are restarted, Jobs and pods deleted by hand, a pod is
-evicted, and some trainings overwrite their termination message. Pods are real; they run the quick
+evicted, a quota refuses Jobs, a second operator works beside the first, and some trainings
+overwrite their termination message. Once, the database is brought back to an old backup. Three
+times, an operator that stands by takes over from a killed one. Pods are real; they run the quick
 trainer, which writes down every step that it does. Prints figures and, as its last line, one JSON
 object; ends with 1 if a result was lost or told twice, or a trial had two live Jobs.
 """
@@ -18,8 +20,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +31,8 @@ import psycopg
 
 from support import parts
 from support.cluster import Node, Refused, images
-from support.operators import Operator
+from support.operators import COMMAND, Operator
+from support.postgres import restore
 from support.postgres import running as postgres_running
 from support.prometheus import Prometheus
 from support.spaces import Space, install
@@ -41,6 +44,9 @@ BOUNDARIES: Final = [
 ]
 """Where the operator dies, in turn; the rarer actions come once each: see ``RARE``."""
 RARE: Final = ["Keep-before", "Keep-after", "Collect-before", "Collect-after"]
+
+MISHAP_EVERY: Final = 2
+"""Kills for each of the other faults."""
 
 PATIENCE: Final = 8.0
 """Seconds that a working operator is given to reach its boundary, before it dies anyway."""
@@ -69,6 +75,7 @@ class Witness:
 
     def __init__(self, space: Space, url: str) -> None:
         self._space, self._url, self._stop = space, url, threading.Event()
+        self._looking = threading.Lock()
         self.live_jobs = self.live_pods = 0
         self.endings: dict[int, Any] = {}
         self.changed: set[int] = set()
@@ -93,8 +100,18 @@ class Witness:
 
     def _repeat(self, look: Callable[[], None]) -> None:
         while not self._stop.wait(0.2):
-            with suppress(Refused, psycopg.Error, OSError):  # what is looked at is being restarted
+            with (
+                self._looking,
+                suppress(Refused, psycopg.Error, OSError),
+            ):  # what is looked at is being restarted
                 look()
+
+    @contextmanager
+    def turned_back(self, endings: dict[int, Any]) -> Iterator[None]:
+        """Look away while a backup is restored, in which these trials had ended."""
+        with self._looking:
+            yield
+            self.endings = dict(endings)
 
     def _look_at_cluster(self) -> None:
         jobs, pods = Counter[str](), Counter[str]()
@@ -125,8 +142,13 @@ class Witness:
                 self.changed.add(number)
 
 
-def mishaps(space: Space, node: Node, restart_database: Callable[[], None],
-            prometheus: Prometheus) -> Iterator[tuple[str, Callable[[], None]]]:  # fmt: skip
+def mishaps(
+    space: Space,
+    node: Node,
+    restart_database: Callable[[], None],
+    prometheus: Prometheus,
+    second: Operator,
+) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield what else goes wrong, in turn, with its name."""
 
     def pods() -> list[str]:
@@ -148,8 +170,20 @@ def mishaps(space: Space, node: Node, restart_database: Callable[[], None],
         for job in space.live()[:1]:
             space.kubectl("delete", "job", job["metadata"]["name"], "--wait=false")
 
+    def refuse_jobs() -> None:
+        space.kubectl("create", "quota", "none", "--hard=count/jobs.batch=0")
+        time.sleep(3)
+        space.kubectl("delete", "quota", "none")
+
+    def overlap() -> None:
+        with second:
+            wait_for(lambda: second.serving, 60)
+            time.sleep(5)
+
     return itertools.cycle(
         [
+            ("Jobs refused by a quota", refuse_jobs),
+            ("operators overlapped", overlap),
             ("pod evicted", evict),
             ("API server restarted", node.plane.restart_apiserver),
             ("Job deleted", delete_job),
@@ -173,8 +207,8 @@ def repeated_steps(workspace: Path, space: Space) -> int:
 def main() -> int:
     """Run the experiment to its end; print what the witness saw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=60, help="SIGKILLs of the operator")
-    parser.add_argument("--trials", type=int, default=200, help="trials of the experiment")
+    parser.add_argument("--kills", type=int, default=100, help="SIGKILLs of the operator")
+    parser.add_argument("--trials", type=int, default=300, help="trials of the experiment")
     arguments = parser.parse_args()
     parts.require("node", "quick_image", "postgres", "prometheus")
     with tempfile.TemporaryDirectory() as folder:
@@ -214,23 +248,60 @@ def run(folder: Path, kills: int, trials: int) -> int:
                 earlyStopping={"type": "None", "collapse": False},  # each trial has one result
                 template={"spec": {"containers": [container], "volumes": [volume]}},
             )
-            with Witness(space, url) as witness:
-                breaks = mishaps(space, node, restart_database, prometheus)
-                operator = Operator(
+
+            def operator(name: str, *options: str, command: Sequence[str] = COMMAND) -> Operator:
+                return Operator(
                     kubeconfig,
                     url,
-                    folder / "operator.log",
+                    folder / f"{name}.log",
                     "--scrape-seconds=1",
                     f"--prometheus-url={prometheus.url}",
+                    *options,
                     image=image.name,
-                    command=(sys.executable, str(Path(__file__).with_name("mortal.py"))),
+                    command=command,
                 )
-                killed = torment(operator, witness, breaks, kills, trials)
-                operator.set_environment("MORTAL_AT", "-")
-                with operator:
-                    wait_for(lambda: witness.told >= trials, 300)
+
+            with Witness(space, url) as witness:
+                mortal = [sys.executable, str(Path(__file__).with_name("mortal.py"))]
+                first, second = operator("first", command=mortal), operator("second")
+                breaks = mishaps(space, node, restart_database, prometheus, second)
+                lease = f"--lease={space.name}/faults"
+                pair = [operator(name, lease) for name in ("leader", "standby")]
+                killed = Counter[str]()
+                torment(first, witness, breaks, kills // 4, trials, killed)
+                backup, endings = postgres.dump(url), dict(witness.endings)
+                torment(first, witness, breaks, kills // 4, trials, killed)
+                with witness.turned_back(endings):
+                    restore(url, backup)
+                killed["old backup restored"] += 1
+                torment(first, witness, breaks, kills - 2 * (kills // 4), trials, killed)
+                failovers = [failover(*pair) for _ in range(3)]
+                killed["leader killed"] += len(failovers)
+                first.set_environment("MORTAL_AT", "-")
+                with first:
+                    wait_for(lambda: witness.told >= trials, 600)
                     wait_for(space.reached("Succeeded"), 60)
-            return judge(space, witness, workspace, killed, trials)
+            return judge(space, witness, workspace, killed, trials, max(failovers))
+
+
+def failover(leader: Operator, standby: Operator) -> float:
+    """Kill a leader; return after how many seconds the one that stands by works."""
+
+    def leads(operator: Operator) -> bool:
+        return operator.serving and operator.metrics()["distillery_leader{}"] == 1
+
+    try:
+        leader.start()
+        wait_for(lambda: leads(leader), 60)
+        standby.start()
+        wait_for(lambda: standby.serving, 60)
+        leader.stop(signal.SIGKILL)
+        begun = time.monotonic()
+        wait_for(lambda: leads(standby), 120)
+        return time.monotonic() - begun
+    finally:
+        leader.stop(signal.SIGKILL)
+        standby.stop()
 
 
 def torment(
@@ -239,15 +310,15 @@ def torment(
     breaks: Iterator[tuple[str, Callable[[], None]]],
     kills: int,
     trials: int,
-) -> Counter[str]:
-    """Kill the operator again and again, and break something else at every fifth time."""
-    killed = Counter[str]()
+    killed: Counter[str],
+) -> None:
+    """Kill the operator again and again, and break something else now and then; count it all."""
     turns = itertools.chain(RARE[:2], itertools.cycle([*BOUNDARIES, *RARE[2:]]))
     for number in range(kills):
         place = next(turns)
         operator.set_environment("MORTAL_AT", place)
         operator.start()
-        if number % 5 == 4:
+        if number % MISHAP_EVERY == 0:
             name, break_it = next(breaks)
             time.sleep(1.5)
             with suppress(Refused):
@@ -266,19 +337,24 @@ def torment(
               flush=True)  # fmt: skip
         if witness.told >= trials - 2:
             break
-    return killed
 
 
 def judge(
-    space: Space, witness: Witness, workspace: Path, killed: Counter[str], trials: int
+    space: Space,
+    witness: Witness,
+    workspace: Path,
+    killed: Counter[str],
+    trials: int,
+    failover_s: float,
 ) -> int:
     """Print the figures and return the exit code."""
     endings = {number: json.loads(found[2]) for number, found in witness.endings.items()}
     lost = trials - sum(bool(e.get("metrics", {}).get("exact")) or e["state"] == "Infeasible"
                         for e in endings.values())  # fmt: skip
-    mishap_names = ("restarted", "deleted", "evicted", "itself")
+    places = {*BOUNDARIES, *RARE, "anywhere", "leader killed"}
     figures = {
-        "kills": sum(n for name, n in killed.items() if not name.endswith(mishap_names)),
+        "kills": sum(n for name, n in killed.items() if name in places),
+        "faults": sum(n for name, n in killed.items() if name not in {*places, "ended by itself"}),
         "expected": trials,
         "told": witness.told,
         "lost": lost,
@@ -290,6 +366,8 @@ def judge(
             int(j["metadata"]["labels"]["distillery.dev/attempt"]) > 1 for j in space.trials()
         ),
         "failed": space.status()["trials"]["failed"],
+        "stuck": trials - witness.told,
+        "failover_s": round(failover_s, 1),
     }
     for name, count in sorted(killed.items()):
         print(f"{name:24} {count}")
