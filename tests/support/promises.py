@@ -136,6 +136,11 @@ class Job:
         return self.readable and self.outcome is not None
 
     @property
+    def vanished(self) -> bool:
+        """Whether it had begun, was suspended, and was deleted before it could end."""
+        return self.ending is None and not self.exists and self.seconds > 0
+
+    @property
     def outcome(self) -> tuple[State, str, Mapping[str, float]] | None:
         """Return what is to be told of its ending, if that says something of the suggestion."""
         if self.ending is None or self.ending.code is None or not self.ending.observation:
@@ -782,7 +787,10 @@ class Promises(RuleBasedStateMachine):
         _, *continued = lineage(self.trials, self.trials[ending.trial])  # their time counts as well
         limits = {
             reasons.TOO_MANY_INTERRUPTIONS: (
-                sum(j.ending.interruption and not j.stopping for j in jobs if j.ending),
+                sum(
+                    j.ending.interruption and not j.stopping if j.ending else j.vanished
+                    for j in jobs
+                ),
                 spec.max_interruptions,
             ),
             reasons.TIMED_OUT: (

@@ -29,6 +29,7 @@ OTHER = Key("science", "other")
 FAMILIES = {
     # Of the operator.
     "leader": set(),
+    "experiments_not_owned": set(),
     "reconcile_total": {"result"},
     "reconcile_duration_seconds": set(),
     "workqueue_depth": set(),

@@ -4,6 +4,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from distillery_trainer import tiny
 
 
@@ -26,6 +28,7 @@ def test_the_folder_is_written_once_and_whole(tmp_path: Path) -> None:
     assert (folder / "train.json").read_text() == "mine"
 
 
+@pytest.mark.long
 def test_every_folder_is_alike_so_that_each_pod_may_write_its_own(tmp_path: Path) -> None:
     for name in ("one", "other"):
         command = [sys.executable, "-m", "distillery_trainer.tiny", str(tmp_path / name)]

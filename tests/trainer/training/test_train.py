@@ -472,8 +472,6 @@ def test_a_trainer_says_what_it_is_before_it_fails_or_succeeds(make: Make) -> No
 
 
 def test_failures_have_their_exit_code_and_a_sentence(make: Make, tmp_path: Path) -> None:
-    done = make("done")
-    run(done)
     elsewhere = replace(make("a"), cache=str(tmp_path / "nowhere"))
     gone = replace(make("b"), teacher=requests.Teacher(str(tmp_path / "gone")))
     no_source = make("c", initialization="Pretrained")
@@ -484,7 +482,6 @@ def test_failures_have_their_exit_code_and_a_sentence(make: Make, tmp_path: Path
         (elsewhere, Exit.BAD_DATA, "the stage prepare must have made"),
         (gone, Exit.BAD_DATA, "the stage prepare must have pinned the models"),
         (no_source, Exit.BAD_REQUEST, "Pretrained needs student.model"),
-        (replace(done, experiment="other"), Exit.BAD_REQUEST, "same request only"),
         (make("e", **wild, epochs=20.0), Exit.DIVERGED, "must be finite"),
     ):
         found, message = outcome_of(request)
