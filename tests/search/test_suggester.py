@@ -17,7 +17,7 @@ from distillery_contract.parameters import Value
 from distillery_operator.engine import decide
 from distillery_operator.resource import space
 from distillery_operator.resource.sampler import Sampler
-from distillery_operator.resource.spec import READ_BY, Spec
+from distillery_operator.resource.spec import Spec
 from distillery_operator.search import samplers, space_filling
 from distillery_operator.search.suggester import Suggester
 from distillery_operator.stopping import reasons
@@ -156,7 +156,7 @@ def test_it_suggests_what_one_built_anew_would(spec: Spec) -> None:
 
 
 def sampled(kind: str, parameters: Sequence[object] = TIED, **sampler: object) -> Spec:
-    if kind not in READ_BY[Sampler]["startup_trials"]:
+    if kind not in Sampler.READ_BY["startup_trials"]:
         sampler.pop("startupTrials", None)
     chosen = {"type": kind, "seed": 7, **sampler}
     return worlds.experiment(sampler=chosen, parameters=parameters, maxTrials=200).spec

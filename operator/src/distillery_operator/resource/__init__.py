@@ -1,7 +1,8 @@
 """What a user writes and reads back; it knows no trial.
 
 experiment      the resource, whole
-spec            what is wanted; its parts parameter, sampler, early_stopping
+spec            what is wanted; its parts data, teacher, student, parameter, sampler,
+                early_stopping
 status          what Distillery writes back
 fields          the types of all fields
 parsing         documents in, every fault out; sentences has the words

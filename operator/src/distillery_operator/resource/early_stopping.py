@@ -1,7 +1,8 @@
 """What a user may write into ``spec.earlyStopping``."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StrictBool
 
@@ -64,3 +65,11 @@ class EarlyStopping(Model):
         " collapsed at that rung and none of them recovered. Every type does this. Only where some"
         " questions have no answer.",
     )
+
+    READ_BY: ClassVar[Mapping[str, Sequence[StoppingType]]] = {
+        "confidence": (StoppingType.FRONT_AWARE,),
+        "min_trials": (StoppingType.FRONT_AWARE,),
+        "reduction_factor": (StoppingType.ASHA,),
+        "pause": (StoppingType.ASHA,),
+    }
+    """Fields that some types alone consume."""

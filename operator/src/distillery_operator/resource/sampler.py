@@ -1,7 +1,8 @@
 """What a user may write into ``spec.sampler``."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from pydantic import Field
 
@@ -65,6 +66,12 @@ class Sampler(Model):
         " taken of which a forecast, with an error drawn by chance, promises to improve the front."
         " TPE only.",
     )
+
+    READ_BY: ClassVar[Mapping[str, Sequence[SamplerType]]] = {
+        "startup_trials": (SamplerType.TPE, SamplerType.GP),
+        "crossover": (SamplerType.TPE,),
+    }
+    """Fields that some types alone consume."""
 
 
 GRID_LIMIT: Final = 100_000

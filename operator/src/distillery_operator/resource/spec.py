@@ -6,7 +6,6 @@ camelCase. Rules that bind one field stand on the field; rules between fields st
 :mod:`distillery_operator.resource.python_rules`.
 """
 
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -14,22 +13,22 @@ from pydantic import Field, JsonValue, StrictBool
 
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
-from distillery_contract.request import FaultPolicy
-from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
+from distillery_operator.resource.data import Data
+from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.fields import (
     Hyperparameters,
     Integer,
     Metric,
-    Metrics,
     Model,
     Name,
     Number,
     ObjectiveMetric,
     Positive,
-    Text,
 )
 from distillery_operator.resource.parameter import Parameter
-from distillery_operator.resource.sampler import Sampler, SamplerType
+from distillery_operator.resource.sampler import Sampler
+from distillery_operator.resource.student import Student
+from distillery_operator.resource.teacher import Teacher
 
 
 class Objective(Model):
@@ -96,130 +95,6 @@ class WarmStart(Model):
         description="Also take trials that had other data, another teacher or, with initialization:"
         " Pretrained, another student.model.",
     )
-
-
-class Data(Model):
-    """Questions in SQuAD 2.0's format. Paths are relative to the workspace, lengths in tokens."""
-
-    name: Text | None = Field(
-        None,
-        description="A data set on the Hugging Face hub with the splits train and validation, such"
-        " as squad_v2. Give either name, or train and validation.",
-    )
-    train: Text | None = Field(
-        None,
-        description="File with the questions to train on, in SQuAD 2.0's format. JSON, nested as"
-        " SQuAD's own files or flat, JSON Lines, or Parquet. Needs validation too.",
-    )
-    validation: Text | None = Field(
-        None,
-        description="File with the questions to measure on, in the same formats. Needs train too.",
-    )
-    test: Text | None = Field(
-        None,
-        description="File with questions that no decision of the search reads, in the same formats."
-        " It is checked and prepared like the others. Needs train and validation too.",
-    )
-    unanswerable: StrictBool = Field(
-        True, description="Whether some questions have no answer, as in SQuAD 2.0."
-    )
-    max_length: Integer = Field(
-        384,
-        ge=16,
-        le=8192,
-        description="Tokens in one window: the question and a part of its context.",
-    )
-    stride: Integer = Field(
-        128, ge=0, le=8192, description="Tokens of the context that two neighbouring windows share."
-    )
-    max_query_length: Integer = Field(
-        64,
-        ge=1,
-        le=8192,
-        description="Tokens of a question that are read. A longer question is cut.",
-    )
-    max_answer_length: Integer = Field(
-        30, ge=1, le=8192, description="Tokens that an answer may have at most."
-    )
-    n_best: Integer = Field(
-        20,
-        ge=1,
-        le=1000,
-        description="How many of the best start tokens and of the best end tokens are combined to"
-        " candidate answers.",
-    )
-    null_threshold: Number = Field(
-        0.0,
-        description="A question counts as unanswerable if the score of no answer exceeds the score"
-        " of the best answer by more than this margin, in logits.",
-    )
-    faults: FaultPolicy = Field(
-        FaultPolicy.REFUSE,
-        description="What follows from questions that cannot serve, such as one whose answer does"
-        " not stand in its context. Refuse: the data are refused. Drop: these questions are left"
-        " out and counted in the condition Prepared, up to maxDroppedPercent.",
-    )
-    max_dropped_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
-        1.0,
-        description="With faults: Drop, the greatest share of the questions of a file that is left"
-        " out, in percent. If more would be, the data are refused.",
-    )
-    max_unknown_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
-        2.0,
-        description="The greatest share of tokens that the tokenizer does not know, in percent. If"
-        " there are more, the tokenizer does not fit the text, and the data are refused.",
-    )
-    max_long_answer_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
-        5.0,
-        description="The greatest share of questions whose answers are all longer than"
-        " maxAnswerLength, in percent. No student can answer these.",
-    )
-    max_shared_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
-        1.0,
-        description="The greatest share of the questions of validation, or of test, that are also"
-        " in train with the same context, in percent.",
-    )
-
-
-class Teacher(Model):
-    """The fine-tuned model that students learn from."""
-
-    model: Text = Field(
-        description="A model folder in the workspace, or the name of a model on the Hugging Face"
-        " hub."
-    )
-    revision: Text | None = Field(None, description="Revision of the model on the hub.")
-    floor: Metrics = Field(
-        default_factory=dict,
-        description="The least value of each metric that the teacher must reach on the validation"
-        " set. If the teacher misses one, no trial starts.",
-    )
-
-
-class Student(Model):
-    """Where students come from that are not cut from the teacher."""
-
-    model: Text | None = Field(
-        None,
-        description="A pretrained model for initialization: Pretrained. A model folder in the"
-        " workspace, or the name of a model on the Hugging Face hub.",
-    )
-    revision: Text | None = Field(None, description="Revision of the model on the hub.")
-
-
-READ_BY: Final[Mapping[type[Sampler | EarlyStopping], Mapping[str, Sequence[StrEnum]]]] = {
-    Sampler: {
-        "startup_trials": (SamplerType.TPE, SamplerType.GP),
-        "crossover": (SamplerType.TPE,),
-    },
-    EarlyStopping: {
-        "confidence": (StoppingType.FRONT_AWARE,),
-        "min_trials": (StoppingType.FRONT_AWARE,),
-        "reduction_factor": (StoppingType.ASHA,),
-        "pause": (StoppingType.ASHA,),
-    },
-}
-"""Fields that some types alone consume."""
 
 
 class CheckpointRetention(StrEnum):

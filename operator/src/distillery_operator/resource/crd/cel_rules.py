@@ -33,11 +33,12 @@ from distillery_operator.resource.crd.cel import (
     text,
     texts,
 )
+from distillery_operator.resource.data import Data
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.fields import NAME, NAME_RULE, SAME
 from distillery_operator.resource.parameter import STEPS
 from distillery_operator.resource.sampler import DESIGNS, GP_TRIALS, Sampler
-from distillery_operator.resource.spec import READ_BY, Data, Spec
+from distillery_operator.resource.spec import Spec
 
 
 def _of_kind(kind: Kind) -> str:
@@ -266,7 +267,7 @@ def _unread(part: type[Sampler | EarlyStopping]) -> list[Rule]:
             type=chosen,
             value=f"self.{alias}",
         )
-        for alias, types in ((to_camel(name), types) for name, types in READ_BY[part].items())
+        for alias, types in ((to_camel(name), types) for name, types in part.READ_BY.items())
     ]
 
 
