@@ -14,4 +14,5 @@ finished      whether its study need not be read
 deletion      the end of an experiment whose study is deleted with it
 events        what is told of actions and conditions
 event_writer  ... to the log and the API server
+status_writer what an experiment's status says, to the API server and as metrics
 """

@@ -4,28 +4,25 @@ Keeps between two visits only what can be found again: the open study, the statu
 whether the API server takes the pod template.
 """
 
-import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
-
-import pydantic
 
 from distillery_operator.cluster import marks
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.runner import Runner, let_go
-from distillery_operator.controller import events, finished, ownership
+from distillery_operator.controller import events, finished, ownership, status_writer
 from distillery_operator.controller.claims import Claims
 from distillery_operator.controller.deletion import Deletion
 from distillery_operator.controller.event_writer import Announcer
-from distillery_operator.controller.session import Session, findings
+from distillery_operator.controller.session import Session
 from distillery_operator.controller.settings import Settings
+from distillery_operator.controller.status_writer import StatusWriter, status_of
 from distillery_operator.controller.work_queue import WorkQueue
-from distillery_operator.engine import conditions, statistics, status
+from distillery_operator.engine import conditions
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.ports import Ports
@@ -41,24 +38,16 @@ from distillery_operator.errors import (
 )
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
-from distillery_operator.resource import label_names, parsing, yaml_files
+from distillery_operator.resource import parsing
 from distillery_operator.resource.experiment import Experiment, study_of
 from distillery_operator.resource.status import ConditionType, Status
-from distillery_operator.results import trials_server
 from distillery_operator.search import samplers
 from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
-from distillery_operator.telemetry import experiment_metrics, operator_metrics, timed_study
+from distillery_operator.telemetry import operator_metrics, timed_study
 from distillery_operator.trials.trial import State
-
-log = logging.getLogger(__name__)
-
-STATUS_SECONDS: Final = 2.0
-"""Time between two writes of one status, as long as few experiments run."""
-STATUS_SECONDS_EACH: Final = 0.3
-"""Time that each further experiment adds, so that all statuses together are a light load."""
 
 DELETION_SECONDS: Final = 5.0
 """Time between two looks at an experiment that is being deleted."""
@@ -105,12 +94,12 @@ class Controller:
         self._deletion = Deletion(api, cache, database, workers, settings.defaults)
         self._sessions: dict[Key, Session] = {}
         self._claims = Claims(api, announcer, settings.identity)
-        self._shown = experiment_metrics.Experiments(settings.ended_series_days)
+        self._statuses = StatusWriter(api, cache, announcer, settings)
 
     @property
     def status_seconds(self) -> float:
         """Return the time between two writes of one status."""
-        return max(STATUS_SECONDS, STATUS_SECONDS_EACH * len(self._sessions))
+        return status_writer.pause(len(self._sessions))
 
     async def visit(self, key: Key) -> float | None:
         """Look at one experiment; return after how many seconds it wants the next look."""
@@ -139,7 +128,7 @@ class Controller:
     async def _look(self, key: Key, found: Mapping[str, Any]) -> float | None:
         if (wait := await self._claims.settle(key, found)) is not None:
             await self._leave(key)
-            self._shown.forget(key)
+            self._statuses.forget(key)
             return wait
         try:
             experiment = self._parse(key, found)
@@ -151,9 +140,8 @@ class Controller:
             return await self._work(key, session, unmarked)
         except (InvalidExperiment, StudyMismatch) as error:
             reason = "ImmutableField" if isinstance(error, StudyMismatch) else "InvalidExperiment"
-            await self._obstruct(
-                key, found, Finding(ConditionType.ACCEPTED, "False", reason, str(error))
-            )
+            finding = Finding(ConditionType.ACCEPTED, "False", reason, str(error))
+            await self._statuses.obstruct(key, found, self._sessions.get(key), finding)
             return None
         except DatabaseUnavailable as error:
             missing = isinstance(error, StudyMissing)
@@ -162,16 +150,16 @@ class Controller:
             kind = ConditionType.STORAGE_REACHABLE
             reason = "StudyMissing" if missing else "DatabaseUnavailable"
             finding = Finding(kind, "False", reason, str(error))
-            await self._obstruct(key, found, finding)
+            await self._statuses.obstruct(key, found, self._sessions.get(key), finding)
             raise
 
     def _stays_finished(self, key: Key, found: Mapping[str, Any], experiment: Experiment) -> bool:
         """Tell whether nothing is left to do, so that the study need not be read."""
-        status, service = _status(found), self._settings.trials_service
+        status, service = status_of(found), self._settings.trials_service
         if not finished.stays(key, found, experiment, status, cache=self._cache, service=service):
             return False
         assert status is not None
-        self._shown.show(key, experiment, status)
+        self._statuses.show(key, experiment, status)
         return True
 
     def _parse(self, key: Key, found: Mapping[str, Any]) -> Experiment:
@@ -197,7 +185,7 @@ class Controller:
             await self._forget(key)
             session = None
         if session is None:
-            now, before = time.time(), _status(found)
+            now, before = time.time(), status_of(found)
             with timed_study.timed("open"):
                 place = self._database.storage_of(found["metadata"])
                 study = timed_study.observed(
@@ -251,7 +239,7 @@ class Controller:
         result = await session.visitor.visit(experiment, session.refusal, tell)
         result = replace(result, refused=(*unmarked, *result.refused))
         await self._note_restored(session, result)
-        rest = await self._write_status(key, session, result)
+        rest = await self._statuses.write(key, session, result, self.status_seconds)
         if goes_on(result):
             return 0.0
         live = any(attempt.remains for attempt in result.seen.attempts)
@@ -282,57 +270,6 @@ class Controller:
             session.refusal = await session.runner.check()
             session.checked = (generation, now)
 
-    async def _write_status(self, key: Key, session: Session, result: Pass) -> float | None:
-        """Write the status if it changed; return after how many seconds it may be written."""
-        early = session.written + self.status_seconds - time.monotonic()
-        if early > 0:
-            return early
-        derived = await asyncio.to_thread(
-            status.derive,
-            session.experiment,
-            result.seen,
-            result.decision,
-            session.status,
-            findings(session, result.refused),
-        )
-        before = session.status.trials_path if session.status else None
-        annotations = self._cache.experiments.get(key, {}).get("metadata", {}).get("annotations")
-        rotation = str((annotations or {}).get(label_names.ROTATE, ""))
-        path = trials_server.path(self._settings.trials_service, key, before, rotation)
-        generation = session.experiment.metadata.generation
-        over = generation if finished.left_nothing(result) else None
-        more = {"trials_path": path, "finished_generation": over, "release": finished.RELEASE}
-        found = derived.model_copy(update=more)
-        figured = await asyncio.to_thread(
-            statistics.derive, session.experiment.spec, result.seen, result.decision.done
-        )
-        self._shown.show(key, session.experiment, found, figured)
-        if found != session.status:
-            for event in events.of_change(session.status, found):
-                self._announcer.tell(vars(session.experiment.metadata), event)
-            await self._api.apply_status(key, yaml_files.to_document(found))
-            session.status, session.written = found, time.monotonic()
-        session.restored_at = 0.0
-        return None
-
-    async def _obstruct(self, key: Key, found: Mapping[str, Any], finding: Finding) -> None:
-        """Say in the status why nothing goes on; what was found before stands."""
-        metadata = found["metadata"]
-        session = self._sessions.get(key)
-        before = session.status if session else _status(found)
-        limit = session.experiment.spec.max_trials if session else None
-        after = status.obstructed(metadata["generation"], limit, before, finding, time.time())
-        self._shown.show_obstructed(key, metadata, after)
-        if after == before:
-            return
-        for event in events.of_change(before, after):
-            self._announcer.tell(metadata, event)
-        await self._api.apply_status(key, yaml_files.to_document(after))
-        if session:
-            session.status = after
-        kept = {**yaml_files.to_document(after), "owner": ownership.owner(found)}
-        self._cache.experiments[key] = {**found, "status": kept}
-
     async def _delete(self, key: Key, found: Mapping[str, Any]) -> float | None:
         """Delete what goes with an experiment; say in its status what that waits for."""
         await self._forget(key)
@@ -341,11 +278,7 @@ class Controller:
         waits = await self._deletion.step(key, found)
         if not waits:
             return None
-        before, generation = _status(found), found["metadata"]["generation"]
-        after = status.deleting(generation, before, waits, time.time())
-        if after != before:
-            log.info("%s: its deletion waits for: %s", "/".join(key), waits)
-            await self._api.apply_status(key, yaml_files.to_document(after))
+        await self._statuses.deleting(key, found, waits)
         return DELETION_SECONDS
 
     async def _leave(self, key: Key) -> None:
@@ -358,7 +291,7 @@ class Controller:
         """Drop everything of an experiment that is gone; its study stays in the database."""
         await self._leave(key)
         self._claims.forget(key)
-        self._shown.forget(key)
+        self._statuses.forget(key)
         self._queue.forget(key)
         self._announcer.forget(key)
         await let_go(self._api, self._cache, key)
@@ -389,14 +322,3 @@ async def _unless_refused(mark: Awaitable[None]) -> list[str]:
 
 def _identity(experiment: Experiment) -> tuple[str, str]:
     return experiment.metadata.uid, experiment.metadata.study
-
-
-def _status(found: Mapping[str, Any]) -> Status | None:
-    """Return the status that an experiment has; None if there is none, or one of another time.
-
-    Without its owner, who is written apart.
-    """
-    try:
-        return Status.model_validate(found["status"]).model_copy(update={"owner": None})
-    except (KeyError, pydantic.ValidationError):
-        return None
