@@ -1,4 +1,4 @@
-"""EDGE: suggestions, one after the other. :mod:`distillery_operator.study.study` asks for them."""
+"""EDGE: suggestions, one after the other. :mod:`distillery_operator.study.asking` asks for them."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast

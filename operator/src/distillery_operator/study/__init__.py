@@ -1,6 +1,9 @@
 """The port of suggestions and results: ask, tell, load.
 
-study       the study of one experiment
+study       the study of one experiment, whose work is done in one thread
+blocking    the same without threads: what is stored, and in memory
+asking      which suggestions come next
+belonging   whether a stored study is an experiment's own
 notes       what else others have put there, in sentences
 contents    what it holds, in memory
 records     trials as they are stored, with versions

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from distillery_contract import size
+from distillery_contract.parameters import Value
 from distillery_operator.search import warm_start
 from distillery_operator.study import records
 from distillery_operator.study.records import RESTORED, SPACE, STUDENT, WARM, Aside
@@ -38,6 +40,15 @@ class Contents:
     warm: dict[str, tuple[Trial, ...]]
     asides: dict[int, Aside]
     restored: str
+
+    def size(self, parameters: Mapping[str, Value]) -> int | None:
+        """Return the parameter count of a student; None before the preparation, or without one."""
+        if self.preparation is None:
+            return None
+        try:
+            return size.student_size(self.preparation.sources, parameters)
+        except ValueError:  # no such student: decide ends the trial with the reason
+            return None
 
 
 def of(attributes: Attributes, own: Sequence[Row]) -> Contents:

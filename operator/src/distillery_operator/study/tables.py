@@ -1,7 +1,7 @@
 """EDGE: Optuna's tables of one experiment, in PostgreSQL or SQLite.
 
-Called by :mod:`distillery_operator.study.study`. Optuna makes the tables and can read all that is
-written here, so that its own tools see the study. Its storage, however, takes eight commits and
+Called by :mod:`distillery_operator.study.blocking`. Optuna makes the tables and can read all that
+is written here, so that its own tools see the study. Its storage, however, takes eight commits and
 dozens of statements to store a suggestion, and keeps a copy of every trial; here each change is one
 transaction of a few statements.
 

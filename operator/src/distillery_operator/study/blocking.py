@@ -1,0 +1,246 @@
+"""The study without threads: each call reads or writes the database, and waits for it.
+
+Each change is stored first, and then made in memory.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any, ParamSpec
+
+from distillery_contract.request import Stage
+from distillery_operator.engine.actions import Tell
+from distillery_operator.resource import space, suggestions
+from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.spec import Spec
+from distillery_operator.search import optuna_trials, warm_start
+from distillery_operator.study import belonging, contents, notes, records
+from distillery_operator.study.asking import Asking, Suggestion
+from distillery_operator.study.contents import Contents
+from distillery_operator.study.records import (
+    BY_HAND,
+    MEANING,
+    RESOURCE,
+    RESTORED,
+    SPACE,
+    STUDENT,
+    TAKEN_FIELDS,
+    WARM,
+)
+from distillery_operator.study.rows import Row, Rows
+from distillery_operator.study.tables import Storage
+from distillery_operator.trials.observation import Preparation
+from distillery_operator.trials.past_attempt import PastAttempt
+from distillery_operator.trials.trial import Point, State, Trial
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+
+class BlockingStudy:
+    """What is stored of an experiment, and the same in memory; :meth:`open` comes first.
+
+    Attributes:
+        held: the study, as of the last look.
+        enqueued: trials of a person that wait, as of the last look.
+        notes: what else others have put there, in sentences, as of the last look.
+    """
+
+    held: Contents
+    enqueued: list[Row]
+
+    def __init__(self, place: Storage, cluster: str) -> None:
+        """Work on one study.
+
+        Args:
+            place: where its tables are.
+            cluster: that has the experiment; empty on one machine, or where nobody knows.
+        """
+        self._storage, self._cluster = place, cluster
+        self._asking = Asking()
+        self._stale = True
+        self._resource: dict[str, Any] | None = None
+        self.notes: Sequence[str] = ()
+
+    def open(self, experiment: Experiment, now: float, begun: str | None) -> None:
+        """Open the study, or create it: see :meth:`distillery_operator.study.study.Study.open`."""
+        metadata, searched = experiment.metadata, records.space_of(experiment.spec)
+        if metadata.settled:
+            belonging.expect(experiment, self._storage.find(metadata.name), begun)
+        directions = optuna_trials.directions(experiment.spec)
+        self._storage.open(metadata.name, directions, {SPACE: searched, "started": now})
+        self._compare(experiment)
+        if self._resource is not None and self._resource["uid"] != metadata.uid:
+            said = "the experiment was created again, with another uid, and goes on with its study"
+            self.note_restored(said, now)
+        self._belong(experiment)
+
+    def follow(self, experiment: Experiment) -> None:
+        """Go on with an experiment as it was edited."""
+        self._compare(experiment)
+        self._belong(experiment)
+
+    def refresh(self) -> None:
+        """Read what another process has written meanwhile."""
+        if self._stale or self._storage.changed():
+            self._read()
+
+    def change(self, function: Callable[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call one of the methods below. After one that failed, everything is read anew."""
+        if self._stale:
+            self._read()
+        self._stale = True  # a change that fails may or may not have reached the storage
+        function(*args, **kwargs)
+        self._stale = False
+
+    def note_restored(self, message: str, now: float) -> None:
+        """Store why the study differs from what was told of it earlier."""
+        self._storage.set_attribute(RESTORED, {"at": now, "message": message})
+        self.held.restored = message
+
+    def keep(self, preparation: Preparation) -> None:
+        """Store what the preparation found."""
+        self._storage.set_attribute("preparation", asdict(preparation))
+        self.held.preparation = preparation
+
+    def remember(self, stage: Stage, number: int, past: PastAttempt) -> None:
+        """Store what counts of an attempt of a stage, unless its trial has ended."""
+        name, stored = records.name_of(past), asdict(past)
+        if stage is not Stage.TRAIN:
+            self._storage.set_attribute(name, stored)
+            self.held.preparing = _with(self.held.preparing, past)
+            return
+        trial = self.held.trials[number]
+        if trial.state is State.RUNNING:
+            self._storage.set_trial_attribute(number, name, stored)
+            kept = _with(trial.attempts, past)
+            self.held.trials[number] = replace(trial, attempts=kept)
+
+    def prepare_again(self) -> None:
+        """Let a preparation that has failed run again."""
+        for past in () if self.held.preparation else self.held.preparing:
+            made = replace(past.provenance, generation=0)  # of no spec of today
+            self.remember(Stage.PREPARE, 0, replace(past, provenance=made))
+
+    def take(self, name: str, taken: Sequence[Trial]) -> None:
+        """Store trials of another experiment."""
+        stored = [{field: getattr(trial, field) for field in TAKEN_FIELDS} for trial in taken]
+        self._storage.set_attribute(f"{WARM}{name}", stored)
+        self.held.warm[name] = tuple(taken)
+
+    def ask(self, spec: Spec, count: int, now: float) -> None:
+        """Store further suggestions."""
+        for suggestion in self._asking.suggestions(spec, self.held, self.enqueued, count):
+            self._add(spec, suggestion, now)
+            if suggestion.row is not None:
+                self.enqueued.remove(suggestion.row)
+
+    def promote(self, spec: Spec, number: int, now: float) -> None:
+        """Store a trial that continues a stopped one, unless one does."""
+        if any(trial.continues == number for trial in self.held.trials):
+            return
+        before = self.held.trials[number]
+        suggestion = {
+            "parameters": dict(before.parameters),
+            "continues": number,
+            BY_HAND: before.by_hand,
+            "started": now,
+            "parameter_count": before.parameter_count,
+        }
+        curve = records.curve_of(before.curve, self.held.asides.get(number, {}))
+        self._store(spec, {"suggestion": suggestion, "curve": curve}, now)
+
+    def record(self, number: int, point: Point) -> None:
+        """Add an evaluation to the learning curve of a trial."""
+        curve = records.thin((*self.held.trials[number].curve, point))
+        stored = records.curve_of(curve, self.held.asides.get(number, {}))
+        self._storage.set_trial_attribute(number, "curve", stored)
+        self.held.trials[number] = replace(self.held.trials[number], curve=curve)
+
+    def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
+        """Store how a trial ended, unless it has ended."""
+        before = self.held.trials[ending.trial]
+        if before.state is not State.RUNNING:
+            return
+        trial = replace(before, **records.ended(before, ending, model, now))
+        stored: dict[str, Any] = {"ending": records.ending_of(trial)}
+        if trial.curve is not before.curve:
+            kept = self.held.asides.get(trial.number, {})
+            stored["curve"] = records.curve_of(trial.curve, kept)
+        self._storage.finish(ending.trial, optuna_trials.frozen(spec, trial, stored), now)
+        self.held.trials[ending.trial] = trial
+
+    def collect(self, numbers: Sequence[int]) -> None:
+        """Store that the files of trials are gone."""
+        collected = self.held.collected | set(numbers)
+        self._storage.set_attribute("collected", sorted(collected))
+        self.held.collected = collected
+        for number in numbers:
+            self.held.trials[number] = replace(self.held.trials[number], model=None, collected=True)
+
+    def _compare(self, experiment: Experiment) -> None:
+        """See to it that what gives results their meaning is as it was."""
+        self._spec = experiment.spec
+        meaning = belonging.compare(experiment, self._read(), self.held)
+        if meaning is not None:
+            self._storage.set_attribute(MEANING, meaning)
+
+    def _belong(self, experiment: Experiment) -> None:
+        """Store whose study it is, and what is wanted of it."""
+        resource = records.resource_of(experiment, self._cluster)
+        if experiment.metadata.uid and self._resource != resource:
+            self._storage.set_attribute(RESOURCE, resource)
+            self._resource = resource
+
+    def _read(self) -> dict[str, Any]:
+        """Read everything anew; return the attributes of the study."""
+        stored = self._storage.read()
+        try:
+            self.held = contents.of(stored.attributes, stored.rows.own)
+        except ValueError as error:
+            raise self._storage.unavailable(str(error)) from error
+        self._attend(stored.rows)
+        self._resource = stored.attributes.get(RESOURCE)
+        self._stale = False
+        return stored.attributes
+
+    def _attend(self, rows: Rows) -> None:
+        """Take note of what others have put there; each thing is said in the log once."""
+        faults = [(row, suggestions.fault(self._spec, row.fixed or {})) for row in rows.enqueued]
+        self.enqueued = [row for row, fault in faults if fault is None]
+        before, self.notes = self.notes, notes.of(rows, self.held.trials, faults)
+        for sentence in self.notes:
+            if sentence not in before:
+                log.warning("%s: %s", self._storage.key, sentence)
+
+    def _add(self, spec: Spec, suggestion: Suggestion, now: float) -> None:
+        parameters = space.described(spec, suggestion.parameters)
+        stored = {
+            "parameters": parameters,
+            "baseline": None,
+            **suggestion.given,
+            "started": now,
+            "parameter_count": self.held.size(parameters),
+        }
+        self._store(spec, {"suggestion": stored}, now, suggestion.row)
+
+    def _store(
+        self, spec: Spec, stored: dict[str, Any], now: float, row: Row | None = None
+    ) -> None:
+        """Add a trial, whole, in a row of its own unless there is one."""
+        trial = records.restored(len(self.held.trials), stored, self.held.collected)
+        if (student := warm_start.student(spec, trial.parameters)) is not None:
+            stored = {**stored, STUDENT: student}
+        made = optuna_trials.frozen(spec, trial, stored)
+        if row is None:
+            self._storage.add(made, now)
+        else:
+            self._storage.take(row, made, now)
+        self.held.trials.append(trial)
+
+
+def _with(kept: Sequence[PastAttempt], past: PastAttempt) -> tuple[PastAttempt, ...]:
+    """Return what is kept of attempts, with one more or one anew."""
+    others = [other for other in kept if records.name_of(other) != records.name_of(past)]
+    return tuple(sorted([*others, past], key=lambda one: one.number))
