@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, decide, effort
+from distillery_operator.engine import budgets, decide, usage
 from distillery_operator.engine.actions import Ask, Launch
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.resource.spec import Spec
@@ -97,7 +97,7 @@ def test_no_more_trials_start_than_the_budget_pays_for() -> None:
 def test_what_runs_is_expected_to_take_as_long_as_what_has_ended() -> None:
     open_trials = (*ended(3), Trial(3, {"n_layers": 2}))
     found = seen(open_trials, running(3, hours=0.25))
-    assert effort.hours(found) == 3.25
+    assert usage.hours(found) == 3.25
     assert starts(spec(maxGpuHours=5), found) == 1
     assert closing(spec(maxGpuHours=4.9), found).reason == "MaxGpuHoursReached"
     assert decide.decide(spec(maxGpuHours=4.9), found).done is None  # it runs to its end
@@ -106,14 +106,14 @@ def test_what_runs_is_expected_to_take_as_long_as_what_has_ended() -> None:
 def test_a_budget_counts_every_gpu_and_the_preparation() -> None:
     prepared = replace(worlds.PREPARATION, seconds=HOUR, gpus=4.0)
     found = replace(seen(ended(2, gpus=4.0)), preparation=prepared)
-    assert effort.hours(found) == effort.gpu_hours(found) == 12.0
+    assert usage.hours(found) == usage.gpu_hours(found) == 12.0
     again = Attempt(Stage.PREPARE, 0, 2, Phase.ENDED, exit_code=0, started=0.0, ended=2 * HOUR)
     found = replace(found, attempts=(again,), gpus=2.0)
-    assert effort.hours(found) == 8 + 2 * 2
+    assert usage.hours(found) == 8 + 2 * 2
 
 
 def test_a_trial_keeps_the_gpus_that_it_had() -> None:
-    assert effort.hours(seen(ended(2, gpus=4.0), gpus=1.0)) == 8.0
+    assert usage.hours(seen(ended(2, gpus=4.0), gpus=1.0)) == 8.0
 
 
 def test_an_interrupted_trial_waits_for_a_greater_budget() -> None:

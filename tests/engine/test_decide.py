@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator.engine import decide, effort, housekeeping
+from distillery_operator.engine import decide, housekeeping, usage
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -186,7 +186,7 @@ def test_a_lost_node_holds_no_slot_and_its_trial_never_runs_twice() -> None:
     seen = worlds.observation((RUNNING,), (lost,))
     assert acts(spec, seen) == [Ask(2)]  # not even halted: nobody would hear
     assert decide.decide(spec, seen).done is None
-    assert effort.hours(seen) == pytest.approx(300 / 3600)
+    assert usage.hours(seen) == pytest.approx(300 / 3600)
 
 
 PATIENT = worlds.experiment(pendingTimeoutSeconds=600, maxInterruptions=2).spec

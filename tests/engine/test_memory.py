@@ -6,7 +6,7 @@ import pytest
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator.engine import budgets, decide, effort
+from distillery_operator.engine import budgets, decide, usage
 from distillery_operator.engine.actions import Action, Ask, Keep, Launch, Remember, Tell
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, Phase, Report
@@ -123,7 +123,7 @@ def test_budgets_count_jobs_that_are_gone_with_the_gpus_that_they_had() -> None:
     spec = worlds.experiment(maxGpuHours=1).spec
     four = replace(worlds.observation((RUNNING,), (attempt(1, seconds=1800.0),)), gpus=4.0)
     gone = replace(applied(four, spec), attempts=(), gpus=1.0)  # the template has one GPU now
-    assert effort.hours(gone) == 2.0
+    assert usage.hours(gone) == 2.0
     closing = budgets.closing(spec, gone)
     assert closing is not None
     assert closing.reason == budgets.MAX_GPU_HOURS_REACHED
@@ -135,7 +135,7 @@ def test_budgets_count_jobs_that_are_gone_with_the_gpus_that_they_had() -> None:
 def test_an_attempt_that_is_remembered_and_listed_counts_once() -> None:
     seen = applied(worlds.observation((RUNNING,), (attempt(1),)))
     assert len(seen.attempts_of(Stage.TRAIN, 0)) == 1
-    assert effort.hours(seen) == 10.0 / 3600
+    assert usage.hours(seen) == 10.0 / 3600
 
 
 def test_a_number_that_comes_again_is_another_attempt() -> None:
@@ -145,7 +145,7 @@ def test_a_number_that_comes_again_is_another_attempt() -> None:
     seen = replace(seen, attempts=(again,))
     assert len(seen.attempts_of(Stage.TRAIN, 0)) == 2
     assert len(applied(seen).trials[0].attempts) == 2
-    assert effort.hours(seen) == 15.0 / 3600
+    assert usage.hours(seen) == 15.0 / 3600
 
 
 def test_one_that_ran_and_is_gone_has_run_until_it_measured_last() -> None:
@@ -226,4 +226,4 @@ def test_a_preparation_whose_end_an_edit_overtook_is_kept_and_not_repeated() -> 
 
 def test_the_preparations_hours_outlive_its_job() -> None:
     seen = applied(replace(unprepared(prepare(None)), gpus=2.0))
-    assert effort.gpu_hours(replace(seen, attempts=(), gpus=0.0)) == 20.0 / 3600
+    assert usage.gpu_hours(replace(seen, attempts=(), gpus=0.0)) == 20.0 / 3600

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.engine import effort
+from distillery_operator.engine import usage
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec, Stagnation
 from distillery_operator.search import own_points, space_filling
@@ -76,12 +76,12 @@ def affordable(spec: Spec, seen: Observation) -> float:
     runs. So a budget is not passed by as many trials as run at a time.
     """
     limits = [hours for _, _, hours in _limits(spec)]
-    left = min(limits, default=math.inf) - effort.hours(seen)
+    left = min(limits, default=math.inf) - usage.hours(seen)
     each = _hours_each(seen)
     if left <= 0 or not each or math.isinf(left):
         return 0 if left <= 0 else math.inf
     begun = {a.trial for a in seen.attempts if a.live and a.stage is Stage.TRAIN}
-    open_hours = [effort.attempt_hours(seen, trial) for trial in begun]
+    open_hours = [usage.attempt_hours(seen, trial) for trial in begun]
     left -= sum(max(0.0, each - had) for had in open_hours)
     return max(0, math.floor(left / each))
 
@@ -93,10 +93,10 @@ def uses(spec: Spec, seen: Observation, over: Closing | None) -> list[Use]:
         limit = spec.max_duration_seconds
         found.append(Use("maxDurationSeconds", _age(limit, seen, over), limit))
     if spec.max_gpu_hours is not None:
-        found.append(Use("maxGpuHours", round(effort.hours(seen), 3), spec.max_gpu_hours))
+        found.append(Use("maxGpuHours", round(usage.hours(seen), 3), spec.max_gpu_hours))
     if spec.max_cost is not None:
         found.append(
-            Use("maxCost", round(effort.cost(spec, effort.hours(seen)) or 0.0, 4), spec.max_cost)
+            Use("maxCost", round(usage.cost(spec, usage.hours(seen)) or 0.0, 4), spec.max_cost)
         )
     return found
 
@@ -112,7 +112,7 @@ def _age(limit: int, seen: Observation, over: Closing | None) -> float:
 
 def _hours_each(seen: Observation) -> float:
     """Return the mean hours of the trials that have ended; 0 before the first."""
-    known = [effort.hours_of([trial]) for trial in seen.trials if trial.seconds > 0]
+    known = [usage.hours_of([trial]) for trial in seen.trials if trial.seconds > 0]
     return sum(known) / len(known) if known else 0.0
 
 
@@ -174,7 +174,7 @@ def _spent(spec: Spec, seen: Observation) -> Closing | None:
     if not limits or affordable(spec, seen) >= 1:
         return None
     reason, words, _ = limits[0]
-    used, each = effort.hours(seen), _hours_each(seen)
+    used, each = usage.hours(seen), _hours_each(seen)
     message = f"the budget of {words} is spent: {used:.4g} are used"
     return Closing(reason, message + f", and a further trial takes about {each:.4g}" * bool(each))
 

@@ -8,7 +8,7 @@ from typing import Final
 from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit, Reason
-from distillery_operator.engine import effort, trainers
+from distillery_operator.engine import trainers, usage
 from distillery_operator.engine.actions import Tell
 from distillery_operator.engine.reasons import (
     METRIC_OUT_OF_BOUNDS,
@@ -61,7 +61,7 @@ def tell(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Tell]:
             step = End(State.STOPPED, stop.reason, stop.message, stop.expected)
             report = replace(report, metrics=trial.curve[-1].metrics)
         if isinstance(step, End):
-            seconds, gpus = effort.total(seen, attempts)
+            seconds, gpus = usage.total(seen, attempts)
             said = (step.state, step.reason, step.message)
             made = trainers.provenance(seen, attempts[-1])
             yield Tell(trial.number, *said, seconds, report, gpus, step.expected, made)

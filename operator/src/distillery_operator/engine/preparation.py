@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit, Reason
-from distillery_operator.engine import effort, endings
+from distillery_operator.engine import endings, usage
 from distillery_operator.engine.actions import Keep, Launch
 from distillery_operator.engine.endings import End
 from distillery_operator.resource.spec import Spec
@@ -29,7 +29,7 @@ def keep(seen: Observation) -> Iterator[Keep]:
     for attempt in attempts:
         report = seen.report(attempt)
         if seen.preparation is None and attempt.exit_code == Exit.OK and report and report.key:
-            seconds, gpus = effort.total(seen, attempts)
+            seconds, gpus = usage.total(seen, attempts)
             teacher, sources = report.teacher, report.sources
             _, _, notes = report.message.partition("; ")  # the first sentence says that it is done
             yield Keep(Preparation(report.key, teacher, sources, seconds, gpus, notes))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from distillery_contract import metrics
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, conditions, effort, endings, housekeeping, requests
+from distillery_operator.engine import budgets, conditions, endings, housekeeping, requests, usage
 from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.decide import Decision
@@ -202,7 +202,7 @@ def _trains(attempt: Attempt) -> bool:
 
 def _effort(spec: Spec, seen: Observation, end: Closing | None, points: int) -> dict[str, Any]:
     """Return what the search has used: in all, for each point of the front, and of its budgets."""
-    hours, cost = effort.gpu_hours(seen), effort.cost(spec, effort.hours(seen))
+    hours, cost = usage.gpu_hours(seen), usage.cost(spec, usage.hours(seen))
     return {
         "gpu_hours": round(hours, 3),
         "cost": _rounded(cost),
@@ -243,8 +243,8 @@ def _point(spec: Spec, pieces: Sequence[Trial]) -> FrontPoint:
         metrics=_plain(trial.metrics),
         parameters=dict(trial.parameters),
         model=trial.model,
-        gpu_hours=round(effort.gpu_hours_of(pieces), 3),
-        cost=_rounded(effort.cost(spec, effort.hours_of(pieces))),
+        gpu_hours=round(usage.gpu_hours_of(pieces), 3),
+        cost=_rounded(usage.cost(spec, usage.hours_of(pieces))),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from distillery_contract import metrics, parameters
-from distillery_operator.engine import effort
+from distillery_operator.engine import usage
 from distillery_operator.report import correlations, summary, units
 from distillery_operator.resource import space
 from distillery_operator.resource.experiment import Experiment
@@ -119,9 +119,9 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
 
 def _effort(spec: Spec, pieces: Sequence[Trial]) -> dict[str, float | None]:
     """Return what a training used, given with the stopped trials that it continues."""
-    cost = effort.cost(spec, effort.hours_of(pieces))
+    cost = usage.cost(spec, usage.hours_of(pieces))
     return {
-        "gpuHours": _rounded(effort.gpu_hours_of(pieces)),
+        "gpuHours": _rounded(usage.gpu_hours_of(pieces)),
         "cost": cost if cost is None else _rounded(cost),
     }
 
