@@ -143,6 +143,9 @@ class World:
             if attempt.live and self._progress(attempt).measured == 1.0:
                 self._attempts[key] = self._ended(attempt, Exit.OK)
 
+    async def look_for(self, begun: Mapping[str, AttemptKey]) -> None:
+        """Do nothing: no list is late."""
+
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt that was not released."""
         return [*self._attempts.values()]

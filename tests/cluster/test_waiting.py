@@ -12,11 +12,12 @@ from distillery_contract.request import Stage
 from distillery_operator.cluster import inquiry, jobs
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
-from distillery_operator.cluster.kinds import Kind
+from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.cluster.kubeconfig import Access
 from distillery_operator.cluster.runner import SELECTOR, Runner
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
+from distillery_operator.errors import Refused
 from distillery_operator.resource import parsing
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.attempt import Attempt
@@ -80,6 +81,26 @@ def test_a_job_that_no_machine_takes_in_time_ends_and_says_so(space: Space) -> N
     ended = asyncio.run(run())
     assert (ended.live, ended.disrupted, ended.started, ended.halted) == (False, True, None, False)
     assert "pendingTimeoutSeconds" in ended.message
+
+
+def test_the_job_of_what_waits_is_deleted_only_as_it_was_looked_at(space: Space) -> None:
+    async def run() -> list[bool]:
+        async with started(space) as api:
+            runner, waits = await until(api, space, "Starting", "Unschedulable")
+            key = Key(space.name, jobs.name(experiment(space), LAUNCH))
+            await api.delete(Kind.JOB, key, waits.identity, version="1")
+            before = [job async for job in api.found(Kind.JOB, space.name, SELECTOR)]
+            await runner.stop(waits, "Suspended")
+            return [bool(before), "deletionTimestamp" in await metadata(api, key)]
+
+    async def metadata(api: Api, key: Key) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = (await api.get(Kind.JOB, key))["metadata"]
+        except Refused:
+            return {"deletionTimestamp": "it is gone"}
+        return found
+
+    assert asyncio.run(run()) == [True, True]
 
 
 def test_a_quota_says_why_a_job_has_no_pod(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from distillery_operator.engine.actions import Tell
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import State, Trial
-from support.promises import CHOICE, RESULT, Effect, Job, Key, Promises
+from support.promises import CHOICE, RESULT, STOPPING, Effect, Job, Key, Promises
 
 WRITES = ("tell", "ask", "promote", "change", "collect", "remember")
 """Effects on the study."""
@@ -185,3 +185,17 @@ class Overlap(Promises):
 
 TestOverlap = Overlap.TestCase
 TestOverlap.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+
+
+def test_what_another_operator_has_begun_and_the_own_watch_not_shown_is_not_lost() -> None:
+    world = Overlap()
+    world.begin(parallelism=1, trials=4, prepared=True, strict=False, stopping=STOPPING[0])
+    world.a_second_operator_starts()
+    for _ in range(2):  # it asks, and it starts what it has got
+        world.controller_passes([], 3)
+    world.cluster_goes_on([0], [], 0)
+    world.controller_passes([(0, 9)], 3)
+    assert not world.trials[0].attempts[0].over
+    world.the_other_operator_has_its_turn()
+    world.controller_passes([], 3)
+    assert [job.key for job in world.jobs] == [(Stage.TRAIN, 0, 1)]

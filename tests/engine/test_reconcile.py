@@ -1,7 +1,7 @@
 """One pass: what is gathered, and what becomes of actions that are refused."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from distillery_contract.request import Request, Stage
@@ -10,7 +10,7 @@ from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.ports import Ports
 from distillery_operator.errors import Refused
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal, Report
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import UNKNOWN
@@ -76,6 +76,9 @@ class World:
 
     async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
         self.told.append(ending.trial)
+
+    async def look_for(self, begun: Mapping[str, AttemptKey]) -> None:
+        pass
 
     async def list(self) -> Sequence[Attempt]:
         return self.attempts

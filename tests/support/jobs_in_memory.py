@@ -46,12 +46,19 @@ class Server:
         self.created.append(metadata["name"])
         return True
 
-    async def delete(self, _: Kind, key: Key) -> None:
-        self.jobs.pop(key, None)
+    async def delete(
+        self, _: Kind, key: Key, uid: str | None = None, version: str | None = None
+    ) -> None:
+        known = self.jobs.get(key, {"metadata": {}})["metadata"]
+        if uid in (None, known.get("uid")) and version in (None, known.get("resourceVersion")):
+            self.jobs.pop(key, None)
 
     async def found(self, *_: object) -> AsyncIterator[Object]:
         for pod in self.pods:
             yield pod
+
+    async def items(self, *_: object) -> list[Object]:
+        return []
 
     def end(self, kind: str, message: str = "") -> None:
         for job in self.jobs.values():

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from distillery_contract import metrics, size
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit
-from distillery_operator.engine import decide, reasons
+from distillery_operator.engine import decide, memory, reasons
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -352,7 +352,16 @@ class Promises(RuleBasedStateMachine):
         del self.plan[:count]
 
     def observe(self) -> Observation:
-        shown = [self.watch[key][position] for key, position in self.seen_up_to.items()]
+        """Gather what the controller knows.
+
+        The port promises a fresh look at what the study knows to have begun and no watch has shown.
+        """
+        shown = self.shown()
+        known = {state.attempt.identity for state in shown if state.attempt}
+        for identity, key in memory.begun(self.trials, self.preparing).items():
+            if identity not in known:
+                self.seen_up_to[key] = len(self.watch[key]) - 1
+        shown = self.shown()
         listed = [(s.attempt, s) for s in shown if s.attempt is not None]
         return Observation(
             now=self.now,
@@ -371,6 +380,9 @@ class Promises(RuleBasedStateMachine):
             preparing=self.preparing,
             generation=self.generation,
         )
+
+    def shown(self) -> list[Shown]:
+        return [self.watch[key][position] for key, position in self.seen_up_to.items()]
 
     def own(self, attempt: Attempt) -> bool:
         """Tell whether an attempt is of a suggestion that the study knows."""

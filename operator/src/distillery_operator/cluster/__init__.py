@@ -14,7 +14,7 @@ outcomes          ... and, once ended, why
 nodes             ... and, where its node does not answer, what frees it
 inquiry           why attempts wait, from those who know; queues are Kueue's words
 objects           what Jobs and pods say of themselves
-cache             what the watches have shown
+cache             what the watches have shown; fresh looks anew where that may be late
 kinds             what is watched
 lease             which of a release's processes works
 api               the calls; kubeconfig is a person's way to them

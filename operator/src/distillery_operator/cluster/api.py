@@ -187,11 +187,18 @@ class Api:
         path = _place(Kind.EXPERIMENT, key)
         await self._request("patch", Kind.EXPERIMENT, path, {"fieldManager": manager}, body)
 
-    async def delete(self, kind: Kind, key: Key, uid: str | None = None) -> None:
-        """Delete an object and, in the background, what it owns; given a uid, no other object."""
+    async def delete(
+        self, kind: Kind, key: Key, uid: str | None = None, version: str | None = None
+    ) -> None:
+        """Delete an object and, in the background, what it owns.
+
+        Given a uid, no other object; given its resource version too, only as it was then.
+        """
         body: dict[str, Any] = {"propagationPolicy": "Background"}
         if uid is not None:
             body["preconditions"] = {"uid": uid}
+        if version is not None:
+            body["preconditions"]["resourceVersion"] = version
         try:
             await self._gone_is_fine("delete", kind, _place(kind, key), {}, body)
         except Refused as refusal:

@@ -22,13 +22,14 @@ from distillery_operator.cluster import (
 )
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
+from distillery_operator.cluster.fresh import Fresh
 from distillery_operator.cluster.inquiry import Inquiry
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import Refused
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment, study_of
-from distillery_operator.trials.attempt import Attempt, Removal
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Removal
 from distillery_operator.trials.provenance import Provenance
 
 SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
@@ -63,12 +64,12 @@ class Runner:
         self._api = api
         self._cache = cache
         self._defaults = defaults
-        self._looked_for: set[str] = set()
         self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._read: dict[str, tuple[Objects, Attempt]] = {}
         self._removals: Sequence[Removal] = ()
         self._inquiry = Inquiry(api, experiment.metadata.namespace)
         self.follow(experiment)
+        self._fresh = Fresh(api, cache, self._key, experiment.metadata.study)
 
     def follow(self, experiment: Experiment) -> None:
         """Go on with the experiment as it was edited."""
@@ -85,6 +86,12 @@ class Runner:
     def upcoming(self) -> Provenance:
         """What is known of the trainer that the next attempt gets: the name of its image."""
         return Provenance(image=pod_template.image(self.experiment, self._defaults))
+
+    async def look_for(self, begun: Mapping[str, AttemptKey]) -> None:
+        """See to it that attempts which have begun are listed, if they are still there."""
+        of = self.experiment
+        names = {uid: jobs.name(of, Launch(*attempt)) for uid, attempt in begun.items()}
+        await self._fresh.begun(names)
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
@@ -103,7 +110,7 @@ class Runner:
             pods[name] = (*pods[name], pod)
         for name, job in listed.items():
             if not pods[name] and objects.finished(job):
-                pods[name] = await self._look_for_pods(name)
+                pods[name] = await self._fresh.pods(name)
         self._read = {name: self._attempt(name, job, pods[name]) for name, job in listed.items()}
         now = time.time()
         known = await self._inquiry.explained(self._read.values(), now)
@@ -163,13 +170,24 @@ class Runner:
         The pod is deleted, not the Job, which then says how the attempt ended. A pod that never ran
         has nothing to say: its Job goes, and the attempt may start anew.
         """
-        job = Key(self._key.namespace, self._name(attempt))
         if attempt.started is None:
-            await self._api.delete(Kind.JOB, job)
+            await self._cancel(attempt)
         elif not attempt.halted:
             await self._api.delete(Kind.POD, Key(self._key.namespace, attempt.pod))
             mark = {"metadata": {"annotations": {label_names.HALTED: reason}}}
+            job = Key(self._key.namespace, self._name(attempt))
             await self._api.patch(Kind.JOB, job, mark)
+
+    async def _cancel(self, attempt: Attempt) -> None:
+        """Delete the Job of an attempt that waits, unless it has begun meanwhile."""
+        name = self._name(attempt)
+        job, pods = await self._fresh.job(name)
+        if job is None:
+            return
+        uid, version = job["metadata"]["uid"], job["metadata"]["resourceVersion"]
+        now = attempts.attempt(job, pods, self._digest)
+        if now.live and now.started is None and attempt.identity in ("", uid):
+            await self._api.delete(Kind.JOB, Key(self._key.namespace, name), uid, version)
 
     async def expire(self, attempt: Attempt) -> None:
         """Let the Job controller end a Job that waits, and say so in the Job's own condition.
@@ -207,7 +225,7 @@ class Runner:
         if attempt.pod:
             await self._mark(Kind.POD, {"metadata": {"name": attempt.pod}}, told)
         await self._mark(Kind.JOB, {"metadata": {"name": name}}, told | life)
-        self._looked_for.discard(name)
+        self._fresh.forget(name)
 
     async def free(self, attempt: Attempt) -> None:
         """Let go of the pods of an ended attempt: more than one where a queue has suspended it."""
@@ -253,17 +271,6 @@ class Runner:
     @property
     def _key(self) -> Key:
         return Key(self.experiment.metadata.namespace, self.experiment.metadata.name)
-
-    async def _look_for_pods(self, job: str) -> Sequence[Mapping[str, Any]]:
-        """Ask once for the pods of a finished Job: their watch may lag behind that of Jobs."""
-        if job in self._looked_for:
-            return []
-        found = self._api.found(Kind.POD, self._key.namespace, f"{JOB_NAME}={job}")
-        pods = [pod async for pod in found]
-        for pod in pods:
-            self._cache.put(Kind.POD, pod)
-        self._looked_for.add(job)
-        return pods
 
 
 async def let_go(api: Api, cache: Cache, key: Key) -> None:

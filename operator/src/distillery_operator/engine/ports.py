@@ -1,13 +1,13 @@
 """The three ports between an experiment and the world: on a cluster, and on one machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from distillery_contract.request import Request, Stage
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Removal, Report
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Removal, Report
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance
@@ -24,6 +24,12 @@ class Runner(Protocol):
     @property
     def upcoming(self) -> Provenance:
         """What is known of the trainer that the next attempt gets, before it runs."""
+
+    async def look_for(self, begun: Mapping[str, AttemptKey]) -> None:
+        """See to it that attempts which have begun are listed, if they are still there.
+
+        Lists may be late: another operator may have begun them. They are given by identity.
+        """
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distillery_contract.request import Stage
-from distillery_operator.engine import decide, requests
+from distillery_operator.engine import decide, memory, requests
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -76,6 +76,7 @@ async def observe(
     started, preparation, trials = await ports.study.load()
     others = await ports.study.others()
     preparing = await ports.study.preparing()
+    await ports.runner.look_for(memory.begun(trials, preparing))
     listed = await ports.runner.list()
     attempts, foreign = _parted(experiment, listed, preparation, trials)
     running = {trial.number for trial in trials if trial.state is State.RUNNING}

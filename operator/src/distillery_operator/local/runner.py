@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -29,7 +29,7 @@ from distillery_operator.errors import InUse
 from distillery_operator.local import attendant
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials import provenance
-from distillery_operator.trials.attempt import Attempt, Phase, Removal
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal
 from distillery_operator.trials.provenance import UNKNOWN, Provenance, Trainer
 
 ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,})/attempt-[0-9]{3,}")
@@ -77,6 +77,9 @@ class Runner:
     def upcoming(self) -> Provenance:
         """What is known of the trainer that the next attempt gets: the releases that it has."""
         return Provenance(trainer=_installed()) if self._trainer == TRAINER else UNKNOWN
+
+    async def look_for(self, begun: Mapping[str, AttemptKey]) -> None:
+        """Do nothing: what is in a folder is listed at once."""
 
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""

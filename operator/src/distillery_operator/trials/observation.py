@@ -154,20 +154,13 @@ class Observation:
             past = self.past(attempt)
             known = completed(attempt, past) if past else attempt
             found.setdefault((attempt.stage, attempt.trial), []).append(known)
-        for place, past in self._kept():
+        for place, past in kept(self.trials, self.preparing):
             listed = found.setdefault(place, [])
             if not any(attempt.is_that(past) for attempt in listed):
                 listed.append(remembered(*place, past, self._lived_until(*place, past)))
         for listed in found.values():
             listed.sort(key=lambda attempt: attempt.number)
         return found
-
-    def _kept(self) -> Iterator[tuple[tuple[Stage, int], PastAttempt]]:
-        """Yield what is kept of attempts whose ending is not stored otherwise."""
-        yield from (((Stage.PREPARE, 0), past) for past in self.preparing)
-        for trial in self.trials:
-            if trial.state is State.RUNNING:
-                yield from (((Stage.TRAIN, trial.number), past) for past in trial.attempts)
 
     def _lived_until(self, stage: Stage, number: int, past: PastAttempt) -> float:
         """Return when an attempt that was seen to run measured last; its start if it never did."""
@@ -180,6 +173,16 @@ class Observation:
         following = min((start for start in starts if start > begun), default=math.inf)
         measured = (point.at for point in trial.curve if begun <= point.at < following)
         return max(measured, default=begun)
+
+
+def kept(
+    trials: Sequence[Trial], preparing: Sequence[PastAttempt]
+) -> Iterator[tuple[tuple[Stage, int], PastAttempt]]:
+    """Yield what is kept of attempts whose ending is not stored otherwise."""
+    yield from (((Stage.PREPARE, 0), past) for past in preparing)
+    for trial in trials:
+        if trial.state is State.RUNNING:
+            yield from (((Stage.TRAIN, trial.number), past) for past in trial.attempts)
 
 
 def _counts(trial: Trial) -> bool:
