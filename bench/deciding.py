@@ -62,7 +62,7 @@ def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
         for trial in trials[ended_trials:]
     )
     trials.append(suggested(len(trials), spec))
-    prepared = Preparation("key", {"exact": 75.0}, SOURCES)
+    prepared = Preparation("key", {"exact": 75.0}, SOURCES, pinned=True)
     seen = Observation(1.0, 0.0, prepared, tuple(trials), attempts, {})
     suggest(suggester, spec, trials)  # builds the study, as after a restart
     deciding = timed(lambda: decide.decide(spec, seen).actions)

@@ -40,8 +40,14 @@ class World:
 
     gpus = 0.0
 
-    def __init__(self, attempts: Sequence[Attempt], refused: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        attempts: Sequence[Attempt],
+        refused: Sequence[int] = (),
+        preparation: Preparation | None = worlds.PREPARATION,
+    ) -> None:
         self.attempts, self.refused = list(attempts), refused
+        self.preparation = preparation
         self.started: list[int] = []
         self.discarded: list[Attempt] = []
         self.told: list[int] = []
@@ -57,7 +63,7 @@ class World:
         self.remembered.append(trial)
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
-        return 0.0, worlds.PREPARATION, TRIALS
+        return 0.0, self.preparation, TRIALS if self.preparation else ()
 
     async def others(self) -> Others:
         return Others()
@@ -164,3 +170,18 @@ def test_an_attempt_without_a_digest_is_of_an_earlier_release_and_is_believed() 
     world = World([replace(own(TRIALS[0], code=0), digest="")])
     assert passed(world).seen.foreign == ()
     assert world.told == [0]
+
+
+def test_a_preparation_that_was_started_before_an_edit_of_the_data_is_foreign() -> None:
+    data = {**worlds.DOCUMENT["spec"]["data"], "train": "edited.json"}
+    launch = Launch(Stage.PREPARE, 0, 1)
+    orders = [requests.order(of, launch) for of in (EXPERIMENT, worlds.experiment(data=data))]
+    own, other = (
+        Attempt(Stage.PREPARE, 0, 1, Phase.RUNNING, started=1.0, digest=requests.digest(order))
+        for order in orders
+    )
+    assert passed(World([own], preparation=None)).seen.foreign == ()
+    world = World([other], preparation=None)
+    assert passed(world).seen.foreign == (other,)
+    assert (world.discarded, world.started) == ([other], [])
+    assert passed(World([other])).seen.foreign == ()  # of what is stored its Job tells

@@ -137,7 +137,7 @@ def observed(wanted: Experiment, trials: Sequence[Trial]) -> Status:
     seen = Observation(
         now=START + 1500.0 * len(trials),
         started=START,
-        preparation=Preparation("a1b2c3", TEACHER, worlds.SOURCES) if trials else None,
+        preparation=Preparation("a1b2c3", TEACHER, worlds.SOURCES, pinned=True) if trials else None,
         trials=tuple(trials),
         attempts=(),
         reports={(Stage.TRAIN, n, 1): Report("Scrape", step=4000, steps=8000) for n in running},

@@ -23,7 +23,7 @@ QUEUED: dict[str, Any] = {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "
 
 SOURCES = {"teacher": Architecture(Family.BERT, 1000, 128, 96, 384, 6, 6, 2)}
 PREPARATION = Preparation(
-    "key", {"exact": 90.0, "HasAns_exact": 88.0, "NoAns_exact": 92.0}, SOURCES
+    "key", {"exact": 90.0, "HasAns_exact": 88.0, "NoAns_exact": 92.0}, SOURCES, pinned=True
 )
 
 DOCUMENT: dict[str, Any] = {

@@ -131,6 +131,9 @@ def word(findings: Iterable[Finding]) -> str:
 def prepared(seen: Observation, closing: Closing | None) -> Finding:
     """Say whether data and teacher are ready."""
     kind = ConditionType.PREPARED
+    if closing and closing.reason == PREPARATION_FAILED:
+        again = "it runs again after the next edit of the spec, or the next `distillery run`"
+        return Finding(kind, "False", closing.reason, f"{closing.message}; {again}")
     if seen.preparation:
         teacher = seen.preparation.teacher
         floor = ", ".join(f"{k} {v:.2f}" for k, v in teacher.items() if k in metrics.COLLAPSE)
@@ -138,9 +141,6 @@ def prepared(seen: Observation, closing: Closing | None) -> Finding:
         if seen.preparation.notes:
             message += NOTED + seen.preparation.notes
         return Finding(kind, "True", "Prepared", message)
-    if closing and closing.reason == PREPARATION_FAILED:
-        again = "it runs again after the next edit of the spec, or the next `distillery run`"
-        return Finding(kind, "False", closing.reason, f"{closing.message}; {again}")
     message = "data and teacher are being read and checked"
     return Finding(kind, "Unknown", "Preparing", message)
 

@@ -123,6 +123,19 @@ def _fill(
     if seen.preparation is None or preparation.lost(seen):
         yield from [*preparation.launch(spec, seen)][:free]
         return
+    begun = [*_begin(spec, seen, rule, closing, told, free)]
+    yield from begun if seen.prepared or not begun else [*preparation.launch(spec, seen)][:free]
+
+
+def _begin(
+    spec: Spec,
+    seen: Observation,
+    rule: Rule,
+    closing: Closing | None,
+    told: Set[int],
+    free: int,
+) -> Iterator[Launch | Promote | Ask]:
+    """Yield what that many slots get of trials."""
     settled = told | endings.repeated(seen).keys()
     settled |= {a.trial for a in seen.foreign}  # their names are taken until they are gone
     waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]

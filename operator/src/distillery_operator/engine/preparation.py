@@ -1,20 +1,25 @@
 """PURE: the stage that comes before all trials: when it is run, and what is kept of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit, Reason
 from distillery_operator.engine import endings, usage
 from distillery_operator.engine.actions import Keep, Launch
 from distillery_operator.engine.endings import End
 from distillery_operator.resource.spec import Spec
+from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import State
 
 
 def launch(spec: Spec, seen: Observation) -> Iterator[Launch]:
     """Yield the preparation's next attempt, if there is to be one."""
-    attempts = seen.attempts_of(Stage.PREPARE)
+    attempts = _all(seen)
+    if any(attempt.stage is Stage.PREPARE for attempt in seen.foreign):
+        return  # its name is taken until it is gone
     if not attempts:
         yield Launch(Stage.PREPARE, 0, 1)
     elif attempts[-1].remains or endings.rests(spec, seen, attempts[-1]):
@@ -25,15 +30,25 @@ def launch(spec: Spec, seen: Observation) -> Iterator[Launch]:
 
 def keep(seen: Observation) -> Iterator[Keep]:
     """Yield what a preparation found, if it is not stored yet."""
-    attempts = seen.attempts_of(Stage.PREPARE)
-    for attempt in attempts:
+    if seen.prepared:
+        return
+    for attempt in _own(seen):
         report = seen.report(attempt)
-        if seen.preparation is None and attempt.exit_code == Exit.OK and report and report.key:
-            seconds, gpus = usage.total(seen, attempts)
-            teacher, sources = report.teacher, report.sources
-            _, _, notes = report.message.partition("; ")  # the first sentence says that it is done
-            yield Keep(Preparation(report.key, teacher, sources, seconds, gpus, notes))
+        if attempt.exit_code != Exit.OK or report is None or report.key is None:
+            continue
+        if metrics.faults({**report.metrics, **report.teacher}):
+            continue
+        if before := seen.preparation:  # trials are sized and judged by it: only the pins are new
+            spent, gpus = usage.total(seen, _own(seen))
+            seconds = before.seconds + spent
+            mean = (before.seconds * before.gpus + spent * gpus) / seconds if seconds else gpus
+            yield Keep(replace(before, seconds=seconds, gpus=mean, pinned=True))
             return
+        seconds, gpus = usage.total(seen, _all(seen))
+        teacher, sources = report.teacher, report.sources
+        _, _, notes = report.message.partition("; ")  # the first sentence says that it is done
+        yield Keep(Preparation(report.key, teacher, sources, seconds, gpus, notes, pinned=True))
+        return
 
 
 def failed(spec: Spec, seen: Observation) -> End | None:
@@ -42,9 +57,8 @@ def failed(spec: Spec, seen: Observation) -> End | None:
     Each edit of the spec lets it run again, with all its limits: a person has acted on what it
     said. It runs again for no other reason, and so not because its Jobs are gone.
     """
-    attempts = seen.attempts_of(Stage.PREPARE)
-    own = [a for a in attempts if a.generation in (None, seen.generation)]
-    if seen.preparation is not None or not own or attempts[-1].live:
+    own = [a for a in _own(seen) if a.generation in (None, seen.generation)]
+    if seen.prepared or not own or _all(seen)[-1].live:
         return None
     step = endings.follow(spec, seen, own)
     return step if isinstance(step, End) and step.state is not State.COMPLETED else None
@@ -52,7 +66,7 @@ def failed(spec: Spec, seen: Observation) -> End | None:
 
 def lost(seen: Observation) -> bool:
     """Tell whether a trial found its prepared data gone and they are not made again yet."""
-    preparing = seen.attempts_of(Stage.PREPARE)
+    preparing = _all(seen)
     if any(attempt.live for attempt in preparing):
         return True
     whole = [a for a in preparing if endings.cause(a, None)[0] is not Reason.INTERRUPTED]
@@ -63,3 +77,19 @@ def lost(seen: Observation) -> bool:
         if trial.state is State.RUNNING
         for attempt in seen.attempts_of(Stage.TRAIN, trial.number)[-1:]
     )
+
+
+def _all(seen: Observation) -> Sequence[Attempt]:
+    return seen.attempts_of(Stage.PREPARE)
+
+
+def _own(seen: Observation) -> Sequence[Attempt]:
+    """Return the attempts that were asked for what one would be asked for now.
+
+    Others read data that the spec no longer names, or pinned nothing. What an attempt of an earlier
+    release was asked for is not known; it counts until something is stored.
+    """
+    if not seen.preparation_order:
+        return _all(seen)
+    unknown = () if seen.preparation else ("",)
+    return [a for a in _all(seen) if a.digest in (seen.preparation_order, *unknown)]

@@ -78,7 +78,9 @@ async def observe(
     preparing = await ports.study.preparing()
     await ports.runner.look_for(memory.begun(trials, preparing))
     listed = await ports.runner.list()
-    attempts, foreign = _parted(experiment, listed, preparation, trials)
+    order = requests.order(experiment, Launch(Stage.PREPARE, 0, 1), None, preparation)
+    asked_for = requests.digest(order)
+    attempts, foreign = _parted(experiment, listed, preparation, trials, asked_for)
     running = {trial.number for trial in trials if trial.state is State.RUNNING}
     asked = [a for a in attempts if _matters(a, running, preparation)]
     reports = await ports.measurements.read(asked)
@@ -106,6 +108,7 @@ async def observe(
         preparing=preparing,
         generation=experiment.metadata.generation,
         upcoming=ports.runner.upcoming,
+        preparation_order=asked_for,
     )
 
 
@@ -114,16 +117,18 @@ def _parted(
     listed: Sequence[Attempt],
     preparation: Preparation | None,
     trials: Sequence[Trial],
+    preparing: str,
 ) -> tuple[list[Attempt], list[Attempt]]:
     """Return the attempts of the study's own trials, and those of others.
 
     Where a database was restored, or another one is used, processes live whose trials it has
-    forgotten, or whose numbers it has given to other suggestions.
+    forgotten, or whose numbers it has given to other suggestions. And a preparation may read data
+    that an edit has changed: ``preparing`` is the digest of what one would be asked for now.
     """
 
     def own(attempt: Attempt) -> bool:
         if attempt.stage is not Stage.TRAIN:
-            return True
+            return preparation is not None or attempt.digest in ("", preparing)
         if attempt.trial >= len(trials):
             return False
         launch, trial = Launch(*attempt.key), trials[attempt.trial]
@@ -179,4 +184,6 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
 
 def _matters(attempt: Attempt, running: set[int], preparation: Preparation | None) -> bool:
     """Tell whether a decision can depend on what an attempt exposes."""
-    return attempt.trial in running if attempt.stage is Stage.TRAIN else preparation is None
+    if attempt.stage is Stage.TRAIN:
+        return attempt.trial in running
+    return preparation is None or not preparation.pinned

@@ -93,8 +93,13 @@ def order(
 
 
 def digest(wanted: request.Request) -> str:
-    """Return what tells suggestions apart: the same for all attempts of one."""
+    """Return what tells suggestions and preparations apart: the same for all attempts of one.
+
+    What trials read is named by the key of what was prepared, or by the stage that prepares it.
+    """
+    reads = () if wanted.stage is Stage.TRAIN else (wanted.data, wanted.teacher, wanted.student)
     meaning = (
+        *reads,
         str(wanted.stage),
         wanted.output,
         wanted.prepared,

@@ -119,7 +119,8 @@ class BlockingStudy:
 
     def prepare_again(self) -> None:
         """Let a preparation that has failed run again."""
-        for past in () if self.held.preparation else self.held.preparing:
+        kept = self.held.preparation
+        for past in () if kept and kept.pinned else self.held.preparing:
             made = replace(past.provenance, generation=0)  # of no spec of today
             self.remember(Stage.PREPARE, 0, replace(past, provenance=made))
 

@@ -36,6 +36,8 @@ class Preparation:
         seconds: run time of its attempts.
         gpus: that they had.
         notes: what a person should know of data and models, as the trainer said it.
+        pinned: whether it was asked to pin the models that trials read; earlier releases did not,
+            and then it is run again before a trial starts.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Preparation:
     seconds: float = 0.0
     gpus: float = 0.0
     notes: str = ""
+    pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Observation:
         preparing: what is kept of attempts of the preparation.
         generation: of the spec.
         upcoming: what is known of the trainer that the next attempt gets, before it runs.
+        preparation_order: digest of what a preparation would be asked for now; empty where nothing
+            else was ever asked.
     """
 
     now: float
@@ -95,6 +100,12 @@ class Observation:
     preparing: tuple[PastAttempt, ...] = ()
     generation: int = 1
     upcoming: Provenance = UNKNOWN
+    preparation_order: str = ""
+
+    @property
+    def prepared(self) -> bool:
+        """Whether there is all that trials read."""
+        return self.preparation is not None and self.preparation.pinned
 
     def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
         """Return the attempts of a stage of a trial, in the order of their numbers.
