@@ -183,6 +183,10 @@ def test_prometheus_has_the_trials_and_the_operator(
     assert int(size["value"][1]) == quickstart["frontSize"]
 
 
+PATIENT = {("", "events", "list"), ("kueue.x-k8s.io", "workloads", "list")}
+"""Rights that are asked for only where something waits for long."""
+
+
 def test_the_operator_may_do_what_it_does_and_nothing_else(
     installed: Installed, quickstart: Object, paused: Object
 ) -> None:
@@ -194,7 +198,7 @@ def test_the_operator_may_do_what_it_does_and_nothing_else(
     assert refused == []
     used = {right for request in installed.requests() for right in asked(request)}
     granted = set(rights(installed.node))
-    assert granted - used == set()
+    assert granted - used <= PATIENT
     assert used - granted == set()
 
 

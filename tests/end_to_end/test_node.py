@@ -369,7 +369,9 @@ def test_a_model_is_exported_from_the_volume_by_a_pod_that_goes(
     weights.write_bytes(random.Random(1).randbytes(5_000_000))
     done = export(point["trial"], "there/model")
     assert done.returncode == 0, done.stderr
-    assert files(tmp_path / "there" / "model") == files(workspace / point["model"]) != {}
+    exported = files(tmp_path / "there" / "model")
+    assert f"# Trial {point['trial']} of tiny" in exported.pop("README.md").decode()  # its card
+    assert exported == files(workspace / point["model"]) != {}
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["model"]
     assert "must not exist yet" in export(point["trial"], "there/model").stderr
     shutil.rmtree(workspace / point["model"])

@@ -580,9 +580,9 @@ class Promises(RuleBasedStateMachine):
         if self.trials[ending.trial].state is not State.RUNNING:
             return
         jobs = [j for j in self.jobs if j.key[:2] == (Stage.TRAIN, ending.trial)]
-        jobs = [j for j in jobs if j.digest == digest(self.trials[ending.trial])]
-        jobs = [j for j in jobs if not j.released]  # to a study that has forgotten it
-        self.check_told(spec, ending, jobs)
+        ever = [j for j in jobs if j.digest == digest(self.trials[ending.trial])]
+        jobs = [j for j in ever if not j.released]  # to a study that has forgotten it
+        self.check_told(spec, ending, jobs, ever)
         self.change(
             ending.trial,
             curve=self.curve(ending),
@@ -789,8 +789,11 @@ class Promises(RuleBasedStateMachine):
         assert not {a.trial for a in launches if a.stage is Stage.TRAIN} & set(told)
         assert all(self.trials[number].state is State.RUNNING for number in told)
 
-    def check_told(self, spec: Spec, ending: Tell, jobs: list[Job]) -> None:
-        """Hold what is told against what truly happened."""
+    def check_told(self, spec: Spec, ending: Tell, jobs: list[Job], ever: list[Job]) -> None:
+        """Hold what is told against what truly happened.
+
+        Limits count all Jobs that there ever were of the trial: a study remembers their attempts.
+        """
         assert not any(j.live for j in jobs), f"told while a process lives: {jobs}"
         if ending.reason != "Duplicate":
             self.check_seconds(ending, jobs)
@@ -801,12 +804,12 @@ class Promises(RuleBasedStateMachine):
             reasons.TOO_MANY_INTERRUPTIONS: (
                 sum(
                     j.ending.interruption and not j.stopping if j.ending else j.vanished
-                    for j in jobs
+                    for j in ever
                 ),
                 spec.max_interruptions,
             ),
             reasons.TIMED_OUT: (
-                sum(j.seconds for j in jobs) + sum(t.seconds for t in continued),
+                sum(j.seconds for j in ever) + sum(t.seconds for t in continued),
                 spec.trial_timeout_seconds,
             ),
         }
@@ -831,7 +834,7 @@ class Promises(RuleBasedStateMachine):
             failed = ending.reason == reasons.TOO_MANY_INTERRUPTIONS
             assert ending.state is (State.FAILED if failed else State.INFEASIBLE)
         elif ending.state is State.FAILED:
-            endings = [j.ending for j in jobs if j.ending]
+            endings = [j.ending for j in ever if j.ending]
             crashes = [e for e in endings if not (e.observation or e.interruption)]
             assert len(crashes) > spec.max_crashes
             assert crashes.count(NO_DATA) <= self.losses
