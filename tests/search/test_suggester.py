@@ -18,7 +18,7 @@ from distillery_operator.engine import decide
 from distillery_operator.resource import space
 from distillery_operator.resource.sampler import Sampler
 from distillery_operator.resource.spec import Spec
-from distillery_operator.search import samplers, space_filling
+from distillery_operator.search import grid_and_random, optuna_samplers
 from distillery_operator.search.suggester import Suggester
 from distillery_operator.stopping import reasons
 from distillery_operator.trials.trial import Point, State, Trial
@@ -211,7 +211,7 @@ def test_until_some_have_ended_suggestions_are_spread_evenly() -> None:
     trials = searched(spec, 20, seen_from=99)
     begun = next(n for n in range(20) if sum(t.ended is not None for t in trials[:n]) >= 6)
     even = [
-        space_filling.even(spec, trials[:n]) == space.reduced(spec, trials[n].parameters)
+        grid_and_random.even(spec, trials[:n]) == space.reduced(spec, trials[n].parameters)
         for n in range(1, 20)
     ]
     assert begun > 6
@@ -222,7 +222,7 @@ def test_until_some_have_ended_suggestions_are_spread_evenly() -> None:
 def test_nsga_breeds_the_same_generations_after_a_restart() -> None:
     trials = searched(sampled("NSGAII"), 100, seen_from=40)
     told = [t for t in trials if t.state is State.COMPLETED]
-    bred = samplers.generations(sampled("NSGAII"), trials)
+    bred = optuna_samplers.generations(sampled("NSGAII"), trials)
     assert list(bred) == [t.number for t in sorted(told, key=lambda t: (t.ended or 0, t.number))]
     assert [list(bred.values()).count(n) for n in range(2)] == [20, 20]
     assert mean(rates(trials[80:])) < 0.7 * mean(rates(trials[1:21]))
@@ -230,7 +230,7 @@ def test_nsga_breeds_the_same_generations_after_a_restart() -> None:
 
 def test_a_generation_is_twice_the_parallelism_from_20_to_50() -> None:
     sizes = {
-        parallelism: samplers.population(
+        parallelism: optuna_samplers.population(
             worlds.experiment(parallelism=parallelism, maxTrials=99).spec
         )
         for parallelism in (1, 10, 15, 25, 90)
@@ -297,14 +297,14 @@ def test_a_baseline_outside_the_space_hides_no_parameter_from_a_model() -> None:
 
 
 def test_a_sampler_whose_packages_are_missing_is_refused_with_what_would_help() -> None:
-    assert samplers.lacking(sampled("GP")) == []
+    assert optuna_samplers.lacking(sampled("GP")) == []
     program = """
         import sys
         sys.modules["torch"] = None
-        from distillery_operator.search import samplers
+        from distillery_operator.search import optuna_samplers
         from support import calls, worlds
         def lacking(kind):
-            return samplers.lacking(worlds.experiment(sampler={"type": kind}).spec)
+            return optuna_samplers.lacking(worlds.experiment(sampler={"type": kind}).spec)
         (fault,) = lacking("GP")
         assert lacking("NSGAII") == []
         print(fault)
@@ -330,7 +330,7 @@ def test_with_two_thousand_trials_a_suggestion_and_a_decision_take_little(kind: 
     ).spec
     suggester, trials = Suggester(), list[Trial]()
     for number in range(2000):
-        point = space_filling.suggest(sampled("Random"), trials)
+        point = grid_and_random.suggest(sampled("Random"), trials)
         trial = outcome(Trial(number, dict(point or {})), State.COMPLETED, 50.0 + number % 40)
         trials.append(replace(trial, ended=float(number), seconds=60.0))
 

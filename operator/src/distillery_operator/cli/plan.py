@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 def command(place: options.Place, file: str, suggestions: int) -> Exit:
     """Check an experiment and show what it would do, without running it."""
     from distillery_operator.cli import student_sizes, terminal
-    from distillery_operator.search import samplers
+    from distillery_operator.search import optuna_samplers
 
     _, experiment = options.read(file)
-    if faults := samplers.lacking(experiment.spec):
+    if faults := optuna_samplers.lacking(experiment.spec):
         raise InvalidExperiment(faults)
     console, trainer = terminal.console(), place.find_trainer()
     name = experiment.metadata.name

@@ -21,10 +21,10 @@ def command(place: options.Place, file: str) -> Exit:
     from distillery_operator.errors import InvalidExperiment
     from distillery_operator.local.run import run
     from distillery_operator.local.runner import only_one
-    from distillery_operator.search import samplers
+    from distillery_operator.search import optuna_samplers
 
     text, experiment = options.read(file)
-    if faults := samplers.lacking(experiment.spec):
+    if faults := optuna_samplers.lacking(experiment.spec):
         raise InvalidExperiment(faults)
     console, trainer = terminal.console(), place.find_trainer()
     results = place.workspace / requests.results(experiment)

@@ -41,7 +41,7 @@ from distillery_operator.measurements.scraping import Scraper
 from distillery_operator.resource import parsing
 from distillery_operator.resource.experiment import Experiment, study_of
 from distillery_operator.resource.status import ConditionType, Status
-from distillery_operator.search import samplers
+from distillery_operator.search import optuna_samplers
 from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage
@@ -174,7 +174,7 @@ class Controller:
         ):
             return known
         experiment = parsing.parse(found)
-        if faults := samplers.lacking(experiment.spec):
+        if faults := optuna_samplers.lacking(experiment.spec):
             raise InvalidExperiment(faults)
         return experiment
 

@@ -9,7 +9,7 @@ from distillery_contract.request import Stage
 from distillery_operator.engine import usage
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec, Stagnation
-from distillery_operator.search import own_points, space_filling
+from distillery_operator.search import grid_and_random, own_points
 from distillery_operator.trials import hypervolume, pareto
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
@@ -127,7 +127,7 @@ def _limits(spec: Spec) -> Iterator[tuple[str, str, float]]:
 
 def missing(spec: Spec, seen: Observation) -> int:
     """Return how many trials there are to suggest, those that a person gave included."""
-    points = _waiting(spec, seen) + space_filling.remaining(spec, seen.trials)
+    points = _waiting(spec, seen) + grid_and_random.remaining(spec, seen.trials)
     return int(max(0, min(spec.max_trials - seen.suggested, points)))
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from distillery_contract import parameters
 from distillery_contract.parameters import Kind
 from distillery_operator.errors import Fault
-from distillery_operator.resource import sentences, space, suggestions
+from distillery_operator.resource import sentences, space, suggestion_rules
 from distillery_operator.resource.parameter import Parameter, When
 from distillery_operator.resource.sampler import GRID_LIMIT, SamplerType
 from distillery_operator.resource.sentences import number, shown
@@ -146,7 +146,7 @@ def _suggestions(sound: Sound) -> Found:
     if sound.misshapen or None in sound.spec.parameters:
         return  # what lies in a broken space cannot be told
     for index, suggestion in sound.each("suggestions"):
-        for name, sentence in suggestions.faults(sound.spec, suggestion.parameters):
+        for name, sentence in suggestion_rules.faults(sound.spec, suggestion.parameters):
             yield f"suggestions[{index}].parameters.{name}", sentence
 
 

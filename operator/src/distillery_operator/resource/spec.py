@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, StrictBool
 
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
+from distillery_operator.resource.baseline import Baseline
 from distillery_operator.resource.data import Data
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.fields import (
@@ -28,6 +29,7 @@ from distillery_operator.resource.fields import (
 from distillery_operator.resource.parameter import Parameter
 from distillery_operator.resource.sampler import Sampler
 from distillery_operator.resource.student import Student
+from distillery_operator.resource.suggestion import Suggestion
 from distillery_operator.resource.teacher import Teacher
 
 
@@ -59,28 +61,6 @@ class Constraint(Model):
     )
     maximum: Number | None = Field(
         None, description="The greatest value that the metric may have, in its unit."
-    )
-
-
-class Baseline(Model):
-    """A trial with known hyperparameters. Baselines run first and are drawn in every picture."""
-
-    name: Name = Field(description="Name of the baseline in the status and in the report.")
-    parameters: Hyperparameters = Field(
-        default_factory=dict,
-        description="Hyperparameters of the baseline. A missing one has its value from training, or"
-        " else its default.",
-    )
-
-
-class Suggestion(Model):
-    """A point of the search space that a person wants to see tried."""
-
-    name: Name = Field(description="Name of the suggestion in the status and in the report.")
-    parameters: Hyperparameters = Field(
-        default_factory=dict,
-        description="Values of hyperparameters that are searched. The sampler chooses the missing"
-        " ones.",
     )
 
 

@@ -9,10 +9,10 @@ from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from distillery_operator.errors import Fault, InvalidExperiment
-from distillery_operator.resource import parsing, suggestions
+from distillery_operator.resource import parsing, suggestion_rules
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.resource.spec import Suggestion
 from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.resource.suggestion import Suggestion
 
 ORIGIN: Final = "the suggestion"
 
@@ -57,7 +57,7 @@ def checked(
         faults += [_said(fault, place) for fault in error.faults]
         # Where a value is none of its hyperparameter's, the others were not looked at.
         wrong = {fault.field for fault in faults}
-        outside = suggestions.faults(experiment.spec, parameters)
+        outside = suggestion_rules.faults(experiment.spec, parameters)
         faults += [Fault(n, sentence) for n, sentence in outside if n not in wrong]
     if name in taken:
         faults.append(Fault("its name", f"{name} is that of a suggestion that has run already"))

@@ -1,14 +1,14 @@
 """What to try next. Optuna is asked here, and stores nothing here.
 
-suggester      the next suggestion
-samplers       Optuna's samplers, as ``spec.sampler`` asks for them
-space_filling  suggestions that look at no result: random, even, grid
-own_points     baselines and a person's suggestions that have no trial yet
-crossover      suggestions crossed with points of the front
-duplicates     suggestions that repeat an earlier one
-warm_start     trials of other experiments
-importance     which parameter matters
-optuna_trials  trials as Optuna sees them
+suggester        the next suggestion
+optuna_samplers  Optuna's samplers, as ``spec.sampler`` asks for them
+grid_and_random  suggestions that look at no result: random, even, grid
+own_points       baselines and a person's suggestions that have no trial yet
+crossover        suggestions crossed with points of the front
+duplicates       suggestions that repeat an earlier one
+warm_start       trials of other experiments
+importance       which parameter matters
+optuna_trials    trials as Optuna sees them
 
 ``engine``, ``study`` and the report ask. It imports ``stopping`` and ``trials``.
 """

@@ -6,7 +6,9 @@ sampler's. ``study`` adds them, ``engine`` counts them.
 
 from collections.abc import Sequence
 
-from distillery_operator.resource.spec import Baseline, Spec, Suggestion
+from distillery_operator.resource.baseline import Baseline
+from distillery_operator.resource.spec import Spec
+from distillery_operator.resource.suggestion import Suggestion
 from distillery_operator.trials.trial import Trial
 
 

@@ -18,9 +18,9 @@ from distillery_operator.internals import of_optuna
 from distillery_operator.resource import space
 from distillery_operator.resource.sampler import DESIGNS, SamplerType
 from distillery_operator.resource.spec import Spec
-from distillery_operator.search import crossover, optuna_trials, samplers, space_filling
+from distillery_operator.search import crossover, grid_and_random, optuna_samplers, optuna_trials
+from distillery_operator.search.optuna_samplers import MODELS
 from distillery_operator.search.optuna_trials import TOGETHER
-from distillery_operator.search.samplers import MODELS
 from distillery_operator.trials.trial import Trial
 
 
@@ -54,12 +54,16 @@ class Suggester:
             warm: trials of other experiments.
         """
         if spec.sampler.type in DESIGNS:
-            return space_filling.suggest(spec, own)
+            return grid_and_random.suggest(spec, own)
         trials = [*warm, *own]
         ended = sum(optuna_trials.told(trial) is TrialState.COMPLETE for trial in trials)
         if spec.sampler.type in MODELS and ended < spec.sampler.startup_trials:
-            return space_filling.even(spec, own)
-        bred = samplers.generations(spec, trials) if spec.sampler.type is SamplerType.NSGAII else {}
+            return grid_and_random.even(spec, own)
+        bred = (
+            optuna_samplers.generations(spec, trials)
+            if spec.sampler.type is SamplerType.NSGAII
+            else {}
+        )
         if not self._follow(spec, trials, bred):
             self._storage = optuna.storages.InMemoryStorage()
             self._study = optuna.create_study(
@@ -73,7 +77,7 @@ class Suggester:
             )
             self._parents = 0
             self._follow(spec, trials, bred)
-        self._study.sampler = samplers.sampler(spec, len(own))
+        self._study.sampler = optuna_samplers.sampler(spec, len(own))
         if spec.sampler.type in TOGETHER:
             self._breed(spec, len(bred))
             trial = self._study.ask(self._space)
@@ -98,9 +102,9 @@ class Suggester:
     def _breed(self, spec: Spec, ended: int) -> None:
         """Choose the parents of every generation once: later they are found in another order."""
         breeder = self._study.sampler
-        while isinstance(breeder, NSGAIISampler) and self._parents < ended // samplers.population(
-            spec
-        ):
+        while isinstance(
+            breeder, NSGAIISampler
+        ) and self._parents < ended // optuna_samplers.population(spec):
             self._parents += 1
             # A study that was asked still has the trials of then.
             fresh = optuna.load_study(study_name=self._study.study_name, storage=self._storage)

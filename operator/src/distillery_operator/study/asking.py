@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distillery_contract.parameters import Value
-from distillery_operator.resource import space, suggestions
+from distillery_operator.resource import space, suggestion_rules
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import own_points, warm_start
 from distillery_operator.search.suggester import Suggester
@@ -77,4 +77,4 @@ class Asking:
     ) -> dict[str, Value]:
         """Return a person's point with what it leaves open."""
         drawn = {} if space.whole(spec, fixed) else self._draw(spec, held, others)
-        return suggestions.completed(spec, fixed, drawn or {})
+        return suggestion_rules.completed(spec, fixed, drawn or {})

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Tell
-from distillery_operator.resource import space, suggestions
+from distillery_operator.resource import space, suggestion_rules
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials, warm_start
@@ -208,7 +208,9 @@ class BlockingStudy:
 
     def _attend(self, rows: Rows) -> None:
         """Take note of what others have put there; each thing is said in the log once."""
-        faults = [(row, suggestions.fault(self._spec, row.fixed or {})) for row in rows.enqueued]
+        faults = [
+            (row, suggestion_rules.fault(self._spec, row.fixed or {})) for row in rows.enqueued
+        ]
         self.enqueued = [row for row, fault in faults if fault is None]
         before, self.notes = self.notes, notes.of(rows, self.held.trials, faults)
         for sentence in self.notes:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from distillery_contract import metrics, size
 from distillery_operator.engine.actions import Tell
-from distillery_operator.resource import space, suggestions
+from distillery_operator.resource import space, suggestion_rules
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.fields import Model
 from distillery_operator.resource.parameter import Parameter, When
@@ -214,7 +214,7 @@ def _other_suggestions(spec: Spec, trials: Sequence[Trial]) -> Iterator[str]:
     ran = {trial.by_hand: trial.parameters for trial in trials if trial.by_hand}
     for suggestion in spec.suggestions:
         if suggestion.name in ran:
-            point = suggestions.completed(spec, suggestion.parameters, {})
+            point = suggestion_rules.completed(spec, suggestion.parameters, {})
             now = {name: point[name] for name in suggestion.parameters}
             before = {name: ran[suggestion.name].get(name) for name in now}
             yield from _difference(f"the suggestion {suggestion.name}", before, now)

@@ -11,7 +11,7 @@ from distillery_operator.engine import budgets, decide
 from distillery_operator.engine.actions import Ask
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec
-from distillery_operator.search import space_filling
+from distillery_operator.search import grid_and_random
 from distillery_operator.trials.trial import State, Trial
 from support import worlds
 from support.worlds import PARAMETERS
@@ -31,7 +31,7 @@ def suggested(wanted: Spec, count: int) -> list[Mapping[str, Value]]:
     """Return the suggestions of a study, each with those before it still running."""
     trials: list[Trial] = []
     for number in range(count):
-        point = space_filling.suggest(wanted, trials)
+        point = grid_and_random.suggest(wanted, trials)
         if point is None:
             break
         trials.append(Trial(number, {**wanted.training, **point}))
@@ -88,14 +88,14 @@ def test_a_search_that_becomes_a_grid_visits_what_it_has_not() -> None:
     wanted = spec("Grid")
     before = Trial(0, {"initialization": "Teacher"}, state=State.FAILED)
     odd = Trial(1, {"initialization": "Scratch", "hidden_size": 50})
-    assert space_filling.remaining(wanted, [before, odd]) == 9
-    assert space_filling.suggest(wanted, [before, odd]) != {"initialization": "Teacher"}
+    assert grid_and_random.remaining(wanted, [before, odd]) == 9
+    assert grid_and_random.suggest(wanted, [before, odd]) != {"initialization": "Teacher"}
 
 
 def test_an_even_design_skips_no_point_for_a_baseline() -> None:
     wanted = spec("QMC", parameters=RANGES)
     known = Trial(0, {}, baseline="known")
-    assert space_filling.suggest(wanted, [known]) == space_filling.suggest(wanted, [])
+    assert grid_and_random.suggest(wanted, [known]) == grid_and_random.suggest(wanted, [])
 
 
 def emptiness(kind: str, count: int) -> float:

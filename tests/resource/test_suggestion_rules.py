@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from distillery_contract.parameters import Value
-from distillery_operator.resource import space, suggestions
+from distillery_operator.resource import space, suggestion_rules
 from support import worlds
 
 SPEC = worlds.experiment(
@@ -39,8 +39,8 @@ SPEC = worlds.experiment(
 def test_what_is_given_stands_and_the_rest_is_drawn_or_in_the_middle(
     fixed: dict[str, Any], drawn: dict[str, Value], expected: dict[str, Value]
 ) -> None:
-    assert suggestions.fault(SPEC, fixed) is None
-    point = suggestions.completed(SPEC, fixed, drawn)
+    assert suggestion_rules.fault(SPEC, fixed) is None
+    point = suggestion_rules.completed(SPEC, fixed, drawn)
     assert point == expected
     assert space.whole(SPEC, point)
 
@@ -59,12 +59,12 @@ def test_what_is_given_stands_and_the_rest_is_drawn_or_in_the_middle(
     ],
 )
 def test_what_does_not_fit_is_said(fixed: dict[str, Any], words: str) -> None:
-    assert re.search(words, suggestions.fault(SPEC, fixed) or "")
+    assert re.search(words, suggestion_rules.fault(SPEC, fixed) or "")
 
 
 def test_all_that_does_not_fit_is_said_at_once() -> None:
     fixed = {"seed": 1, "initialization": "Teacher", "hidden_size": 60, "initializer_range": 9}
-    assert [name for name, _ in suggestions.faults(SPEC, fixed)] == [
+    assert [name for name, _ in suggestion_rules.faults(SPEC, fixed)] == [
         "seed",
         "hidden_size",
         "initializer_range",
