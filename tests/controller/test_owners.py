@@ -83,7 +83,7 @@ def test_a_person_hands_an_experiment_over_and_no_study_begins_anew(
     first = operator(space, kubeconfig, tmp_path / "first", FIRST)
     second = operator(space, kubeconfig, tmp_path / "second", SECOND)
     with first, second:
-        space.apply(maxTrials=40, parallelism=2)
+        space.apply(maxTrials=1000, parallelism=2)  # it must not end meanwhile
         until(lambda: space.status().get("trials", {}).get("completed", 0) >= 2)
         hand_over(space, SECOND)
         until(lambda: space.status().get("owner") == SECOND)

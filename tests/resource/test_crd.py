@@ -423,10 +423,12 @@ def test_a_list_tells_the_story(space: Space) -> None:
         "STATE": "Running",
         "TRIALS": "2/8",
         "RUNNING": "0",
+        "WAITING": "0",
         "FAILED": "0",
         "FRONT": "2",
         "HYPERVOLUME": row["HYPERVOLUME"],
         "BEST": "80",
+        "MESSAGE": "2 of 8 trials are suggested, 0 processes run",
     }
     assert float(row["HYPERVOLUME"]) > 0
     assert "HYPERVOLUME" not in space.kubectl("get", "dexp", "listed")

@@ -151,11 +151,11 @@ def test_what_the_documentation_tells_users_of_a_cluster_to_type_works(
 ) -> None:
     commands = (c for c in documentation.commands() if c.program == "distillery")
     words = [shlex.split(c.text)[1:] for c in commands if "--namespace" in c.text]
-    assert {line[0] for line in words} == {"status", "report", "export"}
+    assert {line[0] for line in words} == {"status", "report", "export", "suggest"}
     names = {"my-experiment": "tiny", "squad2-distilbert": "tiny"}
     names |= dict.fromkeys(["team", "squad"], space.name)
     for line in words:
-        if line[0] != "export":  # that needs pods that run: see test_node
+        if line[0] not in ("export", "suggest"):  # they run in test_node and test_installation
             code, _, err = user.run(*(names.get(word, word) for word in line))
             assert code == 0, err
 
