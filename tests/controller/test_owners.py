@@ -83,8 +83,11 @@ def test_a_person_hands_an_experiment_over_and_no_study_begins_anew(
     first = operator(space, kubeconfig, tmp_path / "first", FIRST)
     second = operator(space, kubeconfig, tmp_path / "second", SECOND)
     with first, second:
+        second.stop()  # whoever sees the experiment first claims it
         space.apply(maxTrials=1000, parallelism=2)  # it must not end meanwhile
         until(lambda: space.status().get("trials", {}).get("completed", 0) >= 2)
+        assert space.status()["owner"] == FIRST
+        second.start()
         hand_over(space, SECOND)
         until(lambda: space.status().get("owner") == SECOND)
         until(space.reached("StudyMissing"))
