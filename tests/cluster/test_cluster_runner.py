@@ -10,6 +10,7 @@ from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.cluster.runner import Runner
+from distillery_operator.resource.experiment import STUDY
 from distillery_operator.trials.attempt import Attempt, AttemptKey
 from support import shapes
 from support.jobs_in_memory import Server
@@ -81,6 +82,20 @@ def test_of_a_deleted_job_the_pod_is_listed_as_long_as_it_lives() -> None:
 def test_the_job_of_what_waits_is_deleted(pods: list[Object]) -> None:
     world = World(Server(), *pods)
     world.stop_what_is_pending()
+    assert not world.server.jobs
+
+
+def test_a_job_that_is_discarded_goes_though_its_experiment_was_created_again() -> None:
+    """It has the labels of the study's name, which is the uid that the experiment had first."""
+    world = World(Server())
+    world.cache.put(Kind.JOB, world.job)
+    first = shapes.experiment()
+    known = {"uid": "5b0c8a0e-0000-4000-8000-000000000002", "annotations": {STUDY: shapes.UID}}
+    metadata = first.metadata.model_copy(update=known)
+    again = first.model_copy(update={"metadata": metadata})
+    runner = Runner(cast(Api, world.server), world.cache, again, shapes.DEFAULTS)
+    (attempt,) = asyncio.run(runner.list())
+    asyncio.run(runner.discard(attempt))
     assert not world.server.jobs
 
 

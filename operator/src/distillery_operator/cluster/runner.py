@@ -38,9 +38,6 @@ SELECTOR: Final = f"{label_names.EXPERIMENT_UID},!{label_names.TOLD}"
 UNSEEN_SECONDS: Final = 30.0
 """Time that a created Job counts though no watch has shown it: watches may be late."""
 
-COLLECT_SECONDS: Final = 5.0
-"""Time between two looks at a Job that removes files."""
-
 UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [label_names.METRICS]}
 """What removes our finalizer from the metadata of a pod, and no other."""
 
@@ -205,7 +202,7 @@ class Runner:
         """Delete the Job of an attempt that is not of the study's trials, and its pods with it."""
         await self.free(attempt)
         name = self._name(attempt)
-        for job in self._cache.jobs(self._key, self.experiment.metadata.uid):
+        for job in self._cache.jobs(self._key, self.experiment.metadata.study):
             metadata = job["metadata"]
             started = metadata.get("annotations", {}).get(label_names.REQUEST, "")
             # Another operator may have freed the name meanwhile, and may have started its own.
