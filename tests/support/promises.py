@@ -136,9 +136,17 @@ class Job:
         return self.readable and self.outcome is not None
 
     @property
-    def vanished(self) -> bool:
-        """Whether it had begun, was suspended, and was deleted before it could end."""
-        return self.ending is None and not self.exists and self.seconds > 0
+    def interrupted(self) -> bool:
+        """Whether a study counts it as an interruption.
+
+        One that was told is hidden: a study that has forgotten that takes it for lost. And one may
+        have begun, been suspended, and been deleted before it could end.
+        """
+        if self.released:
+            return True
+        if self.ending is None:
+            return not self.exists and self.seconds > 0
+        return self.ending.interruption and not self.stopping
 
     @property
     def outcome(self) -> tuple[State, str, Mapping[str, float]] | None:
@@ -802,10 +810,7 @@ class Promises(RuleBasedStateMachine):
         _, *continued = lineage(self.trials, self.trials[ending.trial])  # their time counts as well
         limits = {
             reasons.TOO_MANY_INTERRUPTIONS: (
-                sum(
-                    j.ending.interruption and not j.stopping if j.ending else j.vanished
-                    for j in ever
-                ),
+                sum(job.interrupted for job in ever),
                 spec.max_interruptions,
             ),
             reasons.TIMED_OUT: (

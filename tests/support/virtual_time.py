@@ -1,6 +1,7 @@
 """An event loop that waits for nothing: its clock jumps to when the next thing is due."""
 
 import asyncio
+import math
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -21,7 +22,8 @@ class Clock(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         assert timeout is not None, "nothing will ever happen"
-        self.now += max(0.0, timeout)
+        # As a real clock it never stands still: a wait that is too short to be added would not end.
+        self.now = max(self.now + timeout, math.nextafter(self.now, math.inf))
         return super().select(0)
 
 

@@ -4,23 +4,20 @@ What it removes counts as gone once it has succeeded, and not before.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from distillery_operator.cluster import attempts, objects
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME
-from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.cluster.kinds import Key, Kind, Object
 from distillery_operator.errors import Refused
 
 SLOW_SECONDS: Final = 60.0
 """Time after which an errand that has not begun says what it waits for."""
 
-Body = Mapping[str, Any]
 
-
-async def done(api: Api, name: Key, make: Callable[[], Awaitable[Body]]) -> bool:
+async def done(api: Api, name: Key, make: Callable[[], Awaitable[Object]]) -> bool:
     """Tell whether the errand of a name has succeeded; start it if it is not there.
 
     Args:
@@ -51,16 +48,15 @@ async def done(api: Api, name: Key, make: Callable[[], Awaitable[Body]]) -> bool
     return False
 
 
-async def _waits(api: Api, name: Key, job: Body) -> str:
+async def _waits(api: Api, name: Key, job: Object) -> str:
     """Say what an errand waits for that has not begun for a while; nothing while all is well."""
-    made = datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
-    if time.time() - made < SLOW_SECONDS:
+    made = objects.seconds(job["metadata"]["creationTimestamp"])
+    if made is None or time.time() - made < SLOW_SECONDS:
         return ""
     if job["spec"].get("suspend"):
         return "it is suspended, for example by its queue"
     found = api.found(Kind.POD, name.namespace, f"{JOB_NAME}={name.name}")
-    pods = [pod async for pod in found]
-    if not pods:
+    pod = objects.youngest([pod async for pod in found])
+    if pod is None:
         return f"it has no pod yet; `kubectl describe job {name.name}` says why"
-    newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-    return attempts.waits_for(newest)
+    return attempts.waits_for(pod)

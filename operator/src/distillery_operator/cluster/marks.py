@@ -4,16 +4,11 @@ An annotation names its study, so that a backup of the experiment names it too. 
 where study and results are to be deleted with it.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from distillery_operator.cluster.api import Api
-from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.cluster.kinds import Key, Kind, Object
 from distillery_operator.resource.experiment import STUDY, Experiment
 from distillery_operator.resource.label_names import DELETION
 from distillery_operator.resource.spec import DeletionPolicy
-
-Object = Mapping[str, Any]
 
 
 def held(found: Object) -> bool:

@@ -5,7 +5,6 @@ study goes, and last the finalizer that holds the experiment.
 """
 
 import logging
-from collections.abc import Mapping
 from typing import Any, Final
 
 import pydantic
@@ -13,7 +12,7 @@ import pydantic
 from distillery_operator.cluster import errand_jobs, errands, jobs, marks
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
-from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.cluster.kinds import Key, Kind, Object
 from distillery_operator.cluster.pod_template import Defaults
 from distillery_operator.cluster.runner import Runner
 from distillery_operator.engine import requests
@@ -28,8 +27,6 @@ log = logging.getLogger(__name__)
 
 TERMINATING: Final = "being terminated"
 """In the API server's words, where it creates nothing because the namespace is being deleted."""
-
-Object = Mapping[str, Any]
 
 
 class Deletion:

@@ -7,7 +7,6 @@ from distillery_operator.cluster import marks
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key, Object
 from distillery_operator.engine.reconcile import Pass
-from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import DeletionPolicy
 from distillery_operator.resource.status import Status
@@ -44,7 +43,7 @@ def stays(
         service: that leads to where this operator serves trials.
     """
     metadata = experiment.metadata
-    rotation = str((metadata.annotations or {}).get(label_names.ROTATE, ""))
+    rotation = trials_server.rotation(metadata.annotations)
     return (
         status is not None
         and status.finished_generation == metadata.generation

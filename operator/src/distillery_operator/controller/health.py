@@ -1,5 +1,7 @@
 """EDGE: answers to probes. Alive is an event loop that turns; ready also needs the database.
 
+Whoever else wants to know whether the database answers asks here, too.
+
 A database that does not answer must not get the operator restarted: that would mend nothing.
 """
 
@@ -44,15 +46,28 @@ class Health:
         await self._runner.cleanup()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _alive(self, _: web.Request) -> web.Response:
-        return web.Response(text="alive\n")
+    async def database(self) -> None:
+        """Ask whether the database answers.
 
-    async def _ready(self, _: web.Request) -> web.Response:
+        Raises:
+            DatabaseUnavailable: it does not.
+        """
         async with self._checking:
             if time.monotonic() - self._checked > FRESH_SECONDS:
                 self._fault = await self._ask()
                 self._checked = time.monotonic()
-        return web.Response(status=503 if self._fault else 200, text=f"{self._fault or 'ready'}\n")
+        if self._fault:
+            raise DatabaseUnavailable(self._fault)
+
+    async def _alive(self, _: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        try:
+            await self.database()
+        except DatabaseUnavailable as error:
+            return web.Response(status=503, text=f"{error}\n")
+        return web.Response(text="ready\n")
 
     async def _ask(self) -> str:
         """Return why the database is not there; nothing if it is."""

@@ -142,9 +142,7 @@ async def run(
             async with asyncio.TaskGroup() as group:  # a fault in one ends them all
                 tasks = [
                     group.create_task(operator_metrics.watch_lag()),
-                    group.create_task(
-                        operator_metrics.watch_storage(lambda: workers.run("", database.check))
-                    ),
+                    group.create_task(operator_metrics.watch_storage(health.database)),
                     group.create_task(resync.resync(api, cache, queue, namespaces)),
                     group.create_task(lead()),
                 ]

@@ -17,7 +17,7 @@ from distillery_operator.controller.settings import Settings
 from distillery_operator.engine import statistics, status
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.reconcile import Pass
-from distillery_operator.resource import label_names, yaml_files
+from distillery_operator.resource import yaml_files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
 from distillery_operator.results import trials_server
@@ -85,7 +85,7 @@ class StatusWriter:
         )
         before = session.status.trials_path if session.status else None
         annotations = self._cache.experiments.get(key, {}).get("metadata", {}).get("annotations")
-        rotation = str((annotations or {}).get(label_names.ROTATE, ""))
+        rotation = trials_server.rotation(annotations)
         path = trials_server.path(self._service, key, before, rotation)
         generation = session.experiment.metadata.generation
         over = generation if finished.left_nothing(result) else None

@@ -21,6 +21,7 @@ from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.pod_template import Defaults
 from distillery_operator.errors import DatabaseUnavailable
+from distillery_operator.resource import label_names
 from distillery_operator.results import trials_document
 from distillery_operator.study.database import Database
 from distillery_operator.study.tables import Storage
@@ -41,6 +42,11 @@ ANSWER_SECONDS: Final = 600.0
 
 GZIP: Final = 31
 """Window of zlib that means gzip."""
+
+
+def rotation(annotations: Mapping[str, Any] | None) -> str:
+    """Return the text by which a person asks for another key, in an experiment's annotations."""
+    return str((annotations or {}).get(label_names.ROTATE, ""))
 
 
 def path(service: str, key: Key, before: str | None, rotation: str = "") -> str | None:
