@@ -13,6 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
+from distillery_contract.listening import listening
 from distillery_operator.errors import DatabaseUnavailable
 
 CHECK_SECONDS: Final = 4.0
@@ -37,9 +38,9 @@ class Health:
         self._runner = web.AppRunner(application, access_log=None)
 
     async def open(self, port: int) -> None:
-        """Listen on every address."""
+        """Listen everywhere."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, port=port).start()
+        await web.SockSite(self._runner, listening(port)).start()
 
     async def close(self) -> None:
         """Listen no more."""

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
+from distillery_contract.listening import listening
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.pod_template import Defaults
@@ -86,10 +87,10 @@ class Server:
         application.router.add_get(ROUTE, self._answer, allow_head=False)
         self._runner = web.AppRunner(application, access_log=None)  # a log would hold the keys
 
-    async def open(self, port: int, address: str | None = None) -> int:
-        """Listen, without an address at all of IPv4 and IPv6; return the port, chosen for 0."""
+    async def open(self, port: int) -> int:
+        """Listen everywhere; return the port, which the system chooses for 0."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, address, port).start()
+        await web.SockSite(self._runner, listening(port)).start()
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from importlib import metadata
@@ -20,6 +19,7 @@ from prometheus_client import (
     start_http_server,
 )
 
+from distillery_contract.listening import EVERYWHERE
 from distillery_operator.errors import DatabaseUnavailable, Unusable
 from distillery_operator.resource.sampler import SamplerType
 
@@ -199,10 +199,6 @@ async def watch_storage(answer: Callable[[], Awaitable[None]]) -> None:
             log.info("the database answers again")
         STORAGE_UP.set(up)
         await asyncio.sleep(STORAGE_ASKED_SECONDS)
-
-
-EVERYWHERE: Final = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
-"""Every address of this machine: of IPv6, and so of IPv4 too."""
 
 
 def serve(

@@ -1,19 +1,15 @@
 """Serves ``/metrics`` while the process runs. ``process`` starts it."""
 
 import logging
-import socket
 from pathlib import Path
-from typing import Final
 
 import prometheus_client
 
+from distillery_contract.listening import EVERYWHERE
 from distillery_trainer import atomic
 from distillery_trainer.reporting.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
-
-EVERYWHERE: Final = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
-"""Every address of this machine: of IPv6, and so of IPv4 too."""
 
 
 class Server:
