@@ -40,12 +40,17 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_teacher: Path) -> P
     """
     folder = tmp_path_factory.mktemp("workspace")
     (folder / "train.json").touch()
-    shutil.copytree(tiny_teacher, folder / "experiments" / "tiny" / "trials" / "00003" / "model")
+    name = "my-experiment"
+    shutil.copytree(tiny_teacher, folder / "experiments" / name / "trials" / "00003" / "model")
     document = worlds.document(
-        parameters=[{"name": "n_layers", "type": "Int", "low": 1, "high": 6}],
+        parameters=[
+            {"name": "n_layers", "type": "Int", "low": 1, "high": 6},
+            {"name": "learning_rate", "type": "Float", "low": 1e-4, "high": 0.4, "log": True},
+        ],
         checkpointRetention="All",
         maxTrials=4,
     )
+    document["metadata"]["name"] = name
     (folder / "experiment.yaml").write_text(yaml_files.dump(document))
     program = folder / "bin" / "distillery"
     program.parent.mkdir()

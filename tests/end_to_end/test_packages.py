@@ -87,10 +87,11 @@ def test_a_search_runs_without_a_checkout(installed: Path, tmp_path: Path) -> No
     text = chart.partition("  experiment.yaml: |\n")[2].partition("      template:\n")[0]
     experiment = YAML(typ="safe").load(text)
     assert experiment["spec"]["maxTrials"] == 2
-    (tmp_path / "experiment.yaml").write_text(re.sub("^    ", "", text, flags=re.MULTILINE))
+    text = re.sub("^    ", "", text, flags=re.MULTILINE).replace("/tmp/try", f"{tmp_path}/try")
+    (tmp_path / "experiment.yaml").write_text(text)
     own = {"PATH": f"{installed}:/usr/bin:/bin", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     for command in (
-        [installed / "python", "-m", "distillery_trainer.tiny", ".try"],
+        [installed / "python", "-m", "distillery_trainer.tiny", "try"],
         ["distillery", "run", "experiment.yaml"],
         ["distillery", "status"],
         ["distillery", "report"],
