@@ -12,4 +12,9 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NU
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
-pytest_plugins = ("support.tiers", "support.fixtures.models", "support.fixtures.servers")
+pytest_plugins = (
+    "support.tiers",
+    "support.fixtures.models",
+    "support.fixtures.servers",
+    "support.fixtures.workspaces",
+)

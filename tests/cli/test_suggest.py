@@ -1,7 +1,6 @@
 """`distillery suggest` on this machine: what it refuses, what it enqueues, what completes it."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,25 +11,6 @@ import pytest
 from distillery_operator.resource import yaml_files
 from support import command_line
 from support.command_line import QUICK, RESULTS, call, text
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with the results of a search of two trials."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("QUICK_TRAINER_STEP_SECONDS", "0.001")
-        return command_line.finished(tmp_path_factory.mktemp("done"), patch)
-
-
-@pytest.fixture
-def workspace(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, which is the current folder."""
-    monkeypatch.setenv("QUICK_TRAINER_STEP_SECONDS", "0.001")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
-    place = tmp_path / "workspace"
-    shutil.copytree(done, place, symlinks=True)
-    monkeypatch.chdir(place)
-    return place
 
 
 def test_a_suggestion_waits_with_its_reason_and_runs_once_it_may(workspace: Path) -> None:

@@ -150,18 +150,13 @@ class Overlap(Promises):
         self.trials, self.preparation = list(self.dump[0]), self.dump[1]
         self.shift += 1  # the sampler goes on from another point
         self.version += 1
+        for job in self.jobs:
+            job.forgotten |= job.released
         self.plan.clear()
         if self.other:
             self.other.plan.clear()
 
     # What must hold
-
-    @invariant()
-    def a_trial_without_an_ending_can_still_get_one(self) -> None:
-        """Where its Job is hidden, for it was told to a study that has forgotten it, it may start.
-
-        ``start`` removes such a Job; and ``teardown`` sees to it that every trial gets its ending.
-        """
 
     @invariant()
     def no_more_processes_live_than_were_ever_allowed(self) -> None:
@@ -184,11 +179,7 @@ class Overlap(Promises):
 
 
 TestOverlap = Overlap.TestCase
-# The same histories in each run: longer searches still find some with a restored database in which
-# crashes are counted otherwise than here, or a pod stays held.
-TestOverlap.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, derandomize=True
-)
+TestOverlap.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 
 def test_what_another_operator_has_begun_and_the_own_watch_not_shown_is_not_lost() -> None:

@@ -11,30 +11,11 @@ import pytest
 
 from distillery_operator.resource import yaml_files
 from distillery_operator.results import local
-from support import command_line, worlds
+from support import worlds
 from support.command_line import RESULTS, call, remove, text, tree
 
 EMPTIED = ("experiment.yaml", "status.yaml", "study.db", "report.html", "lock")
 """Files of a results folder, each of which may be replaced by something else."""
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with the results of a search of two trials."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("QUICK_TRAINER_STEP_SECONDS", "0.001")
-        return command_line.finished(tmp_path_factory.mktemp("done"), patch)
-
-
-@pytest.fixture
-def workspace(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, which is the current folder."""
-    monkeypatch.setenv("QUICK_TRAINER_STEP_SECONDS", "0.001")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
-    place = tmp_path / "workspace"
-    shutil.copytree(done, place, symlinks=True)
-    monkeypatch.chdir(place)
-    return place
 
 
 @contextmanager
@@ -51,10 +32,10 @@ def as_nobody() -> Iterator[None]:
 
 
 @pytest.fixture
-def guarded(done: Path) -> Iterator[Path]:
+def guarded(finished: Path) -> Iterator[Path]:
     """A copy of the workspace that others may look at, but not write to."""
     folder = Path(tempfile.mkdtemp())
-    shutil.copytree(done, folder, dirs_exist_ok=True)
+    shutil.copytree(finished, folder, dirs_exist_ok=True)
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     yield folder

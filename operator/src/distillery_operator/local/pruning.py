@@ -6,7 +6,6 @@ now is locked.
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from distillery_contract.pinned import FILE, copy_name
 from distillery_operator.engine import requests
 from distillery_operator.errors import DistilleryError
 from distillery_operator.local import runner
@@ -93,12 +93,11 @@ def _pinned(results: Path) -> set[str]:
     Raises:
         ValueError: nobody can tell which.
     """
-    file = results / "pinned.json"
+    file = results / FILE
     if not file.exists():
         return set()
     pins = json.loads(file.read_text(encoding="utf-8"))["models"].values()
-    texts = [json.dumps(pin["digests"], sort_keys=True) for pin in pins]
-    return {hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts}
+    return {copy_name(pin["digests"]) for pin in pins}
 
 
 def _read(results: Path) -> Stored | None:

@@ -9,6 +9,7 @@ whoever writes another trainer:
 * :mod:`distillery_contract.codec`: reads and writes it;
 * :mod:`distillery_contract.metrics`: every metric that a trainer exposes, and which may be
   objectives;
+* :mod:`distillery_contract.pinned`: what is pinned for an experiment, and how it is named;
 * :mod:`distillery_contract.listening`: the addresses that its servers listen at;
 * :mod:`distillery_contract.rungs`: where in a training its trials are compared;
 * :mod:`distillery_contract.size`: the parameter count of a student, before it exists.

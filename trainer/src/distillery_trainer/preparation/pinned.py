@@ -6,23 +6,21 @@ of the experiment, which those of its trials lie in; it names each model, its co
 the digests of its files.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from distillery_contract import codec
 from distillery_contract import request as requests
+from distillery_contract.pinned import FILE, copy_name
 from distillery_trainer import atomic, sealed
 from distillery_trainer.data import dataset
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.prepared import PreparedMissing
 from distillery_trainer.preparation import models
-
-NAME: Final = "pinned.json"
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,7 @@ class Pin:
     @property
     def digest(self) -> str:
         """The digest of all files, which names the copy."""
-        text = json.dumps(dict(self.digests), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return copy_name(self.digests)
 
     def changed(self) -> bool:
         """Tell whether the folder that was pinned is another one now, by sizes and times."""
@@ -136,7 +133,7 @@ def _pin(source: str, model: requests.Teacher | requests.Student, cache: str) ->
 
 def write(pins: Pins, request: requests.Request) -> None:
     """Write what was pinned into the folder of an experiment."""
-    place = Path(request.output) / NAME
+    place = Path(request.output) / FILE
     place.parent.mkdir(parents=True, exist_ok=True)
     atomic.file(place, json.dumps(asdict(pins), indent=1, ensure_ascii=False) + "\n")
 
@@ -147,7 +144,7 @@ def read(request: requests.Request) -> Pins | None:
     None if nothing was, or other models were.
     """
     output = Path(request.output)
-    place = next((f / NAME for f in (output, *output.parents) if (f / NAME).is_file()), None)
+    place = next((f / FILE for f in (output, *output.parents) if (f / FILE).is_file()), None)
     if place is None:
         return None
     faults: list[str] = []
@@ -167,7 +164,7 @@ def of_trial(request: requests.Request) -> Pins:
     if pins := read(request):
         return pins
     rule = "the stage prepare must have pinned the models of this trial"
-    raise PreparedMissing([f"{rule}, but no folder above {request.output} has their {NAME}"])
+    raise PreparedMissing([f"{rule}, but no folder above {request.output} has their {FILE}"])
 
 
 def applied(request: requests.Request, folders: Mapping[str, Path]) -> requests.Request:
