@@ -23,14 +23,15 @@ PASSWORD = "pa{ss}word?/:@ 100%"  # what a URL has to quote
 
 
 class Postgres:
-    """A server on a free port of this machine; its data outlives :meth:`stop`."""
+    """A server on a port of its own; its data and the port, which then refuses, outlive a stop."""
 
     def __init__(self, folder: Path, binaries: Path) -> None:
         self._data, self._log, self._binaries = folder / "data", folder / "log", binaries
         self._server: processes.Process | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self._held = socket.socket()  # bound for ever: nobody else gets the port meanwhile
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # but the server does
+        self._held.bind(("127.0.0.1", 0))
+        self.port: int = self._held.getsockname()[1]
         password = folder / "password"
         password.write_text(PASSWORD)
         self._data.mkdir()
@@ -56,6 +57,11 @@ class Postgres:
         if self._server is not None:
             processes.stop(self._server, sign)
             self._server = None
+
+    def close(self) -> None:
+        """Stop the server for good; its port is free again."""
+        self.stop(signal.SIGQUIT)  # at once: nobody needs what it has
+        self._held.close()
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database, which is made if it is not there."""
@@ -104,7 +110,7 @@ def running() -> Iterator[Postgres]:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.close()
 
 
 def _as_user() -> list[str]:
