@@ -225,6 +225,17 @@ def test_no_template_may_name_what_is_the_operators_own(database: str, own: list
         assert {*own} <= names
 
 
+def test_only_a_platform_that_says_so_lets_templates_have_credentials() -> None:
+    policy = "--set=admissionPolicy.enabled=true"
+    strict, lax = render(policy), render(policy, "--set=trials.allowCredentials=true")
+    for objects, allowed in ((strict, False), (lax, True)):
+        assert ("--allow-credentials" in container(objects)["args"]) is allowed
+        rules = one(objects, "ValidatingAdmissionPolicy")["spec"]["validations"]
+        said = " ".join(rule["message"] for rule in rules)
+        assert "serviceAccountName" in said
+        assert ("need no API token" in said) is not allowed
+
+
 SAMPLES = sorted(CHART.glob("values-*.yaml"))
 
 
@@ -517,6 +528,11 @@ def test_distillery_prune_finds_in_the_operators_pod_what_its_jobs_need() -> Non
     assert image == f"--trainer-image={own['DISTILLERY_TRAINER_IMAGE']}"
     assert own["DISTILLERY_TRAINER_IMAGE"].startswith("mine/")
     assert own["DISTILLERY_WORKSPACE_CLAIM"] == "work"
+    assert "DISTILLERY_TEMPLATE" not in own
+    objects = render("--set=commonLabels.cost=$(A)")
+    own = {v["name"]: v.get("value") for v in container(objects)["env"]}
+    given = own["DISTILLERY_TEMPLATE"].replace("$$", "$")  # as the kubelet does
+    assert json.loads(given) == template_of(objects) == {"metadata": {"labels": {"cost": "$(A)"}}}
 
 
 def test_the_test_deletes_what_it_leaves() -> None:

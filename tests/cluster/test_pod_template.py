@@ -190,6 +190,8 @@ def test_no_template_reaches_an_api_token_or_what_is_the_operators_own(
         experiment(template={"spec": spec}), replace(DEFAULTS, private=own)
     )
     assert [fault.split(": ")[0] for fault in faults] == [f"spec.template.spec.{field}"]
+    allowing = replace(DEFAULTS, private=own, credentials=True)
+    assert template_faults.faults(experiment(template={"spec": spec}), allowing) == []
 
 
 def test_what_only_has_the_name_of_the_operators_own_is_accepted() -> None:

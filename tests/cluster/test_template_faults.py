@@ -77,7 +77,11 @@ def test_a_claim_of_devices_counts_as_a_gpu(resources: Any, count: int) -> None:
 
 def test_what_only_tells_which_templates_are_allowed_makes_no_pod_outdated() -> None:
     of = experiment()
-    allowed: list[dict[str, Any]] = [{"accounts": ("a",)}, {"private": ("a/b",)}]
+    allowed: list[dict[str, Any]] = [
+        {"accounts": ("a",)},
+        {"private": ("a/b",)},
+        {"credentials": True},
+    ]
     for more in allowed:
         same = replace(DEFAULTS, **more)
         assert pod_template.digest(of, same) == pod_template.digest(of, DEFAULTS)

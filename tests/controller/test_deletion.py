@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,10 +42,11 @@ class Case:
 
     def __init__(self, database: Database) -> None:
         self.database, self.server = database, Server()
+        self.defaults = DEFAULTS
 
     def step(self, policy: str = "Delete") -> str:
         with Workers(1) as workers:
-            parts = (cast(Api, self.server), Cache(), self.database, workers, DEFAULTS)
+            parts = (cast(Api, self.server), Cache(), self.database, workers, self.defaults)
             return asyncio.run(Deletion(*parts).step(Key("science", "tiny"), found(policy)))
 
     @property
@@ -96,6 +98,15 @@ def test_the_study_goes_after_the_files_and_the_experiment_last(case: Case) -> N
     case.server.end("Complete")
     assert case.step() == ""
     assert (case.studies, case.freed, case.server.jobs) == (0, True, {})
+
+
+def test_the_job_that_removes_files_has_what_lies_below_every_template(case: Case) -> None:
+    pull = [{"name": "registry"}]
+    case.defaults = replace(DEFAULTS, template={"spec": {"imagePullSecrets": pull}})
+    case.search()
+    case.step()
+    (job,) = case.server.jobs.values()
+    assert job["spec"]["template"]["spec"]["imagePullSecrets"] == pull
 
 
 def test_what_was_prepared_goes_even_if_nothing_was_trained(case: Case) -> None:

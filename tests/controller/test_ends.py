@@ -32,9 +32,12 @@ def url(postgresql: Postgres, request: pytest.FixtureRequest) -> str:
     return postgresql.url(f"ends_{abs(hash(request.node.name)):x}")
 
 
-def prune(kubeconfig: Path, url: str, *options: str) -> subprocess.CompletedProcess[str]:
+def prune(
+    kubeconfig: Path, url: str, *options: str, template: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Prune as in the operator's pod: with its rights, its database and its image."""
     own = {"KUBECONFIG": str(kubeconfig), "DISTILLERY_DATABASE_URL": url}
+    own["DISTILLERY_TEMPLATE"] = template
     image = {"DISTILLERY_TRAINER_IMAGE": "localhost/trainer:none"}
     return subprocess.run(
         [*operators.COMMAND, "prune", "--cluster", *options],
@@ -182,6 +185,8 @@ def test_what_a_deleted_experiment_left_is_pruned_and_what_others_use_stays(
     assert stays not in listed.stdout
     assert "cache/" not in listed.stdout  # the other one uses the same prepared data
     assert ends.schemas(url) == {gone, stays, unknown}
+    odd = prune(kubeconfig, url, "--yes", template='{"spec": {"dnsPolicy": "Odd"}}')
+    assert 'Unsupported value: "Odd"' in odd.stderr
     done = prune(kubeconfig, url, "--yes")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{gone}: the study is removed, with {folder}\n"

@@ -94,6 +94,11 @@ def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> t
     " repeated",
 )
 @click.option(
+    "--allow-credentials",
+    is_flag=True,
+    help="let templates ask for API tokens and name what --private names",
+)
+@click.option(
     "--prometheus-url",
     default="",
     help="Prometheus server that scrapes the trials; asked for the final metrics of lost pods",
@@ -206,6 +211,7 @@ def command(**given: Any) -> Exit:
             queue=given["queue_name"],
             accounts=given["service_account"],
             private=given["private"],
+            credentials=given["allow_credentials"],
             template=default_template.read(given["template"]),
         ),
         identity=given["identity"],

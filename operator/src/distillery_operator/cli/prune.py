@@ -5,12 +5,16 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from distillery_operator.cli import options, output
 from distillery_operator.cli.exit_codes import Exit
 from distillery_operator.errors import NotFound
+
+if TYPE_CHECKING:  # what takes long to import is imported where it is used
+    from distillery_operator.cluster.pod_template import Defaults
 
 Say = Callable[[str], None]
 
@@ -36,6 +40,13 @@ Say = Callable[[str], None]
     default="",
     help="PersistentVolumeClaim of the trials' workspace (with --cluster)",
 )
+@click.option(
+    "--template",
+    envvar="DISTILLERY_TEMPLATE",
+    default="",
+    metavar="JSON",
+    help="PodTemplateSpec below the template of every experiment (with --cluster)",
+)
 @click.pass_obj
 def command(
     place: options.Place,
@@ -44,6 +55,7 @@ def command(
     cluster: bool,
     trainer_image: str,
     workspace_claim: str,
+    template: str,
 ) -> Exit:
     """List what no experiment owns; with --yes, remove it.
 
@@ -53,6 +65,8 @@ def command(
     only what is theirs.
     """
     from distillery_operator.cli import terminal
+    from distillery_operator.cluster import default_template
+    from distillery_operator.cluster.pod_template import Defaults
 
     console = terminal.console()
 
@@ -66,7 +80,9 @@ def command(
     if yes and not trainer_image:
         raise NotFound("the Jobs that remove files need --trainer-image")
     logging.getLogger("kubernetes").setLevel(logging.ERROR)
-    return asyncio.run(_prune_cluster(names, yes, (trainer_image, workspace_claim), say))
+    below = default_template.read(template)
+    defaults = Defaults(trainer_image, workspace_claim, template=below)
+    return asyncio.run(_prune_cluster(names, yes, defaults, say))
 
 
 def _prune_workspace(workspace: Path, yes: bool, say: Say) -> Exit:
@@ -88,11 +104,8 @@ def _prune_workspace(workspace: Path, yes: bool, say: Say) -> Exit:
     return Exit.REFUSED if faults else Exit.DONE
 
 
-async def _prune_cluster(
-    names: Sequence[str], yes: bool, defaults: tuple[str, str], say: Say
-) -> Exit:
+async def _prune_cluster(names: Sequence[str], yes: bool, defaults: "Defaults", say: Say) -> Exit:
     from distillery_operator.cluster.api import Api
-    from distillery_operator.cluster.pod_template import Defaults
     from distillery_operator.controller import pruning
     from distillery_operator.study.database import Database
 
@@ -111,10 +124,7 @@ async def _prune_cluster(
                     say(line)
                 _end(len(listed), yes, say)
             else:
-                image, claim = defaults
-                async for done, fault in pruning.remove(
-                    api, unowned, names, Defaults(image, claim)
-                ):
+                async for done, fault in pruning.remove(api, unowned, names, defaults):
                     if done:
                         say(done)
                     faults += [fault] if fault else []

@@ -57,6 +57,7 @@ class Defaults:
             whoever may create an experiment acts by them.
         private: Secrets and claims of the operator that no template may name, as
             ``namespace/name``.
+        credentials: whether a template may have API tokens, and what is private, all the same.
         template: of all experiments, below the template of each.
     """
 
@@ -66,6 +67,7 @@ class Defaults:
     queue: str = ""
     accounts: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
+    credentials: bool = False
     template: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -65,12 +65,13 @@ def faults(experiment: Experiment, defaults: Defaults) -> list[str]:
         )
     found += _strangers(spec, defaults)
     found += _misplaced(spec)
-    found += [
-        f"spec.template.spec.{path}: {rule}"
-        for path, rule in template_rights.faults(
-            spec, experiment.metadata.namespace, defaults.private
-        )
-    ]
+    if not defaults.credentials:
+        found += [
+            f"spec.template.spec.{path}: {rule}"
+            for path, rule in template_rights.faults(
+                spec, experiment.metadata.namespace, defaults.private
+            )
+        ]
     restart = spec.get("restartPolicy", "Never")
     if restart != "Never":
         found.append(

@@ -1,4 +1,7 @@
-"""PURE: what a pod template must not reach: API tokens, and what is the operator's own."""
+"""PURE: what a pod template must not reach: API tokens, and what is the operator's own.
+
+An administrator may allow it (``--allow-credentials``); then nobody asks here.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final

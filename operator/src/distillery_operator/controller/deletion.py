@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pydantic
 
-from distillery_operator.cluster import errand_jobs, errands, jobs, marks
+from distillery_operator.cluster import default_template, errand_jobs, errands, jobs, marks
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key, Kind, Object
@@ -50,7 +50,7 @@ class Deletion:
             return ""
         errand = None
         if found["spec"].get("deletionPolicy") == DeletionPolicy.DELETE:
-            experiment = _parsed(found)
+            experiment = _parsed(found, self._defaults)
             if waits := await self._remove(key, found, experiment):
                 return waits
             errand = experiment and self._errand_name(experiment)
@@ -123,10 +123,10 @@ class Deletion:
         return Key(experiment.metadata.namespace, jobs.removal_name(experiment))
 
 
-def _parsed(found: Object) -> Experiment | None:
+def _parsed(found: Object, defaults: Defaults) -> Experiment | None:
     """Return an experiment whose spec may break rules; None if it cannot be read at all."""
     try:
-        return Experiment.model_validate(found)
+        return default_template.under(Experiment.model_validate(found), defaults.template)
     except pydantic.ValidationError as error:
         log.warning("%s cannot be read, so its files stay: %s", found["metadata"]["name"], error)
         return None

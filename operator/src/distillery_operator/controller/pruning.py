@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pydantic
 
-from distillery_operator.cluster import errand_jobs, errands
+from distillery_operator.cluster import default_template, errand_jobs, errands
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.cluster.pod_template import Defaults
@@ -122,7 +122,8 @@ async def remove(
         if named and study.key not in named:
             continue
         try:
-            made = errands.collection(unowned.experiments[study.uid], study.failed, defaults)
+            whole = default_template.under(unowned.experiments[study.uid], defaults.template)
+            made = errands.collection(whole, study.failed, defaults)
             await _run(api, made)
             await asyncio.to_thread(study.collect, study.failed)
             yield f"{study.key}: the files of {len(study.failed)} failed trials are removed", ""
@@ -157,8 +158,9 @@ async def _remove_files(api: Api, study: Found, keys: set[str], defaults: Defaul
     if experiment is None:
         return "but nobody knows its folder"
     folders = [requests.results(experiment), *(requests.prepared(key) for key in sorted(keys))]
+    whole = default_template.under(experiment, defaults.template)
     try:
-        await _run(api, errands.removal(experiment, folders, defaults))
+        await _run(api, errands.removal(whole, folders, defaults))
     except Refused as refusal:
         if refusal.reason != "NotFound":
             raise
