@@ -36,6 +36,7 @@ PARTS: Final = {
     "node": Part(node.PROGRAMS, check=namespace.check),
     "helm": Part(("helm",)),
     "helm3": Part(("helm3",)),
+    "pgbouncer": Part(("pgbouncer",)),
     "postgres": Part(("postgres",)),
     "prometheus": Part(("prometheus", "promtool")),
     "alertmanager": Part(("prometheus-alertmanager", "amtool")),

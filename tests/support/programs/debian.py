@@ -32,6 +32,7 @@ PROGRAMS: Final = {
     "ip": Program(("iproute2",)),
     "nft": Program(("nftables",)),
     "openssl": Program(("openssl",)),
+    "pgbouncer": Program(("pgbouncer",)),
     "postgres": Program(("postgresql",), 15.0),
     "prometheus": Program(("prometheus",), 15.0),
     "prometheus-alertmanager": Program(("prometheus-alertmanager",)),

@@ -23,8 +23,8 @@ def command(port: int) -> Exit:
         raise MissingExtra(lack)
     from distillery_operator.results.optuna_dashboard import app
 
-    database = options.database()
+    options.database()
     options.free(port)
     logging.getLogger().setLevel(logging.INFO)
-    app.serve(database, port)
+    app.serve(options.database, port)
     return Exit.DONE

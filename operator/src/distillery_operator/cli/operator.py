@@ -186,7 +186,8 @@ def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> t
 def command(**given: Any) -> Exit:
     """Watch a cluster's experiments and run them.
 
-    The environment variable DISTILLERY_DATABASE_URL has the URL of the studies' database. If
+    The environment variable DISTILLERY_DATABASE_URL has the URL of the studies' database, or
+    DISTILLERY_DATABASE_URL_FILE names a file that has it, whose password may change meanwhile. If
     anything but a signal ends this process, its exit code is not 0, so Kubernetes restarts it.
     """
     import uvloop
@@ -201,7 +202,7 @@ def command(**given: Any) -> Exit:
     log_lines.configure(given["log_level"], given["log_format"])
     if given["metrics_client_certificates"] and not given["metrics_tls"]:
         raise click.UsageError("--metrics-client-certificates needs --metrics-tls")
-    database = options.database()
+    options.database()  # it is read again for each connection, for a password may change
     options.free(given["metrics_port"], given["health_port"], given["trials_port"])
     settings = Settings(
         defaults=Defaults(
@@ -221,7 +222,7 @@ def command(**given: Any) -> Exit:
     )
     running = process.run(
         settings,
-        database_url=database,
+        database_url=options.database,
         prometheus_url=given["prometheus_url"],
         namespaces=given["namespace"],
         lease_place=given["lease"] and Key(*given["lease"]),

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -56,7 +56,7 @@ DECIDERS: Final = 2
 async def run(
     settings: Settings,
     *,
-    database_url: str,
+    database_url: Callable[[], str],
     prometheus_url: str,
     namespaces: Sequence[str],
     lease_place: Key | None,
@@ -70,7 +70,7 @@ async def run(
 
     Args:
         settings: of the controller.
-        database_url: of the studies.
+        database_url: returns that of the studies; asked for each connection's user and password.
         prometheus_url: of a server that scrapes the trials; empty for none.
         namespaces: to watch; none for the whole cluster.
         lease_place: the Lease that whoever works holds; None if nobody else could work.

@@ -5,13 +5,17 @@ copy of every trial; ``study`` reads and writes the same tables by statements of
 Optuna's tools can read them. For that it has to know the tables, which Optuna keeps to itself.
 """
 
+from pathlib import Path
 from typing import Any, Final
 
 import optuna
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 from optuna.samplers import NSGAIISampler
 from optuna.storages._rdb import models
 from optuna.study._frozen import FrozenStudy as FrozenStudy
-from sqlalchemy import Column, Connection, MetaData, String, Table, insert
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, update
 
 STUDIES: Final[Table] = models.StudyModel.__table__
 STUDY_DIRECTIONS: Final[Table] = models.StudyDirectionModel.__table__
@@ -63,6 +67,26 @@ def make_tables(connection: Connection, version: str) -> None:
     release = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
     connection.execute(insert(models.VersionInfoModel).values(release))
     connection.execute(insert(VERSION).values(version_num=version))
+
+
+def upgrade_tables(connection: Connection) -> None:
+    """Bring Optuna's tables of an earlier version to its own, in the transaction of a connection.
+
+    ``RDBStorage.upgrade`` opens connections of its own, which know no schema but by a parameter of
+    theirs, and a pooler takes none.
+    """
+    scripts = ScriptDirectory(str(Path(models.__file__).parent / "alembic"))
+
+    def steps(found: Any, _: object) -> Any:
+        return scripts._upgrade_revs("head", found)
+
+    with EnvironmentContext(Config(), scripts, fn=steps) as environment:
+        environment.configure(
+            connection=connection, target_metadata=models.BaseModel.metadata, render_as_batch=True
+        )
+        environment.run_migrations()
+    release = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
+    connection.execute(update(models.VersionInfoModel).values(release))
 
 
 def stored(value: float) -> dict[str, Any]:

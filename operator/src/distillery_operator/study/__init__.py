@@ -8,7 +8,8 @@ notes       what else others have put there, in sentences
 contents    what it holds, in memory
 records     trials as they are stored, with versions
 rows        which trials are the experiment's own
-database    connections; a place for each experiment
+database    the database of a process; a place for each experiment
+server      connections to a server, and what a transaction begins with
 tables      reading and writing Optuna's tables in one such place
 opening     the study found there, or created
 survey      all studies of a database

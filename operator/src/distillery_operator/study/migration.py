@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import sqlalchemy
-from optuna.exceptions import StorageInternalError
 from sqlalchemy import Connection, func, select
-from sqlalchemy.pool import NullPool
 
 from distillery_operator.errors import DatabaseUnavailable
+from distillery_operator.internals import of_optuna
 from distillery_operator.internals.of_optuna import ATTRIBUTES, STUDY_ATTRIBUTES
 from distillery_operator.study import reading, records, rows, schema, statements
 from distillery_operator.study.place import Place
@@ -59,17 +57,15 @@ def migrate(place: Place) -> list[str]:
     Raises:
         DatabaseUnavailable: it cannot be done, with the database's words.
     """
-    with place.translated(), _alone(place):
-        with place.transaction() as connection:
-            found = schema.version(connection)
+    with _alone(place) as connection:
+        found = schema.version(connection)
         if found is None:
             return []
         done = []
         if schema.older(found):
-            _upgrade(place)
+            of_optuna.upgrade_tables(connection)
             done.append(f"tables of version {found} are of version {schema.current()} now")
-        with place.transaction() as connection:
-            given = sum(settle(place, connection, study) for study in _ours(connection))
+        given = sum(settle(place, connection, study) for study in _ours(connection))
         if given:
             done.append(f"{given} trials have records now")
         return done
@@ -105,31 +101,20 @@ def _ours(connection: Connection) -> list[int]:
     return list(connection.execute(ours).scalars())
 
 
-def _upgrade(place: Place) -> None:
-    try:
-        schema.as_optuna(place.url, place.schema, "statement_timeout=0").upgrade()
-    except StorageInternalError as error:  # Optuna's word for what the database says
-        raise place.unavailable(str(error.__cause__ or error)) from error
-
-
 @contextmanager
-def _alone(place: Place) -> Iterator[None]:
-    """Keep other migrations of the same tables waiting, for the length of a block.
-
-    On a server by a lock that ends with its transaction, on a connection that no pool lends, for
-    whoever waits for the lock must not hold a connection that its owner needs.
-    """
+def _alone(place: Place) -> Iterator[Connection]:
+    """Do a block in one transaction, which other migrations of the same tables wait for."""
     if place.schema is None:
         folder = os.open(Path(place.key).absolute().parent, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
+            with place.transaction() as connection:
+                yield connection
         finally:
             os.close(folder)
         return
-    engine = sqlalchemy.create_engine(place.url, poolclass=NullPool, hide_parameters=True)
-    with engine.begin() as connection:
+    with place.transaction() as connection:
         connection.execute(PATIENCE)
         key = func.hashtextextended(f"distillery {place.schema}", 0)
         connection.execute(select(func.pg_advisory_xact_lock(key)))
-        yield
+        yield connection

@@ -3,17 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-from sqlalchemy import Connection, Engine, Table, bindparam, func, select
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.exc import DBAPIError
 
 from distillery_operator.errors import DatabaseUnavailable
-from distillery_operator.study import statements
-
-SEARCH_PATH: Final = select(func.set_config("search_path", bindparam("schema"), True))
-"""Says which schema the tables of this transaction are in."""
+from distillery_operator.study import server, statements
 
 
 class Place:
@@ -30,11 +25,6 @@ class Place:
         self.key = schema or str(engine.url.database)
 
     @property
-    def url(self) -> URL:
-        """Return the URL of the database."""
-        return self._engine.url
-
-    @property
     def there(self) -> bool:
         """Tell whether to connect would make no file."""
         return self.schema is not None or Path(self.key).exists()
@@ -44,7 +34,7 @@ class Place:
         """Do all of a block or nothing of it."""
         with self.translated(), self._engine.begin() as connection:
             if self.schema is not None:
-                connection.execute(SEARCH_PATH, {"schema": self.schema})
+                server.begin(connection, self.schema)
             yield connection
 
     @contextmanager
@@ -58,8 +48,8 @@ class Place:
     def put(self, connection: Connection, table: Table, rows: statements.Rows) -> None:
         """Insert rows; one that is there already gets the new values."""
         if rows:
-            server = self.schema is not None
-            connection.execute(statements.upsert(table, server, tuple(rows[0])), rows)
+            upsert = statements.upsert(table, self.schema is not None, tuple(rows[0]))
+            connection.execute(upsert, rows)
 
     def close(self) -> None:
         """Give back a connection that is this place's own."""
@@ -68,11 +58,4 @@ class Place:
 
     def unavailable(self, words: str) -> DatabaseUnavailable:
         """Return the error of this database."""
-        return unavailable(self.url, words)
-
-
-def unavailable(url: URL, words: str) -> DatabaseUnavailable:
-    """Return the error of a database, its password hidden."""
-    place = url.set(query={}).render_as_string(hide_password=True)
-    line = " ".join(words.split())
-    return DatabaseUnavailable(f"the database {place} cannot be used: {line}")
+        return server.unavailable(self._engine.url, words)

@@ -2,16 +2,20 @@
 
 import functools
 import logging
+from typing import Final
 
 import optuna
+import psycopg
 import sqlalchemy
 from sqlalchemy import Connection, Table, select, text
-from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.schema import CreateSchema
 
 from distillery_operator.internals import of_optuna
 from distillery_operator.internals.of_optuna import VERSION
+from distillery_operator.study.server import BEGIN, Server
+
+READ_ONLY: Final = f"{BEGIN}, set_config('transaction_read_only', 'on', true)"
 
 log = logging.getLogger(__name__)
 
@@ -64,22 +68,22 @@ def obstacle(connection: Connection, version: str) -> str:
     return ""
 
 
-def as_optuna(url: URL, schema: str | None, *options: str) -> optuna.storages.RDBStorage:
-    """Return the tables as Optuna knows them, whatever their version.
+def as_optuna(server: Server, schema: str) -> optuna.storages.RDBStorage:
+    """Return the tables of a schema as Optuna knows them, whatever their version, to read them."""
 
-    Args:
-        url: of the database.
-        schema: where they are on a server; None in a file.
-        options: of a server, such as ``statement_timeout=0``, for these connections.
-    """
-    if schema is not None:
-        settings = [str(url.query.get("options", "")), f"-csearch_path={schema}"]
-        settings += [f"-c{option}" for option in options]
-        url = url.update_query_dict({"options": " ".join(settings)})
-    address = url.render_as_string(hide_password=False)
+    def begin(connection: psycopg.Connection, *_: object) -> None:
+        """Begin the one transaction for which Optuna takes a connection."""
+        connection.execute(READ_ONLY, {"schema": schema})
+
+    address = server.url.render_as_string(hide_password=False)
     return optuna.storages.RDBStorage(
         address.replace("{", "{{").replace("}", "}}"),  # it is a template
-        engine_kwargs={"poolclass": NullPool, "hide_parameters": True},
+        engine_kwargs={
+            "creator": server.connect,
+            "poolclass": NullPool,
+            "pool_events": [(begin, "checkout")],  # it connects before it shows its engine
+            "hide_parameters": True,
+        },
         skip_compatibility_check=True,
         skip_table_creation=True,
     )

@@ -25,7 +25,7 @@ Start = Callable[..., Any]
 Application = Callable[[Environment, Start], Iterable[bytes]]
 
 
-def serve(database_url: str, port: int) -> None:
+def serve(database_url: Callable[[], str], port: int) -> None:
     """Serve the dashboard until a signal ends the process."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     application = app(Database(database_url, THREADS))
