@@ -17,7 +17,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-pack
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo demo-cluster test test-fast check generate manifest format lock bench bench-search cluster cluster-down \
+.PHONY: help setup demo demo-cluster test test-neighbours test-fast check generate manifest format lock bench bench-search cluster cluster-down \
 	wheels images chart release-check publish sign clean
 
 help: ## Show this list
@@ -31,9 +31,13 @@ demo: setup ## Search on this machine, from nothing: data, teacher, trials, repo
 demo-cluster: setup ## The demo on a real Kubernetes of one node (needs root and Go; 30 minutes if nothing is built yet)
 	$(BIN)/python bench/demo_cluster.py
 
-test: setup ## Run every test; says first what it builds or installs (root; cold 6 min more)
+test: setup ## Run every test but those of neighbours; says first what it builds or installs (root; cold 6 min more)
 	cd tests && ../$(BIN)/python -m support.parts
-	$(BIN)/pytest $(PARALLEL)
+	$(BIN)/pytest $(PARALLEL) -m "fast or whole"
+
+test-neighbours: setup ## Run the tests beside other projects' programs, the Prometheus operator's (root; cold 10 min more)
+	cd tests && ../$(BIN)/python -m support.parts neighbours
+	$(BIN)/pytest tests/neighbours
 
 test-fast: setup ## Run the tests that need no cluster, no server and no long training; TESTS=tests/search runs one room's
 	$(BIN)/pytest $(PARALLEL) -m fast $(TESTS)

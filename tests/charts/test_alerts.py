@@ -557,7 +557,7 @@ def test_an_alert_has_what_people_need(name: str) -> None:
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert len(rule["annotations"]["summary"]) <= 80
     page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
-    assert page == "https://distillery.dev/docs/runbooks.md"
+    assert page == "docs/runbooks.md"
     assert anchor == name.lower()
 
 

@@ -321,12 +321,14 @@ def test_the_operator_has_neighbours_and_notes_of_ones_own() -> None:
         "--set=service.annotations.a=b,service.labels.c=d",
         "--set=logging.format=json,logging.level=debug",
         "--set=terminationGracePeriodSeconds=60",
+        "--set=podSpec.runtimeClassName=kata",
     )
     deployment = one(objects, "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     assert [c["name"] for c in pod["containers"]] == ["operator", "proxy"]
     assert [c["name"] for c in pod["initContainers"]] == ["wait"]
     assert pod["terminationGracePeriodSeconds"] == 60
+    assert pod["runtimeClassName"] == "kata"
     assert deployment["metadata"]["annotations"] == {"reload": "yes"}
     metadata = one(objects, "Service")["metadata"]
     assert (metadata["annotations"], metadata["labels"]["c"]) == ({"a": "b"}, "d")
@@ -386,6 +388,11 @@ def test_a_wrong_value_is_refused_by_its_name(option: str, words: str) -> None:
         ),
         (("--set=openshift=true", "--set=database.type=Bundled"), "must not be Bundled"),
         (("--set=metrics.tls.clientCertificates=true",), "needs metrics.tls.secretName"),
+        (
+            ("--set=podSpec.tolerations=",),
+            r"podSpec must not have tolerations, which the chart sets",
+        ),
+        (("--set=test.podSpec.containers=",), r"test\.podSpec must not have containers"),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused_with_a_sentence(
@@ -443,6 +450,10 @@ def test_the_dashboard_is_read_by_a_user_of_its_own_on_a_host_of_its_own() -> No
         render(on, "--set=database.type=SQLite")
     closed = one(render(on), "NetworkPolicy", named)["spec"]
     assert (closed["policyTypes"], closed["ingress"]) == (["Ingress"], [])
+    options = "--set=optunaDashboard.podSpec.priorityClassName=low,optunaDashboard.podLabels.a=b"
+    pod = one(render(on, options), pods, named)["spec"]["template"]
+    assert pod["spec"]["priorityClassName"] == "low"
+    assert pod["metadata"]["labels"]["a"] == "b"
     reached = render(on, "--set=optunaDashboard.allowFrom[0].podSelector.matchLabels.app=nginx")
     (rule,) = one(reached, "NetworkPolicy", named)["spec"]["ingress"]
     assert rule["from"] == [{"podSelector": {"matchLabels": {"app": "nginx"}}}]
@@ -666,11 +677,14 @@ def test_trials_reach_the_internet_and_neither_the_api_server_nor_a_database() -
 
 def test_dashboards_and_alerts_are_taken_as_they_are() -> None:
     on = [f"--set=metrics.{part}.enabled=true" for part in ("dashboards", "prometheusRule")]
+    page = "docs/runbooks.md"
+    on += [f"--set=metrics.prometheusRule.runbooks=https://wiki.example/{page}"]
     objects = render(*on, "--set=metrics.prometheusRule.additionalLabels.release=prom")
-    rules = sorted((CHART / "rules").glob("*.yaml"))
-    made = [o for o in objects if o["kind"] == "PrometheusRule"]
-    assert [o["spec"] for o in made] == [YAML(typ="safe").load(path.read_text()) for path in rules]
+    texts = [path.read_text() for path in sorted((CHART / "rules").glob("*.yaml"))]
+    rules = [YAML(typ="safe").load(t.replace(page, f"https://wiki.example/{page}")) for t in texts]
     assert rules
+    made = [o for o in objects if o["kind"] == "PrometheusRule"]
+    assert [o["spec"] for o in made] == rules
     assert {o["metadata"]["labels"]["release"] for o in made} == {"prom"}
     boards = {path.name: path.read_text() for path in (CHART / "dashboards").glob("*.json")}
     found = [o for o in objects if o["metadata"]["labels"].get("grafana_dashboard") == "1"]
@@ -714,15 +728,21 @@ def test_an_alert_is_changed_by_its_name() -> None:
         found(f"{alerts[1]}DistilleryOperatorDown.threshold=1")
 
 
-def test_runbooks_may_be_kept_elsewhere() -> None:
-    on = "--set=metrics.prometheusRule.enabled=true"
+def test_an_alert_leads_to_where_the_runbooks_are_or_nowhere() -> None:
     elsewhere = "https://wiki.example/distillery"
-    objects = render(on, f"--set=metrics.prometheusRule.runbooks={elsewhere}")
-    made = [o for o in objects if o["kind"] == "PrometheusRule"]
-    rules = [rule for o in made for group in o["spec"]["groups"] for rule in group["rules"]]
-    links = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule}
-    assert links == {name: f"{elsewhere}#{name.lower()}" for name in links}
-    assert links
+
+    def links(address: str) -> dict[str, str | None]:
+        on = "--set=metrics.prometheusRule.enabled=true"
+        objects = render(on, f"--set=metrics.prometheusRule.runbooks={address}")
+        made = [o for o in objects if o["kind"] == "PrometheusRule"]
+        rules = [rule for o in made for group in o["spec"]["groups"] for rule in group["rules"]]
+        alerts = [rule for rule in rules if "alert" in rule]
+        return {rule["alert"]: rule["annotations"].get("runbook_url") for rule in alerts}
+
+    found = links(elsewhere)
+    assert found
+    assert found == {name: f"{elsewhere}#{name.lower()}" for name in found}
+    assert links("") == dict.fromkeys(found)
 
 
 @pytest.mark.needs("control_plane")

@@ -196,7 +196,7 @@ def blocks(word: str) -> list[str]:
 
 
 def test_the_queues_of_the_documentation_are_what_kueue_takes(plane: ControlPlane) -> None:
-    crds = go.fetched("kueue") / "config" / "components" / "crd" / "bases"
+    crds = go.fetched("kueue", "sigs.k8s.io/kueue") / "config" / "components" / "crd" / "bases"
     plurals = ("resourceflavors", "clusterqueues", "localqueues")
     files = [f"--filename={crds / f'kueue.x-k8s.io_{plural}.yaml'}" for plural in plurals]
     plane.kubectl("apply", "--server-side", *files)

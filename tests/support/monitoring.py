@@ -19,6 +19,7 @@ NAMESPACE: Final = "monitoring"
 URL: Final = f"http://prometheus.{NAMESPACE}.svc:9090"
 KINDS: Final = ("podmonitors", "servicemonitors", "prometheusrules")
 GROUP: Final = "monitoring.coreos.com"
+MODULE: Final = "prometheus-operator/prometheus-operator"
 SCRAPE_SECONDS: Final = 2
 MANIFEST: Final = Path(__file__).parent / "cluster" / "prometheus.yaml"
 
@@ -29,8 +30,14 @@ NAMES: Final = {"namespace": "namespace", "container": "pod_container_name", "po
 
 def define(cluster: Cluster) -> None:
     """Make the kinds known, so that the chart's monitors can be installed."""
-    crds = go.fetched("monitoring") / "example" / "prometheus-operator-crd"
-    files = [f"--filename={crds / f'{GROUP}_{kind}.yaml'}" for kind in KINDS]
+    define_kinds(cluster, *KINDS)
+
+
+def define_kinds(cluster: Cluster, *kinds: str) -> None:
+    """Make kinds of the Prometheus operator known, by their plurals."""
+    sources = go.fetched("prometheus-operator", f"github.com/{MODULE}")
+    crds = sources / "example" / "prometheus-operator-crd"
+    files = [f"--filename={crds / f'{GROUP}_{kind}.yaml'}" for kind in kinds]
     cluster.kubectl("apply", "--server-side", *files)
     cluster.kubectl("wait", "--for=condition=Established", *files)
 

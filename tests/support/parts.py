@@ -1,6 +1,7 @@
 """What a test, a bench or a demo needs besides Python: parts, each with a name.
 
-    cd tests && python -m support.parts     bring every part here, as `make test` does first
+    cd tests && python -m support.parts               bring here what `make test` needs
+    cd tests && python -m support.parts neighbours    ... and `make test-neighbours`
 
 A test says it by ``@pytest.mark.needs("postgres")``, or by asking for the fixture of that name; a
 bench calls `require`. See `tiers` for what becomes of a test whose part cannot be had.
@@ -42,11 +43,15 @@ PARTS: Final = {
     "alertmanager": Part(("prometheus-alertmanager", "amtool")),
     "actionlint": Part(("actionlint",)),
     "openssl": Part(("openssl",)),
+    "prometheus_operator": Part(("prometheus-operator", "admission-webhook")),
     "browser": Part(("chromium", "chromedriver")),
     "oracle": Part(("oracle",)),
     "quick_image": Part(images.PROGRAMS, (images.BASE, images.QUICK_TRAINER)),
     "images": Part(images.PROGRAMS, images.EVERY),
 }
+
+NEIGHBOURS: Final = ("prometheus_operator",)
+"""Parts that the tests of tests/neighbours alone need."""
 
 FIXTURES: Final = {
     "chromium": "browser",
@@ -112,11 +117,12 @@ def in_ci() -> bool:
 
 
 def main() -> int:
-    """Bring every part here; say what cannot be had, which fails where nothing may be skipped."""
-    builds = absent(*PARTS)
+    """Bring parts here; say what cannot be had, which fails where nothing may be skipped."""
+    names = [name for name in PARTS if name not in NEIGHBOURS or "neighbours" in sys.argv[1:]]
+    builds = absent(*names)
     announce(builds)
     lacking = {}
-    for name in PARTS:
+    for name in names:
         try:
             provide(name)
         except Missing as error:

@@ -1,6 +1,8 @@
 """Which tests are fast, what the others need, and what did not run. A plugin of pytest.
 
-Every test is in one of two tiers, ``-m fast`` (`make test-fast`) or ``-m whole``. A test is whole
+Every test is in one of three tiers: ``-m fast`` (`make test-fast`), ``-m whole``, and what lies in
+tests/neighbours: other projects' programs that take long to build (`make test-neighbours`). Any
+other test is whole
 
 * if it needs a part (see `parts`): ``@pytest.mark.needs("postgres")``, or a fixture that brings it;
 * if it lies in end_to_end;
@@ -20,7 +22,8 @@ from support import parts, programs
 from support.programs import Missing
 
 FAST: Final = "fast: needs nothing but Python, and takes seconds at most"
-WHOLE: Final = "whole: every other test"
+WHOLE: Final = "whole: every other test of ours"
+NEIGHBOURS: Final = "neighbours: beside other projects' programs, which `make test` does without"
 NEEDS: Final = "needs(*parts): parts of tests/support/parts.py, which bring their programs"
 LONG: Final = "long: takes long: trains, runs processes by the dozen"
 
@@ -30,7 +33,7 @@ SLOWEST: Final = ("node", "control_plane")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the markers known."""
-    for marker in (FAST, WHOLE, NEEDS, LONG):
+    for marker in (FAST, WHOLE, NEIGHBOURS, NEEDS, LONG):
         config.addinivalue_line("markers", marker)
 
 
@@ -38,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put each test in its tier; for several processes, begin with what takes longest."""
     for item in items:
-        item.add_marker("fast" if is_fast(item) else "whole")
+        item.add_marker(tier(item))
     if hasattr(config, "workerinput"):  # one of several processes, each of which runs whole files
         ranks = {item.path: len(SLOWEST) + 1 for item in items}
         for item in items:
@@ -88,6 +91,13 @@ def needs(item: pytest.Item) -> list[str]:
         raise pytest.UsageError(f"{item.nodeid} must need parts of {known}, but: {unknown}")
     brought = {parts.FIXTURES[name] for name in fixtures(item) if name in parts.FIXTURES}
     return sorted(marked | brought)
+
+
+def tier(item: pytest.Item) -> str:
+    """Return the name of a test's tier."""
+    if "neighbours" in item.path.parts:
+        return "neighbours"
+    return "fast" if is_fast(item) else "whole"
 
 
 def is_fast(item: pytest.Item) -> bool:

@@ -97,6 +97,20 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $both := list "containers" "imagePullSecrets" "nodeSelector" "securityContext" "tolerations" "volumes" }}
+{{- $operator := list "affinity" "initContainers" "priorityClassName" "terminationGracePeriodSeconds" "topologySpreadConstraints" }}
+{{- range list
+  (list "podSpec" .Values.podSpec (concat $both $operator))
+  (list "optunaDashboard.podSpec" .Values.optunaDashboard.podSpec $both)
+  (list "test.podSpec" .Values.test.podSpec (list "containers" "initContainers")) }}
+{{- $path := first . }}
+{{- $taken := last . }}
+{{- range $field, $_ := index . 1 }}
+{{- if has $field $taken }}
+{{- fail (printf "%s must not have %s, which the chart sets itself" $path $field) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.openshift (eq .Values.database.type "Bundled") }}
 {{- fail "database.type must not be Bundled with openshift: its image runs as a user of its own" }}
 {{- end }}

@@ -3,8 +3,8 @@
 `locate` is the one way to them, whatever they come from:
 
 debian   packages of Debian: etcd, PostgreSQL, Prometheus, Chromium, containerd, buildah, ...
-go       binaries built from Go modules: Kubernetes, CoreDNS, Helm; and Go itself
-python   environments of pinned packages: the oracle's, and the one that brings Go
+go       binaries built from Go modules: Kubernetes, CoreDNS, Helm, what a release needs
+python   environments of pinned packages: the oracle's, an index of packages, Go itself
 cache    where built things are kept, outside the checkout
 errors   `Missing`: a program that this machine cannot have, and why
 

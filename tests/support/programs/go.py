@@ -1,4 +1,4 @@
-"""Binaries that are built here from their Go modules: Kubernetes, CoreDNS and Helm.
+"""Binaries that are built here from their Go modules: Kubernetes, CoreDNS, Helm, ...
 
 It happens once per version. Versions are those of ``modules/*/go.mod``, with the hashes of
 ``go.sum``. Binaries of Kubernetes that KUBEBUILDER_ASSETS holds are taken instead. Where there is
@@ -91,6 +91,7 @@ class Binary:
 
 
 KUBERNETES: Final = Module("kubernetes", _kubernetes)
+PROMETHEUS_OPERATOR: Final = Module("prometheus-operator")
 PROGRAMS: Final = {
     "kube-apiserver": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 140),
     "kube-controller-manager": Binary(
@@ -102,6 +103,14 @@ PROGRAMS: Final = {
     "kube-proxy": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy", 5),
     "coredns": Binary(Module("coredns"), ".", 45),
     "actionlint": Binary(Module("actionlint"), "github.com/rhysd/actionlint/cmd/actionlint", 15),
+    "prometheus-operator": Binary(
+        PROMETHEUS_OPERATOR, "github.com/prometheus-operator/prometheus-operator/cmd/operator", 60
+    ),
+    "admission-webhook": Binary(
+        PROMETHEUS_OPERATOR,
+        "github.com/prometheus-operator/prometheus-operator/cmd/admission-webhook",
+        10,
+    ),
     "helm": Binary(Module("helm4", _helm4), "helm.sh/helm/v4/cmd/helm", 65),
     "helm3": Binary(Module("helm3", _helm3), "helm.sh/helm/v3/cmd/helm", 50),
 }
@@ -117,10 +126,10 @@ def here(name: str) -> bool:
     return _given(name) is not None or _path(name).exists()
 
 
-def fetched(name: str) -> Path:
-    """Return the sources of the one module that a folder of ``modules`` requires."""
+def fetched(name: str, module: str) -> Path:
+    """Return the sources of a module that a folder of ``modules`` requires."""
     done = subprocess.run(
-        [_go(), "mod", "download", "-json"],
+        [_go(), "mod", "download", "-json", module],
         cwd=MODULES / name,
         capture_output=True,
         text=True,

@@ -113,6 +113,15 @@ def test_any_message_is_cut_to_fit_and_the_values_stay_whole(message: str) -> No
     assert labels["message"] == message or message.startswith(labels["message"].removesuffix("…"))
 
 
+def test_a_scrape_has_no_label_that_a_careful_prometheus_refuses() -> None:
+    told = telemetry.Telemetry()
+    told.outcome(wire.Reason.CRASHED, "x" * 3000)
+    (scraped,) = told.collect()
+    (sample,) = scraped.samples
+    assert sample.labels["message"] == "x" * 999 + "…"
+    assert "x" * 3000 in told.exposition()
+
+
 def test_values_that_exceed_the_limit_are_refused_and_never_cut() -> None:
     told = telemetry.Telemetry()
     told.evaluation(EVALUATION, 1)

@@ -1,6 +1,7 @@
 """Values as metric families, and as the text of the final exposition. ``telemetry`` calls it."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import prometheus_client
 from prometheus_client import core, registry
@@ -12,6 +13,9 @@ Samples = dict[tuple[str, ...], float]
 """Values by the values of a family's labels."""
 
 Values = Mapping[metrics.Family, Samples]
+
+LABEL_CHARACTERS: Final = 1000
+"""Of a label's value on /metrics: a Prometheus with a limit drops the scrape of the whole pod."""
 
 
 def final(values: Values, limit: int) -> str:
@@ -36,6 +40,17 @@ def final(values: Values, limit: int) -> str:
         kept[metrics.OUTCOME] = {(reason, f"{shorter}…" if shorter else ""): 1}
         text = _text(kept)
     return text
+
+
+def scraped(values: Values) -> Values:
+    """Return the values as /metrics shows them, where a long message has lost its end.
+
+    The final exposition has all of the message that fits.
+    """
+    ((reason, message),) = values.get(metrics.OUTCOME, {("", ""): 1})
+    if len(message) <= LABEL_CHARACTERS:
+        return values
+    return {**values, metrics.OUTCOME: {(reason, f"{message[: LABEL_CHARACTERS - 1]}…"): 1}}
 
 
 def families(values: Values) -> list[core.Metric]:

@@ -130,7 +130,7 @@ class Telemetry(registry.Collector):
 
     def collect(self) -> Iterable[core.Metric]:
         """Yield every family that has a value (called by the registry)."""
-        return exposition.families(self._snapshot())
+        return exposition.families(exposition.scraped(self._snapshot()))
 
     def exposition(self, limit: int = wire.TERMINATION_MESSAGE_LIMIT) -> str:
         """Return the final exposition, see :func:`exposition.final`.
