@@ -744,9 +744,6 @@ def test_a_pod_whose_job_is_gone_occupies_its_trial_until_it_has_ended() -> None
         halted=True,
         reason="Deleted",
         message=message,
-        digest="",
-        generation=None,
-        image="",
     )
     assert attempts.orphan(pod(job(), "Pending", None)) == lonely
     assert attempts.orphan(pod(job(), "Running", running(), deleted=30)) == replace(

@@ -58,6 +58,15 @@ def labelled(**labels: str | None) -> Object:
     return made
 
 
+def test_a_pod_alone_still_says_which_request_it_was_made_for() -> None:
+    cache = Cache()
+    cache.put(Kind.POD, pod(job(), "Running", running()))
+    (found,) = attempts(cache)
+    annotations = job()["metadata"]["annotations"]
+    assert found.digest == annotations[label_names.REQUEST]
+    assert (found.generation, found.image) == (1, annotations[label_names.IMAGE])
+
+
 JOB_CHANGES: dict[str, tuple[Callable[[Object], Object], bool]] = {
     "nothing": (lambda o: o, False),
     "versions": (lambda o: edited(o, metadata={"resourceVersion": "9", "generation": 2}), False),

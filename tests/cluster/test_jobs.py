@@ -28,6 +28,16 @@ def expanded(value: str, known: dict[str, str]) -> str:
     )
 
 
+MADE_FOR = {
+    "distillery.dev/request": requests.digest(
+        requests.order(experiment(), LAUNCH, Trial(LAUNCH.trial, {"n_layers": 2}))
+    ),
+    "distillery.dev/generation": "1",
+    "distillery.dev/image": DEFAULTS.image,
+}
+"""What tells a Job from another of the same name, and its pod, which may outlive it."""
+
+
 def test_a_silent_template_makes_a_whole_job() -> None:
     assert rendered() == {
         "apiVersion": "batch/v1",
@@ -39,11 +49,7 @@ def test_a_silent_template_makes_a_whole_job() -> None:
             "annotations": {
                 "linkerd.io/inject": "disabled",
                 "distillery.dev/template": pod_template.digest(experiment(), DEFAULTS),
-                "distillery.dev/request": requests.digest(
-                    requests.order(experiment(), LAUNCH, Trial(LAUNCH.trial, {"n_layers": 2}))
-                ),
-                "distillery.dev/generation": "1",
-                "distillery.dev/image": DEFAULTS.image,
+                **MADE_FOR,
             },
             "ownerReferences": [
                 {
@@ -79,7 +85,7 @@ def test_a_silent_template_makes_a_whole_job() -> None:
             "template": {
                 "metadata": {
                     "labels": LABELS,
-                    "annotations": {"linkerd.io/inject": "disabled"},
+                    "annotations": {"linkerd.io/inject": "disabled", **MADE_FOR},
                 },
                 "spec": {
                     "automountServiceAccountToken": False,

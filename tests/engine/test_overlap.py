@@ -103,11 +103,6 @@ class Overlap(Promises):
         assert not late or self.trials[ending.trial].state is State.RUNNING, "told twice"
         super().tell(spec, ending)
 
-    def check_seconds(self, ending: Tell, jobs: list[Job]) -> None:
-        """Hold the run time against that of all Jobs of this number: a pod alone names no other."""
-        all_jobs = [j for j in self.jobs if j.key[:2] == (Stage.TRAIN, ending.trial)]
-        super().check_seconds(ending, all_jobs)
-
     def ask(self, count: int) -> None:
         """Store suggestions; by what was read last, late ones would have numbers that are taken."""
         assert self.known == self.version, "numbered twice"

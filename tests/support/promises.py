@@ -169,11 +169,7 @@ class Job:
             phase = Phase.PENDING if self.started is None else Phase.RUNNING
             # A pod whose Job was deleted by hand is being deleted too.
             halted = self.stopping or not self.exists
-            # What a pod alone tells is not what it was asked for.
-            digest = self.digest if self.exists else ""
-            return replace(
-                self.named, phase=phase, halted=halted, started=self.started, digest=digest
-            )
+            return replace(self.named, phase=phase, halted=halted, started=self.started)
         code = self.ending.code
         return replace(
             self.named,
@@ -184,13 +180,12 @@ class Job:
             held=self.held,
             started=self.started,
             ended=self.ended,
-            digest=self.digest if self.exists else "",
         )
 
     @property
     def named(self) -> Attempt:
         """Return what tells it from other attempts; numbers come again."""
-        known = Attempt(*self.key, Phase.PENDING, generation=self.generation)
+        known = Attempt(*self.key, Phase.PENDING, generation=self.generation, digest=self.digest)
         return replace(known, identity=f"uid-{id(self)}")
 
 
@@ -514,8 +509,9 @@ class Promises(RuleBasedStateMachine):
     def discard(self, attempt: Attempt) -> None:
         """Delete the Job of an attempt of a suggestion that the study does not know.
 
-        The port promises to delete no other Job of that name.
+        Its pod is held no longer. The port promises to delete no other Job of that name.
         """
+        self.free(attempt)
         job = self.existing((attempt.stage, attempt.trial, attempt.number))
         if job and job.digest == attempt.digest:
             job.held = False

@@ -114,6 +114,7 @@ def pod(
         "resourceVersion": "4712",
         "creationTimestamp": at(0),
         "labels": labels,
+        "annotations": template["metadata"]["annotations"],
         "finalizers": ["batch.kubernetes.io/job-tracking"],
     }
     if deleted is not None:

@@ -57,15 +57,11 @@ def attempt(job: Object, pods: Iterable[Object], digest: str) -> Attempt:
     """
     pod = objects.youngest(pods)
     annotations = job["metadata"].get("annotations") or {}
-    generation = annotations.get(label_names.GENERATION)
     found = replace(
-        _named(job),
+        _named(job, pod),
         halted=label_names.HALTED in annotations,
         silent=annotations.get(label_names.HALTED) == SILENT,
-        digest=annotations.get(label_names.REQUEST, ""),
         identity=job["metadata"].get("uid", ""),  # of one that was just created it is not known
-        generation=None if generation is None else int(generation),
-        image=_image(annotations.get(label_names.IMAGE, ""), pod),
     )
     ending = objects.finished(job)
     if ending is None and "activeDeadlineSeconds" in job["spec"]:
@@ -98,7 +94,7 @@ def _last_words(pod: Object) -> Attempt:
 
 def _orphaned(pod: Object) -> Attempt:
     """Return the attempt of a pod whose Job is gone."""
-    return replace(_named(pod), identity=pod["metadata"]["labels"].get(JOB_UID, ""))
+    return replace(_named(pod, pod), identity=pod["metadata"]["labels"].get(JOB_UID, ""))
 
 
 def _image(name: str, pod: Object | None) -> str:
@@ -107,14 +103,19 @@ def _image(name: str, pod: Object | None) -> str:
     return f"{name}@{said[0]}" if name and said and "@" not in name else name
 
 
-def _named(labelled: Object) -> Attempt:
-    labels = labelled["metadata"]["labels"]
+def _named(made: Object, pod: Object | None) -> Attempt:
+    """Return what a Job, or its pod alone, says of what it was made for."""
+    labels, annotations = made["metadata"]["labels"], made["metadata"].get("annotations") or {}
+    generation = annotations.get(label_names.GENERATION)
     return Attempt(
         stage=Stage(labels[label_names.STAGE]),
         trial=int(labels[label_names.TRIAL]),
         number=int(labels[label_names.ATTEMPT]),
         phase=Phase.PENDING,
-        created=objects.seconds(labelled["metadata"].get("creationTimestamp")),
+        created=objects.seconds(made["metadata"].get("creationTimestamp")),
+        digest=annotations.get(label_names.REQUEST, ""),
+        generation=None if generation is None else int(generation),
+        image=_image(annotations.get(label_names.IMAGE, ""), pod),
     )
 
 

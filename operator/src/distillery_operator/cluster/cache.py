@@ -250,12 +250,16 @@ def _pod(found: Object) -> Object:
     containers = [_pick(c, *kept) for c in status.get("containerStatuses") or []]
     before = [_pick(c, *kept) for c in status.get("initContainerStatuses") or []]
     deletion = ("deletionTimestamp", "deletionGracePeriodSeconds")
+    made_for = (label_names.REQUEST, label_names.GENERATION, label_names.IMAGE)
     return {
-        "metadata": _pick(
-            found["metadata"],
-            *("name", "uid", "labels", "creationTimestamp", "finalizers"),
-            *deletion,
-        ),
+        "metadata": {
+            **_pick(
+                found["metadata"],
+                *("name", "uid", "labels", "creationTimestamp", "finalizers"),
+                *deletion,
+            ),
+            "annotations": _pick(found["metadata"].get("annotations") or {}, *made_for),
+        },
         "spec": _pick(found["spec"], "nodeName", "schedulerName"),
         "status": {
             **_pick(status, "phase", "reason", "message", "podIP"),

@@ -65,6 +65,11 @@ def job(
 ) -> dict[str, Any]:
     """Return the Job of an attempt, to be created once and never applied again."""
     template = pod_template.render(experiment, launch, request, defaults)
+    template["metadata"]["annotations"] |= {  # of the Job too, which its pod may outlive
+        REQUEST: requests.digest(request),
+        GENERATION: str(experiment.metadata.generation),
+        IMAGE: pod_template.image(experiment, defaults),
+    }
     policy = [
         {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
         {
@@ -79,13 +84,7 @@ def job(
         "ttlSecondsAfterFinished": UNTOLD_SECONDS,
         "template": template,
     }
-    made = wrapped(experiment, launch, defaults, spec)
-    made["metadata"]["annotations"] |= {
-        REQUEST: requests.digest(request),
-        GENERATION: str(experiment.metadata.generation),
-        IMAGE: pod_template.image(experiment, defaults),
-    }
-    return made
+    return wrapped(experiment, launch, defaults, spec)
 
 
 def trial(experiment: Experiment, defaults: Defaults) -> dict[str, Any]:
