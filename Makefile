@@ -123,6 +123,6 @@ $(UV):
 
 .venv/ready: tests/requirements.txt $(PROJECTS:=/pyproject.toml) | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/requirements.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps $(PROJECTS:%=-e %)
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r tests/requirements.txt
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps $(PROJECTS:%=-e %)
 	touch $@

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from distillery_contract import attendant as attending
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
 from distillery_operator.engine import requests
@@ -205,14 +206,14 @@ def test_what_the_kernel_kills_for_lack_of_memory_is_told_as_on_a_cluster(
 ) -> None:
     counter = tmp_path / "vmstat"
     counter.write_text("pgfault 9\noom_kill 4\nballoon_inflate 0\n")
-    monkeypatch.setattr(attendant, "OOM_COUNTER", str(counter))
+    monkeypatch.setattr(attending, "OOM_COUNTER", str(counter))
     kernel = f"open({str(counter)!r}, 'w').write('oom_kill {4 + kills}\\n')"
     attempt = ports.ended(running(tmp_path, f"import os, signal, sys; {kernel}; {code}"))
     assert (attempt.exit_code, attempt.reason) == (exit_code, reason)
 
 
 def test_this_kernel_counts_what_it_kills() -> None:
-    lines = Path(attendant.OOM_COUNTER).read_text(encoding="utf-8").splitlines()
+    lines = Path(attending.OOM_COUNTER).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("oom_kill ")]
 
 

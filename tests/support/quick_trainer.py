@@ -4,7 +4,8 @@ The tests of the runner and the command use it to see hundreds of attempts; that
 they need is part of what they show. Its numbers follow from the hyperparameters: a learning rate
 above 0.5 diverges, a dropout above 0.5 collapses, more layers fit better. Each step that it does is
 a line in the trial's ``ledger``. ``QUICK_TRAINER_LINGER_SECONDS`` lets it serve its last metrics
-for so long, or until SIGTERM, so that a Prometheus server sees them.
+for so long, or until SIGTERM, so that a Prometheus server sees them. With ``--fork-server`` it is
+its own fork server.
 """
 
 import json
@@ -20,7 +21,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info, start_http_server
 from prometheus_client.openmetrics import exposition
 
-from distillery_contract import metrics, size, wire
+from distillery_contract import forks, metrics, size, wire
 from distillery_contract.request import Request, Stage
 
 SOURCES = {"teacher": size.Architecture(size.Family.BERT, 1000, 128, 96, 384, 6, 6, 2)}
@@ -170,4 +171,5 @@ def evaluate(request: Request, shown: Shown, step: int, distance: float, layers:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    trains = sys.argv[1:] != ["--fork-server"] or forks.serve()
+    sys.exit(main() if trains else 0)

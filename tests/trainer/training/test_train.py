@@ -25,6 +25,8 @@ from distillery_contract import metrics, wire
 from distillery_contract import request as requests
 from distillery_contract.parameters import PARAMETERS
 from distillery_contract.wire import Exit
+from distillery_operator.local import runner
+from distillery_operator.local.fork_server import ForkServer
 from distillery_operator.measurements import exposition
 from distillery_trainer import hyperparameters, stages
 from distillery_trainer.devices import Precision
@@ -413,6 +415,56 @@ def test_a_trial_stopped_and_killed_on_its_way_ends_like_one_never_stopped(
     expected = weights(unbroken)
     assert all(torch.equal(weight, expected[name]) for name, weight in weights(broken).items())
     assert result(broken)["examples"] == result(unbroken)["examples"]
+
+
+@pytest.mark.long
+def test_a_forked_trial_learns_the_same_and_imports_nothing_large(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # writes imports to where errors go
+    forks = ForkServer(runner.FORK_SERVER, tmp_path, os.environ, tmp_path / "server.log")
+    alone, forked = make("alone", alpha_relation=0.5), make("forked", alpha_relation=0.5)
+    own = {
+        wire.REQUEST: forked.to_json(),
+        wire.METRICS_PORT: "0",
+        wire.TERMINATION_MESSAGE: str(tmp_path / "final"),
+    }
+    try:
+        with (tmp_path / "lock").open("w") as lock:
+            forks.start(tmp_path, own, lock.fileno())
+        expected = run(alone)
+        while not (tmp_path / "exit").exists():
+            time.sleep(0.01)
+    finally:
+        forks.end()
+    log = (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert (tmp_path / "exit").read_text() == "0\n", log
+    assert measured(result(forked)) == measured(expected)
+    assert all(torch.equal(w, weights(alone)[name]) for name, w in weights(forked).items())
+    imported = [x.split("|")[2].strip() for x in log.splitlines() if x.startswith("import time:")]
+    assert not [name for name in imported if name.partition(".")[0] in ("torch", "transformers")]
+    assert "import time:" in (tmp_path / "server.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.long
+def test_what_forks_trials_has_one_thread_and_leaves_gpus_alone() -> None:
+    looks = (
+        "import os, torch\n"
+        "asked = []\n"
+        "torch._C._cuda_getDeviceCount = lambda: asked.append(1) or 0\n"
+        "from distillery_trainer import fork_server\n"
+        "import importlib\n"
+        "for name in fork_server.PRELOADED: importlib.import_module(name)\n"
+        "print(len(os.listdir('/proc/self/task')), asked, torch.cuda.is_initialized())\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", looks],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "1 [] False\n"
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 The rooms, from the top down. A package imports only what stands below it.
 
+fork_server      one process that forks those of trials, on one machine
 process          one process: request, metrics, signals, exit code
 stages           runs the stage of a request
 training         the stage ``train``

@@ -11,6 +11,7 @@ from distillery_operator.engine import requests, status, trainers
 from distillery_operator.engine.ports import Ports
 from distillery_operator.engine.visit import Visitor
 from distillery_operator.errors import TrainerChanged
+from distillery_operator.local import runner as runners
 from distillery_operator.local.runner import Runner
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.resource.experiment import Experiment
@@ -48,7 +49,8 @@ async def run(
     """
     results = local.Results(workspace / requests.results(experiment))
     results.check(experiment)
-    runner, measured = Runner(workspace, experiment, trainer), Measurements()
+    fork_server = runners.FORK_SERVER if trainer == runners.TRAINER else None
+    runner, measured = Runner(workspace, experiment, trainer, fork_server), Measurements()
     stop = asyncio.Event()
 
     def interrupt() -> None:
@@ -93,6 +95,7 @@ async def run(
                 at_once = decision.actions and not wanted.spec.suspend
                 await _wait(stop, 0.0 if at_once else VISIT_SECONDS)
     finally:
+        runner.leave()
         await measured.close()
 
 

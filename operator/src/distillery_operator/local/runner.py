@@ -27,6 +27,7 @@ from distillery_operator.engine.actions import Launch
 from distillery_operator.engine.reasons import FOREIGN, SILENT
 from distillery_operator.errors import InUse
 from distillery_operator.local import attendant
+from distillery_operator.local.fork_server import ForkServer
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials import provenance
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal
@@ -36,9 +37,11 @@ ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,})/attempt-[0-9]{3,}")
 """Folder of an attempt, below the results."""
 
 TRAINER: Final = (sys.executable, "-m", "distillery_trainer")
+FORK_SERVER: Final = (sys.executable, "-m", "distillery_trainer.fork_server")
+"""Starts the same trainer, without its imports."""
 
 LAST_SECONDS: Final = 5.0
-"""Time that the shell has to end after its last words; it takes milliseconds."""
+"""Time that the attendant has to end after its last words; it takes milliseconds."""
 
 OOM: Final = (
     "the kernel killed the training for lack of memory; lower parallelism or the batch size if many"
@@ -50,7 +53,11 @@ class Runner:
     """Runs the attempts of one experiment below a workspace."""
 
     def __init__(
-        self, workspace: Path, experiment: Experiment, trainer: Sequence[str] = TRAINER
+        self,
+        workspace: Path,
+        experiment: Experiment,
+        trainer: Sequence[str] = TRAINER,
+        fork_server: Sequence[str] | None = None,
     ) -> None:
         """Look after the attempts of an experiment.
 
@@ -58,6 +65,7 @@ class Runner:
             workspace: working directory of the trainers.
             experiment: whose attempts.
             trainer: command line of a program that speaks the contract.
+            fork_server: command line of a fork server that starts the same trainer for trials.
         """
         self._trainer = trainer
         self._workspace = workspace.resolve()
@@ -67,6 +75,12 @@ class Runner:
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
         self._devices: dict[Path, str] = {}
         self._removed: list[Removal] = []
+        self._forks = fork_server and ForkServer(
+            fork_server,
+            self._workspace,
+            self._shared(Stage.TRAIN),
+            self._results / "fork-server.log",
+        )
 
     @property
     def gpus(self) -> float:
@@ -101,15 +115,18 @@ class Runner:
             document = request.to_json()
             (folder / "request.json").write_text(document, encoding="utf-8")
             self._devices[folder] = self._device()
-            child = subprocess.Popen(
-                attendant.command(self._trainer),
+            own = self._own(folder, document)
+            if self._forks and launch.stage is Stage.TRAIN:
+                self._forks.start(folder, own, lock)
+                return
+            self._children[folder] = subprocess.Popen(
+                attendant.command(self._workspace, self._trainer),
                 cwd=folder,
-                env=self._environment(folder, launch.stage, document),
+                env=self._shared(launch.stage) | own,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[lock],
                 start_new_session=True,
             )
-            self._children[folder] = child
 
     async def stop(self, attempt: Attempt, reason: str) -> None:
         """Ask an attempt to write a checkpoint and end; asking again changes nothing.
@@ -129,6 +146,11 @@ class Runner:
             if folder not in self._ended and (pid := _pid(folder)):
                 (folder / "halted").touch()
                 attendant.kill(pid)
+
+    def leave(self) -> None:
+        """Let go of what starts trainings; those that run go on."""
+        if self._forks:
+            self._forks.end()
 
     async def expire(self, attempt: Attempt) -> None:
         """Do nothing: here nothing waits for a machine."""
@@ -220,18 +242,20 @@ class Runner:
                     child.wait(LAST_SECONDS)
         return self._ended[folder]
 
-    def _environment(self, folder: Path, stage: Stage, document: str) -> dict[str, str]:
-        """Return the trainer's environment, with its share of the cores: more threads spin."""
+    def _shared(self, stage: Stage) -> dict[str, str]:
+        """Return the environment of a stage's trainers, each with its share of the cores.
+
+        More threads than cores spin. Libraries read the share while they are imported.
+        """
         beside = self._experiment.spec.parallelism if stage is Stage.TRAIN else 1
         share = max(1, len(os.sched_getaffinity(0)) // beside)
+        return {"OMP_NUM_THREADS": str(share), "TOKENIZERS_PARALLELISM": "false", **os.environ}
+
+    def _own(self, folder: Path, document: str) -> dict[str, str]:
+        """Return the variables that one attempt has besides those."""
         device = self._devices[folder]
         return {
-            "OMP_NUM_THREADS": str(share),
-            "TOKENIZERS_PARALLELISM": "false",
-            **os.environ,
             **({"CUDA_VISIBLE_DEVICES": device} if device else {}),
-            **attendant.environment(),
-            "WORKSPACE": str(self._workspace),
             wire.REQUEST: document,
             wire.METRICS_PORT: "0",
             wire.METRICS_PORT_FILE: str(folder / "port"),

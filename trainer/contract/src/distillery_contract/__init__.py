@@ -13,4 +13,9 @@ whoever writes another trainer:
 * :mod:`distillery_contract.listening`: the addresses that its servers listen at;
 * :mod:`distillery_contract.rungs`: where in a training its trials are compared;
 * :mod:`distillery_contract.size`: the parameter count of a student, before it exists.
+
+And what both sides need on one machine:
+
+* :mod:`distillery_contract.attendant`: runs a trainer and writes down how it ended;
+* :mod:`distillery_contract.forks`: trainers as forks of one process.
 """
