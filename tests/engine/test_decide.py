@@ -20,6 +20,7 @@ from distillery_operator.engine.actions import (
     Collected,
     Discard,
     Expire,
+    Forget,
     Free,
     Halt,
     Keep,
@@ -508,6 +509,16 @@ def test_files_are_removed_once_and_stored_as_gone_when_they_are() -> None:
     seen = replace(seen, trials=gone)
     assert actions(removal(1, code=0)) == actions() == []
     assert actions(removal(7, code=0)) == []  # of a study that has forgotten it
+
+
+def test_a_trial_that_runs_again_waits_until_the_removal_of_its_former_files_is_forgotten() -> None:
+    spec = worlds.experiment(maxTrials=2, parallelism=1).spec
+    restored = worlds.observation((worlds.completed(0, 80.0, 1), Trial(1, {"n_layers": 2})))
+    for begun in (removal(1), removal(0, 1), removal(1, code=0), removal(1, code=1)):
+        seen = replace(restored, removals=(begun,))
+        assert decide.decide(spec, seen).actions == [Forget(begun)]
+    (start,) = decide.decide(spec, replace(restored, removals=(removal(0, code=0),))).actions[:1]
+    assert start == Launch(Stage.TRAIN, 1, 1)
 
 
 def test_no_trial_goes_on_whose_checkpoint_is_being_removed() -> None:

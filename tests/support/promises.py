@@ -30,6 +30,7 @@ from distillery_operator.engine.actions import (
     Collect,
     Collected,
     Discard,
+    Forget,
     Free,
     Halt,
     Keep,
@@ -429,6 +430,8 @@ class Promises(RuleBasedStateMachine):
             case Collected(numbers):
                 for number in numbers:
                     yield partial(self.collect, number)
+            case Forget(removal):
+                yield partial(self.forget, removal)
 
     # The runner: effects on what truly is
 
@@ -455,6 +458,8 @@ class Promises(RuleBasedStateMachine):
                 f"a finished trial starts again: {own}"
             )
             held = self.strict and launch.stage is Stage.TRAIN
+            if launch.stage is Stage.TRAIN:
+                assert launch.trial not in self.removing(), "its files are being removed"
             made = (key, self.template, self.generation, asked_for)
             job = Job(*made, len(self.watch.get(key, [])), held=held)
             self.jobs.append(job)
@@ -647,6 +652,9 @@ class Promises(RuleBasedStateMachine):
         assert self.trials[number].state is not State.RUNNING
         self.change(number, model=None, collected=True)
 
+    def forget(self, removal: Removal) -> None:
+        self.removals = [other for other in self.removals if other != removal]
+
     def change(self, number: int, **changes: Any) -> None:
         self.trials[number] = replace(self.trials[number], **changes)
 
@@ -808,7 +816,7 @@ class Promises(RuleBasedStateMachine):
         """
         assert not any(j.live for j in jobs), f"told while a process lives: {jobs}"
         if ending.reason != "Duplicate":
-            self.check_seconds(ending, jobs)
+            self.check_seconds(ending, ever)
         said = (ending.state, ending.reason, ending.report.metrics)
         readable = [j for j in jobs if j.observation]
         _, *continued = lineage(self.trials, self.trials[ending.trial])  # their time counts as well
@@ -824,8 +832,8 @@ class Promises(RuleBasedStateMachine):
         }
         if readable:
             assert [said] == [j.outcome for j in readable]
-        elif said in [j.outcome for j in jobs]:
-            pass  # read before its Job was deleted by hand
+        elif said in [j.outcome for j in ever]:
+            pass  # read before its Job was deleted by hand, or hidden
         elif ending.state is State.STOPPED and ending.seconds:
             last = self.curve(ending)[-1]
             assert last.step >= 5  # it was measured at a rung

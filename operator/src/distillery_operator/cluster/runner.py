@@ -237,6 +237,13 @@ class Runner:
         await self._api.create(Kind.JOB, job)
         self._unseen[job["metadata"]["name"]] = (time.monotonic(), job)
 
+    async def forget(self, removal: Removal) -> None:
+        """Delete the Job that removes files, and its pod with it."""
+        name = jobs.collection_name(self.experiment, removal.trials)
+        self._unseen.pop(name, None)
+        uid = removal.attempt.identity or None  # another operator may have begun it anew
+        await self._api.delete(Kind.JOB, Key(self._key.namespace, name), uid)
+
     async def removals(self) -> Sequence[Removal]:
         """Return the Jobs that remove files, until they are deleted, an hour after their end."""
         return self._removals

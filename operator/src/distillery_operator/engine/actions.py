@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from distillery_contract.request import Stage
-from distillery_operator.trials.attempt import Attempt, Report
+from distillery_operator.trials.attempt import Attempt, Removal, Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance
@@ -134,6 +134,13 @@ class Collected:
     trials: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Forget:
+    """End and forget a removal that was begun for endings which the study does not know."""
+
+    removal: Removal
+
+
 Action = (
     Launch
     | Halt
@@ -150,4 +157,5 @@ Action = (
     | Free
     | Collect
     | Collected
+    | Forget
 )

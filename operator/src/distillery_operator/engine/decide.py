@@ -77,6 +77,7 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     actions += housekeeping.release(seen)
     actions += housekeeping.free(seen)
     actions += housekeeping.collected(seen)
+    actions += housekeeping.forget(seen)
     actions += housekeeping.collect(spec, seen, done is not None)
     return Decision(actions, closing, done)
 
@@ -138,6 +139,7 @@ def _begin(
     """Yield what that many slots get of trials."""
     settled = told | endings.repeated(seen).keys()
     settled |= {a.trial for a in seen.foreign}  # their names are taken until they are gone
+    settled |= seen.removing  # until that is forgotten: it would take the new files
     waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
     if trainers.refusal(spec, seen):
         yield from [launch for launch in waiting if launch.number > 1][:free]

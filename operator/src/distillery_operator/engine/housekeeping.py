@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.engine.actions import Close, Collect, Collected, Free, Release
+from distillery_operator.engine.actions import Close, Collect, Collected, Forget, Free, Release
 from distillery_operator.resource.spec import CheckpointRetention, Spec
 from distillery_operator.stopping import reasons
 from distillery_operator.trials import pareto
-from distillery_operator.trials.attempt import Attempt
+from distillery_operator.trials.attempt import Attempt, Removal
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
 
@@ -61,8 +61,20 @@ def collected(seen: Observation) -> Iterator[Collected]:
         gone = tuple(
             n for n in removal.trials if n < len(seen.trials) and not seen.trials[n].collected
         )
-        if removal.done and gone:
+        if removal.done and gone and not _forgotten(removal, seen):
             yield Collected(gone)
+
+
+def forget(seen: Observation) -> Iterator[Forget]:
+    """Yield the removals that a restored database knows nothing of: their trials run again."""
+    for removal in seen.removals:
+        if _forgotten(removal, seen):
+            yield Forget(removal)
+
+
+def _forgotten(removal: Removal, seen: Observation) -> bool:
+    trials = (seen.trials[n] for n in removal.trials if n < len(seen.trials))
+    return any(trial.state is State.RUNNING for trial in trials)
 
 
 def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:

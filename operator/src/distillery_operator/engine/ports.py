@@ -58,6 +58,9 @@ class Runner(Protocol):
     async def collect(self, trials: Sequence[int]) -> None:
         """Begin to remove models and checkpoints of trials."""
 
+    async def forget(self, removal: Removal) -> None:
+        """End a removal, and list it no more."""
+
     async def removals(self) -> Sequence[Removal]:
         """Return the removals that were begun and are not forgotten, as of the last list."""
 

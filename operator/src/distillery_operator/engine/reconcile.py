@@ -19,6 +19,7 @@ from distillery_operator.engine.actions import (
     Collected,
     Discard,
     Expire,
+    Forget,
     Free,
     Halt,
     Keep,
@@ -180,6 +181,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await runner.collect(numbers)
         case Collected(numbers):
             await study.collect(numbers)
+        case Forget(removal):
+            await runner.forget(removal)
 
 
 def _matters(attempt: Attempt, running: set[int], preparation: Preparation | None) -> bool:

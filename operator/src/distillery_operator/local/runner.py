@@ -202,6 +202,10 @@ class Runner:
         done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=int(wire.Exit.OK))
         self._removed.append(Removal(tuple(trials), done))
 
+    async def forget(self, removal: Removal) -> None:
+        """Forget a removal; it has ended."""
+        self._removed.remove(removal)
+
     async def removals(self) -> Sequence[Removal]:
         """Return what this process has removed."""
         return tuple(self._removed)
