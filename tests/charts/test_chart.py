@@ -434,7 +434,7 @@ def test_the_dashboard_is_read_by_a_user_of_its_own_on_a_host_of_its_own() -> No
     pods, named = "Deployment", "distillery-optuna"
     own = one(render(on, "--set=optunaDashboard.secret.name=reader"), pods, named)
     (container,) = own["spec"]["template"]["spec"]["containers"]
-    assert container["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "reader", "key": "url"}
+    assert found_in(own["spec"]["template"]["spec"]) == ("reader", "url")
     assert container["args"] == ["dashboard", "--port=8082"]
     assert container["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
     assert own["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
@@ -520,15 +520,29 @@ def container(objects: list[Object]) -> Object:
 @pytest.mark.parametrize(
     ("database", "place"),
     [
-        ("Secret", {"name": "distillery-database", "key": "url"}),
-        ("CloudNativePG", {"name": "distillery-database-app", "key": "uri"}),
-        ("Bundled", {"name": "distillery-database", "key": "url"}),
+        ("Secret", ("distillery-database", "url")),
+        ("CloudNativePG", ("distillery-database-app", "uri")),
+        ("Bundled", ("distillery-database", "url")),
     ],
 )
-def test_the_database_is_found_by_a_secret(database: str, place: Object) -> None:
-    variables = container(render(f"--set=database.type={database}"))["env"]
-    (found,) = [v["valueFrom"] for v in variables if v["name"] == "DISTILLERY_DATABASE_URL"]
-    assert found == {"secretKeyRef": place}
+def test_the_database_is_found_by_a_file_that_follows_its_secret(
+    database: str, place: tuple[str, str]
+) -> None:
+    pod = one(render(f"--set=database.type={database}"), "Deployment")["spec"]["template"]["spec"]
+    assert found_in(pod) == place
+
+
+def found_in(pod: Object) -> tuple[str, str]:
+    """Return the Secret and the key of the URL in a pod with one container."""
+    (made,) = pod["containers"]
+    variables = {v["name"]: v.get("value") for v in made["env"]}
+    file = Path(variables["DISTILLERY_DATABASE_URL_FILE"])
+    (mount,) = [m for m in made["volumeMounts"] if m["mountPath"] == str(file.parent)]
+    assert "subPath" not in mount  # such a file would stay what it is
+    (secret,) = [v["secret"] for v in pod["volumes"] if v["name"] == mount["name"]]
+    (item,) = secret["items"]
+    assert item["path"] == file.name
+    return secret["secretName"], item["key"]
 
 
 def test_distillery_prune_finds_in_the_operators_pod_what_its_jobs_need() -> None:
@@ -612,7 +626,8 @@ def test_studies_are_brought_to_a_release_before_an_upgrade_where_the_database_i
     pod = spec["template"]["spec"]
     (made,) = pod["containers"]
     assert made["args"] == ["migrate", "--lenient"]
-    assert [v["name"] for v in made["env"]] == ["DISTILLERY_DATABASE_URL", "PGSSLROOTCERT"]
+    assert [v["name"] for v in made["env"]] == ["DISTILLERY_DATABASE_URL_FILE", "PGSSLROOTCERT"]
+    assert found_in(pod) == ("distillery-database", "url")
     assert (pod["automountServiceAccountToken"], spec["activeDeadlineSeconds"]) == (False, 240)
     policy = one(render(*bundled), "NetworkPolicy", "distillery-database")
     admitted = policy["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"]

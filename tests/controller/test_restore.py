@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -73,23 +72,6 @@ def slow(space: Space, known: int) -> list[Object]:
     ]
 
 
-def check(space: Space, url: str, count: int) -> None:
-    """See to it that each trial was told once, and what its own suggestion measures."""
-    schema = ends.schema(space)
-    found = ends.rows(
-        url,
-        f"SELECT s.value_json, e.value_json FROM {schema}.trial_user_attributes s"
-        f" JOIN {schema}.trial_user_attributes e USING (trial_id)"
-        " WHERE s.key = 'suggestion' AND e.key = 'ending'",
-    )
-    assert len(found) == count
-    for suggestion, ending in found:
-        parameters = json.loads(suggestion)["parameters"]
-        fit = exp(-abs(parameters["learning_rate"] - 0.2)) * (0.5 + parameters["n_layers"] / 12)
-        measured = json.loads(ending)["metrics"]["HasAns_exact"]
-        assert measured == pytest.approx(90 * fit)
-
-
 def test_a_study_from_the_middle_of_a_search_goes_on_and_tells_nothing_twice(
     space: Space, operator: Operator, player: kubelet.Kubelet, url: str, postgresql: Postgres
 ) -> None:
@@ -109,7 +91,7 @@ def test_a_study_from_the_middle_of_a_search_goes_on_and_tells_nothing_twice(
     until(space.reached("Succeeded"))
     count = space.status()["trials"]["total"]
     assert space.status()["trials"]["completed"] == count >= known + 4
-    check(space, url, count)
+    ends.check(space, url, count)
     said = space.condition("Restored")
     assert said["status"] == "True"
     assert "the study was restored: it has" in said["message"]
@@ -125,7 +107,7 @@ def test_a_database_that_is_restored_under_a_running_operator_is_read_anew(
     until(lambda: ended(space) >= 5)
     postgres.restore(url, backup)
     until(space.reached("Succeeded"))
-    check(space, url, 10)
+    ends.check(space, url, 10)
     assert space.condition("Restored")["status"] == "True"
 
 
@@ -144,7 +126,7 @@ def test_an_experiment_that_comes_from_a_backup_finds_its_study_and_its_folder(
     assert space.status()["results"] == backup["status"]["results"]
     assert space.status()["progress"] == "12/12"
     assert ends.schemas(url) == {ends.schema(space)}
-    check(space, url, 12)
+    ends.check(space, url, 12)
     assert "created again, with another uid" in space.condition("Restored")["message"]
 
 
@@ -171,7 +153,7 @@ def test_an_experiment_waits_for_its_study_to_be_restored_and_begins_no_other(
     assert (ends.schemas(url), space.objects("jobs")) == (set(), [])
     postgres.restore(url, database)
     until(space.reached("Succeeded"))
-    check(space, url, 4)
+    ends.check(space, url, 4)
 
 
 def test_nobody_gets_at_the_study_of_another_by_naming_it(

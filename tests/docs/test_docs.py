@@ -10,16 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from ruamel.yaml import YAML
 
 from distillery_operator.resource import yaml_files
-from support import documentation, quick_trainer, worlds
+from support import documentation, ports, quick_trainer, worlds
 from support.charts import one, render
 from support.documentation import ROOT
+from support.postgres import Postgres
+from support.programs import debian
 
 QUICK = f"{sys.executable} {quick_trainer.__file__}"
 IN_A_CLUSTER = ("kubectl", "helm")
+IN_A_DATABASE = ("pg_dump", "pg_restore")
 PYTEST = ".venv/bin/pytest"
 ELSEWHERE = {
     "open": "a person's browser; the report is opened in Chromium by test_report",
@@ -69,7 +73,7 @@ def test_a_package_says_what_is_in_it(package: Path) -> None:
 
 
 def test_every_command_is_one_that_something_runs() -> None:
-    known = {"make", "distillery", PYTEST, *IN_A_CLUSTER, *ELSEWHERE}
+    known = {"make", "distillery", PYTEST, *IN_A_CLUSTER, *IN_A_DATABASE, *ELSEWHERE}
     assert [str(c) for c in documentation.commands() if c.program not in known] == []
 
 
@@ -105,6 +109,27 @@ def test_commands_for_one_machine_work_in_their_order(workspace: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_a_database_is_made_measured_backed_up_and_restored_as_the_docs_say(
+    postgresql: Postgres, tmp_path: Path
+) -> None:
+    """The user that the page makes is the operator's, and may do no more than the page says."""
+    made, measured = documentation.samples("docs/database.md", "sql")
+    postgresql.execute(*filter(str.strip, made.split(";")))
+    url = f"postgresql://distillery:secret@127.0.0.1:{postgresql.port}/distillery"
+    found = ports.work(url, lambda kept: kept.ask(ports.EXPERIMENT.spec, 3, 2.0))
+    environment = {"PATH": debian.search_path(), "DISTILLERY_DATABASE_URL": url}
+    backup, restore = [c for c in documentation.commands() if c.program in IN_A_DATABASE]
+    for command in (backup, restore):
+        subprocess.run(["bash", "-euc", command.text], cwd=tmp_path, env=environment, check=True)
+        if command is backup:
+            ports.work(url, lambda kept: kept.ask(ports.EXPERIMENT.spec, 3, 2.0))
+    assert ports.trials(url) == found
+    with psycopg.connect(url) as connection:
+        ((schema, size),) = connection.execute(measured.encode()).fetchall()
+    assert schema == f"exp_{ports.UID.replace('-', '')}"
+    assert size.endswith("kB")
 
 
 def test_the_experiment_in_the_readme_is_accepted(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ PAGES: Final = (
 )
 """Every page, in the order in which its commands are run."""
 BLOCK: Final = re.compile(
-    r"^```(?P<language>sh|yaml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^```(?P<language>sh|yaml|sql)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 CONTINUED: Final = re.compile(r"\\\n\s*")
 ON_A_CLUSTER: Final = re.compile(r"(kubectl|helm) |distillery .*--(cluster|namespace)\b")
@@ -55,9 +55,9 @@ def commands() -> list[Command]:
     return [command for path in PAGES for command in _commands(path)]
 
 
-def samples(path: str) -> list[str]:
-    """Return the blocks of YAML of a page."""
-    return [block["text"] for block in _blocks(ROOT / path, "yaml")]
+def samples(path: str, language: str = "yaml") -> list[str]:
+    """Return the blocks of YAML or of SQL of a page."""
+    return [block["text"] for block in _blocks(ROOT / path, language)]
 
 
 def yaml(path: str, word: str) -> str:

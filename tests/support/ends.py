@@ -1,9 +1,12 @@
 """What tests of an experiment's end, and of backups, share: a control plane with a database."""
 
+import json
 from collections.abc import Mapping
+from math import exp
 from typing import Any
 
 import psycopg
+import pytest
 
 from distillery_contract.request import Request, Stage
 from distillery_operator.resource.experiment import STUDY
@@ -42,6 +45,22 @@ def schema(space: Space, name: str = "tiny") -> str:
     """Return the schema that an experiment names."""
     named: str = space.get(name)["metadata"]["annotations"][STUDY]
     return f"exp_{named.replace('-', '')}"
+
+
+def check(space: Space, url: str, count: int) -> None:
+    """See to it that each trial was told once, and what its own suggestion measures."""
+    found = rows(
+        url,
+        f"SELECT s.value_json, e.value_json FROM {schema(space)}.trial_user_attributes s"
+        f" JOIN {schema(space)}.trial_user_attributes e USING (trial_id)"
+        " WHERE s.key = 'suggestion' AND e.key = 'ending'",
+    )
+    assert len(found) == count
+    for suggestion, ending in found:
+        parameters = json.loads(suggestion)["parameters"]
+        fit = exp(-abs(parameters["learning_rate"] - 0.2)) * (0.5 + parameters["n_layers"] / 12)
+        measured = json.loads(ending)["metrics"]["HasAns_exact"]
+        assert measured == pytest.approx(90 * fit)
 
 
 def visited(operator: Operator) -> float:

@@ -140,20 +140,32 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 {{- end -}}
 
-{{/* Environment variable with the database's URL. */}}
+{{/* Environment variable that leads to the database: a file, for a password may change. */}}
 {{- define "distillery.database" -}}
-- name: DISTILLERY_DATABASE_URL
 {{- if eq .Values.database.type "SQLite" }}
-  value: sqlite:////database
+- {name: DISTILLERY_DATABASE_URL, value: "sqlite:////database"}
 {{- else }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ include "distillery.databaseSecret" . | quote }}
-{{- if eq .Values.database.type "Secret" }}
-      key: {{ .Values.database.secret.key | quote }}
-{{- else }}
-      key: {{ ternary "uri" "url" (eq .Values.database.type "CloudNativePG") }}
+- {name: DISTILLERY_DATABASE_URL_FILE, value: /database/url}
 {{- end }}
+{{- end -}}
+
+{{/* Volume with the file of a database's URL; call with (list SECRET KEY). */}}
+{{- define "distillery.urlVolume" -}}
+- name: database
+  secret:
+    secretName: {{ index . 0 | quote }}
+    items: [{key: {{ index . 1 | quote }}, path: url}]
+{{- end -}}
+
+{{/* Volume at /database: the file of the URL, or those of SQLite. */}}
+{{- define "distillery.databaseVolume" -}}
+{{- if eq .Values.database.type "SQLite" }}
+- name: database
+  persistentVolumeClaim:
+    claimName: {{ default (printf "%s-database" (include "distillery.fullname" .)) .Values.database.sqlite.existingClaim }}
+{{- else }}
+{{- $keys := dict "Secret" .Values.database.secret.key "CloudNativePG" "uri" "Bundled" "url" }}
+{{- include "distillery.urlVolume" (list (include "distillery.databaseSecret" .) (get $keys .Values.database.type)) }}
 {{- end }}
 {{- end -}}
 
