@@ -17,6 +17,7 @@ from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import Point, State
 from support import pgbouncer, ports, worlds
+from support.operators import until
 from support.postgres import Postgres
 
 pytestmark = pytest.mark.needs("pgbouncer")
@@ -112,3 +113,30 @@ def test_limits_of_time_hold_and_end_with_the_transaction(
     shown = "SELECT current_setting('search_path'), current_setting('statement_timeout')"
     with psycopg.connect(url, autocommit=True) as client:
         assert client.execute(shown.encode()).fetchall() == [('"$user", public', "0")]
+
+
+def test_a_server_that_was_away_behind_the_pooler_is_found_again(
+    postgresql: Postgres, url: str
+) -> None:
+    async def restarted(kept: Study) -> None:
+        await kept.ask(SPEC, 2, 2.0)
+        postgresql.stop()
+        with pytest.raises(DatabaseUnavailable, match="cannot be used: "):
+            await kept.tell(SPEC, ports.tell(0), "first", 3.0)
+        postgresql.start()
+        with closing(Database(url, 1)) as database:
+            until(lambda: answers(database))
+        await kept.tell(SPEC, ports.tell(0), "second", 4.0)
+
+    found = ports.work(url, restarted)
+    assert [(t.state, t.model) for t in found] == [
+        (State.COMPLETED, "second"), (State.RUNNING, None)
+    ]  # fmt: skip
+
+
+def answers(database: Database) -> bool:
+    try:
+        database.check()
+    except DatabaseUnavailable:
+        return False
+    return True

@@ -20,7 +20,10 @@ CONNECTIONS = 2
 
 @contextmanager
 def running(server: Postgres) -> Iterator[int]:
-    """Run a pooler in transaction mode, with Debian's defaults; yield its port."""
+    """Run a pooler in transaction mode; yield its port.
+
+    Other than by default it does not let clients wait two minutes for a server that is away.
+    """
     (binary,) = programs.locate("pgbouncer")
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
@@ -32,6 +35,7 @@ def running(server: Postgres) -> Iterator[int]:
             f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
             f"auth_type = scram-sha-256\nauth_file = {users}\n"
             f"pool_mode = transaction\ndefault_pool_size = {CONNECTIONS}\n"
+            "query_wait_timeout = 2\nserver_login_retry = 1\n"
         )
         if os.geteuid() == 0:  # it refuses to run as root
             for path in (folder, users, settings):
