@@ -196,6 +196,10 @@ class World:
         done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=int(Exit.OK))
         self._removed.append(Removal(tuple(trials), done))
 
+    async def forget(self, removal: Removal) -> None:
+        """List a removal no more."""
+        self._removed.remove(removal)
+
     async def removals(self) -> Sequence[Removal]:
         """Return what was asked for, as if it were gone."""
         return self._removed
@@ -223,7 +227,7 @@ class World:
     def standing(self, attempt: Attempt) -> float | None:
         """Nothing stands still."""
 
-    def forget(self, attempt: Attempt) -> None:
+    def drop(self, attempt: Attempt) -> None:
         """Keep nothing that could be dropped."""
 
     def _progress(self, attempt: Attempt) -> Progress:

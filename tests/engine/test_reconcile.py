@@ -118,13 +118,16 @@ class World:
     async def collect(self, trials: Sequence[int]) -> None:
         raise AssertionError(trials)
 
+    async def forget(self, removal: Removal) -> None:
+        raise AssertionError(removal)
+
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         return [FINAL for _ in attempts]
 
     def standing(self, attempt: Attempt) -> float | None:
         return None
 
-    def forget(self, attempt: Attempt) -> None:
+    def drop(self, attempt: Attempt) -> None:
         raise AssertionError(attempt)
 
 

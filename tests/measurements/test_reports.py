@@ -534,11 +534,11 @@ def test_a_forgotten_attempt_leaves_nothing(serve: Serve) -> None:
             await one(reader, live(endpoint.url))
             await soon(lambda: told.wakes)
             known = await one(reader, ended())
-            reader.forget(ended())
-            reader.forget(ended())
+            reader.drop(ended())
+            reader.drop(ended())
             endpoint.answer = silence
             await one(reader, live(endpoint.url, 2))
-            reader.forget(live(endpoint.url, 2))
+            reader.drop(live(endpoint.url, 2))
             return [known, await one(reader, ended()), await one(reader, ended(2))]
 
     known, *forgotten = asyncio.run(read())

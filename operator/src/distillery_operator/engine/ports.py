@@ -74,7 +74,7 @@ class Measurements(Protocol):
     def standing(self, attempt: Attempt) -> float | None:
         """Return since when an attempt was seen at the same step; None if it was never asked."""
 
-    def forget(self, attempt: Attempt) -> None:
+    def drop(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""
 
 

@@ -174,7 +174,7 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await study.promote(experiment.spec, number, seen.now)
         case Release(attempt):
             await runner.release(attempt)
-            ports.measurements.forget(attempt)
+            ports.measurements.drop(attempt)
         case Free(attempt):
             await runner.free(attempt)
         case Collect(numbers):

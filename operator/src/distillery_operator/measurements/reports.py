@@ -69,7 +69,7 @@ class Measurements:
         known = self._known.get(attempt.key)
         return known.moved if known else None
 
-    def forget(self, attempt: Attempt) -> None:
+    def drop(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""
         known = self._known.pop(attempt.key, None)
         if known and known.scraping:
@@ -89,7 +89,7 @@ class Measurements:
         """Return what is known of an attempt: of a number that comes again, nothing."""
         known = self._known.get(attempt.key)
         if known is None or known.identity != attempt.identity:
-            self.forget(attempt)
+            self.drop(attempt)
             known = self._known[attempt.key] = _Known(attempt.identity)
         return known
 
