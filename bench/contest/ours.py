@@ -22,6 +22,7 @@ from distillery_operator.engine.ports import Ports
 from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.study.reading import Reduce
 from distillery_operator.study.rows import RUNNING, Row, Rows
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage, Stored
@@ -268,14 +269,18 @@ class Lists(Storage):
         """Keep the study's attributes."""
         self._attributes.update(attributes)
 
-    def read(self) -> Stored:
+    def read(self, reduce: Reduce = lambda whole: whole) -> Stored:
         """Return the attributes of the study and of each trial."""
-        own = [Row(number, number, RUNNING, row) for number, row in enumerate(self._rows)]
+        own = [Row(number, number, RUNNING, reduce(row)) for number, row in enumerate(self._rows)]
         return Stored(self._attributes, Rows(own))
 
     def changed(self) -> bool:
         """Nobody else writes."""
         return False
+
+    def trial_attribute(self, number: int, key: str) -> Any:
+        """Return an attribute of a trial."""
+        return self._rows[number].get(key)
 
     def set_attribute(self, key: str, value: object) -> None:
         """Keep an attribute of the study."""

@@ -86,7 +86,9 @@ async def served(url: str, begun: bool = True) -> AsyncIterator[Served]:
         port = await server.open(0)
         try:
             place = database.storage(shapes.UID)
-            study = await Study.open(place, EXPERIMENT, 1.0, workers) if begun else None
+            study = None
+            if begun:
+                study = await Study.open(place, EXPERIMENT, 1.0, workers, curves=True)
             yield Served(f"http://127.0.0.1:{port}", proxied(path), cache, study)  # type: ignore[arg-type]
             if study:
                 await study.close()
@@ -95,7 +97,7 @@ async def served(url: str, begun: bool = True) -> AsyncIterator[Served]:
 
 
 async def search(study: Study) -> tuple[Trial, ...]:
-    """Run some trials; return all of them as the operator knows them."""
+    """Run some trials; return all of them, with their whole learning curves."""
     await study.keep(worlds.PREPARATION)
     await study.ask(EXPERIMENT.spec, 5, 2.0)
     await study.record(0, Point(1, {"exact": 1.0}, {"total": 2.5}))
@@ -106,7 +108,7 @@ async def search(study: Study) -> tuple[Trial, ...]:
     return (await study.load())[2]
 
 
-def test_what_is_served_is_what_the_operator_knows(url: str) -> None:
+def test_what_is_served_is_all_that_is_stored(url: str) -> None:
     async def check() -> None:
         async with served(url) as operator:
             known = await search(operator.study)

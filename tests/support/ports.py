@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -237,12 +237,14 @@ async def opened(
     experiment: Experiment = EXPERIMENT,
     now: float = 1.0,
     begun: str | None = None,
+    curves: bool = False,
 ) -> AsyncIterator[Study]:
     """Open a study as a process of its own does."""
     database = Database(url, 1)
     try:
         with Workers(1) as workers:
-            kept = await Study.open(database.storage(uid), experiment, now, workers, begun=begun)
+            place = database.storage(uid)
+            kept = await Study.open(place, experiment, now, workers, begun=begun, curves=curves)
             try:
                 yield kept
             finally:
@@ -251,9 +253,11 @@ async def opened(
         database.close()
 
 
-def trials(url: str, uid: str = UID, experiment: Experiment = EXPERIMENT) -> tuple[Trial, ...]:
+def trials(
+    url: str, uid: str = UID, experiment: Experiment = EXPERIMENT, *, curves: bool = False
+) -> tuple[Trial, ...]:
     async def load() -> tuple[Trial, ...]:
-        async with opened(url, uid, experiment, 99.0) as kept:
+        async with opened(url, uid, experiment, 99.0, curves=curves) as kept:
             started, preparation, found = await kept.load()
         assert (started, preparation) == (1.0, worlds.PREPARATION)
         return found
@@ -586,6 +590,60 @@ class StudySuite:
         assert told.values[0] == 41.0
         assert told.constraints["ended_early"] > 0
         assert running.params == told.params
+
+    def test_of_an_ended_trial_is_held_what_early_stopping_looks_at_and_stored_all(
+        self, url: str
+    ) -> None:
+        assert EXPERIMENT.spec.early_stopping.rungs == [0.11, 0.33]
+        steps = [10, 11, 15, 33, 50, 90]
+        points = [Point(s, {"exact": s + 0.5}, {"total": 1.0}, 100, at=float(s)) for s in steps]
+        held: list[tuple[Trial, ...]] = []
+
+        async def search(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
+            for point in points:
+                await kept.record(0, point)
+            held.append((await kept.load())[2])
+            reached = Report("Scrape", metrics=points[-1].metrics)
+            end = Tell(0, State.STOPPED, "CannotImprove", "it is beaten", 7.0, reached)
+            await kept.tell(EXPERIMENT.spec, end, None, 3.0)
+            held.append((await kept.load())[2])
+
+        async def look(kept: Study) -> None:
+            held.append((await kept.load())[2])
+            await kept.promote(EXPERIMENT.spec, 0, 4.0)
+            held.append((await kept.load())[2])
+
+        work(url, search)
+        work(url, look)
+        whole, further = trials(url, curves=True)
+        assert whole.curve == further.curve == tuple(points)
+        running, told, again, promoted = (found[0].curve for found in held)
+        assert running == tuple(points)
+        assert [(p.step, p.losses) for p in told] == [(11, {}), (33, {}), (90, {})]
+        assert told == again == promoted
+        assert held[-1][1].curve == tuple(points)
+        assert [p.metrics for p in told] == [points[n].metrics for n in (1, 3, 5)]
+
+    def test_many_suggestions_of_one_keep_no_other_waiting(self, url: str) -> None:
+        order: list[str] = []
+
+        async def both() -> None:
+            with closing(Database(url, 1)) as database, Workers(1) as workers:
+                found = [database.storage(uid) for uid in (UID, OTHER_UID)]
+                many, one = [await Study.open(p, EXPERIMENT, 1.0, workers) for p in found]
+
+                async def ask(name: str, kept: Study, count: int) -> None:
+                    await kept.ask(EXPERIMENT.spec, count, 2.0)
+                    order.append(name)
+
+                await asyncio.gather(ask("many", many, 5), ask("one", one, 1))
+                assert len((await many.load())[2]) == 5
+                await many.close()
+                await one.close()
+
+        asyncio.run(both())
+        assert order == ["one", "many"]
 
     def test_a_collected_model_is_gone(self, url: str) -> None:
         async def collect(kept: Study) -> None:

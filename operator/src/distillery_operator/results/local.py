@@ -183,6 +183,6 @@ def _stored(database: Path, experiment: Experiment) -> "Iterator[Storage]":
 async def _load(database: Path, experiment: Experiment) -> tuple[Trial, ...]:
     from distillery_operator.study import study
 
-    async with study.in_file(database, experiment, time.time()) as kept:
+    async with study.in_file(database, experiment, time.time(), curves=True) as kept:
         _, _, trials = await kept.load()
     return trials

@@ -1,6 +1,6 @@
 """Which suggestions come next: baselines, then a person's own, then the sampler's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distillery_contract.parameters import Value
@@ -31,41 +31,32 @@ class Suggestion:
 
 
 class Asking:
-    """Finds the next suggestions of one study; it keeps the sampler between two calls."""
+    """Finds the next suggestion of one study; it keeps the sampler between two calls."""
 
     def __init__(self) -> None:
         self._suggester = Suggester()
 
-    def suggestions(
-        self, spec: Spec, held: Contents, enqueued: Sequence[Row], count: int
-    ) -> Iterator[Suggestion]:
-        """Yield further suggestions; fewer if the sampler has no more.
+    def suggestion(self, spec: Spec, held: Contents, enqueued: Sequence[Row]) -> Suggestion | None:
+        """Return the next suggestion; None if the sampler has no more.
 
         Args:
             spec: of the experiment.
-            held: the study. Each suggestion must be among its trials before the next is asked for.
-            enqueued: trials of a person. One that was yielded must be gone from them by then.
-            count: of suggestions.
+            held: the study, with all suggestions before.
+            enqueued: trials of a person that have not been taken.
         """
         sources = warm_start.informing(spec, held.warm).values()
         others = [trial for source in sources for trial in source]
-        baselines = own_points.baselines(spec, held.trials)
-        wanted = own_points.suggestions(spec, held.trials)
-        for _ in range(count):
-            if baselines:
-                first = baselines.pop(0)
-                yield Suggestion(first.parameters, {"baseline": first.name})
-            elif wanted:
-                next_ = wanted.pop(0)
-                point = self._completed(spec, next_.parameters, held, others)
-                yield Suggestion(point, {BY_HAND: next_.name})
-            elif enqueued:
-                row = enqueued[0]
-                name = row.attributes.get(BY_HAND)
-                point = self._completed(spec, row.fixed or {}, held, others)
-                yield Suggestion(point, {BY_HAND: name if isinstance(name, str) else ""}, row)
-            elif (drawn := self._draw(spec, held, others)) is not None:
-                yield Suggestion(drawn)
+        for baseline in own_points.baselines(spec, held.trials):
+            return Suggestion(baseline.parameters, {"baseline": baseline.name})
+        for wanted in own_points.suggestions(spec, held.trials):
+            point = self._completed(spec, wanted.parameters, held, others)
+            return Suggestion(point, {BY_HAND: wanted.name})
+        for row in enqueued:
+            name = row.attributes.get(BY_HAND)
+            point = self._completed(spec, row.fixed or {}, held, others)
+            return Suggestion(point, {BY_HAND: name if isinstance(name, str) else ""}, row)
+        drawn = self._draw(spec, held, others)
+        return None if drawn is None else Suggestion(drawn)
 
     def _draw(
         self, spec: Spec, held: Contents, others: Sequence[Trial]

@@ -3,6 +3,7 @@
 Each change is stored first, and then made in memory.
 """
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -50,13 +51,16 @@ class BlockingStudy:
     held: Contents
     enqueued: list[Row]
 
-    def __init__(self, place: Storage, cluster: str) -> None:
+    def __init__(self, place: Storage, cluster: str, *, curves: bool = False) -> None:
         """Work on one study.
 
         Args:
             place: where its tables are.
             cluster: that has the experiment; empty on one machine, or where nobody knows.
+            curves: whether to hold the whole learning curves of trials that have ended, and not
+                only what early stopping looks at.
         """
+        self._curves = curves
         self._storage, self._cluster = place, cluster
         self._asking = Asking()
         self._stale = True
@@ -130,9 +134,10 @@ class BlockingStudy:
         self._storage.set_attribute(f"{WARM}{name}", stored)
         self.held.warm[name] = tuple(taken)
 
-    def ask(self, spec: Spec, count: int, now: float) -> None:
-        """Store further suggestions."""
-        for suggestion in self._asking.suggestions(spec, self.held, self.enqueued, count):
+    def ask(self, spec: Spec, now: float) -> None:
+        """Store a further suggestion, if there is one."""
+        suggestion = self._asking.suggestion(spec, self.held, self.enqueued)
+        if suggestion is not None:
             self._add(spec, suggestion, now)
             if suggestion.row is not None:
                 self.enqueued.remove(suggestion.row)
@@ -149,7 +154,7 @@ class BlockingStudy:
             "started": now,
             "parameter_count": before.parameter_count,
         }
-        curve = records.curve_of(before.curve, self.held.asides.get(number, {}))
+        curve = self._storage.trial_attribute(number, "curve") or []
         self._store(spec, {"suggestion": suggestion, "curve": curve}, now)
 
     def record(self, number: int, point: Point) -> None:
@@ -170,7 +175,7 @@ class BlockingStudy:
             kept = self.held.asides.get(trial.number, {})
             stored["curve"] = records.curve_of(trial.curve, kept)
         self._storage.finish(ending.trial, optuna_trials.frozen(spec, trial, stored), now)
-        self.held.trials[ending.trial] = trial
+        self.held.trials[ending.trial] = self._kept(trial)
 
     def collect(self, numbers: Sequence[int]) -> None:
         """Store that the files of trials are gone."""
@@ -196,7 +201,9 @@ class BlockingStudy:
 
     def _read(self) -> dict[str, Any]:
         """Read everything anew; return the attributes of the study."""
-        stored = self._storage.read()
+        shares = self._spec.early_stopping.rungs
+        reduce = functools.partial(records.lean, shares=shares)
+        stored = self._storage.read() if self._curves else self._storage.read(reduce)
         try:
             self.held = contents.of(stored.attributes, stored.rows.own)
         except ValueError as error:
@@ -205,6 +212,10 @@ class BlockingStudy:
         self._resource = stored.attributes.get(RESOURCE)
         self._stale = False
         return stored.attributes
+
+    def _kept(self, trial: Trial) -> Trial:
+        """Return a trial that has ended as it is held."""
+        return trial if self._curves else records.brief(trial, self._spec.early_stopping.rungs)
 
     def _attend(self, rows: Rows) -> None:
         """Take note of what others have put there; each thing is said in the log once."""

@@ -6,8 +6,9 @@ that it does not know stay where they are, and states that it does not know are 
 that was stored is ever given another meaning; a default of a stored field never changes.
 """
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.fields import Model
 from distillery_operator.resource.parameter import Parameter, When
 from distillery_operator.resource.spec import Spec
+from distillery_operator.trials import learning_curve
 from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
@@ -237,6 +239,26 @@ def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) ->
     return _known(Trial, {**stored, "number": number, "curve": curve})
 
 
+def lean(attributes: dict[str, Any], shares: Sequence[float]) -> dict[str, Any]:
+    """Return what is stored with a trial, with a curve as :func:`brief` if it has ended.
+
+    Two hundred points of thousands of trials are gigabytes, and nobody looks at most of them.
+    """
+    if "ending" not in attributes or "curve" not in attributes:
+        return attributes
+    curve = attributes["curve"]
+    places = [(point["step"], point.get("steps")) for point in curve]
+    kept = [{**curve[n], "losses": {}} for n in learning_curve.telling(places, shares)]
+    return {**attributes, "curve": kept}
+
+
+def brief(trial: Trial, shares: Sequence[float]) -> Trial:
+    """Return a trial that has ended with the points of its curve that early stopping looks at."""
+    places = [(point.step, point.steps) for point in trial.curve]
+    kept = (trial.curve[n] for n in learning_curve.telling(places, shares))
+    return replace(trial, curve=tuple(replace(point, losses={}) for point in kept))
+
+
 def attempts(attributes: Mapping[str, Any]) -> tuple[PastAttempt, ...]:
     """Return what is kept of attempts among the attributes of a trial, or of the study."""
     kept = [
@@ -316,13 +338,23 @@ def preparation_of(stored: Mapping[str, Any]) -> Preparation:
 def _provenance(stored: Mapping[str, Any] | None) -> Provenance | None:
     if stored is None:
         return None
-    return _known(Provenance, {**stored, "trainer": _known(Trainer, stored["trainer"])})
+    return _known(Provenance, {**stored, "trainer": _trainer(**stored["trainer"])})
+
+
+@functools.lru_cache
+def _trainer(**stored: str) -> Trainer:
+    """Return what a trainer says of itself, in memory once for all its trials."""
+    return _known(Trainer, stored)
 
 
 def _known(kind: type[T], stored: Mapping[str, Any]) -> T:
     """Build an object of the fields that this release knows."""
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: stored[name] for name in names if name in stored})
+    return kind(**{name: stored[name] for name in _names(kind) if name in stored})  # type: ignore[arg-type]
+
+
+@functools.cache  # for each point of each curve
+def _names(kind: type[Any]) -> list[str]:
+    return [field.name for field in fields(kind)]
 
 
 def _state(word: str) -> State:

@@ -30,10 +30,10 @@ P = ParamSpec("P")
 class Study:
     """Ask, tell and load, for one experiment. All its work is done in one thread, in order."""
 
-    def __init__(self, place: Storage, workers: Workers, cluster: str) -> None:
+    def __init__(self, place: Storage, workers: Workers, cluster: str, curves: bool) -> None:
         """Use :meth:`open`."""
         self._storage, self._workers = place, workers
-        self._blocking = BlockingStudy(place, cluster)
+        self._blocking = BlockingStudy(place, cluster, curves=curves)
         self._looked_at: set[str] = set()
 
     @classmethod
@@ -46,6 +46,7 @@ class Study:
         *,
         cluster: str = "",
         begun: str | None = None,
+        curves: bool = False,
     ) -> Self:
         """Open the study, or create it.
 
@@ -57,6 +58,8 @@ class Study:
             workers: the threads to work in.
             cluster: that has the experiment; empty on one machine, or where nobody knows.
             begun: when the study was created, as a status says it; None if nothing says so.
+            curves: whether :meth:`load` returns the whole learning curves of trials that have
+                ended, and not only the points that early stopping looks at.
 
         Raises:
             StudyMismatch: the study was made for another search space, for other objectives, or
@@ -64,7 +67,7 @@ class Study:
             StudyMissing: the experiment names a study that is not there, or another one is.
             DatabaseUnavailable: as every other method.
         """
-        study = cls(place, workers, cluster)
+        study = cls(place, workers, cluster, curves)
         try:
             await workers.run(place.key, study._blocking.open, experiment, now, begun)
         except BaseException:
@@ -123,9 +126,11 @@ class Study:
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         """Store further suggestions: first baselines without a trial, last the sampler's.
 
-        Between them come those of a person: of the experiment, then those that were enqueued.
+        Between them come those of a person: of the experiment, then those that were enqueued. One
+        by one, for other studies share the thread.
         """
-        await self._run(self._blocking.ask, spec, count, now)
+        for _ in range(count):
+            await self._run(self._blocking.ask, spec, now)
 
     async def warm_up(
         self, experiment: Experiment, find: Callable[[str], Storage | None]
@@ -189,7 +194,9 @@ class Study:
 
 
 @asynccontextmanager
-async def in_file(path: Path, experiment: Experiment, now: float) -> AsyncIterator[Study]:
+async def in_file(
+    path: Path, experiment: Experiment, now: float, *, curves: bool = False
+) -> AsyncIterator[Study]:
     """Open the study in a SQLite file, or create it, for the length of a block.
 
     An experiment that was copied from a cluster names a study there, and begins another one here.
@@ -197,7 +204,8 @@ async def in_file(path: Path, experiment: Experiment, now: float) -> AsyncIterat
     here = experiment.metadata.model_copy(update={"annotations": None})
     experiment = experiment.model_copy(update={"metadata": here})
     with Workers(1) as workers:
-        study = await Study.open(database.of_file(path), experiment, now, workers)
+        place = database.of_file(path)
+        study = await Study.open(place, experiment, now, workers, curves=curves)
         try:
             yield study
         finally:

@@ -86,8 +86,11 @@ class Storage:
         """Find the study of this name, or create it with these attributes."""
         self._study = opening.opened(self._place, name, directions, attributes)
 
-    def read(self) -> Stored:
+    def read(self, reduce: reading.Reduce = lambda whole: whole) -> Stored:
         """Return the attributes of the study, and its trials.
+
+        Args:
+            reduce: leaves out of the attributes of a trial what is not wanted.
 
         Raises:
             DatabaseUnavailable: trials are missing or are there twice, too.
@@ -97,7 +100,8 @@ class Storage:
             seen = self._look(connection)
             found = connection.execute(statements.of_study(self._study))
             study = {key: json.loads(value) for key, value in found}
-            trials = reading.trials(self._place, connection, self._study, enqueued=seen.waiting > 0)
+            waits = seen.waiting > 0
+            trials = reading.trials(self._place, connection, self._study, reduce, enqueued=waits)
         self._seen, self._own = seen, [(row.id, row.state) for row in trials.own]
         return Stored(study, trials)
 
@@ -139,6 +143,15 @@ class Storage:
             for identifier, key, value in connection.execute(wanted):
                 found[identifier][key] = value
         return list(found.values())
+
+    def trial_attribute(self, number: int, key: str) -> Any:
+        """Return an attribute of a trial; None if it has none of this name."""
+        wanted = select(ATTRIBUTES.c.value_json).where(
+            ATTRIBUTES.c.trial_id == self._own[number][0], ATTRIBUTES.c.key == key
+        )
+        with self._place.transaction() as connection:
+            found = connection.execute(wanted).scalar_one_or_none()
+        return None if found is None else json.loads(found)
 
     def set_attribute(self, key: str, value: object) -> None:
         """Store an attribute of the study."""

@@ -22,6 +22,24 @@ def reading(trial: Trial, share: float) -> Point | None:
     return None
 
 
+def telling(places: Sequence[tuple[int, int | None]], shares: Sequence[float]) -> list[int]:
+    """Return which evaluations of a training that has ended are looked at, counted from 0.
+
+    That is the first at each rung, and the last of all. A curve without the others reads the same.
+
+    Args:
+        places: steps done and steps planned, of each evaluation.
+        shares: of the rungs.
+    """
+    found = {len(places) - 1} if places else set()
+    for share in shares:
+        for number, (step, steps) in enumerate(places):
+            if steps and step >= rungs.step(share, steps):
+                found.add(number)
+                break
+    return sorted(found)
+
+
 def rung(trial: Trial, shares: Sequence[float]) -> int | None:
     """Return which rung a trial was measured at last, counted from 0; None before the first."""
     reached = [place for place, share in enumerate(shares) if reading(trial, share)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from distillery_operator.trials.provenance import UNKNOWN, Provenance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PastAttempt:
     """An attempt that has run, or runs.
 

@@ -38,7 +38,7 @@ SILENT: Final = Trainer()
 """A trainer that says nothing of itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """What made a result.
 

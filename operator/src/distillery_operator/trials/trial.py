@@ -19,7 +19,7 @@ class State(StrEnum):
     FAILED = "Failed"  # ended by something else: says nothing about the suggestion
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """One evaluation along a training.
 
@@ -38,7 +38,7 @@ class Point:
     at: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One suggestion and what came of it.
 
