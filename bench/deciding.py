@@ -116,13 +116,13 @@ def ended(number: int, spec: Spec) -> Trial:
     if number % 3:
         made = curve_of(number, spec, 1)
         expected = curve_of(number, spec, EVALUATIONS).curve[-1].metrics
-        outcome = {"state": State.STOPPED, "reason": reasons.CANNOT_IMPROVE, "expected": expected}
+        told = replace(made, state=State.STOPPED, reason=reasons.CANNOT_IMPROVE, expected=expected)
     else:
         made = curve_of(number, spec, EVALUATIONS)
-        outcome = {"state": State.COMPLETED, "reason": "Completed"}
+        told = replace(made, state=State.COMPLETED, reason="Completed")
     count = float(made.parameter_count or 0)
     measured = {**made.curve[-1].metrics, "parameter_count": count}
-    return Trial(**{**vars(made), **outcome, "metrics": measured})
+    return replace(told, metrics=measured)
 
 
 def running(number: int, spec: Spec) -> Trial:

@@ -176,7 +176,8 @@ def test_the_peer_ranks_by_layers_and_inside_one_by_an_epsilon_net() -> None:
         cwd=Path(peer.__file__).parent,
     )  # fmt: skip
     for costs, ranks in zip([*sets, front], json.loads(ran.stdout), strict=True):
-        assert ranks == pareto.places(costs)
+        ranking = pareto.Ranking(costs)
+        assert ranks == [ranking.place(point) for point in range(len(costs))]
 
 
 def test_the_operator_searches_in_simulated_time_and_repeats_itself() -> None:

@@ -7,7 +7,7 @@ import pytest
 from distillery_contract.parameters import Value
 from distillery_operator.search import duplicates
 from distillery_operator.trials.trial import Point, State, Trial
-from support import worlds
+from support import calls, worlds
 
 FIRST: dict[str, Value] = {"n_layers": 3, "learning_rate": 1e-4}
 
@@ -17,7 +17,9 @@ def trial(number: int, **parameters: Value) -> Trial:
 
 
 def found(*trials: Trial) -> dict[int, int]:
-    return {n: twin.number for n, twin in duplicates.earlier(trials, worlds.SOURCES).items()}
+    fresh = {trial.number for trial in trials}
+    twins = duplicates.earlier(trials, worlds.SOURCES, fresh)
+    return {number: twin.number for number, twin in twins.items()}
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,14 @@ def test_the_result_is_that_of_what_continues_the_first() -> None:
     stopped = replace(trial(0, **FIRST), state=State.STOPPED, reason="Outranked")
     further = replace(trial(1, **FIRST), continues=0)
     assert found(stopped, further, trial(2, **FIRST)) == {2: 1}
+
+
+def test_only_what_is_nearly_equal_is_compared_in_full() -> None:
+    many = [trial(n, n_layers=3, learning_rate=1e-4 * (1 + n)) for n in range(200)]
+    again = trial(200, n_layers=3, learning_rate=1e-4)
+
+    def look() -> dict[int, Trial]:
+        return duplicates.earlier([*many, again], worlds.SOURCES, {200})
+
+    assert look() == {200: many[0]}
+    assert calls.counted(look)["distillery_operator.search.duplicates.key"] == 2

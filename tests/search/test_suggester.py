@@ -354,3 +354,22 @@ def test_a_study_that_cannot_follow_is_built_anew() -> None:
     counts = calls.counted(lambda: anew(spec, trials))
     assert counts["optuna.study.study.create_study"] == 1
     assert counts["optuna.trial._frozen.create_trial"] == len(trials)
+
+
+def test_of_very_many_trials_the_sampler_gets_some_and_suggests_the_same_after_a_restart() -> None:
+    spec = worlds.experiment(sampler=SAMPLER, parameters=STEPPED[:1]).spec
+    trials = [
+        outcome(Trial(n, {"learning_rate": 0.1 * (1 + n % 7)}), State.COMPLETED, 50.0 + n % 37)
+        for n in range(1490)
+    ]
+    suggester = Suggester()
+    for number in range(1490, 1520):
+        suggested = suggester.suggest(spec, trials, worlds.size)
+        assert suggested is not None
+        if number % 6 == 0:
+            assert suggested == anew(spec, trials)
+        trials.append(outcome(Trial(number, dict(suggested)), State.COMPLETED, 60.0))
+    given = optuna_samplers.learnt_from(spec, trials)
+    assert len(given) == optuna_samplers.SAMPLED + 1520 - 1250
+    assert [*given[-270:]] == trials[-270:]
+    assert [*optuna_samplers.learnt_from(spec, trials[:1000])] == trials[:1000]

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from distillery_contract import rungs
 from distillery_operator.resource.spec import Spec
@@ -13,7 +15,7 @@ from distillery_operator.stopping import collapse, reasons
 from distillery_operator.stopping.rule import Rule
 from distillery_operator.trials import learning_curve
 from distillery_operator.trials.trial import Point, State, Trial
-from support import worlds
+from support import calls, worlds
 
 STEPS = 90
 FRONT = worlds.experiment().spec
@@ -309,3 +311,55 @@ def test_a_rung_is_the_first_evaluation_at_or_after_it() -> None:
 @pytest.mark.parametrize("steps", [1, 2, 7, 1000])
 def test_every_training_is_measured_at_a_rung_within_its_steps(steps: int) -> None:
     assert all(1 <= rungs.step(share / 100, steps) <= steps for share in range(1, 100))
+
+
+@given(
+    st.lists(st.integers(1, 200), max_size=30, unique=True),
+    st.sampled_from([None, 100, 200]),
+    st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4),
+)
+def test_what_is_kept_of_a_curve_reads_the_same_at_every_rung(
+    steps: list[int], planned: int | None, shares: list[float]
+) -> None:
+    curve = tuple(Point(step, {}, steps=planned) for step in sorted(steps))
+    whole = Trial(0, {}, curve=curve)
+    telling = learning_curve.telling([(p.step, p.steps) for p in curve], shares)
+    kept = replace(whole, curve=tuple(curve[place] for place in telling))
+    assert len(kept.curve) <= len(shares) + 1
+    assert kept.curve[-1:] == whole.curve[-1:]
+    for share in shares:
+        assert learning_curve.reading(kept, share) == learning_curve.reading(whole, share)
+    assert learning_curve.rung(kept, shares) == learning_curve.rung(whole, shares)
+
+
+def test_asha_reads_each_curve_once_however_many_train() -> None:
+    others = history(60)
+    training = tuple(trial(60 + n, 80.0, 4, done=0.34) for n in range(20))
+    rule = Rule(ASHA, (*others, *training))
+    counts = calls.counted(lambda: [rule.stop(one) for one in training])
+    # Each of those that train is looked at a few times besides, to find its rung.
+    assert counts["distillery_operator.trials.learning_curve.reading"] <= 80 + 20 * 5
+
+
+def test_of_very_many_trainings_a_forecast_learns_from_a_thousand() -> None:
+    many = tuple(replace(t, number=n) for n, t in enumerate(history(24) * 60))
+    training = trial(len(many), 57.0, 4, done=0.34)
+    rule = Rule(FRONT, (*many, training))
+    counts = calls.counted(lambda: rule.stop(training))
+    rows = counts["distillery_operator.stopping.front_aware.FrontAware._row"]
+    assert 3000 <= rows < 3100  # three metrics are foreseen
+    found = rule.stop(training)
+    assert found is not None
+    assert found.expected["exact"] == pytest.approx(57.0, abs=3.0)
+
+
+def test_of_very_many_stopped_trainings_those_near_the_front_may_go_on() -> None:
+    ended = history()
+    near, far = (
+        replace(trial(0, end, 2, done=0.34), state=State.STOPPED, reason=reasons.CANNOT_IMPROVE)
+        for end in (90.0, 20.0)
+    )
+    stopped = [replace(near, expected={"exact": 75.0})]
+    stopped += [replace(far, expected={"exact": 20.0 + n / 1000}) for n in range(1500)]
+    numbered = [replace(t, number=len(ended) + n) for n, t in enumerate(stopped)]
+    assert Rule(FRONT, (*ended, *numbered)).promotions == [len(ended)]

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ trials = st.lists(
         no=st.integers(0, 100).map(float),
     ),
     max_size=12,
-).map(lambda found: [Trial(**{**vars(t), "number": n}) for n, t in enumerate(found)])
+).map(lambda found: [replace(t, number=n) for n, t in enumerate(found)])
 
 
 def beats(a: Trial, b: Trial) -> bool:
@@ -138,9 +139,31 @@ def test_the_order_of_asha_goes_layer_by_layer_and_within_one_to_the_farthest() 
     front = [(0.0, 1.0), (0.1, 0.9), (1.0, 0.0), (0.5, 0.5)]
     beaten = [(1.0, 1.0), (0.6, 0.6)]
     costs = [*beaten, *front]
-    order = sorted(range(6), key=pareto.places(costs).__getitem__)
+    order = sorted(range(6), key=pareto.Ranking(costs).place)
     assert [costs[n] for n in order] == [(0, 1), (1, 0), (0.5, 0.5), (0.1, 0.9), (0.6, 0.6), (1, 1)]
 
 
 def test_equal_points_have_places_one_after_the_other() -> None:
-    assert sorted(pareto.places([(1.0, 1.0)] * 4)) == [0, 1, 2, 3]
+    ranking = pareto.Ranking([(1.0, 1.0)] * 4)
+    assert sorted(map(ranking.place, range(4))) == [0, 1, 2, 3]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30),
+    st.integers(0, 30),
+)
+def test_the_first_of_a_ranking_are_those_with_the_first_places(
+    costs: list[tuple[int, int]], count: int
+) -> None:
+    ranking = pareto.Ranking(costs)
+    assert ranking.first(count) == {n for n in range(len(costs)) if ranking.place(n) < count}
+
+
+def test_a_sample_has_the_front_and_what_lies_all_over_the_rest() -> None:
+    trials = [worlds.completed(n, 50 + 40 * (n * 0.618 % 1), 1 + n % 6) for n in range(300)]
+    chosen = pareto.sample(SPEC, trials, 60)
+    assert len(chosen) == len({t.number for t in chosen}) == 60
+    assert [t.number for t in chosen] == sorted(t.number for t in chosen)
+    assert {t.number for t in pareto.front(SPEC, trials)} <= {t.number for t in chosen}
+    assert all(any(lo <= t.number < lo + 50 for t in chosen) for lo in range(0, 300, 50))
+    assert pareto.sample(SPEC, trials, 300) == trials

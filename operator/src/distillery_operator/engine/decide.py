@@ -65,14 +65,15 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     rule = Rule(spec, seen.trials)
     closing = _closing(spec, seen, rule)
     done = _done(spec, seen, rule, closing)
-    told = list(endings.tell(spec, seen, rule))
+    repeats = endings.repeated(seen)
+    told = list(endings.tell(spec, seen, rule, repeats))
     over = {tell.trial for tell in told}
     lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
     actions: list[Action] = [*preparation.keep(seen), *lasting, *told, *_halt(spec, seen, rule)]
     actions += [r for r in memory.remember(seen) if r.stage is Stage.PREPARE or r.trial not in over]
     actions += [Discard(attempt) for attempt in seen.foreign]
     actions += housekeeping.close(seen)
-    actions += _fill(spec, seen, rule, closing, over)
+    actions += _fill(spec, seen, rule, closing, over | repeats.keys())
     # Last, for a freed slot waits for what stands before.
     actions += housekeeping.release(seen)
     actions += housekeeping.free(seen)
@@ -113,9 +114,12 @@ def _promotions(seen: Observation, rule: Rule) -> list[int]:
 
 
 def _fill(
-    spec: Spec, seen: Observation, rule: Rule, closing: Closing | None, told: Set[int]
+    spec: Spec, seen: Observation, rule: Rule, closing: Closing | None, settled: Set[int]
 ) -> Iterator[Launch | Promote | Ask]:
-    """Yield what the free slots get: trials that lack a process, then further suggestions."""
+    """Yield what the free slots get: trials that lack a process, then further suggestions.
+
+    Not those that are settled: they are told, or repeat an earlier one.
+    """
     if spec.suspend or seen.obstacle or (closing is not None and not closing.finishes):
         return
     held = sum(a.live and not a.lost for a in (*seen.attempts, *seen.foreign))
@@ -124,7 +128,7 @@ def _fill(
     if seen.preparation is None or preparation.lost(seen):
         yield from [*preparation.launch(spec, seen)][:free]
         return
-    begun = [*_begin(spec, seen, rule, closing, told, free)]
+    begun = [*_begin(spec, seen, rule, closing, settled, free)]
     yield from begun if seen.prepared or not begun else [*preparation.launch(spec, seen)][:free]
 
 
@@ -133,12 +137,11 @@ def _begin(
     seen: Observation,
     rule: Rule,
     closing: Closing | None,
-    told: Set[int],
+    settled: Set[int],
     free: int,
 ) -> Iterator[Launch | Promote | Ask]:
     """Yield what that many slots get of trials."""
-    settled = told | endings.repeated(seen).keys()
-    settled |= {a.trial for a in seen.foreign}  # their names are taken until they are gone
+    settled = settled | {a.trial for a in seen.foreign}  # their names are taken until they are gone
     settled |= seen.removing  # until that is forgotten: it would take the new files
     waiting = [launch for launch in _waiting(spec, seen) if launch.trial not in settled]
     if trainers.refusal(spec, seen):

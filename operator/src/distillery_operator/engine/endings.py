@@ -46,14 +46,14 @@ class End:
     expected: Mapping[str, float] = field(default_factory=dict)
 
 
-def tell(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Tell]:
-    """Yield how trials have ended that are not stored as ended."""
+def tell(spec: Spec, seen: Observation, rule: Rule, repeats: Mapping[int, Trial]) -> Iterator[Tell]:
+    """Yield how trials have ended that are not stored as ended; ``repeats``: see ``repeated``."""
     for trial in seen.trials:
         attempts = seen.attempts_of(Stage.TRAIN, trial.number)
         if trial.state is not State.RUNNING or any(a.live for a in attempts):
             continue
         if not attempts:
-            yield from _tell_untrained(spec, seen, rule, trial)
+            yield from _tell_untrained(spec, seen, rule, trial, repeats.get(trial.number))
             continue
         report = seen.report(attempts[-1]) or Report("")
         step = follow(spec, seen, attempts)
@@ -67,11 +67,13 @@ def tell(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Tell]:
             yield Tell(trial.number, *said, seconds, report, gpus, step.expected, made)
 
 
-def _tell_untrained(spec: Spec, seen: Observation, rule: Rule, trial: Trial) -> Iterator[Tell]:
-    """Yield the ending of a suggestion that needs no training."""
+def _tell_untrained(
+    spec: Spec, seen: Observation, rule: Rule, trial: Trial, twin: Trial | None
+) -> Iterator[Tell]:
+    """Yield the ending of a suggestion that needs no training; ``twin`` is what it repeats."""
     if seen.preparation is None:
         return
-    number, twin = trial.number, repeated(seen).get(trial.number)
+    number = trial.number
     if refusal := feasibility.refusal(spec, trial, seen.preparation.sources):
         yield Tell(number, State.INFEASIBLE, refusal.reason, refusal.message, 0.0)
     elif twin and twin.state is not State.RUNNING:
@@ -90,8 +92,7 @@ def repeated(seen: Observation) -> Mapping[int, Trial]:
     fresh = {t.number for t in seen.trials if t.state is State.RUNNING} - begun
     if not fresh or seen.preparation is None:
         return {}
-    found = duplicates.earlier(seen.trials, seen.preparation.sources)
-    return {number: twin for number, twin in found.items() if number in fresh}
+    return duplicates.earlier(seen.trials, seen.preparation.sources, fresh)
 
 
 def follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> Again | End:

@@ -3,7 +3,8 @@
 A training is reproducible: the same hyperparameters, seed included, give the same student.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from typing import Final
 
 from distillery_contract import parameters, size
 from distillery_contract.size import Architecture
@@ -12,23 +13,45 @@ from distillery_operator.trials.trial import State, Trial
 
 Key = tuple[tuple[str, object], ...]
 
+SHAPE: Final = (
+    *("n_layers", "n_heads", "hidden_size"),
+    *("temperature", "pruning_seed", "layer_selection"),
+)
+"""Hyperparameters that may have no effect, or that others decide."""
 
-def earlier(trials: Sequence[Trial], sources: Mapping[str, Architecture]) -> dict[int, Trial]:
+LASTING: Final = [(n, p.default) for n, p in parameters.PARAMETERS.items() if n not in SHAPE]
+"""The others, with their defaults: equal suggestions are equal in these."""
+
+
+def earlier(
+    trials: Sequence[Trial], sources: Mapping[str, Architecture], fresh: Set[int]
+) -> dict[int, Trial]:
     """Return the trial whose result each repeated suggestion gets, by the suggestion's number.
 
     The result is the one of the first equal trial, or of the trial that continues it. Failed trials
     and refused suggestions have no result to repeat. Baselines always run.
+
+    Args:
+        trials: all, in their order.
+        sources: architectures of the models.
+        fresh: numbers of the suggestions to look at.
     """
     sound = [t for t in trials if t.state is not State.FAILED and not reasons.refused(t)]
     goes_on = {t.continues: t for t in sound if t.continues is not None}
+    near = {_lasting(trial) for trial in sound if trial.number in fresh}
     first: dict[Key, Trial] = {}
     found = {}
     for trial in sound:
-        if trial.continues is None:
+        if trial.continues is None and _lasting(trial) in near:
             twin = first.setdefault(key(trial, sources), trial)
-            if twin is not trial and trial.baseline is None:
+            if twin is not trial and trial.baseline is None and trial.number in fresh:
                 found[trial.number] = _latest(twin, goes_on)
     return found
+
+
+def _lasting(trial: Trial) -> tuple[object, ...]:
+    """Return what is compared first, for a key takes much longer."""
+    return tuple([trial.parameters.get(name, default) for name, default in LASTING])
 
 
 def _latest(trial: Trial, goes_on: Mapping[int, Trial]) -> Trial:

@@ -13,6 +13,7 @@ from distillery_operator.resource import sentences, space
 from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials
+from distillery_operator.trials import pareto
 from distillery_operator.trials.trial import Trial
 
 MODELS: Final = (SamplerType.TPE, SamplerType.GP)
@@ -22,6 +23,27 @@ NEEDS: Final = {SamplerType.GP: ("torch", "scipy")}
 
 SMALLEST_POPULATION, LARGEST_POPULATION = 20, 50
 """Trials of a generation: with few, results count early; with many, more of the space is kept."""
+
+
+MOST: Final = 1000
+"""Trials of which the sampler gets all; each makes every suggestion slower."""
+SAMPLED: Final = 500
+"""Trials that it gets of more than that, and all since."""
+STEP: Final = 250
+"""Trials after which they are chosen anew, so that a study in memory can go on meanwhile."""
+
+
+def learnt_from(spec: Spec, trials: Sequence[Trial]) -> Sequence[Trial]:
+    """Return the trials that the sampler gets, in their order.
+
+    TPE takes the best 25 of however many for good ones: of thousands these are near the front, and
+    some of all the others tell as well where not to look. Other samplers get all: GP never has so
+    many, and NSGA-II breeds from the last generation alone.
+    """
+    if spec.sampler.type is not SamplerType.TPE or len(trials) <= MOST:
+        return trials
+    settled = len(trials) // STEP * STEP - STEP
+    return [*pareto.sample(spec, trials[:settled], SAMPLED), *trials[settled:]]
 
 
 def sampler(spec: Spec, number: int) -> BaseSampler:

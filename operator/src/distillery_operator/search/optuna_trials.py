@@ -95,13 +95,19 @@ def frozen(
     trial: Trial,
     user_attrs: dict[str, Any] | None = None,
     params: Mapping[str, Value] | None = None,
+    known: Mapping[str, BaseDistribution] | None = None,
 ) -> optuna.trial.FrozenTrial:
     """Return a trial as Optuna keeps it, its constraints judged by the spec of today.
 
-    ``params`` are those of the trial that belong to the search space, unless given.
+    Args:
+        spec: of the experiment.
+        trial: of it.
+        user_attrs: what else is stored.
+        params: of the search space; unless given, those of the trial that belong to it.
+        known: the search space, in memory once for all trials; made unless it is given.
     """
     inside = space.reduced(spec, trial.parameters) if params is None else params
-    known, state = distributions(spec), told(trial)
+    known, state = known or distributions(spec), told(trial)
     complete = state is TrialState.COMPLETE
     return create_trial(
         state=state,
@@ -113,19 +119,22 @@ def frozen(
     )
 
 
-def as_sampled(spec: Spec, trial: Trial) -> optuna.trial.FrozenTrial:
+def as_sampled(
+    spec: Spec, trial: Trial, known: Mapping[str, BaseDistribution]
+) -> optuna.trial.FrozenTrial:
     """Return a trial as the sampler sees it: one that was stopped has the end expected of it.
 
     With what it had reached, one that nearly led would teach no other than the worst.
     Those that model all parameters together need a value of each; a baseline without one in the
-    space would hide that parameter from them, so it is hidden itself.
+    space would hide that parameter from them, so it is hidden itself. ``known`` is the search
+    space.
     """
     if trial.expected:
-        known = {n: v for n, v in trial.metrics.items() if n in feasibility.KNOWN}
-        trial = replace(trial, state=State.COMPLETED, metrics={**known, **trial.expected})
+        fixed = {n: v for n, v in trial.metrics.items() if n in feasibility.KNOWN}
+        trial = replace(trial, state=State.COMPLETED, metrics={**fixed, **trial.expected})
     if spec.sampler.type not in TOGETHER:
-        return frozen(spec, trial)
+        return frozen(spec, trial, known=known)
     whole = space.filled(spec, trial.parameters)
     if whole is None:
-        return frozen(spec, replace(trial, state=State.FAILED), params={})
-    return frozen(spec, trial, params=whole)
+        return frozen(spec, replace(trial, state=State.FAILED), params={}, known=known)
+    return frozen(spec, trial, params=whole, known=known)

@@ -1,5 +1,6 @@
 """EDGE: suggestions, one after the other. :mod:`distillery_operator.study.asking` asks for them."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -55,10 +56,11 @@ class Suggester:
         """
         if spec.sampler.type in DESIGNS:
             return grid_and_random.suggest(spec, own)
-        trials = [*warm, *own]
+        trials: Sequence[Trial] = [*warm, *own]
         ended = sum(optuna_trials.told(trial) is TrialState.COMPLETE for trial in trials)
         if spec.sampler.type in MODELS and ended < spec.sampler.startup_trials:
             return grid_and_random.even(spec, own)
+        trials = optuna_samplers.learnt_from(spec, trials)
         bred = (
             optuna_samplers.generations(spec, trials)
             if spec.sampler.type is SamplerType.NSGAII
@@ -75,6 +77,7 @@ class Suggester:
                 [],
                 {},
             )
+            self._kinds: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
             self._parents = 0
             self._follow(spec, trials, bred)
         self._study.sampler = optuna_samplers.sampler(spec, len(own))
@@ -122,7 +125,7 @@ class Suggester:
         for number, trial in enumerate(trials):
             if number < len(self._seen) and _alike(self._seen[number], trial):
                 continue
-            made = optuna_trials.as_sampled(spec, trial)
+            made = optuna_trials.as_sampled(spec, trial, self._space)
             if number in bred:
                 made.system_attrs[of_optuna.GENERATION] = bred[number]
             if number >= len(held):
@@ -131,8 +134,19 @@ class Suggester:
                 self._end(number, made)
             else:
                 return False
+        self._share(len(held))
         self._seen, self._bred = list(trials), bred
         return True
+
+    def _share(self, first: int) -> None:
+        """Let later trials share what is the same in all: Optuna copies it for each, which is most.
+
+        Distributions, and the names of constraints.
+        """
+        for trial in self._study.get_trials(deepcopy=False)[first:]:
+            kinds = tuple(trial.params)
+            trial.distributions = self._kinds.setdefault(kinds, {n: self._space[n] for n in kinds})
+            trial.system_attrs = {sys.intern(n): v for n, v in trial.system_attrs.items()}
 
     def _end(self, number: int, made: optuna.trial.FrozenTrial) -> None:
         if made.state is not TrialState.RUNNING:

@@ -6,7 +6,7 @@ a front, by how far they lie from others, as in Syne Tune (Schmucker et al. 2021
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from distillery_contract import metrics
 from distillery_operator.resource.spec import Spec
@@ -22,6 +22,7 @@ class ASHA:
         """Look at one moment: the spec of an experiment, and all its trials in their order."""
         self._spec, self._trials = spec, trials
         self._wanted = spec.early_stopping
+        self._reached: dict[int, list[tuple[float, int, list[float]]]] = {}
 
     def stop(self, trial: Trial, rung: int) -> Stop | None:
         """Return why a trial that trains should end at a rung; None if it goes on.
@@ -35,8 +36,8 @@ class ASHA:
             return Stop(PAUSED, f"{said}, of which one in {factor} goes on")
         own = learning_curve.reading(trial, share)
         assert own is not None
-        places = self._places(rung, own.at)
-        place, count = places[self._origin(trial)], len(places)
+        ranking, known = self._ranking(rung, own.at)
+        place, count = ranking.place(known.index(self._origin(trial))), len(known)
         if place * factor <= count:
             return None
         return Stop(
@@ -54,20 +55,29 @@ class ASHA:
         return [trial for rung, found in at_rung.items() for trial in self._leading(rung, found)]
 
     def _leading(self, rung: int, waiting: Sequence[Trial]) -> list[Trial]:
-        places, factor = self._places(rung), self._wanted.reduction_factor
-        return [t for t in waiting if places[self._origin(t)] * factor < len(places)]
+        ranking, known = self._ranking(rung)
+        best = ranking.first(-(-len(known) // self._wanted.reduction_factor))
+        leading = {known[place] for place in best}
+        return [trial for trial in waiting if self._origin(trial) in leading]
 
-    def _places(self, rung: int, until: float = math.inf) -> dict[int, int]:
-        """Return how many were better, of the trainings that were at a rung by some time.
+    def _ranking(self, rung: int, until: float = math.inf) -> tuple[pareto.Ranking, list[int]]:
+        """Rank the trainings that were at a rung by some time; return whose each one is, too.
 
         A training goes by the number of its suggestion.
         """
-        share, costs = self._wanted.rungs[rung], dict[int, list[float]]()
+        if rung not in self._reached:
+            self._reached[rung] = [*self._readings(self._wanted.rungs[rung])]
+        costs = dict[int, list[float]]()
+        for at, origin, cost in self._reached[rung]:
+            if at <= until:
+                costs.setdefault(origin, cost)
+        return pareto.Ranking([*costs.values()]), [*costs]
+
+    def _readings(self, share: float) -> Iterator[tuple[float, int, list[float]]]:
+        """Yield when each training was measured at a rung, whose it is, and what it cost."""
         for trial in self._trials:
-            point = learning_curve.reading(trial, share)
-            if point and point.at <= until:
-                costs.setdefault(self._origin(trial), self._cost(trial, point))
-        return dict(zip(costs, pareto.places([*costs.values()]), strict=True))
+            if point := learning_curve.reading(trial, share):
+                yield point.at, self._origin(trial), self._cost(trial, point)
 
     def _origin(self, trial: Trial) -> int:
         """Return the number of the trial whose training this one continues, or its own."""

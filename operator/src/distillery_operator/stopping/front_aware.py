@@ -28,6 +28,10 @@ With three, a sampler that has settled somewhere can suggest for ever what is ne
 UNTRAINED_TRIALS: Final = 10
 """Completed trials that a forecast from hyperparameters alone needs."""
 
+EXAMPLES: Final = 1000
+"""Trials at most that a forecast learns from, and stopped ones that are foreseen anew: with more,
+decisions would take longer and be no better."""
+
 FEASIBLE_TRIALS: Final = 4
 """Completed trials that must be feasible before anything stops. The first to end are small
 and end alike, so they say little of others: of the stops that rested on fewer, one in six was
@@ -69,7 +73,8 @@ class FrontAware:
         """The stopped trainings whose end was foreseen and that did not go on."""
         begun = continued(self._trials)
         known = (trial for trial in self._trials if trial.expected and trial.number not in begun)
-        return [trial for trial in known if trial.reason != feasibility.DUPLICATE]
+        own = [trial for trial in known if trial.reason != feasibility.DUPLICATE]
+        return self._nearest(own)
 
     @cached_property
     def front(self) -> list[Trial]:
@@ -79,7 +84,8 @@ class FrontAware:
     @cached_property
     def _examples(self) -> list[Trial]:
         """What is learnt from: what is still collapsed is compared with what left it."""
-        return [trial for trial in self._measured if not feasibility.collapsed(trial.metrics)]
+        known = [t for t in self._measured if not feasibility.collapsed(t.metrics)]
+        return pareto.sample(self._spec, known, EXAMPLES)
 
     @cached_property
     def _feasible(self) -> int:
@@ -119,11 +125,19 @@ class FrontAware:
         with every change of the estimate.
         """
         hopes = defaultdict[int, list[Hope]](list)
+        waiting = self._nearest(waiting)
         for objective in self._trained:
             for trial, mean in self._means(waiting, objective.metric):
                 hopes[trial.number].append(Hope(objective, mean))
         known = [t for t in waiting if len(hopes[t.number]) == len(self._trained) > 0]
         return [trial for trial in known if self._beaten(trial, hopes[trial.number]) is None]
+
+    def _nearest(self, stopped: Sequence[Trial]) -> list[Trial]:
+        """Return those of many stopped trials whose ends were expected to be nearest to a front."""
+        if len(stopped) <= EXAMPLES:
+            return [*stopped]
+        ends = [{**trial.metrics, **trial.expected} for trial in stopped]
+        return [stopped[place] for place in pareto.nearest(self._spec, ends, EXAMPLES)]
 
     def _hopeless(self, trial: Trial, rung: int, confidence: float) -> Stop | None:
         """Stop what would, at its best, miss a threshold or be beaten in everything."""

@@ -141,9 +141,16 @@ def refusal(spec: Spec, trial: Trial, sources: Mapping[str, Architecture]) -> Ve
 
 def feasible(spec: Spec, candidates: Sequence[Trial]) -> list[Trial]:
     """Return the trials that may stand on the front."""
-    limits = bounds(spec)
-    ended = (trial for trial in candidates if trial.state is State.COMPLETED)
-    return [trial for trial in ended if not _broken(limits, trial)]
+    limits = [
+        (b.metric, b.sign, b.limit, metrics.EVALUATIONS[b.metric].worst) for b in bounds(spec)
+    ]
+    return [
+        trial
+        for trial in candidates
+        if trial.state is State.COMPLETED
+        # As ``_broken``, which takes five times as long.
+        and not any(s * (limit - trial.metrics.get(n, w)) > 0 for n, s, limit, w in limits)
+    ]
 
 
 def _broken(limits: Sequence[Bound], trial: Trial) -> list[Bound]:

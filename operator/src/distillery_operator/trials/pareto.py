@@ -1,12 +1,13 @@
 """PURE: the constrained Pareto front, its hypervolume and its knee, by moocore."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+from distillery_contract import metrics
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials import feasibility
 from distillery_operator.trials.trial import Trial
@@ -25,9 +26,9 @@ def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
     candidates = feasibility.feasible(spec, trials)
     if not candidates:
         return []
-    kept = moocore.is_nondominated(_costs(spec, candidates), keep_weakly=False)
-    points = [trial for trial, keep in zip(candidates, kept, strict=True) if keep]
-    return sorted(points, key=lambda trial: tuple(_costs(spec, [trial])[0]))
+    costs = _costs(spec, [trial.metrics for trial in candidates])
+    kept = np.flatnonzero(moocore.is_nondominated(costs, keep_weakly=False))
+    return [candidates[place] for place in sorted(kept, key=lambda place: tuple(costs[place]))]
 
 
 def hypervolume(spec: Spec, trials: Sequence[Trial], corner: NDArray[np.float64]) -> float:
@@ -42,7 +43,7 @@ def hypervolume(spec: Spec, trials: Sequence[Trial], corner: NDArray[np.float64]
     points = front(spec, trials)
     if not points:
         return 0.0
-    costs = _costs(spec, points)
+    costs = _costs(spec, [point.metrics for point in points])
     if len(spec.objectives) > EXACT_OBJECTIVES:
         return float(moocore.hv_approx(costs, ref=corner, nsamples=SAMPLES, method="DZ2019-HW"))
     return float(moocore.hypervolume(costs, ref=corner))
@@ -56,29 +57,75 @@ def knee(spec: Spec, points: Sequence[Trial]) -> Trial | None:
     """
     if len(points) < 3:
         return None
-    costs = _costs(spec, points)
+    costs = _costs(spec, [point.metrics for point in points])
     span = np.ptp(costs, axis=0)
     scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
     return points[int(scaled.sum(axis=1).argmin())]
 
 
-def places(costs: Sequence[Sequence[float]]) -> list[int]:
-    """Return how many points come before each of them, in the order of MO-ASHA.
+class Ranking:
+    """Points in the order of MO-ASHA.
 
     Layer by layer of the non-dominated sort; within a layer first its best at the first objective,
-    then always the point that is farthest from those before it (an epsilon-net).
-
-    Args:
-        costs: objectives to be minimised, (points, objectives).
+    then always the point that is farthest from those before it (an epsilon-net). Only layers that
+    are asked for are put in order, for that takes the square of their size.
     """
-    points = np.array(costs, dtype=np.float64)
-    layers = moocore.pareto_rank(points)
-    found, before = np.empty(len(points), dtype=np.int64), 0
-    for number in np.unique(layers):
-        layer = np.flatnonzero(layers == number)
-        found[layer[_net(points[layer])]] = before + np.arange(len(layer))
-        before += len(layer)
-    return [int(place) for place in found]
+
+    def __init__(self, costs: Sequence[Sequence[float]]) -> None:
+        """Rank points by objectives to be minimised, (points, objectives)."""
+        self._points = np.array(costs, dtype=np.float64).reshape(len(costs), -1)
+        self._layers = moocore.pareto_rank(self._points) if len(costs) else np.array([], np.int64)
+
+    def place(self, point: int) -> int:
+        """Return how many points come before one of them."""
+        before = int((self._layers < self._layers[point]).sum())
+        return before + self._layer(self._layers[point]).index(point)
+
+    def first(self, count: int) -> set[int]:
+        """Return so many points that come before all others."""
+        found: set[int] = set()
+        for number in np.unique(self._layers):
+            layer = np.flatnonzero(self._layers == number).tolist()
+            left = count - len(found)
+            if left < len(layer):
+                return found | {*self._layer(number)[:left]}
+            found |= {*layer}
+        return found
+
+    def _layer(self, number: int) -> list[int]:
+        """Return the points of a layer in their order."""
+        layer = np.flatnonzero(self._layers == number)
+        return [int(point) for point in layer[_net(self._points[layer])]]
+
+
+def sample(spec: Spec, trials: Sequence[Trial], count: int) -> list[Trial]:
+    """Return so many trials at most, in their order, that stand for all.
+
+    Half of them are the acceptable ones that lie nearest to the front, layer by layer; the others
+    are spread evenly over the rest.
+    """
+    if len(trials) <= count:
+        return [*trials]
+    fit = {trial.number for trial in feasibility.feasible(spec, trials)}
+    good = [place for place, trial in enumerate(trials) if trial.number in fit]
+    near = nearest(spec, [trials[place].metrics for place in good], count // 2)
+    chosen = {good[place] for place in near}
+    rest = [place for place in range(len(trials)) if place not in chosen]
+    room = count - len(chosen)
+    chosen |= {rest[(place + 1) * len(rest) // room - 1] for place in range(room)}
+    return [trials[place] for place in sorted(chosen)]
+
+
+def nearest(spec: Spec, ends: Sequence[Mapping[str, float]], count: int) -> list[int]:
+    """Return the places of so many ends, layer by layer of the non-dominated sort, in order.
+
+    Of a layer that is not taken whole, those that stand last.
+    """
+    if not ends:
+        return []
+    layers = moocore.pareto_rank(_costs(spec, ends))
+    order = np.lexsort((-np.arange(len(ends)), layers))
+    return sorted(int(place) for place in order[:count])
 
 
 def _net(points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -94,10 +141,10 @@ def _net(points: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.array(order)
 
 
-def _costs(spec: Spec, trials: Sequence[Trial]) -> NDArray[np.float64]:
-    """Return objectives to be minimised: (trials, objectives)."""
-    rows = [
-        [o.direction.sign * feasibility.measured(trial, o.metric) for o in spec.objectives]
-        for trial in trials
+def _costs(spec: Spec, ends: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+    """Return objectives to be minimised, (ends, objectives); what was not measured is the worst."""
+    wanted = [
+        (o.metric, o.direction.sign, metrics.EVALUATIONS[o.metric].worst) for o in spec.objectives
     ]
+    rows = [[sign * end.get(name, worst) for name, sign, worst in wanted] for end in ends]
     return np.array(rows, dtype=np.float64)
