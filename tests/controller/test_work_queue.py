@@ -268,7 +268,7 @@ def test_nothing_remains_of_keys_that_are_gone() -> None:
         return {name: held for name, held in vars(queue).items() if isinstance(held, dict | set)}
 
     remains = run(work)
-    assert len(remains) == 5
+    assert len(remains) == 6
     assert not any(remains.values())
 
 
@@ -286,6 +286,21 @@ def test_depth_and_age_are_those_of_keys_that_are_due() -> None:
         return shown
 
     assert run(work) == [(0, 0), (1, 1), (2, 10), (1, 8)]
+
+
+def test_an_owner_with_many_keys_keeps_no_other_waiting() -> None:
+    async def work() -> dict[str, list[float]]:
+        queue = WorkQueue[str](SPACING, owner=lambda key: key[0])
+        visits = Visits(queue, lambda _: asyncio.sleep(10), workers=2)
+        for number in range(6):
+            queue.add(f"a{number}")
+        await asyncio.sleep(1)  # both work for a
+        queue.add("b")
+        return await visits.until(100)
+
+    begun = run(work)
+    assert begun["b"] == [10]
+    assert [begun[f"a{n}"] for n in range(6)] == [[0], [0], [10], [20], [20], [30]]
 
 
 def test_several_workers_share_the_keys() -> None:

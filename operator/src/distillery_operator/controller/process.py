@@ -87,7 +87,8 @@ async def run(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    api, cache, queue = Api(operator_metrics.observe_request), Cache(), WorkQueue[Key]()
+    api, cache = Api(operator_metrics.observe_request), Cache()
+    queue = WorkQueue[Key](owner=lambda key: key.namespace)
     database, scraper = (
         Database(database_url, THREADS),
         Scraper(prometheus_url, operator_metrics.PROMETHEUS_ERRORS.inc),

@@ -2,7 +2,8 @@
 
 The queue of the Kubernetes controllers, for asyncio: a key that is added while somebody works on it
 comes again afterwards; one that failed comes again later and later; one that comes again at once
-waits for ``spacing``, so that a burst of events costs one look.
+waits for ``spacing``, so that a burst of events costs one look. Owners take turns: of the keys that
+are due, one comes first whose owner has the fewest in hand.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import heapq
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
@@ -26,10 +28,18 @@ LAST_BACKOFF_SECONDS: Final = 300.0
 class WorkQueue(Generic[K]):
     """Keys that are due, in the order of their times. For one event loop."""
 
-    def __init__(self, spacing: float = 0.1) -> None:
-        self._spacing = spacing
+    def __init__(
+        self, spacing: float = 0.1, owner: Callable[[K], Hashable] = lambda _: None
+    ) -> None:
+        """Hold no keys yet.
+
+        Args:
+            spacing: seconds between two looks at a key, at least.
+            owner: of a key.
+        """
+        self._spacing, self._owner = spacing, owner
         self._due: dict[K, float] = {}
-        self._heap: list[tuple[float, int, K]] = []
+        self._heaps: dict[Hashable, list[tuple[float, int, K]]] = {}
         self._entries = 0
         self._busy: set[K] = set()
         self._again: dict[K, float] = {}
@@ -45,18 +55,18 @@ class WorkQueue(Generic[K]):
         elif when < self._due.get(key, float("inf")):
             self._due[key] = when
             self._entries += 1
-            heapq.heappush(self._heap, (when, self._entries, key))
+            heap = self._heaps.setdefault(self._owner(key), [])
+            heapq.heappush(heap, (when, self._entries, key))
             self._changed.set()
 
     async def get(self) -> K:
         """Wait for a due key and take it into the hands of the caller, who calls ``done``."""
         while True:
             self._changed.clear()
-            while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
-                heapq.heappop(self._heap)  # was made due sooner, or taken
-            wait = self._heap[0][0] - _now() if self._heap else None
-            if wait is not None and wait <= 0:
-                key = heapq.heappop(self._heap)[2]
+            heap = self._next()
+            wait = heap[0][0] - _now() if heap else None
+            if heap and wait is not None and wait <= 0:
+                key = heapq.heappop(heap)[2]
                 del self._due[key]
                 self._busy.add(key)
                 self._earliest[key] = _now() + self._spacing
@@ -65,6 +75,19 @@ class WorkQueue(Generic[K]):
                 await asyncio.wait_for(self._changed.wait(), wait)
             except TimeoutError:
                 continue
+
+    def _next(self) -> list[tuple[float, int, K]] | None:
+        """Return the heap whose first key comes next; None if there is no key."""
+        for owner, heap in list(self._heaps.items()):
+            while heap and self._due.get(heap[0][2]) != heap[0][0]:
+                heapq.heappop(heap)  # was made due sooner, or taken
+            if not heap:
+                del self._heaps[owner]
+        in_hand, now = Counter(map(self._owner, self._busy)), _now()
+        due = [(in_hand[o], heap) for o, heap in self._heaps.items() if heap[0][0] <= now]
+        if due:
+            return min(due, key=lambda one: (one[0], one[1][0][:2]))[1]
+        return min(self._heaps.values(), key=lambda heap: heap[0][:2], default=None)
 
     def done(self, key: K, failed: bool = False) -> None:
         """Give a key back; one that failed comes again after a growing delay."""
