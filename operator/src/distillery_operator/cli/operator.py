@@ -191,6 +191,7 @@ def command(**given: Any) -> Exit:
     anything but a signal ends this process, its exit code is not 0, so Kubernetes restarts it.
     """
     import uvloop
+    from threadpoolctl import threadpool_limits
 
     from distillery_operator.cli import log_lines
     from distillery_operator.cluster import default_template
@@ -233,7 +234,8 @@ def command(**given: Any) -> Exit:
         trials_port=given["trials_port"],
     )
     try:
-        uvloop.run(running)
+        with threadpool_limits(1, user_api="blas"):  # the matrices of decisions are small
+            uvloop.run(running)
     except OSError as error:  # a fault here, and not a word about a file that a person has named
         raise RuntimeError("the operator has ended") from error
     return Exit.DONE

@@ -16,6 +16,8 @@ def command(place: options.Place, file: str) -> Exit:
 
     After Ctrl-C, running trainings write a checkpoint and end. A second Ctrl-C ends them at once.
     """
+    from threadpoolctl import threadpool_limits
+
     from distillery_operator.cli import terminal
     from distillery_operator.engine import requests
     from distillery_operator.errors import InvalidExperiment
@@ -30,7 +32,8 @@ def command(place: options.Place, file: str) -> Exit:
     results = place.workspace / requests.results(experiment)
     if lack := report.lack():
         terminal.say(console, f"no report will be written: {lack}")
-    with only_one(results):
+    # Matrices here are small: a second thread of BLAS takes the trainings' time and gives none.
+    with only_one(results), threadpool_limits(1, user_api="blas"):
         view = terminal.View(console, experiment)
         try:
             seen, found, interrupted = asyncio.run(
