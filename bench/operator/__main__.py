@@ -2,14 +2,15 @@
 
     python bench/operator [--finished 500] [--parallelism 20] [--restart 2000] [--experiments 100]
 
-Four parts, each with an operator and experiments of its own, studies in PostgreSQL, suggested by
+Five parts, each with an operator and experiments of its own, studies in PostgreSQL, suggested by
 TPE:
 
 * the floor: the Job controller alone, from a Job's creation to its condition Complete;
 * one search with many finished trials: from a freed slot to the next Job, and from the creation of
   further experiments to their first Job;
 * an operator that is killed and started again beside a long search;
-* many searches at once.
+* many searches at once;
+* one search of thousands of trials with long learning curves beside many of hundreds.
 
 All times are those at which a watch of the bench's own shows the Jobs. The last line is a JSON
 object.
@@ -33,6 +34,8 @@ sys.path.append(str(ROOT / "tests"))
 
 import aiohttp
 import process
+import psycopg
+import stored
 import uvloop
 from process import Probe
 from seen import Jobs
@@ -70,6 +73,10 @@ DEFAULTS = pod_template.Defaults(image="localhost/trainer:none", claim="workspac
 MAX_TRIALS = 10_000
 FLOOR_JOBS = 40
 FIRST_JOBS = 20
+POINTS = 200
+"""Of the learning curves of a large search."""
+EVALUATIONS = 9
+"""Of those of the searches beside it."""
 
 
 @dataclass
@@ -128,6 +135,8 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=100, help="searches at once")
     parser.add_argument("--each", type=int, default=30, help="parallelism of each of them")
     parser.add_argument("--seconds", type=float, default=120, help="to watch them")
+    parser.add_argument("--large", type=int, default=10_000, help="trials of the large search")
+    parser.add_argument("--small", type=int, default=500, help="trials of each search beside it")
     parser.add_argument("--trial-seconds", type=float, default=100, help="run time of their trials")
     arguments = parser.parse_args()
     parts.require("control_plane", "postgres")
@@ -300,6 +309,58 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
     }
 
 
+async def large(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Start an operator anew that has a large search and many smaller ones, and watch it."""
+    parallelism, experiments = arguments.parallelism, arguments.experiments
+    await store(made, "large", arguments.large, parallelism, POINTS)
+    for number in range(experiments):
+        await store(made, f"beside-{number}", arguments.small, 1, EVALUATIONS)
+    made.kubelet.seconds = arguments.trial_seconds / 2
+    operator = made.operator()
+    with operator:
+        await until(lambda: len(made.jobs.trials) >= experiments + parallelism, 900)
+    ended = made.jobs.completed()
+    await until(lambda: made.jobs.completed() >= ended + parallelism)
+    waiting = [seen for seen in made.jobs.trials.values() if seen.complete and not seen.told]
+    begun = time.monotonic()
+    with operator:
+        await until(lambda: operator.serving)
+        with Probe(operator) as starting:
+            await until(lambda: all(seen.told for seen in waiting))
+            await until(lambda: len(made.jobs.trials) >= experiments + parallelism + len(waiting))
+            restart = time.monotonic() - begun
+        with Probe(operator) as probe:
+            await asyncio.sleep(arguments.seconds)
+        memory = process.peak_mib(operator.pid)
+    await made.clear()
+    return {
+        "large_memory_mib": round(memory),
+        "large_lag_s": round(max(starting.lag_seconds, probe.lag_seconds), 3),
+        "large_restart_s": round(restart, 2),
+        "large_visit_s": probe.slowest("distillery_reconcile_duration_seconds"),
+        "large_visits": round(probe.added("distillery_reconcile_duration_seconds_count")),
+        "large_told": round(probe.added("distillery_trials_ended_total")),
+        "large_cpu_share": round(probe.cpu_seconds / probe.seconds, 2),
+    }
+
+
+async def store(made: Bench, name: str, count: int, parallelism: int, evaluations: int) -> None:
+    """Create an experiment and, in bulk, a study with trials that have ended."""
+    wanted = document(name, 2 * MAX_TRIALS, parallelism)
+    wanted["spec"]["stagnation"] = {}
+    experiment = parsing.parse(await made.create(EXPERIMENTS, wanted))
+    database = Database(made.database, 1)
+    place = database.storage(experiment.metadata.uid)
+    with Workers(1) as workers:
+        study = await Study.open(place, experiment, stored.BEGUN, workers)
+        await study.keep(worlds.PREPARATION)
+        await study.close()
+    database.close()
+    trials = stored.trials(experiment.spec, count, evaluations)
+    with psycopg.connect(made.database, autocommit=True) as server:
+        stored.write(server, place.key, experiment.spec, trials)
+
+
 async def search(made: Bench, name: str, finished: int, trials: int, parallelism: int) -> None:
     """Create an experiment whose study has finished trials already."""
     created = await made.create(EXPERIMENTS, document(name, trials, parallelism))
@@ -359,7 +420,13 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 3)
 
 
-PARTS = {"floor": floor, "search": one_search, "restart": restart, "many": many_searches}
+PARTS = {
+    "floor": floor,
+    "search": one_search,
+    "restart": restart,
+    "many": many_searches,
+    "large": large,
+}
 
 
 if __name__ == "__main__":

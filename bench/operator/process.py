@@ -1,5 +1,6 @@
 """What the operator's process says of itself, and what the kernel says of it."""
 
+import math
 import os
 import re
 import shutil
@@ -68,6 +69,16 @@ class Probe:
         """Return by how much each of these samples has grown, if it has."""
         grown = {k: v - self._before.get(k, 0.0) for k, v in self._after.items()}
         return {k: v for k, v in grown.items() if k.startswith(prefix) and v}
+
+    def slowest(self, histogram: str) -> float:
+        """Return the bound of a histogram's buckets below which everything that was added lies."""
+        prefix = f'{histogram}_bucket{{le="'
+        added = {
+            float(name.removeprefix(prefix).removesuffix('"}')): value - self._before[name]
+            for name, value in self._after.items()
+            if name.startswith(prefix)
+        }
+        return min(bound for bound, count in added.items() if count == added[math.inf])
 
     def _sample(self) -> None:
         while not self._end.wait(SAMPLE_SECONDS):  # the gauge is the worst of ten seconds
