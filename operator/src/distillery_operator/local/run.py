@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,7 +50,8 @@ async def run(
     """
     results = local.Results(workspace / requests.results(experiment))
     results.check(experiment)
-    fork_server = runners.FORK_SERVER if trainer == runners.TRAINER else None
+    ours = trainer == runners.TRAINER and sys.platform == "linux"  # elsewhere forks are not safe
+    fork_server = runners.FORK_SERVER if ours else None
     runner, measured = Runner(workspace, experiment, trainer, fork_server), Measurements()
     stop = asyncio.Event()
 
