@@ -201,6 +201,19 @@ CASES: dict[str, dict[str, Case]] = {
             {f'distillery_watch_missed_total{{{OPERATOR},resource="jobs"}}': "0x20 1x60"}, 40
         ),
     },
+    "DistilleryNamespaceRefused": {
+        "it is gone": Case(
+            {
+                'distillery_namespace_watched{namespace="one"}': "1x60",
+                'distillery_namespace_watched{namespace="two"}': "1x10 0x60",
+            },
+            30,
+            [{"namespace": "two"}],
+        ),
+        "it was refused for a moment": Case(
+            {'distillery_namespace_watched{namespace="two"}': "1x10 0x10 1x60"}, 24
+        ),
+    },
     "DistilleryDatabaseDown": {
         "it is away": Case(
             {f"distillery_storage_up{{{OPERATOR}}}": "1x10 0x60"}, 20, [BY_OPERATOR]

@@ -383,6 +383,10 @@ def test_a_wrong_value_is_refused_by_its_name(option: str, words: str) -> None:
             "must be among watchNamespaces, but got two",
         ),
         (
+            ("--set=watchNamespaces={one}", "--set=watchNamespaceSelector.matchLabels.a=b"),
+            "watchNamespaces and watchNamespaceSelector exclude each other",
+        ),
+        (
             ("--set=rbac.readers[0].kind=ServiceAccount,rbac.readers[0].name=ml",),
             "the ServiceAccount ml must have a namespace",
         ),
@@ -427,6 +431,33 @@ def test_a_release_of_the_whole_cluster_has_these_objects() -> None:
         ("Service", "distillery"),
         ("Deployment", "distillery"),
     ]
+
+
+def rights_on_namespaces(objects: list[Object]) -> list[str]:
+    """Return what the operator may do with namespaces, kube-system aside."""
+    roles = [o for o in objects if o["metadata"]["name"] == "distillery-operator" and "rules" in o]
+    rules = [rule for role in roles for rule in role["rules"] if "resourceNames" not in rule]
+    return [verb for r in rules if "namespaces" in r["resources"] for verb in r["verbs"]]
+
+
+def test_namespaces_may_be_chosen_by_their_labels() -> None:
+    selector: Object = {
+        "matchLabels": {"team": "nlp"},
+        "matchExpressions": [
+            {"key": "stage", "operator": "In", "values": ["dev", "prod"]},
+            {"key": "gpu", "operator": "Exists"},
+            {"key": "frozen", "operator": "DoesNotExist"},
+        ],
+    }
+    policy = "--set=admissionPolicy.enabled=true"
+    objects = render(f"--set-json=watchNamespaceSelector={json.dumps(selector)}", policy)
+    said = [word for word in container(objects)["args"] if word.startswith("--namespace")]
+    assert said == ["--namespace-selector=team=nlp,stage in (dev,prod),gpu,!frozen"]
+    assert rights_on_namespaces(objects) == ["list"]
+    constraints = one(objects, "ValidatingAdmissionPolicy")["spec"]["matchConstraints"]
+    assert constraints["namespaceSelector"] == selector
+    for options in ((), ("--set=watchNamespaces={one}",)):
+        assert rights_on_namespaces(render(*options)) == []
 
 
 def test_the_dashboard_is_read_by_a_user_of_its_own_on_a_host_of_its_own() -> None:

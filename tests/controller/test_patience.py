@@ -38,6 +38,6 @@ def test_an_api_server_that_stays_away_and_a_refusal_are_raised() -> None:
 
 
 def test_the_watches_are_as_patient() -> None:
-    backoffs = watches._settings([]).networking.error_backoffs
+    backoffs = watches._settings(everywhere=True).networking.error_backoffs
     assert backoffs == patience.BACKOFFS
     assert sum(patience.BACKOFFS) >= 600

@@ -75,12 +75,31 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- $names | uniq | toJson -}}
 {{- end -}}
 
+{{/* Labels of the namespaces that are watched, as kubectl takes them; nothing without any. */}}
+{{- define "distillery.watchSelector" -}}
+{{- $made := list -}}
+{{- range $key, $value := .Values.watchNamespaceSelector.matchLabels }}
+{{- $made = append $made (printf "%s=%s" $key $value) }}
+{{- end }}
+{{- range .Values.watchNamespaceSelector.matchExpressions }}
+{{- if has .operator (list "In" "NotIn") }}
+{{- $made = append $made (printf "%s %s (%s)" .key (lower .operator) (join "," .values)) }}
+{{- else }}
+{{- $made = append $made (printf "%s%s" (ternary "" "!" (eq .operator "Exists")) .key) }}
+{{- end }}
+{{- end }}
+{{- join "," $made -}}
+{{- end -}}
+
 {{/* Settings that do not fit together, each with a sentence. */}}
 {{- define "distillery.check" -}}
 {{- range .Values.trials.namespaces }}
 {{- if and $.Values.watchNamespaces (not (has . $.Values.watchNamespaces)) }}
 {{- fail (printf "trials.namespaces must be among watchNamespaces, but got %s: no operator would look at its experiments" .) }}
 {{- end }}
+{{- end }}
+{{- if and .Values.watchNamespaces .Values.watchNamespaceSelector }}
+{{- fail "watchNamespaces and watchNamespaceSelector exclude each other" }}
 {{- end }}
 {{- range .Values.rbac.readers }}
 {{- if and (eq .kind "ServiceAccount") (not .namespace) }}

@@ -54,6 +54,13 @@ def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> t
     help="namespace to watch; may be repeated (default: the whole cluster)",
 )
 @click.option(
+    "--namespace-selector",
+    default="",
+    metavar="LABELS",
+    help="labels of the namespaces to watch, as kubectl takes them; whoever may list namespaces may"
+    " use this instead of --namespace",
+)
+@click.option(
     "--identity",
     callback=_identity,
     default="distillery",
@@ -203,6 +210,8 @@ def command(**given: Any) -> Exit:
     log_lines.configure(given["log_level"], given["log_format"])
     if given["metrics_client_certificates"] and not given["metrics_tls"]:
         raise click.UsageError("--metrics-client-certificates needs --metrics-tls")
+    if given["namespace"] and given["namespace_selector"]:
+        raise click.UsageError("--namespace and --namespace-selector exclude each other")
     options.database()  # it is read again for each connection, for a password may change
     options.free(given["metrics_port"], given["health_port"], given["trials_port"])
     settings = Settings(
@@ -226,6 +235,7 @@ def command(**given: Any) -> Exit:
         database_url=options.database,
         prometheus_url=given["prometheus_url"],
         namespaces=given["namespace"],
+        namespace_selector=given["namespace_selector"],
         lease_place=given["lease"] and Key(*given["lease"]),
         metrics_port=given["metrics_port"],
         metrics_tls=given["metrics_tls"],

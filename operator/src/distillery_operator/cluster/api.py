@@ -251,14 +251,22 @@ class Api:
         self, kind: Kind, namespace: str, selector: str
     ) -> AsyncIterator[Mapping[str, Any]]:
         """Yield objects by label, of one namespace or all, in answers of bounded size."""
-        query = {"labelSelector": selector, "limit": str(CHUNK)}
-        while True:
-            answer = await self._request("list", kind, _path(kind, namespace), query)
-            for item in answer.get("items") or []:
-                yield item
-            if not (token := answer["metadata"].get("continue")):
-                return
-            query["continue"] = token
+        resource, path = RESOURCES[kind].plural, _path(kind, namespace)
+        async for item in self._listed(resource, path, selector):
+            yield item
+
+    async def spaces(self, selector: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the namespaces that have labels."""
+        async for item in self._listed("namespaces", "/api/v1/namespaces", selector):
+            yield item
+
+    async def may_list(self, kind: Kind, namespace: str) -> None:
+        """Ask whether objects of a namespace may be listed.
+
+        Raises:
+            Refused: they may not.
+        """
+        await self._request("list", kind, _path(kind, namespace), {"limit": "1"})
 
     async def items(
         self, resource: str, path: str, query: Mapping[str, str]
@@ -271,6 +279,18 @@ class Api:
         asked = {**query, "limit": str(CHUNK)}
         answer = _answer(*await self._send("list", resource, "GET", path, asked, None))
         return answer.get("items") or []
+
+    async def _listed(
+        self, resource: str, path: str, selector: str
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        query = {"labelSelector": selector, "limit": str(CHUNK)}
+        while True:
+            answer = _answer(*await self._send("list", resource, "GET", path, query, None))
+            for item in answer.get("items") or []:
+                yield item
+            if not (token := answer["metadata"].get("continue")):
+                return
+            query["continue"] = token
 
     async def named(self, key: Key) -> list[Mapping[str, Any]]:
         """Return the metadata of the experiment of a name: one, or none."""

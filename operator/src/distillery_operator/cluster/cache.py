@@ -137,6 +137,14 @@ class Cache:
         elif _same(self.experiments.get(key), found):
             del self.experiments[key]
 
+    def leave(self, namespace: str) -> dict[Key, Object]:
+        """Forget everything of a namespace; return the experiments that it had."""
+        had = {key: found for key, found in self.experiments.items() if key.namespace == namespace}
+        for table in (self.experiments, self._jobs, self._pods):
+            for key in [key for key in table if key.namespace == namespace]:
+                del table[key]
+        return had
+
     def forget_pods(self, key: Key, names: Iterable[str]) -> None:
         """Drop pods that nobody asks for any more."""
         _remove(self._pods, key, names)

@@ -121,6 +121,15 @@ def not_owned(said: str) -> Event:
     return _event(NORMAL, "NotOwned", said)
 
 
+def not_watched(namespace: str, why: str) -> Event:
+    """Return what is told of an experiment whose namespace is watched no more."""
+    said = (
+        f"the namespace {namespace} is watched no more, for {why}; trials that run go on, and their"
+        " results are stored once it is watched again"
+    )
+    return _event(WARNING, "NotWatched", said)
+
+
 def _routine(reason: str, message: str) -> Event:
     return _event(NORMAL, reason, message, routine=True)
 

@@ -10,19 +10,18 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from distillery_operator.cluster import lease
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
-from distillery_operator.cluster.kinds import Key, Kind
-from distillery_operator.cluster.runner import SELECTOR
+from distillery_operator.cluster.kinds import Key
 from distillery_operator.controller import event_writer, resync, watches
 from distillery_operator.controller.controller import Controller
 from distillery_operator.controller.event_writer import Announcer
 from distillery_operator.controller.health import Health
+from distillery_operator.controller.namespaces import Namespaces
 from distillery_operator.controller.patience import patiently
 from distillery_operator.controller.settings import Settings
 from distillery_operator.controller.work_queue import WorkQueue
@@ -59,6 +58,7 @@ async def run(
     database_url: Callable[[], str],
     prometheus_url: str,
     namespaces: Sequence[str],
+    namespace_selector: str,
     lease_place: Key | None,
     metrics_port: int,
     metrics_tls: Path | None,
@@ -72,7 +72,9 @@ async def run(
         settings: of the controller.
         database_url: returns that of the studies; asked for each connection's user and password.
         prometheus_url: of a server that scrapes the trials; empty for none.
-        namespaces: to watch; none for the whole cluster.
+        namespaces: to watch.
+        namespace_selector: labels of namespaces to watch; the whole cluster if it is empty and
+            there are no names.
         lease_place: the Lease that whoever works holds; None if nobody else could work.
         metrics_port: of ``/metrics``.
         metrics_tls: folder with its certificate; None for plain HTTP.
@@ -109,6 +111,9 @@ async def run(
             announcer=announcing,
             settings=settings,
         )
+        watched = Namespaces(
+            api, cache, queue, announcing, names=namespaces, selector=namespace_selector
+        )
         trials = trials_server.Server(cache, database, workers, settings.defaults)
         health = Health(database.check)
 
@@ -133,21 +138,17 @@ async def run(
 
         try:
             await health.open(health_port)  # first, for the lists may have to wait
-            # Before the first decision everything that runs must be known.
-            for kind in (Kind.JOB, Kind.POD):
-                for namespace in namespaces or [""]:
-                    known = partial(_know, kind, namespace, api=api, cache=cache, queue=queue)
-                    await patiently(known)
+            await patiently(watched.look)
             if settings.trials_service:
                 await trials.open(trials_port)
             async with asyncio.TaskGroup() as group:  # a fault in one ends them all
                 tasks = [
                     group.create_task(operator_metrics.watch_lag()),
                     group.create_task(operator_metrics.watch_storage(health.database)),
-                    group.create_task(resync.resync(api, cache, queue, namespaces)),
+                    group.create_task(resync.resync(api, cache, queue, watched)),
                     group.create_task(lead()),
                 ]
-                await watches.watch(cache, queue, controller, namespaces, stop)
+                await watches.watch(cache, queue, controller, watched, stop)
                 for task in tasks:
                     task.cancel()
         finally:
@@ -157,13 +158,3 @@ async def run(
             await scraper.close()
             await api.close()
             database.close()
-
-
-async def _know(
-    kind: Kind, namespace: str, *, api: Api, cache: Cache, queue: WorkQueue[Key]
-) -> None:
-    """Take in all objects of a kind, of one namespace or all."""
-    async for found in api.found(kind, namespace, SELECTOR):
-        key = cache.put(kind, found)
-        if key and cache.held(key):  # its experiment may be gone meanwhile
-            queue.add(key)

@@ -54,6 +54,12 @@ NOT_OWNED = Gauge(
     "Experiments that this operator leaves alone, for they belong to another one.",
     registry=REGISTRY,
 )
+NAMESPACE_WATCHED = Gauge(
+    "distillery_namespace_watched",
+    "1 while a namespace is watched that was named or has the labels, 0 while it refuses that.",
+    ["namespace"],
+    registry=REGISTRY,
+)
 QUEUE_DEPTH = Gauge(
     "distillery_workqueue_depth", "Experiments that wait for a visit.", registry=REGISTRY
 )
