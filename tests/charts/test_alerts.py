@@ -277,6 +277,15 @@ CASES: dict[str, dict[str, Case]] = {
             20,
             [{**BY_TINY, "condition": "TemplateValid"}],
         ),
+        "the program fails at one experiment beside a healthy one": Case(
+            {
+                condition("Visited", "false"): "1x60",
+                condition("Accepted", "true").replace("tiny", "healthy"): "1x60",
+                condition("Accepted", "false").replace("tiny", "healthy"): "0x60",
+            },
+            20,
+            [{**BY_TINY, "condition": "Visited"}],
+        ),
         "it is mended soon": Case({condition("TemplateValid", "false"): "1x10 0x60"}, 20),
         "the operator is replaced meanwhile": Case(
             {condition("TemplateValid", "false"): "1x20 _x3 1x60"},

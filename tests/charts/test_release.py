@@ -168,6 +168,43 @@ def test_an_operator_of_some_namespaces_needs_no_rights_elsewhere(
     assert answers == {(watched.name, 2), which_cluster}
 
 
+def test_a_namespace_that_refuses_holds_up_no_other_and_comes_back_without_a_restart(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    lost, other = Space(plane), Space(plane)
+    charts.install(plane.kubeconfig, f"--set=watchNamespaces={{{lost.name},{other.name}}}")
+    watched = f'distillery_namespace_watched{{namespace="{lost.name}"}}'
+    with deployed(plane, tmp_path) as operator:
+        until(lambda: operator.serving and operator.metrics().get(watched) == 1)
+        binding = lost.kubectl("get", "rolebinding", "distillery-operator", "--output=json")
+        lost.kubectl("delete", "rolebinding", "distillery-operator")
+        until(lambda: operator.metrics()[watched] == 0)
+        for space in (lost, other):
+            space.apply(maxTrials=2)
+        until(other.reached("Succeeded"))
+        assert lost.status() == {}
+        metadata = {"name": "distillery-operator", "namespace": lost.name}
+        again = {**json.loads(binding), "metadata": metadata}
+        lost.kubectl("create", "--filename=-", stdin=json.dumps(again))
+        until(lost.reached("Succeeded"))
+        assert operator.exit_code is None
+
+
+def test_namespaces_are_followed_by_their_labels_without_a_restart(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    space = Space(plane)
+    charts.install(plane.kubeconfig, "--set=watchNamespaceSelector.matchLabels.team=nlp")
+    with deployed(plane, tmp_path) as operator:
+        until(lambda: operator.serving)
+        space.apply(maxTrials=2)
+        plane.kubectl("label", "namespace", space.name, "team=nlp")
+        until(space.reached("Succeeded"))
+        plane.kubectl("label", "namespace", space.name, "team-")
+        until(lambda: "NotWatched" in space.kubectl("get", "events"))
+        assert operator.exit_code is None
+
+
 def test_a_template_names_only_the_service_accounts_that_are_allowed(
     plane: ControlPlane, tmp_path: Path
 ) -> None:

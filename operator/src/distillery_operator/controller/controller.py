@@ -6,6 +6,7 @@ whether the API server takes the pod template.
 
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,11 +27,12 @@ from distillery_operator.engine import conditions
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.ports import Ports
-from distillery_operator.engine.reasons import METRICS_UNAVAILABLE
+from distillery_operator.engine.reasons import METRICS_UNAVAILABLE, PROGRAM_FAULT
 from distillery_operator.engine.reconcile import Pass
 from distillery_operator.engine.visit import AGAIN_SECONDS, Visitor, goes_on
 from distillery_operator.errors import (
     DatabaseUnavailable,
+    DistilleryError,
     InvalidExperiment,
     Refused,
     StudyMismatch,
@@ -105,8 +107,8 @@ class Controller:
         """Look at one experiment; return after how many seconds it wants the next look."""
         begun = time.monotonic()
         result = "error"
+        found = self._cache.experiments.get(key)
         try:
-            found = self._cache.experiments.get(key)
             delay = None
             if found is None:
                 await self._forget(key)
@@ -116,9 +118,26 @@ class Controller:
                 delay = await self._look(key, found)
             result = "done" if delay is None else "requeue"
             return delay
+        except DistilleryError:
+            raise
+        except Exception as fault:
+            if found is not None:
+                await self._tell_of(fault, key, found)
+            raise
         finally:
             operator_metrics.RECONCILES.labels(result).inc()
             operator_metrics.RECONCILE_SECONDS.observe(time.monotonic() - begun)
+
+    async def _tell_of(self, fault: Exception, key: Key, found: Mapping[str, Any]) -> None:
+        """Say in the status that the program itself has failed at an experiment."""
+        said = (
+            f"the operator cannot look at this experiment: {type(fault).__name__}: {fault}; this is"
+            " a fault of the program, so please report it with the lines of the operator's log;"
+            " processes that run continue, and so do other experiments"
+        )
+        finding = Finding(ConditionType.VISITED, "False", PROGRAM_FAULT, said)
+        with suppress(DistilleryError):  # the fault itself is what the log must have
+            await self._statuses.obstruct(key, found, self._sessions.get(key), finding)
 
     async def close(self) -> None:
         """Close the studies and end the scrapes."""

@@ -38,6 +38,7 @@ WRONG: Final = {
     (ConditionType.TEMPLATE_VALID, "False"),
     (ConditionType.STORAGE_REACHABLE, "False"),
     (ConditionType.ACTIONS_ACCEPTED, "False"),
+    (ConditionType.VISITED, "False"),
     (ConditionType.WARM_STARTED, "False"),
     (ConditionType.TRAINER_ACCEPTED, "False"),
     (ConditionType.PREPARED, "False"),

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 EVERYWHERE: Final = ""
 """Stands for all namespaces in a request."""
 
-LOOK_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 15.0
 """Time between two questions which namespaces there are, and whether they answer."""
 
 

@@ -40,6 +40,7 @@ OBSTACLES: Final = (
     ConditionType.TEMPLATE_VALID,
     ConditionType.WARM_STARTED,
     ConditionType.TRAINER_ACCEPTED,
+    ConditionType.VISITED,
 )
 """Conditions without which no trial starts."""
 

@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     TEMPLATE_VALID = "TemplateValid"  # the API server takes the trials' Jobs (on a cluster)
     STORAGE_REACHABLE = "StorageReachable"  # the study's database answers (on a cluster)
     ACTIONS_ACCEPTED = "ActionsAccepted"  # the API server did what was asked last (on a cluster)
+    VISITED = "Visited"  # no fault of the program keeps the operator from it (only if one does)
     WARM_STARTED = "WarmStarted"  # the trials of other experiments inform the sampler
     TRAINER_ACCEPTED = "TrainerAccepted"  # no other trainer than that of the results, or allowed
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
