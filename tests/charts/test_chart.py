@@ -236,6 +236,14 @@ def test_only_a_platform_that_says_so_lets_templates_have_credentials() -> None:
         assert ("need no API token" in said) is not allowed
 
 
+def test_caps_of_a_namespace_are_options_of_the_operator() -> None:
+    given = {"parallelism": 100_000_000, "trials": 5, "gpuHours": 2.5}
+    found = options_of(render(f"--set-json=trials.caps={json.dumps(given)}"))
+    names = ("namespace-parallelism", "namespace-trials", "namespace-gpu-hours")
+    assert [found[name] for name in names] == ["100000000", "5", "2.5"]
+    assert not {*names} & options_of(render()).keys()
+
+
 SAMPLES = sorted(CHART.glob("values-*.yaml"))
 
 

@@ -111,6 +111,24 @@ def _private(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> t
     help="Prometheus server that scrapes the trials; asked for the final metrics of lost pods",
 )
 @click.option(
+    "--namespace-parallelism",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="attempts of all experiments of a namespace together at a time (default: no cap)",
+)
+@click.option(
+    "--namespace-trials",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="trials of all experiments of a namespace together (default: no cap)",
+)
+@click.option(
+    "--namespace-gpu-hours",
+    type=click.FloatRange(0, min_open=True),
+    metavar="HOURS",
+    help="GPU-hours of all experiments of a namespace together (default: no cap)",
+)
+@click.option(
     "--scrape-seconds",
     type=options.Seconds(),
     default=15.0,
@@ -206,6 +224,7 @@ def command(**given: Any) -> Exit:
     from distillery_operator.cluster.pod_template import Defaults
     from distillery_operator.controller import process
     from distillery_operator.controller.settings import Settings
+    from distillery_operator.trials.caps import Cap, Caps
 
     log_lines.configure(given["log_level"], given["log_format"])
     if given["metrics_client_certificates"] and not given["metrics_tls"]:
@@ -229,6 +248,12 @@ def command(**given: Any) -> Exit:
         scrape_seconds=given["scrape_seconds"],
         trials_service=given["trials_service"],
         ended_series_days=given["ended_series_days"],
+        caps=Caps(
+            *(
+                Cap() if given[f"namespace_{what}"] is None else Cap(given[f"namespace_{what}"])
+                for what in ("parallelism", "trials", "gpu_hours")
+            )
+        ),
     )
     running = process.run(
         settings,

@@ -87,6 +87,15 @@ class Cache:
         """Return the Jobs of an experiment whose trials are not told."""
         return _of(self._jobs.get(key, {}).values(), uid)
 
+    def live_jobs(self, key: Key) -> int:
+        """Count the attempts of an experiment that live, as Jobs."""
+        jobs = self._jobs.get(key, {}).values()
+        return sum(
+            job["metadata"]["labels"][label_names.STAGE] != Stage.COLLECT
+            and not objects.finished(job)
+            for job in jobs
+        )
+
     def pods(self, key: Key, uid: str) -> list[Object]:
         """Return the pods of an experiment."""
         return _of(self._pods.get(key, {}).values(), uid)

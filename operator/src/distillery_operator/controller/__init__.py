@@ -9,6 +9,7 @@ resync        what the watches have missed
 work_queue    which experiment to visit next
 controller    one visit; session is what is kept until the next
 settings      how the operator was started
+caps          what the caps of a namespace leave to one experiment
 claims        what is this operator's, and what another's; ownership decides
 pruning       what nobody owns on a cluster
 finished      whether its study need not be read

@@ -15,7 +15,7 @@ from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.cluster.runner import Runner, let_go
-from distillery_operator.controller import events, finished, ownership, status_writer
+from distillery_operator.controller import caps, events, finished, ownership, status_writer
 from distillery_operator.controller.claims import Claims
 from distillery_operator.controller.deletion import Deletion
 from distillery_operator.controller.event_writer import Announcer
@@ -247,6 +247,7 @@ class Controller:
     async def _work(self, key: Key, session: Session, unmarked: Sequence[str]) -> float | None:
         experiment = session.experiment
         await self._check_template(session)
+        allowed = caps.of(key, self._settings.caps, self._cache)
 
         def tell(done: Pass) -> None:
             self._count(key, done)
@@ -255,7 +256,7 @@ class Controller:
                     continue
                 self._announcer.tell(vars(experiment.metadata), event)
 
-        result = await session.visitor.visit(experiment, session.refusal, tell)
+        result = await session.visitor.visit(experiment, session.refusal, tell, allowed)
         result = replace(result, refused=(*unmarked, *result.refused))
         await self._note_restored(session, result)
         rest = await self._statuses.write(key, session, result, self.status_seconds)
@@ -268,7 +269,8 @@ class Controller:
             return None
         if result.decision.done and not result.refused and not removing:
             return max(rest or 0.0, self.status_seconds)
-        unsettled = session.obstacle or result.refused or removing
+        capped = conditions.held_back(experiment.spec, result.seen)
+        unsettled = session.obstacle or result.refused or removing or capped
         wait = AGAIN_SECONDS if unsettled else VISIT_SECONDS
         wait = self._settings.scrape_seconds if live else wait
         return wait if rest is None else min(rest, wait)

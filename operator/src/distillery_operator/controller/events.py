@@ -43,6 +43,7 @@ WRONG: Final = {
     (ConditionType.TRAINER_ACCEPTED, "False"),
     (ConditionType.PREPARED, "False"),
     (ConditionType.SUCCEEDED, "False"),
+    (ConditionType.HELD_BACK, "True"),
     (ConditionType.FOREIGN_TRIALS, "True"),
     (ConditionType.DEGRADED, "True"),
 }

@@ -7,7 +7,7 @@ are taken in first, and then it is watched again.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence, Set
 from typing import Final
 
 from distillery_operator.cluster.api import Api
@@ -116,7 +116,7 @@ class Namespaces:
             except (ApiUnavailable, Refused) as error:
                 log.warning("the namespaces stay as they are: %s", error)
 
-    async def _wanted(self) -> Collection[str]:
+    async def _wanted(self) -> Set[str]:
         if self._selector:
             return {found["metadata"]["name"] async for found in self._api.spaces(self._selector)}
         return self._names or {EVERYWHERE}

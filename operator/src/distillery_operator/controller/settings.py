@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from distillery_operator.cluster import pod_template
+from distillery_operator.trials.caps import NONE, Caps
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Settings:
         trials_service: that leads to where this operator serves trials, as ``namespace/name:port``;
             empty for none.
         ended_series_days: how long the metrics of an experiment stay after its end.
+        caps: of each namespace.
         cluster: what tells the cluster from others; empty where nobody knows.
     """
 
@@ -24,4 +26,5 @@ class Settings:
     scrape_seconds: float
     trials_service: str
     ended_series_days: float
+    caps: Caps = NONE
     cluster: str = ""

@@ -69,14 +69,19 @@ def closing(
     return _late(spec, seen) or _spent(spec, seen) or whole or _stagnation(spec, seen)
 
 
-def affordable(spec: Spec, seen: Observation) -> float:
+def affordable(spec: Spec, seen: Observation, cap: float = math.inf) -> float:
     """Return how many trials may start; infinity without a budget of GPU-hours or cost.
+
+    Args:
+        spec: the budgets.
+        seen: what there is.
+        cap: hours beside them that must not be passed either.
 
     A further trial is expected to take the mean run time of those that have ended, and so is what
     runs. So a budget is not passed by as many trials as run at a time.
     """
     limits = [hours for _, _, hours in _limits(spec)]
-    left = min(limits, default=math.inf) - usage.hours(seen)
+    left = min(*limits, cap, math.inf) - usage.hours(seen)
     each = _hours_each(seen)
     if left <= 0 or not each or math.isinf(left):
         return 0 if left <= 0 else math.inf

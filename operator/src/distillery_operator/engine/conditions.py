@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from distillery_contract import metrics
-from distillery_operator.engine import trainers
+from distillery_operator.engine import trainers, usage
 from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.reasons import (
+    CAPPED,
     FILES_REMAIN,
     LEFT_ALONE,
     OBSTRUCTED,
@@ -205,6 +206,28 @@ def succeeded(points: Sequence[Trial], end: Closing | None) -> Finding:
         message = f"no trial satisfies all thresholds and constraints; {end.message}"
         return Finding(kind, "False", "NoFeasibleTrial", message)
     return Finding(kind, "True", end.reason, f"the front has {len(points)} points; {end.message}")
+
+
+def held_back(spec: Spec, seen: Observation) -> list[Finding]:
+    """Say what the caps of the namespace hold back; nothing where they do not."""
+    caps, hours = seen.caps, usage.gpu_hours(seen)
+    wants = [
+        ("parallelism", spec.parallelism, caps.parallelism),
+        ("maxTrials", spec.max_trials, caps.trials),
+    ]
+    said = [
+        f"{field} is {wanted}, but {cap.left:g} are left: the platform allows {cap}"
+        for field, wanted, cap in wants
+        if wanted > cap.left
+    ]
+    if seen.gpus and hours >= caps.gpu_hours.left:
+        said.append(
+            f"{hours:.4g} GPU-hours are used, but the platform allows {caps.gpu_hours}, so nothing"
+            " starts"
+        )
+    if not said:
+        return []
+    return [Finding(ConditionType.HELD_BACK, "True", CAPPED, "; ".join(said))]
 
 
 def foreign(seen: Observation) -> list[Finding]:

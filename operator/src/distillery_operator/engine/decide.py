@@ -6,6 +6,7 @@ two calls, so a process killed at any line loses nothing: the next call sees wha
 for the rest. Applying the actions and deciding again asks for nothing twice.
 """
 
+import math
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -123,8 +124,9 @@ def _fill(
     if spec.suspend or seen.obstacle or (closing is not None and not closing.finishes):
         return
     held = sum(a.live and not a.lost for a in (*seen.attempts, *seen.foreign))
-    free = max(0, spec.parallelism - held)
-    free = int(min(free, budgets.affordable(spec, seen)))
+    free = max(0, min(spec.parallelism, seen.caps.parallelism.left) - held)
+    cap = seen.caps.gpu_hours.left if seen.gpus else math.inf
+    free = int(min(free, budgets.affordable(spec, seen, cap)))
     if seen.preparation is None or preparation.lost(seen):
         yield from [*preparation.launch(spec, seen)][:free]
         return
@@ -152,9 +154,9 @@ def _begin(
     promoted = [Promote(number) for number in _promotions(seen, rule)[:free]] if free else []
     yield from promoted
     wanted = budgets.missing(spec, seen) if closing is None else budgets.own(spec, seen)
-    missing = min(free - len(promoted), wanted)
+    missing = min(free - len(promoted), wanted, seen.caps.trials.left - seen.suggested)
     if missing > 0:
-        yield Ask(missing)
+        yield Ask(int(missing))
 
 
 def _waiting(spec: Spec, seen: Observation) -> Iterator[Launch]:

@@ -22,6 +22,7 @@ LINGERING: Final = "Lingering"
 TRIAL_ENDED: Final = "TrialEnded"
 OBSTRUCTED: Final = "Obstructed"
 TRAINER_CHANGED: Final = "TrainerChanged"
+CAPPED: Final = "Capped"
 PROGRAM_FAULT: Final = "ProgramFault"
 
 LEFT_ALONE: Final = "LeftAlone"

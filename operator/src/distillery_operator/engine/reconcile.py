@@ -36,6 +36,7 @@ from distillery_operator.errors import Refused
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials import feasibility
 from distillery_operator.trials.attempt import Attempt
+from distillery_operator.trials.caps import NONE, Caps
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import State, Trial
 
@@ -49,7 +50,9 @@ class Pass:
     refused: Sequence[str] = ()
 
 
-async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: str = "") -> Pass:
+async def reconcile(
+    experiment: Experiment, ports: Ports, now: float, obstacle: str = "", caps: Caps = NONE
+) -> Pass:
     """Bring an experiment one step closer to what is wanted.
 
     Args:
@@ -57,8 +60,9 @@ async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: 
         ports: the world.
         now: seconds since the epoch.
         obstacle: why nothing may start; empty if it may.
+        caps: of the namespace.
     """
-    seen = await observe(experiment, ports, now, obstacle)
+    seen = await observe(experiment, ports, now, obstacle, caps)
     # In a thread: with thousands of trials a front takes longer than other experiments may wait.
     decision = await asyncio.to_thread(decide.decide, experiment.spec, seen)
     refused: list[str] = []
@@ -71,7 +75,7 @@ async def reconcile(experiment: Experiment, ports: Ports, now: float, obstacle: 
 
 
 async def observe(
-    experiment: Experiment, ports: Ports, now: float, obstacle: str = ""
+    experiment: Experiment, ports: Ports, now: float, obstacle: str = "", caps: Caps = NONE
 ) -> Observation:
     """Gather everything that a decision rests on; reports only of attempts that still matter."""
     started, preparation, trials = await ports.study.load()
@@ -110,6 +114,7 @@ async def observe(
         generation=experiment.metadata.generation,
         upcoming=ports.runner.upcoming,
         preparation_order=asked_for,
+        caps=caps,
     )
 
 

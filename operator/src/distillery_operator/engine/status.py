@@ -74,6 +74,7 @@ def derive(
         conditions.progressing(spec, seen, end),
         conditions.succeeded(points, end),
         conditions.degraded(spec, seen, closing),
+        *(conditions.held_back(spec, seen) if end is None else []),
         *conditions.foreign(seen),
     ]
     shown = _spread([_point(spec, [*lineage(seen.trials, trial)]) for trial in points])

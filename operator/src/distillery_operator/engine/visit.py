@@ -14,6 +14,7 @@ from distillery_operator.engine.ports import Ports
 from distillery_operator.engine.reconcile import Pass, reconcile
 from distillery_operator.errors import DistilleryError, NotFound, Unfit
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.trials.caps import NONE, Caps
 from distillery_operator.trials.trial import Trial
 
 PASSES: Final = 3
@@ -51,6 +52,7 @@ class Visitor:
         experiment: Experiment,
         obstacle: str = "",
         after: Callable[[Pass], None] = lambda _: None,
+        caps: Caps = NONE,
     ) -> Pass:
         """Bring an experiment closer to what is wanted; return the last pass.
 
@@ -58,11 +60,12 @@ class Visitor:
             experiment: what is wanted.
             obstacle: why nothing may start; empty if it may.
             after: is called after each pass.
+            caps: of the namespace.
         """
         for _ in range(PASSES):
             await self._inform(experiment)
             why = obstacle or (str(self.fault) if self.fault else "")
-            done = await reconcile(experiment, self._ports, time.time(), why)
+            done = await reconcile(experiment, self._ports, time.time(), why, caps)
             after(done)
             if not goes_on(done):
                 break

@@ -9,9 +9,9 @@ their namespaces, and live on after errors.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import kopf
 from kopf._cogs.clients import watching
@@ -101,9 +101,8 @@ class _Patience:
     async def watch(self, **given: Any) -> AsyncIterator[Any]:
         """Yield what kopf's own watch shows."""
         place, error = (given["resource"], given["namespace"]), None
-        async with aclosing(
-            _watch_objs(**given)
-        ) as stream:  # it has a timer, which must not run on
+        stream = cast(AsyncGenerator[Any, None], _watch_objs(**given))
+        async with aclosing(stream):  # it has a timer, which must not run on
             try:
                 async for found in stream:
                     if found["type"] == "ERROR" and found["object"].get("code") != GONE:

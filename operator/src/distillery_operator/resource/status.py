@@ -33,6 +33,7 @@ class ConditionType(StrEnum):
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
     PROGRESSING = "Progressing"  # trials run or will
     SUCCEEDED = "Succeeded"  # ended with at least one point on the front; False once it cannot
+    HELD_BACK = "HeldBack"  # caps of the namespace hold something back (on a cluster, if they do)
     FOREIGN_TRIALS = "ForeignTrials"  # others have put trials into the study; only if they have
     DEGRADED = "Degraded"  # trials fail, or none is feasible: a person should look
     RESTORED = "Restored"  # the study differs from what was told of it (on a cluster, if it does)

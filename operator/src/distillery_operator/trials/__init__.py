@@ -5,6 +5,7 @@ attempt         a process that works on a trial, and what it exposes
 past_attempt    what the study keeps of an attempt
 provenance      what made a result
 observation     everything that a decision rests on
+caps            what a namespace may use
 learning_curve  what a curve tells at a rung
 feasibility     is a trial acceptable, and if not, why
 pareto          the constrained front, its hypervolume and its knee

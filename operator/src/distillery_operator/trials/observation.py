@@ -19,6 +19,7 @@ from distillery_operator.trials.attempt import (
     completed,
     remembered,
 )
+from distillery_operator.trials.caps import NONE, Caps
 from distillery_operator.trials.feasibility import DUPLICATE
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import UNKNOWN, Provenance
@@ -83,6 +84,7 @@ class Observation:
         upcoming: what is known of the trainer that the next attempt gets, before it runs.
         preparation_order: digest of what a preparation would be asked for now; empty where nothing
             else was ever asked.
+        caps: of the namespace.
     """
 
     now: float
@@ -101,6 +103,7 @@ class Observation:
     generation: int = 1
     upcoming: Provenance = UNKNOWN
     preparation_order: str = ""
+    caps: Caps = NONE
 
     @property
     def prepared(self) -> bool:
