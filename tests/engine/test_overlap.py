@@ -39,6 +39,8 @@ class Operator:
 class Overlap(Promises):
     """Two operators, strangers, and a database that is restored."""
 
+    alone = False
+
     def __init__(self) -> None:
         super().__init__()
         self.version = self.known = 0
