@@ -108,6 +108,9 @@ def test_it_is_said_in_its_status_and_by_an_event_and_holds_up_no_other(
             broken = False
             await controller.visit(faulty)
             assert not server.condition(faulty, "Visited")
+            for key in (faulty, healthy):  # their series stand in the process's registry
+                del cache.experiments[key]
+                await controller.visit(key)
             writing.cancel()
             await controller.close()
         await scraper.close()

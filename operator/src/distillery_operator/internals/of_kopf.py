@@ -112,7 +112,7 @@ class _Patience:
                         self._errors.pop(place, None)
                     yield found
             except ValueError as cut_off:
-                error = {"type": "ERROR", "object": {"message": f"{cut_off}"}}
+                error = {"type": "ERROR", "object": {"code": 500, "message": f"{cut_off}"}}
         if error is None:
             return
         if self._errors[place] < len(self._pauses):
