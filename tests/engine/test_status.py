@@ -128,6 +128,25 @@ def test_ten_trials_without_a_feasible_one_degrade_the_experiment() -> None:
     assert found.trials.infeasible == 10
 
 
+def test_the_front_says_what_to_expect_when_it_is_trained_again() -> None:
+    lucks = [(n * 7 % 11 - 5) / 2 for n in range(48)]
+    trials = tuple(
+        worlds.completed(n, 60.0 + 4 * (n % 6) + luck, 1 + n % 6) for n, luck in enumerate(lucks)
+    )
+    found = worlds.status(worlds.experiment(), worlds.observation(trials))
+    (known,) = found.expectations
+    assert (known.metric, known.trials) == ("exact", 48)
+    assert known.error < known.spread
+    for point in found.front:
+        expected = point.expected["exact"]
+        truth = 56.0 + 4 * int(str(point.parameters["n_layers"]))
+        assert abs(expected.mean - truth) < abs(point.values["exact"] - truth)
+        assert expected.deviation > known.error
+    few = worlds.status(worlds.experiment(), worlds.observation(trials[:5]))
+    assert few.expectations == []
+    assert all(point.expected == {} for point in few.front)
+
+
 def test_the_front_has_values_parameters_and_model() -> None:
     trials = (
         worlds.completed(0, 90.0, 6, model="a", baseline="deep"),

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from distillery_contract.size import Architecture
 from distillery_operator.errors import NotFound
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
 from distillery_operator.results import model_card, results
+from distillery_operator.search.expectation import Expectation
+from distillery_operator.stopping.forecast import Expected
 from distillery_operator.trials.provenance import Provenance, Trainer
 from distillery_operator.trials.trial import Trial
 from support import worlds
@@ -52,6 +55,20 @@ def test_what_is_not_known_is_not_said() -> None:
     assert "What made it" not in unknown
 
 
+def test_a_model_card_says_what_to_expect_when_it_is_trained_again() -> None:
+    known = Expectation("exact", 40, 3.25, 6.5, {7: Expected(78.125, 3.5)})
+    lines = model_card.card(EXPERIMENT, TRIAL, [known]).splitlines()
+    start = lines.index("## Expected when trained again, with another seed")
+    assert lines[start + 4 : start + 8] == [
+        "| exact, mean | 78.12 |",
+        "| exact, standard deviation | 3.5 |",
+        "| exact, error on left-out trials | 3.25 |",
+        "| exact, the same error of their mean | 6.5 |",
+    ]
+    other = replace(TRIAL, number=8)
+    assert "trained again" not in model_card.card(EXPERIMENT, other, [known])
+
+
 class World:
     """The results of one trial, with a study or without."""
 
@@ -67,6 +84,9 @@ class World:
         if not self._study:
             raise NotFound("there is no study")
         return (TRIAL,)
+
+    def studied(self) -> tuple[Mapping[str, Architecture], tuple[Trial, ...]]:
+        return worlds.SOURCES, self.trials()
 
     def models(self) -> Mapping[int, str]:
         return {7: "trials/00007/model"}

@@ -24,12 +24,15 @@ from distillery_operator.resource.status import (
     Best,
     BudgetUse,
     ConditionType,
+    Expectation,
+    Expected,
     FrontPoint,
     RecentTrial,
     Status,
     SuggestionValues,
     TrialCounts,
 )
+from distillery_operator.search import expectation
 from distillery_operator.trials import feasibility, hypervolume, pareto
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.observation import Observation
@@ -77,7 +80,9 @@ def derive(
         *(conditions.held_back(spec, seen) if end is None else []),
         *conditions.foreign(seen),
     ]
-    shown = _spread([_point(spec, [*lineage(seen.trials, trial)]) for trial in points])
+    expectations = expectation.again(spec, seen.trials, points)
+    pieces = ([*lineage(seen.trials, trial)] for trial in points)
+    shown = _spread([_point(spec, each, expectations) for each in pieces])
     return Status(
         observed_generation=experiment.metadata.generation,
         state=conditions.word(found),
@@ -92,6 +97,12 @@ def derive(
         front=shown,
         front_size=len(points),
         front_truncated=len(points) > len(shown),
+        expectations=[
+            Expectation(
+                metric=e.metric, trials=e.trials, error=_shown(e.error), spread=_shown(e.spread)
+            )
+            for e in expectations
+        ],
         best=_best(spec, seen.trials),
         knee=knee.number if knee else None,
         hypervolume=volume,
@@ -233,7 +244,14 @@ def _spread(points: list[FrontPoint]) -> list[FrontPoint]:
     return [points[round(i * (len(points) - 1) / (room - 1))] for i in range(room)]
 
 
-def _point(spec: Spec, pieces: Sequence[Trial]) -> FrontPoint:
+def _shown(value: float) -> float:
+    """Return an expected number with the digits that count: who changes less is written less."""
+    return float(f"{value:.4g}")
+
+
+def _point(
+    spec: Spec, pieces: Sequence[Trial], expectations: Sequence[expectation.Expectation]
+) -> FrontPoint:
     """Show a trial on the front, given with the stopped ones that it continues."""
     trial = pieces[0]
     return FrontPoint(
@@ -242,6 +260,11 @@ def _point(spec: Spec, pieces: Sequence[Trial]) -> FrontPoint:
         suggestion=trial.by_hand,
         values=_values(spec, trial),
         metrics=_plain(trial.metrics),
+        expected={
+            e.metric: Expected(mean=_shown(found.mean), deviation=_shown(found.deviation))
+            for e in expectations
+            if (found := e.expected.get(trial.number))
+        },
         parameters=dict(trial.parameters),
         model=trial.model,
         gpu_hours=round(usage.gpu_hours_of(pieces), 3),

@@ -79,6 +79,26 @@ class TrialCounts(Model):
     )
 
 
+class Expected(Model):
+    """What a metric is expected to come to when the trial is trained again with another seed."""
+
+    mean: float = Field(description="Its mean.")
+    deviation: float = Field(description="Standard deviation around the mean.")
+
+
+class Expectation(Model):
+    """How well the expectations of a metric foresee trials that they were not learnt from."""
+
+    metric: str = Field(description="Name of the metric.")
+    trials: int = Field(description="Completed trials that the expectations were learnt from.")
+    error: float = Field(
+        description="Error on trials that are left out: the root of its mean square."
+    )
+    spread: float = Field(
+        description="The same error of the mean of all trials, which the expectations must beat."
+    )
+
+
 class FrontPoint(Model):
     """A trial on the constrained Pareto front."""
 
@@ -89,6 +109,11 @@ class FrontPoint(Model):
     )
     values: dict[str, int | float] = Field(description="Value of each objective, by metric.")
     metrics: dict[str, int | float] = Field(description="Value of each evaluation metric.")
+    expected: dict[str, Expected] = Field(
+        default_factory=dict,
+        description="What each objective that is measured comes to if the trial is trained again,"
+        " by what the other trials teach. Left out while they teach no more than their mean.",
+    )
     parameters: dict[str, Value] = Field(description="Hyperparameters of the trial.")
     model: str | None = Field(
         None, description="Folder of the trained student, relative to the workspace."
@@ -195,6 +220,11 @@ class Status(Model):
     )
     front_size: int = Field(0, description="Number of points of the whole front.")
     front_truncated: bool = Field(False, description="Whether front lists only a part of it.")
+    expectations: list[Expectation] = Field(
+        default_factory=list,
+        description="How well the expectations of the front foresee what they were not learnt"
+        " from. Metrics that the completed trials tell too little of are left out.",
+    )
     best: list[Best] = Field(
         default_factory=list, description="The best feasible trial for each objective."
     )

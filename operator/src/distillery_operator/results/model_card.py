@@ -7,6 +7,7 @@ from typing import Final
 
 from distillery_contract import metrics
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.search.expectation import Expectation
 from distillery_operator.trials.provenance import Provenance
 from distillery_operator.trials.trial import Trial
 
@@ -14,8 +15,14 @@ FILE: Final = "README.md"
 """Where a model card lies in the folder of a model."""
 
 
-def card(experiment: Experiment, trial: Trial) -> str:
-    """Return the model card of a trial's student: metadata, what was measured, what made it."""
+def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectation] = ()) -> str:
+    """Return the model card of a trial's student: metadata, what was measured, what made it.
+
+    Args:
+        experiment: that it is of.
+        trial: that trained it.
+        expectations: what to expect of the trial when it is trained again.
+    """
     name = experiment.metadata.name
     made = asdict(trial.provenance) if trial.provenance else None
     about = {"experiment": name, "trial": trial.number, "provenance": made}
@@ -36,10 +43,21 @@ def card(experiment: Experiment, trial: Trial) -> str:
         f"A student of {_plain(experiment.spec.teacher.model)} that Distillery found."
         " `AutoModelForQuestionAnswering.from_pretrained` loads this folder.",
         *_table("Measured on the validation set", measured),
+        *_table("Expected when trained again, with another seed", _expected(trial, expectations)),
         *_table("What made it", _provenance(trial.provenance) if trial.provenance else ()),
         *_table("Hyperparameters", trial.parameters.items()),
     ]
     return "\n".join(parts) + "\n"
+
+
+def _expected(trial: Trial, expectations: Iterable[Expectation]) -> Iterator[tuple[str, str]]:
+    """Yield what trainings of these hyperparameters come to, and how far that can be trusted."""
+    for known in expectations:
+        if found := known.expected.get(trial.number):
+            yield f"{known.metric}, mean", f"{found.mean:.4g}"
+            yield f"{known.metric}, standard deviation", f"{found.deviation:.3g}"
+            yield f"{known.metric}, error on left-out trials", f"{known.error:.3g}"
+            yield f"{known.metric}, the same error of their mean", f"{known.spread:.3g}"
 
 
 def _provenance(made: Provenance) -> Iterator[tuple[str, object]]:

@@ -9,11 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from distillery_contract.size import Architecture
 from distillery_operator.errors import NotFound
 from distillery_operator.resource import files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
 from distillery_operator.results import model_card
+from distillery_operator.search import expectation
 from distillery_operator.trials.trial import Trial
 
 
@@ -29,6 +31,9 @@ class Results(Protocol):
 
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials."""
+
+    def studied(self) -> tuple[Mapping[str, Architecture], tuple[Trial, ...]]:
+        """Return what students start from, empty before it is prepared, and all trials."""
 
     def models(self) -> Mapping[int, str]:
         """Return where the models are, by the numbers of the trials that still have one."""
@@ -60,6 +65,8 @@ def export(results: Results, trial: int, folder: Path) -> None:
     with files.appearing(folder) as part:
         results.copy(models[trial], part)
         with suppress(NotFound):
-            known = {each.number: each for each in results.trials()}
-            text = model_card.card(results.look()[0], known[trial])
+            (experiment, _), trials = results.look(), results.trials()
+            known = {each.number: each for each in trials}[trial]
+            expected = expectation.again(experiment.spec, trials, [known])
+            text = model_card.card(experiment, known, expected)
             (part / model_card.FILE).write_text(text, encoding="utf-8")

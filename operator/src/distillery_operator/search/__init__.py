@@ -7,8 +7,9 @@ own_points       baselines and a person's suggestions that have no trial yet
 crossover        suggestions crossed with points of the front
 duplicates       suggestions that repeat an earlier one
 warm_start       trials of other experiments
-importance       which parameter matters
+expectation      what trials come to when they are trained again
+importance       how much each parameter decides
 optuna_trials    trials as Optuna sees them
 
-``engine``, ``study`` and the report ask. It imports ``stopping`` and ``trials``.
+``engine``, ``study``, the report and the model card ask. It imports ``stopping`` and ``trials``.
 """

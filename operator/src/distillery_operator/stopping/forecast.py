@@ -1,4 +1,4 @@
-"""PURE: how a training may end, judged by those that did. ``front_aware`` asks.
+"""PURE: how a training may end, judged by those that did. ``front_aware`` and ``search`` ask.
 
 Ridge regressions: few trials, smooth dependence, and their error on a trial left out is known in
 closed form (predicted residuals, PRESS).
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Rows = Sequence[Sequence[float]] | Array
 
 RIDGE: Final = 0.1
 """Penalty on weights, the columns being scaled to a spread of 1."""
@@ -39,10 +40,18 @@ class Expected:
 
 
 class Forecast:
-    """Predicts a number from others, with the error to expect."""
+    """Predicts a number from others, with the error to expect.
+
+    Attributes:
+        left_out: by how much each example exceeds what the others let expect of it, (n,).
+    """
 
     def __init__(
-        self, rows: Sequence[Sequence[float]], ends: Sequence[float], *, curved: bool = False
+        self,
+        rows: Rows,
+        ends: Sequence[float] | Array,
+        *,
+        curved: bool = False,
     ) -> None:
         """Learn from examples.
 
@@ -59,24 +68,26 @@ class Forecast:
         self._examples, self._came = self._columns(known), came
         penalties = PENALTIES if curved else (RIDGE,)
         fits = (_fit(self._examples, came, penalty) for penalty in penalties)
-        self._error, self._inverse, self._weights = min(fits, key=lambda fit: fit[0])
+        best = min(fits, key=lambda fit: root_mean_square(fit[0]))
+        self.left_out, self._inverse, self._weights = best
+        self._error = root_mean_square(self.left_out)
 
     def of(self, row: Sequence[float]) -> Expected:
         """Predict from what is known; the further from the examples, the less certain."""
         means, deviations = self.each([row])
         return Expected(float(means[0]), float(deviations[0]))
 
-    def each(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array]:
+    def each(self, rows: Rows) -> tuple[Array, Array]:
         """Predict from several rows, (n, d): the means and the deviations, (n,) each."""
         x = self._columns(self._numbers(rows))
         doubt = np.einsum("nd,nd->n", x @ self._inverse, x)
         return x @ self._weights, self._error * np.sqrt(1 + doubt)
 
-    def means(self, rows: Sequence[Sequence[float]]) -> Array:
+    def means(self, rows: Rows) -> Array:
         """Predict from several rows, (n, d): the means alone, (n,)."""
         return self._columns(self._numbers(rows)) @ self._weights
 
-    def _numbers(self, rows: Sequence[Sequence[float]]) -> Array:
+    def _numbers(self, rows: Rows) -> Array:
         known = np.array(rows, np.float64)
         if not self._curved:
             return known
@@ -94,7 +105,7 @@ class LocalForecast(Forecast):
     all of them: what sets the best apart differs from what sets them apart from the rest.
     """
 
-    def __init__(self, rows: Sequence[Sequence[float]], ends: Sequence[float]) -> None:
+    def __init__(self, rows: Rows, ends: Sequence[float]) -> None:
         """Learn from examples, as :class:`Forecast` does."""
         super().__init__(rows, ends)
         self._ends = self._examples @ self._weights
@@ -102,7 +113,7 @@ class LocalForecast(Forecast):
         self._products = products.reshape(len(products), -1)
         self._terms = np.hstack([self._products, self._examples * self._came[:, None]])
 
-    def each(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array]:
+    def each(self, rows: Rows) -> tuple[Array, Array]:
         """Predict from several rows, (n, d): the means and the deviations, (n,) each."""
         x, near, inverses, fitted = self._fitted(rows)
         leverages = near * (inverses.reshape(len(x), -1) @ self._products.T)
@@ -111,7 +122,7 @@ class LocalForecast(Forecast):
         doubts = np.einsum("ri,rij,rj->r", x, inverses, x)
         return np.einsum("ri,ri->r", x, fitted), errors * np.sqrt(1 + doubts)
 
-    def means(self, rows: Sequence[Sequence[float]]) -> Array:
+    def means(self, rows: Rows) -> Array:
         """Predict from several rows, (n, d): the means alone, (n,), which is much quicker."""
         blocks = [rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE)]
         return np.concatenate([self._block(block) for block in blocks])
@@ -121,7 +132,7 @@ class LocalForecast(Forecast):
         expected: Array = np.einsum("ri,ri->r", x, fitted)
         return expected
 
-    def _fitted(self, rows: Sequence[Sequence[float]]) -> tuple[Array, Array, Array, Array]:
+    def _fitted(self, rows: Rows) -> tuple[Array, Array, Array, Array]:
         """Fit a regression for each row, of n, to the m examples.
 
         Returns the rows' columns, (n, d), the examples' weights, (n, m), the inverses of the normal
@@ -144,11 +155,16 @@ class LocalForecast(Forecast):
         return x, near, inverses, fitted
 
 
-def _fit(x: Array, came: Array, penalty: float) -> tuple[float, Array, Array]:
-    """Return the error on left-out examples, the inverse of the normal matrix, and the weights."""
+def root_mean_square(errors: Array) -> float:
+    """Return the size of errors, (n,)."""
+    return math.sqrt(float(np.mean(errors**2)))
+
+
+def _fit(x: Array, came: Array, penalty: float) -> tuple[Array, Array, Array]:
+    """Return the errors on left-out examples, the inverse normal matrix, and the weights."""
     shrunk = np.diag([0.0] + [penalty] * (x.shape[1] - 1))
     inverse: Array = np.linalg.inv(x.T @ x + shrunk).astype(np.float64)
     weights: Array = inverse @ x.T @ came
     leverage = np.einsum("nd,nd->n", x @ inverse, x)
-    left_out = (came - x @ weights) / np.maximum(1 - leverage, 1e-6)
-    return math.sqrt(float(np.mean(left_out**2))), inverse, weights
+    left_out: Array = (came - x @ weights) / np.maximum(1 - leverage, 1e-6)
+    return left_out, inverse, weights

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Final
 
 from distillery_contract import metrics, parameters
-from distillery_operator.resource import space
 from distillery_operator.resource.spec import Objective, Spec
+from distillery_operator.stopping import hyperparameters
 from distillery_operator.stopping.forecast import Forecast, LocalForecast
 from distillery_operator.stopping.reasons import CANNOT_IMPROVE, Stop
 from distillery_operator.trials import feasibility, learning_curve, pareto
@@ -233,46 +233,43 @@ class FrontAware:
         return self._forecasts[rung, metric]
 
     def _learn(self, metric: str, rung: int) -> Forecast | None:
-        """Learn from the trials that trained to their end how this metric ends.
-
-        Of hyperparameters alone trials that were stopped tell too: for each stands the end that was
-        expected of it.
-        """
+        """Learn from the trials that trained to their end how this metric ends."""
+        if rung == UNTRAINED:
+            return self._learn_untrained(metric)
         pairs = [
             (row, trial.metrics[metric])
             for trial in self._examples
             if metric in trial.metrics and (row := self._row(trial, metric, rung)) is not None
         ]
-        least = UNTRAINED_TRIALS if rung == UNTRAINED else 0
-        if len(pairs) < max(least, self._wanted.min_trials):
+        if len(pairs) < self._wanted.min_trials:
             return None
-        if rung == UNTRAINED:
-            stopped = (trial for trial in self._foreseen if metric in trial.expected)
-            pairs += [(self._hyperparameters(trial), trial.expected[metric]) for trial in stopped]
         rows, ends = zip(*pairs, strict=True)
-        return Forecast(rows, ends, curved=True) if rung == UNTRAINED else LocalForecast(rows, ends)
+        return LocalForecast(rows, ends)
+
+    def _learn_untrained(self, metric: str) -> Forecast | None:
+        """Learn from hyperparameters alone.
+
+        Trials that were stopped tell too: for each stands the end that was expected of it.
+        """
+        ends = [(t, t.metrics[metric]) for t in self._examples if metric in t.metrics]
+        if len(ends) < max(UNTRAINED_TRIALS, self._wanted.min_trials):
+            return None
+        ends += [(t, t.expected[metric]) for t in self._foreseen if metric in t.expected]
+        rows = [hyperparameters.row(self._spec, trial) for trial, _ in ends]
+        return hyperparameters.learn(rows, [end for _, end in ends])
 
     def _row(self, trial: Trial, metric: str, rung: int) -> list[float] | None:
         """Return what is known of a training at a rung; None where a measurement is missing."""
         if rung == UNTRAINED:
-            return self._hyperparameters(trial)
+            return hyperparameters.row(self._spec, trial)
         points = [learning_curve.reading(trial, share) for share in self._wanted.rungs[: rung + 1]]
         values = [point.metrics.get(metric, math.nan) if point else math.nan for point in points]
         if not all(map(math.isfinite, values)) or points[-1] is None:
             return None
-        size, rate = _log_size(trial), trial.parameters.get("learning_rate")
+        size, rate = hyperparameters.log_size(trial), trial.parameters.get("learning_rate")
         if rate is None:
             rate = parameters.PARAMETERS["learning_rate"].default
         pace = math.log(max(1e-12, float(rate or 0.0)))
         now, before = values[-1], values[-2] if rung else values[-1]
         halves = [points[-1].metrics.get(name, now) for name in metrics.COLLAPSE]
         return [now, now * now, now - before, min(halves), size, pace, now * size]
-
-    def _hyperparameters(self, trial: Trial) -> list[float]:
-        """Return what is known of a suggestion: its place in the search space, and its size."""
-        return [*space.coordinates(self._spec, trial.parameters), _log_size(trial)]
-
-
-def _log_size(trial: Trial) -> float:
-    """Return the logarithm of the number of weights."""
-    return math.log(trial.parameter_count or 1)
