@@ -52,9 +52,15 @@ class Ended:
 
 @dataclass
 class History:
-    """A search: what ended and when."""
+    """A search: what ended and when.
+
+    Attributes:
+        ended: in their order.
+        trials: all trials as the operator saw them last; empty for others.
+    """
 
     ended: list[Ended] = field(default_factory=list)
+    trials: Sequence[Trial] = ()
 
     def add(self, gpu_seconds: float, trial: Trial, *, stopped: bool, trained: bool = True) -> None:
         """Note an end."""

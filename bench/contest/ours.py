@@ -73,6 +73,7 @@ async def _search(
         while world.now * workers <= gpu_seconds:
             while True:
                 done = await reconcile.reconcile(experiment, ports, world.now)
+                history.trials = done.seen.trials
                 for tell in (a for a in done.decision.actions if isinstance(a, Tell)):
                     known = done.seen.trials[tell.trial]
                     history.add(

@@ -7,12 +7,14 @@ told what it would have become.
 import hashlib
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 
 from distillery_contract import size
 from distillery_contract.parameters import Value
@@ -43,6 +45,9 @@ class Problem(Protocol):
 
     def metrics(self, parameters: Parameters, share: float, seed: int) -> Metrics:
         """Return what a training has reached after a share of its steps, in percent."""
+
+    def true_exact(self, many: Sequence[Parameters]) -> NDArray[np.float64]:
+        """Return the mean exact of whole trainings over all seeds, in percent, of each of n."""
 
     def seconds(self, parameters: Parameters, seed: int) -> float:
         """Return how long the steps of a whole training hold its GPU."""

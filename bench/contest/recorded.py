@@ -60,6 +60,17 @@ class Recorded:
         exact = float(np.average(halves, weights=self._weights))
         return {"exact": exact, **dict(zip(HALVES, map(float, halves), strict=True))}
 
+    def true_exact(self, many: Sequence[Parameters]) -> Array:
+        """Return the mean exact of whole trainings over all seeds, in percent, of each of n."""
+        learnt, rows = fitted(), [features(parameters) for parameters in many]
+        expected = learnt.forest.predict(rows).reshape(len(rows), 2, len(MARKS))[:, :, -1]
+        found = []
+        for end in expected:
+            differences = learnt.differences[_alike(learnt, end), :, -1]
+            ends = np.clip(np.concatenate([end + differences, end - differences]), 0.0, 100.0)
+            found.append(float(np.average(ends, axis=1, weights=self._weights).mean()))
+        return np.array(found)
+
     def seconds(self, parameters: Parameters, seed: int) -> float:
         """Return how long the steps of a whole training hold its processor."""
         return float(fitted().seconds.predict([shape(parameters)])[0])
@@ -150,11 +161,17 @@ def curve(parameters: tuple[tuple[str, Any], ...], seed: int) -> Array:
     # As the forest's own predict does, in a fiftieth of its time for a single row.
     trees = [tree.tree_.predict(row) for tree in learnt.forest.estimators_]
     expected = np.mean(trees, axis=0).reshape(2, len(MARKS))
-    alike = np.abs(learnt.ends - expected[:, -1]).sum(axis=1).argsort()[:ALIKE]
+    alike = _alike(learnt, expected[:, -1])
     generator = np.random.default_rng(seed)
     noise = generator.choice((-1.0, 1.0)) * learnt.differences[generator.choice(alike)]
     found: Array = np.clip(expected + noise, 0.0, 100.0)
     return found
+
+
+def _alike(learnt: Fitted, end: Array) -> Array:
+    """Return which pairs of twins end most like a training that is expected to end so."""
+    places: Array = np.abs(learnt.ends - end).sum(axis=1).argsort()[:ALIKE]
+    return places
 
 
 def missing() -> int:

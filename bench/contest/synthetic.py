@@ -7,13 +7,14 @@ nothing, which is right for half of the questions.
 """
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import exp, log, log10
 from pathlib import Path
 from typing import Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contest.problems import Metrics, Parameters, sample
 from distillery_contract import size
@@ -25,6 +26,9 @@ DATA: Final = Path(__file__).parents[1] / "data"
 NOISE: Final = 0.4
 """Standard deviation of a whole training's HasAns_exact between seeds, in percent; twice that
 between a training's evaluations on its way."""
+
+QUANTILES: Final = 50
+"""Seeds' luck, as so many equally likely values."""
 
 EVALUATION: Final = 0.01
 """An evaluation's part of the mean whole training, as on SQuAD 2.0: 11,873 questions, forward only,
@@ -56,6 +60,21 @@ class Synthetic:
         silent = 100.0 - 0.1 * answered
         exact = (answered + silent) / 2
         return {"exact": exact, "HasAns_exact": answered, "NoAns_exact": silent}
+
+    def true_exact(self, many: Sequence[Parameters]) -> NDArray[np.float64]:
+        """Return the mean exact of whole trainings over all seeds, in percent, of each of n."""
+        quantiles = [
+            statistics.NormalDist().inv_cdf((n + 0.5) / QUANTILES) for n in range(QUANTILES)
+        ]
+        luck = np.array(quantiles)
+        found = []
+        for parameters in many:
+            if collapses(parameters):
+                answered = np.abs(0.15 * luck)
+            else:
+                answered = np.clip(quality(parameters) + NOISE * luck, 0.0, 100.0)
+            found.append(float(np.mean(100 + 0.9 * answered)) / 2)
+        return np.array(found)
 
     def seconds(self, parameters: Parameters, seed: int) -> float:
         """Return how long the steps of a whole training hold its GPU."""

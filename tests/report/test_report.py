@@ -19,6 +19,8 @@ from distillery_operator.engine import conditions, status
 from distillery_operator.report import correlations, page, payload, summary, units
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType
+from distillery_operator.search import expectation
+from distillery_operator.search.importance import Importance
 from distillery_operator.trials import hypervolume, pareto
 from distillery_operator.trials.provenance import Provenance, Trainer
 from distillery_operator.trials.trial import Point, State, Trial
@@ -252,7 +254,7 @@ def show(chrome: Chrome, tmp_path: Path) -> Iterator[Any]:
     """Open a report; at the end of the test its console must be free of errors."""
 
     def opened(
-        wanted: Experiment, trials: list[Trial], shares: dict[str, dict[str, float]] | None = None
+        wanted: Experiment, trials: list[Trial], shares: dict[str, Importance] | None = None
     ) -> Chrome:
         file = tmp_path / "report.html"
         file.write_text(_render(wanted, trials, shares), encoding="utf-8")
@@ -290,7 +292,8 @@ def test_every_measured_trial_is_a_point_of_its_kind(show: Any) -> None:
         ".map((t) => [t.name, t.customdata])"
     )
     measured = {t.number for t in trials if "exact" in t.metrics and t.parameter_count}
-    numbers = [n for name, found in drawn for n in found if name != "Selected"]
+    others = ("Selected", "Expected again")
+    numbers = [n for name, found in drawn for n in found if name not in others]
     assert sorted(numbers) == sorted(measured)
     assert {name for name, _ in drawn} >= {"On the front", "Feasible", "Stopped early", "Collapsed"}
 
@@ -313,6 +316,57 @@ def test_a_click_on_a_point_shows_that_trials_training(show: Any) -> None:
     expected = [p.metrics["exact"] for p in baseline.curve]
     assert named["exact of distilbert"][1] == pytest.approx(expected, rel=1e-4)
     assert driver.current_url.endswith(f"#trial-{number}")
+
+
+def test_what_the_front_comes_to_again_stands_beside_what_was_measured(show: Any) -> None:
+    wanted, trials = searches.experiment(), searches.search(60)
+    front = pareto.front(wanted.spec, trials)
+    (known,) = expectation.again(wanted.spec, trials, front)
+    driver = show(wanted, trials)
+    said = driver.find_element(By.ID, "again").text
+    assert (
+        f"by {known.trials} trials. On left-out trials this is wrong by {known.error:.2f}" in said
+    )
+    for trial in front:
+        found = known.expected[trial.number]
+        _row(driver, trial.number).click()
+        panel = driver.find_element(By.ID, "trial").text
+        assert f"trained again: {found.mean:.2f} ± {found.deviation:.2f} %" in panel
+    other = next(t for t in trials if t.state is State.STOPPED)
+    _row(driver, other.number).click()
+    assert "trained again" not in driver.find_element(By.ID, "trial").text
+
+
+def test_a_row_opens_the_panel_over_the_table_until_it_is_closed(show: Any) -> None:
+    driver = show(searches.experiment(), searches.search(60))
+    opened = "return document.getElementById('trial').classList.contains('open')"
+    assert not driver.execute_script(opened)
+    _row(driver, 9).click()
+    assert driver.execute_script(opened)
+    box = driver.find_element(By.ID, "trial").rect
+    assert box["height"] > 400
+    driver.find_element(By.ID, "close").click()
+    assert not driver.execute_script(opened)
+    _row(driver, 5).click()
+    ActionChains(driver).send_keys(Keys.ESCAPE).perform()
+    assert not driver.execute_script(opened)
+    _row(driver, 5).click()
+    _click_point(driver, "tradeoff", "Feasible", 3)  # beside its place it goes back there
+    assert not driver.execute_script(opened)
+
+
+def test_what_trials_do_not_tell_has_a_sentence_instead_of_bars(show: Any) -> None:
+    known = searches.importances()
+    doubtful = {**known, "exact": Importance(sentence="60 trials do not tell yet.")}
+    driver = show(searches.experiment(), searches.search(60), doubtful)
+    said = driver.find_element(By.ID, "importances-grounds").text
+    assert said == "exact – 60 trials do not tell yet.\nsize – Of parameter_count."
+    drawn = (
+        "return document.getElementById('importances').data.map((t) => [t.name, t.error_x.visible])"
+    )
+    assert driver.execute_script(drawn) == [["size", False]]
+    driver = show(searches.experiment(), searches.search(60), known)
+    assert driver.execute_script(drawn) == [["exact", True], ["size", False]]
 
 
 def test_the_panel_shows_what_made_a_trial(show: Any) -> None:
@@ -551,8 +605,14 @@ def test_both_colour_schemes_and_a_phone_are_served(show: Any) -> None:
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     driver.refresh()
     width = driver.execute_script("return document.documentElement.scrollWidth")
+    reasons = driver.execute_script(
+        "return [...document.querySelectorAll('#table td.message')]"
+        ".map((cell) => cell.getBoundingClientRect()).map(({ left, right }) => [left, right])"
+    )
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert width == 400
+    assert len(reasons) == 30
+    assert all(0 < left < right < 400 for left, right in reasons)
 
 
 # ---------------------------------------------------------------- shorthands
@@ -571,7 +631,7 @@ def _payload(wanted: Experiment, trials: list[Trial]) -> dict[str, Any]:
 
 
 def _render(
-    wanted: Experiment, trials: list[Trial], shares: dict[str, dict[str, float]] | None = None
+    wanted: Experiment, trials: list[Trial], shares: dict[str, Importance] | None = None
 ) -> str:
     shares = searches.importances(len(wanted.spec.objectives)) if shares is None else shares
     return page.render(wanted, searches.observed(wanted, trials), trials, shares)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -10,7 +9,6 @@ import pytest
 
 from distillery_operator.errors import StudyMismatch
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.search import importance
 from distillery_operator.study import records, study
 from distillery_operator.trials.trial import Point
 from support import ports, shared, worlds
@@ -66,34 +64,3 @@ def test_a_long_learning_curve_is_thinned() -> None:
     assert len(curve) <= records.CURVE_LIMIT
     assert (curve[0].step, curve[-1].step) == (0, 999)
     assert [p.step for p in curve] == sorted(p.step for p in curve)
-
-
-def test_importances_name_the_parameter_that_matters() -> None:
-    trials = [worlds.completed(n, 50.0 + 5 * (n % 6), 1 + n % 6) for n in range(24)]
-    rates = [0.01 + (n * 7 % 24) / 40 for n in range(24)]
-    varied = [
-        replace(trial, parameters={**trial.parameters, "learning_rate": rate})
-        for trial, rate in zip(trials, rates, strict=True)
-    ]
-    shares = importance.importances(SPEC, varied)
-    assert set(shares) == {"exact", "parameter_count"}
-    assert max(shares["parameter_count"], key=lambda k: shares["parameter_count"][k]) == "n_layers"
-    assert importance.importances(SPEC, varied[:2]) == {}
-
-
-def test_importances_of_a_parameter_that_depends_on_another_are_known() -> None:
-    dropout = {"name": "dropout", "type": "Float", "low": 0, "high": 0.5}
-    when = {"parameter": "n_layers", "minimum": 3}
-    space = [*worlds.DOCUMENT["spec"]["parameters"], {**dropout, "when": when}]
-    trials = []
-    for number in range(40):
-        trial = worlds.completed(number, 50.0 + number % 7, 1 + number % 6)
-        own = {**trial.parameters, "learning_rate": 0.01 + (number * 7 % 40) / 60}
-        if number % 6 >= 2:
-            own["dropout"] = (number * 3 % 20) / 40
-        trials.append(replace(trial, parameters=own))
-    shares = importance.importances(worlds.experiment(parameters=space).spec, trials)
-    assert set(shares["parameter_count"]) == {
-        "learning_rate", "n_layers", "layer_selection", "dropout",
-    }  # fmt: skip
-    assert max(shares["parameter_count"], key=lambda k: shares["parameter_count"][k]) == "n_layers"

@@ -13,6 +13,7 @@ from distillery_contract.request import Stage
 from distillery_contract.wire import Reason
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
+from distillery_operator.search.importance import Importance
 from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import Point, State, Trial
@@ -145,16 +146,19 @@ def observed(wanted: Experiment, trials: Sequence[Trial]) -> Status:
     return worlds.status(wanted, seen, None)
 
 
-def importances(objectives: int = 2) -> dict[str, dict[str, float]]:
-    """Return shares as Optuna's evaluators do: they add up to 1."""
+def importances(objectives: int = 2) -> dict[str, Importance]:
+    """Return shares as they are found: they add up to 1, and those of trials have whiskers."""
     weights = {"exact": [8, 1, 2, 6, 5, 3, 1, 0.5, 7, 2, 4]}
-    weights["parameter_count"] = [0.2, 0.1, 0.2, 0.3, 0.1, 0.1, 0.1, 0.1, 20, 6, 0.2]
+    weights["parameter_count"] = [0, 0, 0, 0, 0, 0, 0, 0, 20, 6, 0]
     weights["inference_seconds"] = [0.2, 0.3, 0.1, 0.3, 0.1, 0.1, 0.1, 0.1, 25, 2, 0.2]
     names = [str(p["name"]) for p in PARAMETERS]
-    return {
-        metric: {n: w / sum(row) for n, w in zip(names, row, strict=True)}
-        for metric, row in list(weights.items())[:objectives]
-    }
+    found = {}
+    for metric, row in list(weights.items())[:objectives]:
+        shares = {n: w / sum(row) for n, w in zip(names, row, strict=True)}
+        whiskers = {n: (0.5 * share, 1.5 * share) for n, share in shares.items()}
+        known = metric == "parameter_count"
+        found[metric] = Importance(shares, {} if known else whiskers, f"Of {metric}.")
+    return found
 
 
 def _sample(dice: random.Random) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from distillery_operator.cli.exit_codes import Exit
 from distillery_operator.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from distillery_contract.size import Architecture
     from distillery_operator.resource.experiment import Experiment
     from distillery_operator.resource.status import Status
     from distillery_operator.results.results import Results
@@ -33,12 +36,13 @@ def command(results: "Results", output: str | None) -> Exit:
 
     if reason := lack():
         raise MissingExtra(reason)
-    experiment, found = results.look()
+    (experiment, found), (sources, trials) = results.look(), results.studied()
+    text = render(experiment, found, trials, sources)
     if output == "-":
-        stdout.write(render(experiment, found, results.trials()))
+        stdout.write(text)
         return Exit.DONE
     path = Path(output) if output else results.report
-    write(experiment, found, results.trials(), path)
+    write(path, text)
     terminal.say(terminal.console(), str(path))
     return Exit.DONE
 
@@ -48,18 +52,22 @@ def lack() -> str:
     return options.lack("report", "plotly")
 
 
-def write(
-    experiment: "Experiment", found: "Status", trials: "tuple[Trial, ...]", path: Path
-) -> None:
+def write(path: Path, text: str) -> None:
     """Write a report, whole or not at all."""
     from distillery_operator.resource import files
 
-    files.write(path, render(experiment, found, trials))
+    files.write(path, text)
 
 
-def render(experiment: "Experiment", found: "Status", trials: "tuple[Trial, ...]") -> str:
-    """Return a report as HTML."""
+def render(
+    experiment: "Experiment",
+    found: "Status",
+    trials: "tuple[Trial, ...]",
+    sources: "Mapping[str, Architecture]",
+) -> str:
+    """Return a report as HTML; ``sources``: what students start from, as far as it is known."""
     from distillery_operator.report import page
     from distillery_operator.search import importance
 
-    return page.render(experiment, found, trials, importance.importances(experiment.spec, trials))
+    known = importance.importances(experiment.spec, trials, sources)
+    return page.render(experiment, found, trials, known)

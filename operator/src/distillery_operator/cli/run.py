@@ -43,7 +43,8 @@ def command(place: options.Place, file: str) -> Exit:
             view.close()
         page = results / "report.html"
         if not lack:
-            report.write(experiment, found, seen.trials, page)
+            sources = seen.preparation.sources if seen.preparation else {}
+            report.write(page, report.render(experiment, found, seen.trials, sources))
     terminal.show_status(console, experiment, found)
     terminal.say(console, f"status: {results / 'status.yaml'}\nreport: {lack or page}")
     if interrupted:

@@ -14,6 +14,7 @@ from plotly import offline  # type: ignore[import-untyped]  # plotly ships no ty
 from distillery_operator.report import payload
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
+from distillery_operator.search.importance import Importance
 from distillery_operator.trials.trial import Trial
 
 SCRIPTS: Final = ("base.js", "figures.js", "parameters.js", "trial.js", "table.js", "main.js")
@@ -24,7 +25,7 @@ def render(
     experiment: Experiment,
     status: Status,
     trials: Sequence[Trial],
-    importances: Mapping[str, Mapping[str, float]],
+    importances: Mapping[str, Importance],
 ) -> str:
     """Return the report as one HTML file that needs no network.
 
@@ -32,7 +33,7 @@ def render(
         experiment: what is wanted; thresholds and constraints are judged by it.
         status: what Distillery found; every date on the page comes from here.
         trials: all trials, running ones included.
-        importances: objective -> parameter -> share of the objective's variation, 0 to 1.
+        importances: how much each parameter decides, by objective.
     """
     return _assemble(
         experiment.metadata.name, payload.payload(experiment, status, trials, importances)

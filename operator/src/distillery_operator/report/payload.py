@@ -12,6 +12,9 @@ from distillery_operator.resource import space
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Status
+from distillery_operator.search import expectation
+from distillery_operator.search.expectation import Expectation
+from distillery_operator.search.importance import Importance
 from distillery_operator.trials import feasibility, hypervolume, pareto
 from distillery_operator.trials.feasibility import Verdict
 from distillery_operator.trials.trial import Point, State, Trial, lineage
@@ -24,13 +27,15 @@ def payload(
     experiment: Experiment,
     status: Status,
     trials: Sequence[Trial],
-    importances: Mapping[str, Mapping[str, float]],
+    importances: Mapping[str, Importance],
 ) -> dict[str, Any]:
     """Return the page's data: metrics in the contract's units, with ``units`` to show them by."""
     spec = experiment.spec
     trials = sorted(trials, key=lambda trial: trial.number)
     verdicts = {trial.number: feasibility.verdict(spec, trial) for trial in trials}
-    front = [trial.number for trial in pareto.front(spec, trials)]
+    points = pareto.front(spec, trials)
+    front = [trial.number for trial in points]
+    expectations = expectation.again(spec, trials, points)
     progress = {recent.trial: recent.progress for recent in status.recent_trials}
     return {
         "name": experiment.metadata.name,
@@ -49,13 +54,15 @@ def payload(
         "front": front,
         "knee": status.knee,
         "history": _history(spec, trials, verdicts, status.hypervolume_reference),
-        "importances": {name: _numbers(shares) for name, shares in importances.items()},
+        "expectations": [_expectation(known) for known in expectations],
+        "importances": {name: asdict(found) for name, found in importances.items()},
         "correlations": correlations.table(spec, trials),
         "trials": [
             {
                 **_trial(spec, trial, verdicts[trial.number]),
                 **_effort(spec, [*lineage(trials, trial)]),
                 "kind": _kind(trial, verdicts[trial.number], front),
+                "expected": _expected(trial, expectations),
                 "progress": progress.get(trial.number),
                 "export": _export(experiment, trial.number),
             }
@@ -114,6 +121,21 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
         "source": trial.source,
         "model": trial.model,
         "provenance": asdict(trial.provenance) if trial.provenance else None,
+    }
+
+
+def _expectation(known: Expectation) -> dict[str, Any]:
+    """Return how far what is expected of one metric can be trusted."""
+    error, spread = _rounded(known.error), _rounded(known.spread)
+    return {"metric": known.metric, "trials": known.trials, "error": error, "spread": spread}
+
+
+def _expected(trial: Trial, expectations: Iterable[Expectation]) -> dict[str, Any]:
+    """Return what a trial comes to when it is trained again, by metric."""
+    return {
+        known.metric: _numbers(asdict(found))
+        for known in expectations
+        if (found := known.expected.get(trial.number))
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pydantic
 
+from distillery_contract.size import Architecture
 from distillery_operator.cluster import default_template, documents, errands, jobs, pod_template
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.kinds import Key, Kind
@@ -70,6 +71,10 @@ class Results:
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials."""
         return trials_document.trials(self._document)
+
+    def studied(self) -> tuple[Mapping[str, Architecture], tuple[Trial, ...]]:
+        """Return what students start from, empty before it is prepared, and all trials."""
+        return trials_document.sources(self._document), self.trials()
 
     def models(self) -> Mapping[int, str]:
         """Return the paths of the models in the trials' volume, by the numbers of their trials."""

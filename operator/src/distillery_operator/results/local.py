@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from distillery_contract.size import Architecture
 from distillery_operator.errors import DistilleryError, NotFound, StudyMismatch, Unusable
 from distillery_operator.resource import files, yaml_files
 from distillery_operator.resource.experiment import Experiment
@@ -56,6 +57,10 @@ class Results:
 
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials."""
+        return self.studied()[1]
+
+    def studied(self) -> tuple[Mapping[str, Architecture], tuple[Trial, ...]]:
+        """Return what students start from, empty before it is prepared, and all trials."""
         experiment = self.experiment()
         with _readable(self.database) as database:
             if not _has_study(database, experiment):
@@ -180,9 +185,11 @@ def _stored(database: Path, experiment: Experiment) -> "Iterator[Storage]":
         place.close()
 
 
-async def _load(database: Path, experiment: Experiment) -> tuple[Trial, ...]:
+async def _load(
+    database: Path, experiment: Experiment
+) -> tuple[Mapping[str, Architecture], tuple[Trial, ...]]:
     from distillery_operator.study import study
 
     async with study.in_file(database, experiment, time.time(), curves=True) as kept:
-        _, _, trials = await kept.load()
-    return trials
+        _, preparation, trials = await kept.load()
+    return preparation.sources if preparation else {}, trials

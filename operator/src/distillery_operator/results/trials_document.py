@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from distillery_contract.size import Architecture
 from distillery_operator.cluster.pod_template import Defaults
 from distillery_operator.errors import Incompatible
 from distillery_operator.study import records
@@ -72,6 +73,12 @@ def trials(document: Mapping[str, Any]) -> tuple[Trial, ...]:
         records.restored(number, _without_gaps(attributes), collected)
         for number, attributes in enumerate(document["trials"])
     )
+
+
+def sources(document: Mapping[str, Any]) -> Mapping[str, Architecture]:
+    """Return what students start from; empty before it is prepared."""
+    prepared = document["study"].get("preparation")
+    return records.preparation_of(prepared).sources if prepared else {}
 
 
 def defaults(document: Mapping[str, Any]) -> Defaults:

@@ -22,6 +22,10 @@ FAMILY_CODES: Mapping[Family, int] = {Family.BERT: 1, Family.DISTILBERT: 2}
 """A metric's value is a number, so a family is exposed as its code."""
 
 
+DECIDING = ("initialization", "hidden_size", "n_layers", "n_heads")
+"""The hyperparameters that decide a student's size."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """The dimensions of a model that decide how many parameters it has.

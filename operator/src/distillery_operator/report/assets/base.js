@@ -49,6 +49,14 @@ function digits(value, metric) {
   return decimals === null ? String(Number(value.toPrecision(4))) : value.toFixed(decimals);
 }
 
+// What a trial of the front comes to when it is trained again; null where that is not known.
+function expected(trial, metric) {
+  const found = trial.expected[metric];
+  if (!found) return null;
+  const { factor, short } = unit(metric);
+  return `${digits(found.mean * factor, metric)} ± ${digits(found.deviation * factor, metric)} ${short}`.trim();
+}
+
 function title(metric) {
   const { label, long } = unit(metric);
   return long ? `${label} (${long})` : label;
@@ -78,7 +86,7 @@ function named(trial) {
 
 // Parameters of the search space, those that matter most to any objective first.
 function ranked() {
-  const weight = ({ name }) => Math.max(0, ...Object.values(data.importances).map((shares) => shares[name] ?? 0));
+  const weight = ({ name }) => Math.max(0, ...Object.values(data.importances).map(({ shares }) => shares[name] ?? 0));
   return [...data.parameters].sort((a, b) => weight(b) - weight(a));
 }
 

@@ -9,7 +9,10 @@ function hover(trial) {
   const metrics = [...new Set([...data.objectives.map((o) => o.metric), "HasAns_exact", "NoAns_exact"])];
   const lines = metrics
     .filter((m) => scaled(trial.metrics, m) !== null)
-    .map((m) => `${unit(m).label} ${shown(trial.metrics, m)}`);
+    .map((m) => {
+      const further = expected(trial, m) === null ? "" : `, trained again ${expected(trial, m)}`;
+      return `${unit(m).label} ${shown(trial.metrics, m)}${further}`;
+    });
   const settings = ranked()
     .slice(0, 12)
     .map(({ name }) => `${name} ${written(trial.parameters[name])}`);
@@ -175,6 +178,37 @@ function records(y) {
   return good.filter((t) => sign * place(t, y) < best && ((best = sign * place(t, y)), true));
 }
 
+// From where to where a trial is expected to come when it is trained again.
+function reach(trial, metric) {
+  const found = trial.expected[metric];
+  return found ? [-1, 1].map((side) => (found.mean + side * found.deviation) * unit(metric).factor) : [];
+}
+
+// What the front's points come to when they are trained again: a bar of one standard deviation each way, and its middle.
+function expectations(x, y) {
+  const list = data.front.map((number) => trials.get(number)).filter((t) => t.expected[y] && place(t, x) !== null);
+  if (!list.length) return [];
+  const { factor } = unit(y);
+  return [
+    points(
+      list,
+      x,
+      y,
+      "Expected again",
+      { symbol: "line-ew", size: 11, line: { width: 2, color: color("expected") } },
+      {
+        y: list.map((t) => t.expected[y].mean * factor),
+        error_y: {
+          array: list.map((t) => t.expected[y].deviation * factor),
+          color: color("expected"),
+          thickness: 1.6,
+          width: 4,
+        },
+      },
+    ),
+  ];
+}
+
 function tradeoff(x, y, selected) {
   const list = data.trials.filter((t) => place(t, x) !== null && place(t, y) !== null);
   if (!list.length) return null;
@@ -192,7 +226,8 @@ function tradeoff(x, y, selected) {
     const values = list.map((t) => place(t, metric));
     const teacher = metric === null ? null : scaled(data.teacher, metric);
     const limits = data.bounds.filter((b) => b.metric === metric).map((b) => b.limit * unit(metric).factor);
-    return range([...values, ...(teacher === null ? [] : [teacher]), ...limits]);
+    const reached = list.flatMap((t) => reach(t, metric));
+    return range([...values, ...reached, ...(teacher === null ? [] : [teacher]), ...limits]);
   };
   const [across, up] = [extent(x), extent(y)];
   const knee = trials.get(data.knee);
@@ -207,12 +242,13 @@ function tradeoff(x, y, selected) {
             ay: -30,
             arrowcolor: color("front"),
             arrowwidth: 1.2,
+            bgcolor: color("card"),
             font: { color: color("front") },
           },
         ]
       : [];
   return {
-    traces: [line, ...clouds(list, x, y, selected)],
+    traces: [line, ...(x === null ? [] : expectations(x, y)), ...clouds(list, x, y, selected)],
     layout: {
       xaxis: axis(x === null ? "trial" : title(x), { range: across }),
       yaxis: axis(title(y), { range: up }),

@@ -125,6 +125,16 @@ function clickable(id) {
   });
 }
 
+// How far the bars of what is expected of the front can be trusted.
+function trusted({ metric, trials: count, error, spread }) {
+  const [wrong, mean] = [error, spread].map((value) => digits(value * unit(metric).factor, metric));
+  const { label, short } = unit(metric);
+  return (
+    `Bars: ${label} to expect of the front when it is trained again, by ${count} trials. ` +
+    `On left-out trials this is wrong by ${wrong} ${short}, their mean by ${mean}.`
+  );
+}
+
 // What shows a ring around the selected trial.
 function drawSelectable() {
   const single = axes.x === null;
@@ -133,6 +143,7 @@ function drawSelectable() {
     : `${unit(axes.y).label} against ${unit(axes.x).label}`;
   at("tradeoff-hint").textContent =
     "Click a point to see how it was trained; drag to zoom, double-click to go back. Shaded: beyond a threshold or constraint.";
+  at("again").textContent = data.expectations.map(trusted).join(" ");
   draw(at("tradeoff"), tradeoff(axes.x, axes.y, chosen.number), NOTHING);
   const sides = answers(chosen.number);
   at("answers-card").hidden = !sides;
@@ -149,7 +160,8 @@ function drawAll() {
     `Spearman's rank correlation over ${data.correlations.trials ?? 0} completed trials.`;
   const height = `${Math.max(220, 60 + 26 * data.parameters.length)}px`;
   for (const id of ["importances", "correlations"]) at(id).style.height = height;
-  draw(at("importances"), importances(), "Importances need more completed trials.");
+  at("importances-grounds").replaceChildren(...grounds());
+  draw(at("importances"), importances(), "");
   draw(at("correlations"), correlations(), "Correlations need at least five completed trials.");
   if (nearParallel) drawParallel();
   showTrial(chosen.number);
@@ -172,11 +184,12 @@ function watchParallel() {
 function choose(number) {
   chosen.number = number;
   drawSelectable();
+  if (inSight()) dock();
+  else open();
   showTrial(number);
   for (const node of body.children) node.setAttribute("aria-selected", String(Number(node.dataset.trial) === number));
   history.replaceState(null, "", `#trial-${number}`);
   panel.scrollTop = 0;
-  if (getComputedStyle(panel).position === "static") panel.scrollIntoView({ block: "start" });
 }
 
 function first() {

@@ -2,31 +2,52 @@
 
 const SERIES = ["front", "feasible", "collapsed", "baseline", "running"];
 
+// Bars of the objectives that have shares; the sentences above them say what they rest on, or why there are none.
 function importances() {
-  const objectives = Object.keys(data.importances).filter((o) => Object.keys(data.importances[o]).length);
+  const objectives = Object.keys(data.importances).filter((o) => Object.keys(data.importances[o].shares).length);
   if (!objectives.length) return null;
   const names = ranked()
     .map((p) => p.name)
     .reverse();
-  const traces = objectives.map((objective, i) => ({
-    type: "bar",
-    orientation: "h",
-    name: plain(unit(objective).label),
-    y: names.map((n) => plain(shorten(n, 28))),
-    x: names.map((n) => 100 * (data.importances[objective][n] ?? 0)),
-    marker: { color: color(SERIES[i % SERIES.length]) },
-    hovertemplate: `%{y}: %{x:.1f} % of ${plain(unit(objective).label)}<extra></extra>`,
-  }));
+  const traces = objectives.map((objective) => {
+    const { shares, whiskers } = data.importances[objective];
+    const reach = (side) =>
+      names.map((n) => (whiskers[n] ? 100 * Math.max(0, side * (whiskers[n][side > 0 ? 1 : 0] - shares[n])) : 0));
+    return {
+      type: "bar",
+      orientation: "h",
+      name: plain(unit(objective).label),
+      y: names.map((n) => plain(shorten(n, 28))),
+      x: names.map((n) => 100 * (shares[n] ?? 0)),
+      error_x: {
+        visible: Object.keys(whiskers).length > 0,
+        array: reach(1),
+        arrayminus: reach(-1),
+        color: color("muted"),
+        thickness: 1.2,
+        width: 3,
+      },
+      marker: { color: color(SERIES[Object.keys(data.importances).indexOf(objective) % SERIES.length]) },
+      hovertemplate: `%{y}: %{x:.1f} % of ${plain(unit(objective).label)}<extra></extra>`,
+    };
+  });
   return {
     traces,
     layout: {
       barmode: "group",
       bargap: 0.3,
-      xaxis: axis("share (%)", { rangemode: "tozero" }),
+      xaxis: axis("share (%)", { range: [0, 100] }),
       yaxis: axis("", { type: "category" }),
+      showlegend: true,
       legend: { ...layout({}).legend, traceorder: "normal" },
     },
   };
+}
+
+function grounds() {
+  return Object.entries(data.importances).map(([objective, { sentence }]) =>
+    element("li", {}, element("b", {}, unit(objective).label), ` – ${sentence}`),
+  );
 }
 
 function correlations() {

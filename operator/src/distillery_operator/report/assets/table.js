@@ -9,7 +9,7 @@ function columns() {
     ...new Set([...data.objectives.map((o) => o.metric), "HasAns_exact", "NoAns_exact", "parameter_count"]),
   ];
   const measured = metrics.filter((m) => data.trials.some((t) => scaled(t.metrics, m) !== null));
-  const number = (key, label, value, text) => ({ key, label, value, text, css: "number" });
+  const number = (key, label, value, text) => ({ key, label, name: label, value, text, css: "number" });
   return [
     number(
       "number",
@@ -60,7 +60,7 @@ function columns() {
       label: p.name,
       value: (t) => t.parameters[p.name],
       text: (t) => written(t.parameters[p.name]),
-      css: p.type === "Categorical" ? "text" : "number",
+      css: `${p.type === "Categorical" ? "text" : "number"} aside`,
     })),
   ].filter((column) => !["baseline", "byHand"].includes(column.key) || data.trials.some(column.text));
 }
@@ -105,7 +105,7 @@ function kept(trial) {
 
 function row(trial) {
   const cells = COLUMNS.map((column) => {
-    if (!column.kind) return element("td", { class: column.css }, column.text(trial));
+    if (!column.kind) return element("td", { class: column.css, "data-label": column.name }, column.text(trial));
     return element("td", {}, element("span", { class: `dot as-${trial.kind}` }), KINDS[trial.kind].label);
   });
   const node = element(
@@ -197,7 +197,7 @@ function setUpTable() {
   const heads = COLUMNS.map((column) =>
     element(
       "th",
-      { scope: "col", class: column.css === "number" ? "number" : null, "data-key": column.key },
+      { scope: "col", class: column.css ?? null, "data-key": column.key },
       element("button", { type: "button", onclick: () => sortBy(column) }, column.label, element("span")),
     ),
   );

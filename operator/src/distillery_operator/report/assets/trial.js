@@ -6,14 +6,43 @@ let comparedWith =
   data.trials.find((t) => t.baseline)?.number ??
   null;
 
+const side = document.getElementById("side");
+
+// Where the panel's own place is out of sight, it opens over the page, and the place keeps its height.
+function open() {
+  if (panel.classList.contains("open")) return;
+  side.style.minHeight = `${side.offsetHeight}px`;
+  panel.classList.add("open");
+}
+
+function dock() {
+  panel.classList.remove("open");
+  side.style.minHeight = "";
+  for (const plot of panel.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(plot);
+}
+
+function inSight() {
+  const { top, bottom } = side.getBoundingClientRect();
+  return top < 0.6 * innerHeight && bottom > 0.4 * innerHeight;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") dock();
+});
+document.addEventListener("scroll", () => inSight() && panel.classList.contains("open") && dock(), { passive: true });
+
 // The baseline that stands beside a trial: the chosen one, or another one where the trial is itself the chosen one.
 function other(trial) {
   if (comparedWith !== trial.number) return trials.get(comparedWith);
   return data.trials.find((t) => t.baseline && t.number !== trial.number);
 }
 
-function fact(label, value, note) {
-  return element("div", {}, label, element("b", {}, value), note);
+function fact(label, value, ...notes) {
+  return element("div", {}, label, element("b", {}, value), ...notes);
+}
+
+function again(trial, metric) {
+  return element("em", {}, `trained again: ${expected(trial, metric)}`);
 }
 
 // The ways in which a trial's last metrics reach Distillery.
@@ -35,7 +64,8 @@ function facts(trial) {
       return fact(
         unit(metric).label,
         shown(trial.metrics, metric),
-        teacher === null ? "" : `teacher ${shown(data.teacher, metric)}`,
+        ...(expected(trial, metric) === null ? [] : [again(trial, metric)]),
+        ...(teacher === null ? [] : [`teacher ${shown(data.teacher, metric)}`]),
       );
     });
   const spent = [
@@ -231,12 +261,13 @@ function showTrial(number) {
       { id: "trial-title" },
       named(trial),
       element("span", { class: `badge ${tone}` }, KINDS[trial.kind].label),
+      element("button", { id: "close", class: "chip", type: "button", onclick: dock }, "Close"),
     ),
     element("p", { class: "reason" }, element("b", {}, trial.reason), trial.message ? ` – ${trial.message}` : ""),
     ...(trial.continues === null ? [] : [element("p", { class: "hint" }, `Goes on from the checkpoint of trial ${trial.continues}.`)]),
     facts(trial),
     ...chooser(trial),
-    ...groups.flatMap(({ heading }, i) => [element("h3", {}, heading), plots[i]]),
+    element("div", { class: "plots" }, ...groups.map(({ heading }, i) => element("div", {}, element("h3", {}, heading), plots[i]))),
     ...(groups.length
       ? [element("p", { class: "hint" }, legend)]
       : [element("p", { class: "empty" }, "No training curve was measured.")]),
