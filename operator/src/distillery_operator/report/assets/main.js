@@ -131,7 +131,7 @@ function trusted({ metric, trials: count, error, spread }) {
   const { label, short } = unit(metric);
   return (
     `Bars: ${label} to expect of the front when it is trained again, by ${count} trials. ` +
-    `On left-out trials this is wrong by ${wrong} ${short}, their mean by ${mean}.`
+    `On left-out trials this is wrong by ${wrong} ${short}, their mean by ${mean} ${short}.`
   );
 }
 
