@@ -21,7 +21,7 @@ from contest.synthetic import Synthetic, collapses
 from distillery_contract.request import Data, Request, Stage, Student
 from distillery_contract.wire import Exit
 from distillery_operator.engine.actions import Launch
-from distillery_operator.stopping import forecast, front_aware
+from distillery_operator.stopping import forecast, hyperparameters
 from distillery_operator.trials import pareto
 
 SEARCH = Path(__file__).parents[2] / "bench" / "search.py"
@@ -301,7 +301,7 @@ def test_the_decision_that_is_timed_judges_a_suggestion_by_ends_that_were_expect
             learnt.append(len(rows))
             super().__init__(rows, ends, curved=curved)
 
-    monkeypatch.setattr(front_aware, "Forecast", Noted)
+    monkeypatch.setattr(hyperparameters, "Forecast", Noted)
     deciding.measure(90, 3)
     assert set(learnt) == {90}  # 30 that ended, 60 that were stopped
     # In the decision, by the rule alone, by every suggestion, and by the one that builds the study.

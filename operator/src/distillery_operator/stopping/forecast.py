@@ -127,7 +127,7 @@ class LocalForecast(Forecast):
         blocks = [rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE)]
         return np.concatenate([self._block(block) for block in blocks])
 
-    def _block(self, rows: Sequence[Sequence[float]]) -> Array:
+    def _block(self, rows: Rows) -> Array:
         x, _, _, fitted = self._fitted(rows)
         expected: Array = np.einsum("ri,ri->r", x, fitted)
         return expected
