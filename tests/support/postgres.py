@@ -52,7 +52,8 @@ class Postgres:
 
     def start(self, *options: str) -> None:
         """Start the server, with further options, and wait until it answers."""
-        settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", *options]
+        settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"]
+        settings += ["max_wal_size=128MB", *options]  # it may be in memory
         command = [*as_user(), str(self._binaries / "postgres"), f"-D{self._data}"]
         command += [f"-p{self.port}", *(f"-c{setting}" for setting in settings)]
         self._server = processes.start(command, self._log)
