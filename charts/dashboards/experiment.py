@@ -171,14 +171,17 @@ def _front() -> Panel:
 
 def _points() -> Panel:
     matrix = {"columnField": "objective", "rowField": "trial", "valueField": "Value"}
+    values, tests = (
+        f"max by (trial, objective) (distillery_experiment_pareto_front_{what}{{{OWN}}})"
+        for what in ("value", "test_value")
+    )
+    named = f'label_replace({tests}, "objective", "$1 (test)", "objective", "(.+)")'
     return rows(
         "Points of the front",
-        "Values of each point of the front. Click on a number to open the trial.",
+        "Values of each point of the front: on the validation set, which the search optimises, and"
+        " once it is over on the test set, if there is one. Click on a number to open the trial.",
         "short",
-        Query(
-            f"max by (trial, objective) (distillery_experiment_pareto_front_value{{{OWN}}})",
-            table=True,
-        ),
+        Query(f"{values} or {named}", table=True),
         width=12,
         height=12,
         transformations=[

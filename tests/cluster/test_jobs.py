@@ -267,17 +267,20 @@ def test_a_trials_limit_is_the_pods_not_the_jobs_which_would_count_the_wait_for_
     assert "activeDeadlineSeconds" not in job["spec"]
     limit = job["spec"]["template"]["spec"]["activeDeadlineSeconds"]
     assert limit >= 3600 + pod_template.GRACE_SECONDS  # Distillery itself is to be the first
+    test = rendered(of, Launch(Stage.TEST, 0, 1))
+    assert test["spec"]["template"]["spec"]["activeDeadlineSeconds"] == limit
+    assert test["metadata"]["name"] != job["metadata"]["name"]
     prepare = rendered(of, Launch(Stage.PREPARE, 0, 1))
     assert "activeDeadlineSeconds" not in prepare["spec"]["template"]["spec"]
     assert "activeDeadlineSeconds" not in rendered()["spec"]["template"]["spec"]
 
 
-@pytest.mark.parametrize("stage", [Stage.TRAIN, Stage.PREPARE])
+@pytest.mark.parametrize("stage", [Stage.TRAIN, Stage.TEST, Stage.PREPARE])
 def test_names_fit_a_label_and_tell_attempts_apart(stage: Stage) -> None:
     launches = [Launch(stage, t, n) for t, n in ((99_999, 999), (99_999, 99), (9_999, 999))]
     names = [rendered(LONGEST, launch)["metadata"]["name"] for launch in launches]
     assert max(map(len, names)) <= 63
-    assert len(set(names)) == (3 if stage is Stage.TRAIN else 2)
+    assert len(set(names)) == (2 if stage is Stage.PREPARE else 3)
     assert all(re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) for name in names)
 
 

@@ -69,7 +69,7 @@ def changed(**changes: Any) -> str:
         (changed(version=2), "version must be 1, but got 2"),
         (
             changed(stage="guess"),
-            "stage must be one of describe, prepare, train, collect, but got 'guess'",
+            "stage must be one of describe, prepare, train, test, collect, but got 'guess'",
         ),
         (changed(speed=1), "speed: no such field"),
         (changed(trial="3"), "trial must be of type int, but got '3'"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ SEARCH: dict[str, Any] = {
         {"name": "pruned", "parameters": {"n_layers": 2, "n_heads": 2, "learning_rate": 1e-3}},
         {"name": "too-wide", "parameters": {"n_layers": 2, "n_heads": 8}},
     ],
+    "data": {**worlds.DOCUMENT["spec"]["data"], "test": "test.json"},
     "maxTrials": 4,
     "parallelism": 2,
 }
@@ -81,6 +83,8 @@ def copy_inputs(workspace: Path, files: tuple[Path, Path], teacher: Path, **spec
     workspace.mkdir(exist_ok=True)
     for name, path in zip(("train", "validation"), files, strict=True):
         (workspace / f"{name}.json").write_bytes(path.read_bytes())
+    held_out = [replace(q, id=f"test {q.id}") for q in tiny.make_questions(24, seed=9)]
+    tiny.write_squad(workspace / "test.json", held_out)
     (workspace / "teacher").symlink_to(teacher)
     text = yaml_files.dump(worlds.document(**{**SEARCH, **spec}))
     (workspace / "experiment.yaml").write_text(text)
@@ -102,6 +106,22 @@ def test_a_search_ends_with_a_front_of_measured_models(searched: tuple[Path, str
         count = sum(weights.numel() for weights in student.parameters())
         assert count == point.values["parameter_count"]
     assert "Pareto front" in said
+
+
+def test_what_was_chosen_and_the_teacher_are_evaluated_on_the_test_questions(
+    searched: tuple[Path, str],
+) -> None:
+    workspace, said = searched
+    found = status(workspace)
+    trials = workspace / "experiments/tiny/trials"
+    for point in found.front:
+        record = json.loads((trials / f"{point.trial:05d}" / "test.json").read_text())
+        assert point.test == record["metrics"]
+        assert point.test["parameter_count"] == point.values["parameter_count"]
+        assert round(point.test["exact"] * 24 / 100, 6).is_integer()  # of 24 questions
+    assert {"exact", "parameter_count"} == found.baselines[0].test.keys()
+    assert found.teacher_test["parameter_count"] == found.teacher["parameter_count"]
+    assert "Tested=True" in said
 
 
 def test_an_impossible_shape_is_infeasible_and_cost_no_training(

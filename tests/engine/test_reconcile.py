@@ -14,7 +14,7 @@ from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Remov
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import UNKNOWN
-from distillery_operator.trials.trial import Point, Trial
+from distillery_operator.trials.trial import FinalTest, Point, Trial
 from support import worlds
 
 EXPERIMENT = worlds.experiment(parallelism=3, maxTrials=3)
@@ -73,6 +73,9 @@ class World:
 
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         raise AssertionError(count)
+
+    async def keep_test(self, number: int, test: FinalTest) -> None:
+        raise AssertionError(number)
 
     async def promote(self, spec: Spec, number: int, now: float) -> None:
         raise AssertionError(number)

@@ -92,12 +92,12 @@ def test_a_failed_preparation_is_forgotten_and_a_good_one_is_not(tmp_path: Path)
     launch = Launch(Stage.PREPARE, 0, 1)
     ports.start(runner, launch)
     assert ports.ended(runner).exit_code == Exit.BAD_DATA  # there is no train.json
-    runner.forget_failed_preparation()
+    runner.forget_failures()
     assert ports.listed(runner) == []
     (tmp_path / "train.json").touch()
     ports.start(runner, launch)
     assert ports.ended(runner).exit_code == 0
-    runner.forget_failed_preparation()
+    runner.forget_failures()
     assert len(ports.listed(runner)) == 1
 
 

@@ -1,7 +1,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +23,7 @@ from distillery_operator.search import expectation
 from distillery_operator.search.importance import Importance
 from distillery_operator.trials import hypervolume, pareto
 from distillery_operator.trials.provenance import Provenance, Trainer
-from distillery_operator.trials.trial import Point, State, Trial
+from distillery_operator.trials.trial import FinalTest, Point, State, Trial
 from support import searches, worlds
 from support.fixtures.servers import Chromium
 
@@ -117,6 +117,35 @@ def test_what_was_found_in_the_data_is_among_the_findings() -> None:
     seen = worlds.observation(tuple(trials), preparation=noted)
     found = summary.findings(wanted.spec, worlds.status(wanted, seen), trials)
     assert "Of data and models: train: 4 of 90 are dropped." in found
+
+
+def test_the_report_tells_what_was_optimised_from_what_no_decision_has_read() -> None:
+    trials = searches.search(30, running=0)
+    without = searches.experiment()
+    (said,) = [f for f in _findings(without, trials) if "validation set" in f]
+    assert "data.test names no test set" in said
+    assert "expect less of it on others" in said
+    files = {"train": "t.json", "validation": "v.json", "test": "x.json"}
+    wanted = searches.experiment(data=files)
+    (said,) = [f for f in _findings(wanted, trials) if "validation set" in f]
+    assert "Of the test set: " in said
+    front = payload.payload(wanted, searches.observed(wanted, trials), trials, {})["front"]
+    tested = [
+        replace(t, test=FinalTest({"exact": 70.5}, {"exact": 71.0})) if t.number in front else t
+        for t in trials
+    ]
+    (said,) = [f for f in _findings(wanted, tested) if "validation set" in f]
+    assert "each model that was chosen was evaluated on it once" in said
+    told = payload.payload(wanted, searches.observed(wanted, tested), tested, {})
+    shown = {t["number"]: t["test"] for t in told["trials"] if t["test"]}
+    assert shown == {number: {"exact": 70.5} for number in front}
+
+
+def _findings(wanted: Experiment, trials: Sequence[Trial]) -> list[str]:
+    found: list[str] = payload.payload(wanted, searches.observed(wanted, trials), trials, {})[
+        "findings"
+    ]
+    return found
 
 
 @pytest.mark.parametrize(

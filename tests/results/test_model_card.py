@@ -15,7 +15,7 @@ from distillery_operator.results import model_card, results
 from distillery_operator.search.expectation import Expectation
 from distillery_operator.stopping.forecast import Expected
 from distillery_operator.trials.provenance import Provenance, Trainer
-from distillery_operator.trials.trial import Trial
+from distillery_operator.trials.trial import FinalTest, Trial
 from support import worlds
 
 EXPERIMENT = worlds.experiment(teacher={"model": "org/a | b\n## teacher"})
@@ -45,6 +45,18 @@ def test_a_model_card_says_what_was_measured_and_what_made_it() -> None:
     ):
         assert line in body.splitlines()
     assert "A student of org/a \\| b ## teacher that" in body  # it stays one line
+
+
+def test_a_model_card_tells_what_was_optimised_from_what_no_decision_has_read() -> None:
+    tested = replace(TRIAL, test=FinalTest({"exact": 79.25}))
+    lines = model_card.card(EXPERIMENT, tested).splitlines()
+    places = [n for n, line in enumerate(lines) if line.startswith("## Measured")]
+    assert "which the search has optimised" in lines[places[0]]
+    assert "which no decision has read" in lines[places[1]]
+    assert lines.index("| exact (percent) | 81.5 |") < places[1]
+    assert lines.index("| exact (percent) | 79.25 |") > places[1]
+    assert model_card.NO_TEST not in lines
+    assert model_card.NO_TEST in model_card.card(EXPERIMENT, TRIAL).splitlines()
 
 
 def test_what_is_not_known_is_not_said() -> None:

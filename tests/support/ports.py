@@ -37,7 +37,7 @@ from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import Attempt, Report
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance, Trainer
-from distillery_operator.trials.trial import Point, State, Trial
+from distillery_operator.trials.trial import FinalTest, Point, State, Trial
 from support import worlds
 
 EXPERIMENT = worlds.experiment()
@@ -548,11 +548,35 @@ class StudySuite:
         async def ask() -> tuple[PastAttempt, ...]:
             async with opened(url) as kept:
                 await kept.remember(Stage.PREPARE, 0, failed)
-                await kept.prepare_again()
+                await kept.try_again()
             async with opened(url) as kept:
                 return await kept.preparing()
 
         assert asyncio.run(ask()) == (replace(failed, provenance=replace(made, generation=0)),)
+
+    def test_a_test_is_stored_once_beside_the_result_and_its_attempts_before_it(
+        self, url: str
+    ) -> None:
+        made = Provenance(3, "digest", "key", "trainer:1", Trainer("1", "2", "5", "cpu"))
+        begun = PastAttempt(1, "uid", started=1.0, provenance=made)
+        first = FinalTest({"exact": 41.0}, {"exact": 90.0}, 7.0, 0.5, made, 9.0)
+
+        async def test(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 2, 2.0)
+            for number in (0, 1):
+                await kept.tell(EXPERIMENT.spec, tell(number), "model", 3.0)
+                await kept.remember(Stage.TEST, number, begun)
+            await kept.keep_test(0, first)
+            await kept.keep_test(0, replace(first, metrics={"exact": 99.0}))
+            await kept.remember(Stage.TEST, 0, replace(begun, over=True))  # too late
+            await kept.try_again()
+
+        tested, untested = work(url, test)
+        assert tested.test == first
+        assert tested.metrics["exact"] == tell(0).report.metrics["exact"]
+        assert (tested.testing, tested.attempts) == ((begun,), ())
+        again = replace(begun, provenance=replace(made, generation=0))
+        assert (untested.test, untested.testing) == (None, (again,))
 
     def test_a_result_says_what_made_it(self, url: str) -> None:
         made = Provenance(3, "digest", "key", "trainer:1@sha256:0", Trainer("1", "2", "5", "cpu"))

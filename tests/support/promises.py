@@ -34,6 +34,7 @@ from distillery_operator.engine.actions import (
     Free,
     Halt,
     Keep,
+    KeepTest,
     Launch,
     Promote,
     Record,
@@ -41,13 +42,15 @@ from distillery_operator.engine.actions import (
     Remember,
     Tell,
 )
+from distillery_operator.engine.decide import Decision
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.spec import Constraint, Spec, Stagnation
 from distillery_operator.search import own_points
+from distillery_operator.trials import pareto
 from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
-from distillery_operator.trials.trial import Point, State, Trial, lineage
+from distillery_operator.trials.trial import FinalTest, Point, State, Trial, lineage
 from support import worlds
 
 Key = tuple[Stage, int, int]
@@ -136,6 +139,15 @@ class Job:
     def observation(self) -> bool:
         """Whether its ending says something of the suggestion and can be read."""
         return self.readable and self.outcome is not None
+
+    @property
+    def tested(self) -> bool:
+        """Whether it is a test that ended well, whose result can be read.
+
+        One that was evicted after its last word runs again; the trainer then says the same.
+        """
+        whole = self.readable and self.report is not None and bool(self.report.test)
+        return whole and self.ending == RESULT
 
     @property
     def interrupted(self) -> bool:
@@ -311,6 +323,7 @@ class Promises(RuleBasedStateMachine):
         prepared=st.booleans(),
         strict=st.booleans(),
         stopping=st.sampled_from(STOPPING),
+        tests=st.booleans(),
     )
     def begin(
         self,
@@ -319,8 +332,13 @@ class Promises(RuleBasedStateMachine):
         prepared: bool,
         strict: bool,
         stopping: EarlyStopping,
+        tests: bool = False,
     ) -> None:
         self.strict = strict
+        test = "test.json" if tests else None
+        self.spec = self.spec.model_copy(
+            update={"data": self.spec.data.model_copy(update={"test": test})}
+        )
         self.edit("early_stopping", stopping)
         self.edit("parallelism", parallelism)
         self.edit("max_trials", trials)
@@ -397,7 +415,7 @@ class Promises(RuleBasedStateMachine):
 
     def own(self, attempt: Attempt) -> bool:
         """Tell whether an attempt is of a suggestion that the study knows."""
-        if attempt.stage is not Stage.TRAIN:
+        if attempt.stage is Stage.PREPARE:
             return True
         known = attempt.trial < len(self.trials)
         return known and attempt.digest in ("", digest(self.trials[attempt.trial]))
@@ -406,7 +424,7 @@ class Promises(RuleBasedStateMachine):
         """Return the calls that an action is made of; a kill may fall between any two."""
         match action:
             case Launch(stage, trial):
-                asked_for = digest(self.trials[trial]) if stage is Stage.TRAIN else ""
+                asked_for = "" if stage is Stage.PREPARE else digest(self.trials[trial])
                 yield partial(self.start, action, asked_for)
             case Discard(attempt):
                 yield partial(self.discard, attempt)
@@ -423,6 +441,8 @@ class Promises(RuleBasedStateMachine):
                 yield partial(self.promote, number)
             case Keep(preparation):
                 yield partial(setattr, self, "preparation", preparation)
+            case KeepTest(number, test):
+                yield partial(self.keep_test, number, test)
             case Record(number, point):
                 yield partial(self.change, number, curve=(*self.trials[number].curve, point))
             case Remember(stage, number, past):
@@ -463,6 +483,7 @@ class Promises(RuleBasedStateMachine):
             assert not any(j.observation for j in own if j.key[0] is Stage.TRAIN), (
                 f"a finished trial starts again: {own}"
             )
+            assert not any(j.tested for j in own), f"a model is tested twice: {own}"
             held = self.strict and launch.stage is Stage.TRAIN
             if launch.stage is Stage.TRAIN:
                 assert launch.trial not in self.removing(), "its files are being removed"
@@ -503,7 +524,8 @@ class Promises(RuleBasedStateMachine):
             self.tell_watch(job)
 
     def release(self, attempt: Attempt) -> None:
-        assert self.trials[attempt.trial].state is not State.RUNNING
+        trial = self.trials[attempt.trial]
+        assert trial.test if attempt.stage is Stage.TEST else trial.state is not State.RUNNING
         self.free(attempt)
         job = self.existing((attempt.stage, attempt.trial, attempt.number))
         if job:
@@ -616,11 +638,24 @@ class Promises(RuleBasedStateMachine):
             model="model" if ending.state is State.COMPLETED else None,
         )
 
+    def keep_test(self, number: int, test: FinalTest) -> None:
+        """Store a test's result; it must be what a process has found, of this very suggestion."""
+        trial = self.trials[number]
+        if trial.test is None:
+            assert trial.state is State.COMPLETED
+            jobs = [j for j in self.jobs if j.key[:2] == (Stage.TEST, number)]
+            own = [j for j in jobs if j.digest == digest(trial) and j.report]
+            assert test.metrics in [j.report.test for j in own if j.report]
+            self.change(number, test=test)
+
     def remove(self, numbers: tuple[int, ...]) -> None:
         """Begin to remove files: from now on nobody knows what of them is left."""
         if any(removal.trials == numbers for removal in self.removals):
             return  # the port promises that the same is not begun twice
         assert not self.removing() & set(numbers)
+        if self.up_to_date:
+            tested = {j.key[1] for j in self.jobs if j.key[0] is Stage.TEST and j.runs}
+            assert not tested & set(numbers), "a model is removed while it is tested"
         begun = Attempt(Stage.COLLECT, 0, 1, Phase.RUNNING)
         self.removals.append(Removal(numbers, begun))
 
@@ -640,10 +675,16 @@ class Promises(RuleBasedStateMachine):
             self.removals[index] = replace(removal, attempt=ended)
 
     def remember(self, stage: Stage, number: int, past: PastAttempt) -> None:
-        kept = self.preparing if stage is Stage.PREPARE else self.trials[number].attempts
+        kept = self.preparing
+        if stage is not Stage.PREPARE:
+            trial = self.trials[number]
+            kept = trial.testing if stage is Stage.TEST else trial.attempts
         kept = (*(other for other in kept if other.identity != past.identity), past)
         if stage is Stage.PREPARE:
             self.preparing = kept
+        elif stage is Stage.TEST:
+            if trial.test is None:
+                self.change(number, testing=kept)
         elif self.trials[number].state is State.RUNNING:
             self.change(number, attempts=kept)
 
@@ -744,7 +785,7 @@ class Promises(RuleBasedStateMachine):
         assert job.started is not None
         if not (job.exists or job.held):
             ending = UNSEEN
-        elif job.key[0] is Stage.TRAIN and job.without_data and not ending.interruption:
+        elif job.key[0] is not Stage.PREPARE and job.without_data and not ending.interruption:
             ending = NO_DATA
         job.seconds += self.now - job.started
         job.ended, job.ending = self.now, ending
@@ -762,6 +803,9 @@ class Promises(RuleBasedStateMachine):
             key = found.key if ending.final else None
             return Report("x", key=key, teacher=found.teacher, sources=found.sources)
         exact = 50 + self.now / 1000  # no two attempts measure the same
+        if job.key[0] is Stage.TEST:
+            shown = {"exact": 1e305 if ending.absurd else exact}
+            return Report("x", test=shown if ending.final else {})
         measured = {"exact": exact, "HasAns_exact": 70.0, "NoAns_exact": 90.0}
         if ending.absurd:
             measured["exact"] = 1e305
@@ -806,14 +850,34 @@ class Promises(RuleBasedStateMachine):
         asked = sum(a.count for a in actions if isinstance(a, Ask))
         told = [a.trial for a in actions if isinstance(a, Tell)]
         live = sum(attempt.live for attempt in seen.attempts)
-        if spec.suspend or seen.obstacle or decide.decide(spec, seen).done:
+        decision = decide.decide(spec, seen)
+        if spec.suspend or seen.obstacle:
             assert not launches
+        if spec.suspend or seen.obstacle or decision.done:
             assert not asked
+        self.check_tests(spec, seen, decision, launches)
         assert not launches or live + len(launches) <= spec.parallelism
         assert not asked or self.suggestions + asked <= spec.max_trials
         assert len(told) == len(set(told))
         assert not {a.trial for a in launches if a.stage is Stage.TRAIN} & set(told)
         assert all(self.trials[number].state is State.RUNNING for number in told)
+
+    def check_tests(
+        self, spec: Spec, seen: Observation, decision: Decision, launches: list[Launch]
+    ) -> None:
+        """Hold the tests against what was chosen: never earlier, never twice, never read."""
+        tests = {launch.trial for launch in launches if launch.stage is Stage.TEST}
+        chosen = {t.number for t in pareto.front(spec, seen.trials)}
+        chosen |= {t.number for t in seen.trials if t.baseline}
+        assert not tests or (spec.data.test and decision.done and seen.prepared)
+        assert tests <= {n for n in chosen if seen.trials[n].model and not seen.trials[n].test}
+        if decision.done:
+            assert len(tests) == len(launches) or decision.tests.missing
+            assert not any(launch.stage is Stage.TRAIN for launch in launches)
+        known = [
+            replace(t, test=t.test and replace(t.test, metrics={}, teacher={})) for t in seen.trials
+        ]
+        assert decide.decide(spec, replace(seen, trials=tuple(known))).actions == decision.actions
 
     def check_told(self, spec: Spec, ending: Tell, jobs: list[Job], ever: list[Job]) -> None:
         """Hold what is told against what truly happened.
@@ -916,8 +980,10 @@ class Promises(RuleBasedStateMachine):
         self.user_lets_it_go_on()
         if self.preparation is None:  # somebody mends the cause and edits the spec
             self.generation += 1
-        done = decide.decide(self.spec, self.settle()).done
+        last = decide.decide(self.spec, self.settle())
+        done = last.done
         assert done is not None
+        assert last.finished
         assert done.reason == "SpaceExhausted" or self.suggestions >= self.spec.max_trials
         assert all(trial.state is not State.RUNNING for trial in self.trials)
         assert not any(job.held and job.ending for job in self.jobs), "a pod is held for ever"

@@ -80,6 +80,8 @@ def main() -> int:
     if request.stage is Stage.COLLECT:
         return collect(request, shown)
     shown.introduce()
+    if request.stage is Stage.TEST:
+        return test(request, shown)
     trains = request.stage is Stage.TRAIN
     code = train(request, shown, stop) if trains else prepare(request, shown)
     lingering = time.monotonic() + float(os.environ.get("QUICK_TRAINER_LINGER_SECONDS", "0"))
@@ -143,6 +145,23 @@ def train(request: Request, shown: Shown, stop: list[bool]) -> int:
     return shown.end(wire.Exit.OK, "trained to the end")
 
 
+def test(request: Request, shown: Shown) -> int:
+    """Evaluate the model on the test questions: a little below the validation set's values."""
+    output = Path(request.output)
+    if not (output / "model").exists():
+        return shown.end(wire.Exit.BAD_REQUEST, "there is no model to test")
+    with (output / "tests").open("a") as tests:
+        tests.write(f"{request.attempt}\n")
+    if Path("tests-fail").exists():
+        return shown.end(wire.Exit.BAD_REQUEST, "this trainer fails all tests")
+    _, distance = json.loads((output / "checkpoint.json").read_text())
+    found = measured(request, distance, int(request.parameters.get("n_layers", 6)))
+    for name, value in found.items():
+        shown.set(metrics.TEST_METRIC, value - (name == "exact"), metric=name)
+    shown.set(metrics.TEACHER_TEST_METRIC, 89.0, metric="exact")
+    return shown.end(wire.Exit.OK, "tested")
+
+
 def account(shown: Shown, step: int, seconds: float) -> None:
     """Tell what this process has done: a step takes 16 examples of 10 tokens."""
     shown.count(metrics.EXAMPLES, 16)
@@ -153,13 +172,17 @@ def account(shown: Shown, step: int, seconds: float) -> None:
     shown.set(metrics.MEMORY, 1024 * kilobytes, kind="resident")
 
 
-def evaluate(request: Request, shown: Shown, step: int, distance: float, layers: int) -> None:
+def measured(request: Request, distance: float, layers: int) -> dict[str, float]:
     collapsed = float(request.parameters.get("dropout", 0.1)) > 0.5
     fit = 0.0 if collapsed else exp(-abs(distance)) * (0.5 + layers / 12)
     found = {"HasAns_exact": 90 * fit, "NoAns_exact": 100 - 10 * fit}
     found["exact"] = sum(found.values()) / 2
     found["parameter_count"] = float(size.student_size(SOURCES, request.parameters))
-    for name, value in found.items():
+    return found
+
+
+def evaluate(request: Request, shown: Shown, step: int, distance: float, layers: int) -> None:
+    for name, value in measured(request, distance, layers).items():
         shown.set(metrics.METRIC, value, metric=name)
     shown.set(metrics.LOSS, distance**2, part="total")
     shown.set(metrics.METRIC_STEP, step)

@@ -21,6 +21,7 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
 from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.trial import FinalTest
 from support import programs, shapes, virtual_time, worlds
 
 KEY = Key("science", "tiny")
@@ -80,6 +81,9 @@ FAMILIES = {
     "experiment_teacher_value": {"namespace", "experiment", "metric"},
     "experiment_baseline_info": {"namespace", "experiment", "baseline", "trial"},
     "experiment_baseline_value": {"namespace", "experiment", "baseline", "objective"},
+    "experiment_pareto_front_test_value": {"namespace", "experiment", "trial", "objective"},
+    "experiment_baseline_test_value": {"namespace", "experiment", "baseline", "objective"},
+    "experiment_teacher_test_value": {"namespace", "experiment", "metric"},
     "experiment_median_trial_seconds": {"namespace", "experiment"},
     "experiment_progress_timestamp_seconds": {"namespace", "experiment"},
 }
@@ -122,10 +126,24 @@ def samples() -> dict[str, float]:
 def ended() -> tuple[Experiment, Status, Statistics]:
     """An experiment with all of its trials ended, its status and its figures."""
     experiment = shapes.experiment(
-        maxTrials=3, parallelism=1, maxCost=1, costPerGpuHour=12, maxGpuHours=0.05
+        maxTrials=3,
+        parallelism=1,
+        maxCost=1,
+        costPerGpuHour=12,
+        maxGpuHours=0.05,
+        data={**worlds.DOCUMENT["spec"]["data"], "test": "test.json"},
     )
     trials = (
-        worlds.completed(0, 90.0, 6, baseline="deep", gpus=2.0, ended=100.0),
+        worlds.completed(
+            0,
+            90.0,
+            6,
+            baseline="deep",
+            gpus=2.0,
+            ended=100.0,
+            model="model",
+            test=FinalTest({"exact": 88.0, "f1": 89.0}, {"exact": 89.5}),
+        ),
         worlds.completed(1, 80.0, 2, gpus=2.0, ended=200.0),
         worlds.completed(2, 40.0, 1, gpus=2.0, ended=300.0),
     )
@@ -252,7 +270,11 @@ def test_only_points_of_the_front_and_baselines_are_series_of_one_trial(
     labels = {label for name in samples() for label in re.findall(r'(\w+)="', name)}
     assert not labels & {"attempt", "pod", "job"}
     families = {name.split("{")[0] for name in samples() if 'trial="' in name}
-    assert families == {"experiment_pareto_front_value", "experiment_baseline_info"}
+    assert families == {
+        "experiment_pareto_front_value",
+        "experiment_pareto_front_test_value",
+        "experiment_baseline_info",
+    }
 
 
 def test_an_experiment_is_described_by_its_status(shown: experiment_metrics.Experiments) -> None:
@@ -314,6 +336,9 @@ def test_an_experiment_is_described_by_its_status(shown: experiment_metrics.Expe
         'baseline_info{baseline="deep",trial="0"}': 1,
         'baseline_value{baseline="deep",objective="exact"}': 90,
         'baseline_value{baseline="deep",objective="parameter_count"}': 600_000,
+        'pareto_front_test_value{objective="exact",trial="0"}': 88,
+        'baseline_test_value{baseline="deep",objective="exact"}': 88,
+        'teacher_test_value{metric="exact"}': 89.5,
         "median_trial_seconds{}": 10,
         "progress_timestamp_seconds{}": 300,
     }
@@ -328,6 +353,7 @@ def test_an_experiment_is_described_by_its_status(shown: experiment_metrics.Expe
         "Prepared": "true",
         "Progressing": "false",
         "Succeeded": "true",
+        "Tested": "true",
         "Degraded": "false",
     }
 

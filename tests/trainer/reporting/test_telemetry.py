@@ -60,6 +60,7 @@ def test_every_setter_lands_on_metrics_over_http(tmp_path: Path) -> None:
     told = telemetry.Telemetry()
     told.evaluation(EVALUATION, 40)
     told.teacher({"exact": 97.0})
+    told.tested({"exact": 60.5}, {"exact": 96.0})
     told.progress(40, 80)
     told.losses({"total": 1.5, "hard": 2.0, "soft": 1.0})
     told.learning_rate(3e-5)

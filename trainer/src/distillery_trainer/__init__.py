@@ -1,11 +1,11 @@
-"""Distils question-answering models: `prepare` once per experiment, `train` once per trial.
+"""Distils question-answering models: `prepare` once, `train` per trial, `test` what is chosen.
 
 The rooms, from the top down. A package imports only what stands below it.
 
 fork_server      one process that forks those of trials, on one machine
 process          one process: request, metrics, signals, exit code
 stages           runs the stage of a request
-training         the stage ``train``
+training         the stages ``train`` and ``test``
 preparation      the stages ``describe`` and ``prepare``
 evaluation       from logits to the official metrics
 data             questions as windows of tokens

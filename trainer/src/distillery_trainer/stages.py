@@ -18,7 +18,7 @@ from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop
 from distillery_trainer.students.building import InfeasibleError
 from distillery_trainer.students.families import SourceError
-from distillery_trainer.training import train
+from distillery_trainer.training import held_out, train
 from distillery_trainer.training.checkpoint import MismatchError
 from distillery_trainer.training.train import DivergedError
 
@@ -55,6 +55,9 @@ def run(request: Request, telemetry: Telemetry, stop: Stop) -> tuple[Exit, str]:
             case Stage.TRAIN:
                 _introduce(telemetry)
                 train.train(request, telemetry, stop)
+            case Stage.TEST:
+                _introduce(telemetry)
+                held_out.test(request, telemetry)
     except tuple(_EXITS) as error:
         known = next(kind for kind in _EXITS if isinstance(error, kind))
         return _EXITS[known], str(error) or known.__name__

@@ -158,6 +158,13 @@ def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> T
     table.add_column("trial", justify="right")
     for name in names:
         table.add_column(name, justify="right")
+    tested = [
+        o.metric
+        for o in spec.objectives
+        if o.metric != "parameter_count" and any(o.metric in point.test for point in points)
+    ]
+    for name in tested:
+        table.add_column(f"{name} (test)", justify="right")
     table.add_column("parameters", overflow="fold")
     for point in points:
         label = f"{point.trial}{' (knee)' if point.trial == knee else ''}"
@@ -165,6 +172,7 @@ def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> T
         shown = [
             _number(name, point.metrics[name]) if name in point.metrics else "" for name in names
         ]
+        shown += [_number(name, point.test[name]) if name in point.test else "" for name in tested]
         settings = _varying(spec, point.parameters)
         table.add_row(
             label, *shown, f"{point.baseline}: {settings}" if point.baseline else settings
@@ -182,6 +190,11 @@ def show_status(console: Console, experiment: Experiment, found: Status) -> None
         shown = ("exact", "f1", *COLLAPSE, "parameter_count")
         teacher = {name: found.teacher[name] for name in shown if name in found.teacher}
         say(console, f"teacher: {_numbers(teacher)}")
+        if found.teacher_test:
+            tested = {
+                name: found.teacher_test[name] for name in shown if name in found.teacher_test
+            }
+            say(console, f"teacher on the test set: {_numbers(tested)}")
     for suggestion in found.suggestions:
         say(console, _suggested(suggestion))
     if found.front:
@@ -201,7 +214,9 @@ def _picture(experiment: Experiment, seen: Observation, found: Status) -> Group:
     for attempt in seen.attempts:
         if attempt.live:
             report = seen.reports.get(attempt.key)
-            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else str(attempt.stage)
+            what = str(attempt.stage)
+            if attempt.stage is not Stage.PREPARE:
+                what = f"{'test of ' * (attempt.stage is Stage.TEST)}trial {attempt.trial}"
             shown = report.metrics if report else {}
             metrics = {o.metric: shown[o.metric] for o in spec.objectives if o.metric in shown}
             step = f" step {report.step}/{report.steps}" if report and report.steps else ""

@@ -18,6 +18,9 @@ from distillery_operator.resource.experiment import study_of
 JOB_NAME: Final = "batch.kubernetes.io/job-name"
 """Label that the Job controller gives to its pods."""
 
+OF_ATTEMPTS: Final = (Stage.PREPARE, Stage.TRAIN, Stage.TEST, Stage.COLLECT)
+"""Stages that run in Jobs."""
+
 NUMBER: Final = re.compile("[0-9]{1,9}")
 
 
@@ -103,7 +106,7 @@ class Cache:
     def matters(self, key: Key, uid: str) -> bool:
         """Tell whether anything of an experiment lives, or has an ending that is not stored.
 
-        Jobs that have prepared or collected stay for a while, and nobody looks at them again.
+        Jobs of other stages stay for a while after their end, and nobody looks at them again.
         """
         jobs = [j for j in self.jobs(key, uid) if _trains(j) or not objects.finished(j)]
         pods = [pod for pod in self.pods(key, uid) if not objects.terminal(pod)]
@@ -191,7 +194,7 @@ class Cache:
         """
         metadata = found["metadata"]
         labels = metadata.get("labels") or {}
-        if labels.get(label_names.STAGE) not in (Stage.PREPARE, Stage.TRAIN, Stage.COLLECT):
+        if labels.get(label_names.STAGE) not in OF_ATTEMPTS:
             return None
         if label_names.EXPERIMENT not in labels or label_names.EXPERIMENT_UID not in labels:
             return None

@@ -45,7 +45,8 @@ def _named(experiment: Experiment, what: str) -> str:
 
 def name(experiment: Experiment, launch: Launch) -> str:
     """Return the Job's name: the same for the same attempt, so that none is created twice."""
-    what = f"{launch.trial:05d}" if launch.stage is Stage.TRAIN else str(launch.stage)
+    named = {Stage.TRAIN: f"{launch.trial:05d}", Stage.TEST: f"test{launch.trial:05d}"}
+    what = named.get(launch.stage, str(launch.stage))
     return _named(experiment, f"{what}-{launch.number}")
 
 

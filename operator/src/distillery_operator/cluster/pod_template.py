@@ -150,7 +150,7 @@ def _without_mesh(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _finalizers(experiment: Experiment, launch: Launch) -> dict[str, list[str]]:
-    """Return what holds a trial's pod; a preparation is simply repeated."""
+    """Return what holds a trial's pod; a preparation or a test is simply repeated."""
     strict = experiment.spec.metrics_durability is MetricsDurability.STRICT
     return {"finalizers": [METRICS]} if strict and launch.stage is Stage.TRAIN else {}
 
@@ -161,7 +161,7 @@ def _deadline(experiment: Experiment, launch: Launch) -> dict[str, int]:
     A Job's limit would count the wait for a node as well.
     """
     seconds = experiment.spec.trial_timeout_seconds
-    if launch.stage is not Stage.TRAIN or seconds is None:
+    if launch.stage not in (Stage.TRAIN, Stage.TEST) or seconds is None:
         return {}
     return {"activeDeadlineSeconds": seconds + START_SECONDS}
 
@@ -183,7 +183,7 @@ def _container(given: Mapping[str, Any], request: Request, defaults: Defaults) -
         "terminationMessagePath": wire.DEFAULT_TERMINATION_MESSAGE,
         "terminationMessagePolicy": "File",
         "env": [
-            *(_threads(given) if request.stage is Stage.TRAIN else []),
+            *(_threads(given) if request.stage in (Stage.TRAIN, Stage.TEST) else []),
             *(e for e in documents.items(given, "env") if e.get("name") not in ours),
             {"name": wire.REQUEST, "value": text},
             {"name": wire.METRICS_PORT, "value": str(wire.DEFAULT_METRICS_PORT)},

@@ -272,7 +272,7 @@ class Controller:
         if finished.left_nothing(result) and rest is None:
             await self._leave(key)
             return None
-        if result.decision.done and not result.refused and not removing:
+        if result.decision.finished and not (result.refused or removing or live):
             return max(rest or 0.0, self.status_seconds)
         capped = conditions.held_back(experiment.spec, result.seen)
         unsettled = session.obstacle or result.refused or removing or capped

@@ -17,6 +17,7 @@ from distillery_operator.engine.actions import (
     Expire,
     Halt,
     Keep,
+    KeepTest,
     Launch,
     Promote,
     Tell,
@@ -43,6 +44,7 @@ WRONG: Final = {
     (ConditionType.TRAINER_ACCEPTED, "False"),
     (ConditionType.PREPARED, "False"),
     (ConditionType.SUCCEEDED, "False"),
+    (ConditionType.TESTED, "False"),
     (ConditionType.HELD_BACK, "True"),
     (ConditionType.FOREIGN_TRIALS, "True"),
     (ConditionType.DEGRADED, "True"),
@@ -68,20 +70,20 @@ def of_action(action: Action, seen: Observation) -> Event | None:
     """Return what an action is told as; None for those that nobody asks about."""
     match action:
         case Launch(stage, trial, number):
-            what = f"trial {trial}" if stage is Stage.TRAIN else "the preparation"
+            what = _what(stage, trial)
             if number == 1:
                 return _routine("Started", f"{what} starts")
             return _routine("Restarted", f"{what} goes on as attempt {number}{_why(action, seen)}")
         case Halt(attempt, reason, message):
-            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            what = _what(attempt.stage, attempt.trial)
             said = f"{what} is asked to write a checkpoint and end" + (message and f": {message}")
             return _routine(reason, said)
         case Expire(attempt):
-            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            what = _what(attempt.stage, attempt.trial)
             said = f"{what} has waited too long and gives its slot back: {attempt.message}"
             return _routine(PENDING_TIMEOUT, said)
         case Close(attempt):
-            what = f"trial {attempt.trial}" if attempt.stage is Stage.TRAIN else "the preparation"
+            what = _what(attempt.stage, attempt.trial)
             return _routine(LINGERING, f"{what}: {housekeeping.lingering(attempt)}")
         case Discard(attempt):
             said = (
@@ -94,6 +96,8 @@ def of_action(action: Action, seen: Observation) -> Event | None:
         case Keep(preparation):
             said = f"data and teacher are prepared as {preparation.key[:12]}"
             return _event(NORMAL, "Prepared", said)
+        case KeepTest(trial):
+            return _routine("Tested", f"trial {trial} is evaluated on the test questions")
         case Tell(trial, state, reason, message):
             said = f"trial {trial} is {state}: {message}"
             if state is State.FAILED:
@@ -130,6 +134,11 @@ def not_watched(namespace: str, why: str) -> Event:
         " results are stored once it is watched again"
     )
     return _event(WARNING, "NotWatched", said)
+
+
+def _what(stage: Stage, trial: int) -> str:
+    named = {Stage.TRAIN: f"trial {trial}", Stage.TEST: f"the test of trial {trial}"}
+    return named.get(stage, "the preparation")
 
 
 def _routine(reason: str, message: str) -> Event:

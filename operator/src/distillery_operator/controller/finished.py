@@ -18,9 +18,10 @@ RELEASE: Final = metadata.version("distillery-operator")
 
 def left_nothing(result: Pass) -> bool:
     """Tell whether a pass found the experiment over: nothing to do, refused or being removed."""
-    decision = result.decision
-    removing = any(removal.attempt.live for removal in result.seen.removals)
-    return not (decision.done is None or decision.actions or result.refused or removing)
+    decision, seen = result.decision, result.seen
+    processes = (*seen.attempts, *seen.foreign, *(removal.attempt for removal in seen.removals))
+    live = any(attempt.live for attempt in processes)
+    return decision.finished and not (decision.actions or result.refused or live)
 
 
 def stays(

@@ -8,7 +8,7 @@ from distillery_operator.trials.attempt import Attempt, Removal, Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance
-from distillery_operator.trials.trial import Point, State
+from distillery_operator.trials.trial import FinalTest, Point, State
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,14 @@ class Keep:
     """Store what the preparation found."""
 
     preparation: Preparation
+
+
+@dataclass(frozen=True)
+class KeepTest:
+    """Store what a trained student did on the test questions, in a place of its own."""
+
+    trial: int
+    test: FinalTest
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,7 @@ Action = (
     | Close
     | Discard
     | Keep
+    | KeepTest
     | Record
     | Remember
     | Tell

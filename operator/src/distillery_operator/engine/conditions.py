@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from distillery_contract import metrics
+from distillery_contract.request import Stage
 from distillery_operator.engine import trainers, usage
 from distillery_operator.engine.budgets import Closing
+from distillery_operator.engine.decide import Decision
 from distillery_operator.engine.reasons import (
     CAPPED,
     FILES_REMAIN,
@@ -15,6 +17,7 @@ from distillery_operator.engine.reasons import (
     OBSTRUCTED,
     PREPARATION_FAILED,
     SUSPENDED,
+    TEST_FAILED,
     TOO_MANY_FAILURES,
     TRAINER_CHANGED,
 )
@@ -23,7 +26,7 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Condition, ConditionType, Status
 from distillery_operator.stopping import reasons
 from distillery_operator.trials import feasibility
-from distillery_operator.trials.attempt import NODE_LOST, STUCK, Phase
+from distillery_operator.trials.attempt import NODE_LOST, STUCK, Attempt, Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, continued
 
@@ -174,15 +177,19 @@ def progressing(spec: Spec, seen: Observation, end: Closing | None) -> Finding:
         return Finding(kind, "False", OBSTRUCTED, f"nothing starts: {seen.obstacle}")
     if not live and (refusal := trainers.refusal(spec, seen)):
         return Finding(kind, "False", TRAINER_CHANGED, refusal)
+    return Finding(kind, "True", "Running", f"{asked}, {_processes(live)}{_files(seen)}")
+
+
+def _processes(live: Sequence[Attempt]) -> str:
+    """Say how many processes run, and what the others wait for."""
     lost = [attempt for attempt in live if attempt.reason == NODE_LOST]
     others = [attempt for attempt in live if attempt not in lost]
     waiting = [attempt for attempt in others if attempt.phase is Phase.PENDING]
-    message = f"{asked}, {len(others) - len(waiting)} processes run"
+    message = f"{len(others) - len(waiting)} processes run"
     for some, how in ((waiting, "wait"), (lost, "cannot be reached")):
         if some:
             message += f", {len(some)} {how}: {some[0].message}"
-    message += _files(seen)
-    return Finding(kind, "True", "Running", message)
+    return message
 
 
 def _files(seen: Observation) -> str:
@@ -206,6 +213,41 @@ def succeeded(points: Sequence[Trial], end: Closing | None) -> Finding:
         message = f"no trial satisfies all thresholds and constraints; {end.message}"
         return Finding(kind, "False", "NoFeasibleTrial", message)
     return Finding(kind, "True", end.reason, f"the front has {len(points)} points; {end.message}")
+
+
+def tested(spec: Spec, seen: Observation, decision: Decision) -> list[Finding]:
+    """Say how far the tests of what the search has chosen are; nothing without test questions."""
+    kind, tests = ConditionType.TESTED, decision.tests
+    if spec.data.test is None:
+        return []
+    known = sum(trial.test is not None for trial in seen.trials)
+    if decision.done is None:
+        message = "what the search chooses is evaluated on the test questions once it is over"
+        if known:
+            message = (
+                f"the search goes on although {known} trials are tested: whoever goes on because of"
+                " these results has no independent test any more"
+            )
+        return [Finding(kind, "Unknown", "Searching", message)]
+    if tests.missing:
+        live = [a for a in seen.attempts if a.live and a.stage is not Stage.TRAIN]
+        message = f"{tests.done} of {len(tests.chosen)} models are tested, {_processes(live)}"
+        if spec.suspend or seen.obstacle:
+            message += f"; nothing starts: {seen.obstacle or 'spec.suspend is true'}"
+        return [Finding(kind, "Unknown", "Testing", message)]
+    if tests.failed:
+        number, end = min(tests.failed.items())
+        message = (
+            f"{len(tests.failed)} of {len(tests.chosen)} models could not be tested; trial"
+            f" {number}: {end.reason}: {end.message}; it is tried again after the next edit of the"
+            " spec, or the next `distillery run`"
+        )
+        return [Finding(kind, "False", TEST_FAILED, message)]
+    if not tests.chosen:
+        message = "there is no model of the front or of a baseline to test"
+        return [Finding(kind, "False", "NothingToTest", message)]
+    message = f"{tests.done} models of the front and of baselines are tested, once each"
+    return [Finding(kind, "True", "Tested", message)]
 
 
 def held_back(spec: Spec, seen: Observation) -> list[Finding]:

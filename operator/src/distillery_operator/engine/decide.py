@@ -8,10 +8,18 @@ for the rest. Applying the actions and deciding again asks for nothing twice.
 
 import math
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, endings, housekeeping, memory, preparation, trainers
+from distillery_operator.engine import (
+    budgets,
+    endings,
+    housekeeping,
+    memory,
+    preparation,
+    testing,
+    trainers,
+)
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -33,6 +41,7 @@ from distillery_operator.engine.reasons import (
     TOO_MANY_FAILURES,
     TRIAL_ENDED,
 )
+from distillery_operator.engine.testing import Tests
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping.rule import Rule
 from distillery_operator.trials.attempt import Attempt
@@ -47,19 +56,27 @@ class Decision:
     Attributes:
         actions: what to do, in this order.
         closing: why no further trial is asked for; None while the search goes on.
-        done: why the experiment is over; None while something is left to do.
+        done: why the search is over; None while it has something left to do.
+        tests: how far the tests are of what it has chosen.
     """
 
     actions: list[Action]
     closing: Closing | None
     done: Closing | None
+    tests: Tests = field(default_factory=Tests)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: the search is over, and what it has chosen is tested."""
+        return self.done is not None and not self.tests.missing
 
 
 def decide(spec: Spec, seen: Observation) -> Decision:
     """Say what an experiment needs next, and whether and why its search is over.
 
     First what has ended is stored, then what must end is halted; only then, within the parallelism,
-    trials that lack a process get one and new suggestions are asked for.
+    trials that lack a process get one and new suggestions are asked for. Once the search is over,
+    what it has chosen is tested.
     """
     records = list(_record(seen))
     seen = _recorded(seen, records)
@@ -70,18 +87,27 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     told = list(endings.tell(spec, seen, rule, repeats))
     over = {tell.trial for tell in told}
     lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
-    actions: list[Action] = [*preparation.keep(seen), *lasting, *told, *_halt(spec, seen, rule)]
-    actions += [r for r in memory.remember(seen) if r.stage is Stage.PREPARE or r.trial not in over]
+    kept = list(testing.keep(seen))
+    actions: list[Action] = [*preparation.keep(seen), *kept, *lasting, *told]
+    actions += _halt(spec, seen, rule)
+    stored = {(Stage.TRAIN, number) for number in over} | {(Stage.TEST, k.trial) for k in kept}
+    actions += [r for r in memory.remember(seen) if (r.stage, r.trial) not in stored]
     actions += [Discard(attempt) for attempt in seen.foreign]
     actions += housekeeping.close(seen)
-    actions += _fill(spec, seen, rule, closing, over | repeats.keys())
+    tests = testing.tests(spec, seen)
+    searches = done is None
+    actions += (
+        _fill(spec, seen, rule, closing, over | repeats.keys())
+        if searches
+        else testing.launch(spec, seen, tests)
+    )
     # Last, for a freed slot waits for what stands before.
     actions += housekeeping.release(seen)
     actions += housekeeping.free(seen)
     actions += housekeeping.collected(seen)
     actions += housekeeping.forget(seen)
     actions += housekeeping.collect(spec, seen, done is not None)
-    return Decision(actions, closing, done)
+    return Decision(actions, closing, done, tests)
 
 
 def _closing(spec: Spec, seen: Observation, rule: Rule) -> Closing | None:
@@ -101,9 +127,13 @@ def _closing(spec: Spec, seen: Observation, rule: Rule) -> Closing | None:
 
 def _done(spec: Spec, seen: Observation, rule: Rule, closing: Closing | None) -> Closing | None:
     """Return why an experiment is over, or None while it has something left to do."""
-    if closing is None or any(attempt.remains for attempt in (*seen.attempts, *seen.foreign)):
-        return None
     open_trials = any(trial.state is State.RUNNING for trial in seen.trials)
+    stages = {Stage.TRAIN}
+    if open_trials or not seen.prepared:
+        stages.add(Stage.PREPARE)  # else it prepares again what tests read
+    searching = [a for a in (*seen.attempts, *seen.foreign) if a.stage in stages]
+    if closing is None or any(attempt.remains for attempt in searching):
+        return None
     if closing.finishes and (open_trials or _promotions(seen, rule) or budgets.own(spec, seen)):
         return None
     return closing
@@ -208,10 +238,12 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt | Expire]:
             yield Halt(attempt, TEMPLATE_CHANGED)
         elif _waits_too_long(spec, seen, attempt):
             yield Expire(attempt)
-        elif attempt.stage is Stage.TRAIN:
+        elif attempt.stage is not Stage.PREPARE:
             now = seen.now - attempt.started if attempt.started is not None else 0.0
             if endings.overtime(spec, endings.seconds(seen, attempt) + now):
                 yield Halt(attempt, TIMED_OUT)
+            elif attempt.stage is Stage.TEST:
+                continue  # it takes no steps, and what it brings counts whatever the search does
             elif _silent(spec, seen, attempt):
                 yield Halt(attempt, SILENT, endings.silence(spec))
             elif attempt.trial not in running:  # another operator told it meanwhile

@@ -118,7 +118,7 @@ def follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> Again 
             return End(State.FAILED, TOO_MANY_INTERRUPTIONS, f"{limit}; the last: {message}")
         return Again(last.number + 1)
     if reason is Reason.COMPLETED and report and _whole(last.stage, report):
-        if faults := metrics.faults({**report.metrics, **report.teacher}):
+        if faults := out_of_bounds(report):
             return End(State.FAILED, METRIC_OUT_OF_BOUNDS, "; ".join(faults))
         if not _lacking(spec, last.stage, report):
             return End(State.COMPLETED, reason, message)
@@ -168,7 +168,7 @@ def cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:
 def seconds(seen: Observation, attempt: Attempt) -> float:
     """Return the run time so far of what an attempt works on, with that of what it continues."""
     own = sum(a.seconds for a in seen.attempts_of(attempt.stage, attempt.trial))
-    if attempt.stage is Stage.PREPARE:
+    if attempt.stage is not Stage.TRAIN:
         return own
     _, *earlier = lineage(seen.trials, seen.trials[attempt.trial])
     return own + sum(trial.seconds for trial in earlier)
@@ -179,16 +179,22 @@ def overtime(spec: Spec, spent: float) -> bool:
     return spec.trial_timeout_seconds is not None and spent > spec.trial_timeout_seconds
 
 
+def out_of_bounds(report: Report) -> list[str]:
+    """Say of each evaluation that a report has why it cannot have been measured."""
+    parts = (report.metrics, report.teacher, report.test, report.teacher_test)
+    return list(dict.fromkeys(fault for part in parts for fault in metrics.faults(part)))
+
+
 def _whole(stage: Stage, report: Report) -> bool:
     """Tell whether a report was made once the result stood."""
     if stage is Stage.PREPARE:
         return report.key is not None and "teacher" in report.sources
-    return report.final
+    return bool(report.test) if stage is Stage.TEST else report.final
 
 
 def _lacking(spec: Spec, stage: Stage, report: Report) -> list[str]:
     """Return the metrics that are judged and that a result does not have as numbers."""
-    if stage is Stage.PREPARE:
+    if stage is not Stage.TRAIN:
         return []
     judged = {objective.metric for objective in spec.objectives}
     judged |= {bound.metric for bound in feasibility.bounds(spec)}

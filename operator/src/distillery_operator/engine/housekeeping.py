@@ -37,10 +37,9 @@ def lingering(attempt: Attempt) -> str:
 
 
 def release(seen: Observation) -> Iterator[Release]:
-    """Yield the attempts of trials whose ending is stored."""
-    ended = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
+    """Yield the attempts of trials and tests whose ending is stored."""
     for attempt in seen.attempts:
-        if attempt.stage is Stage.TRAIN and attempt.trial in ended and not attempt.remains:
+        if seen.stored(attempt) and not attempt.remains:
             yield Release(attempt)
 
 
@@ -90,6 +89,7 @@ def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
     if spec.checkpoint_retention is CheckpointRetention.ALL:
         return
     kept = {trial.number for trial in pareto.front(spec, seen.trials)}
+    kept |= {a.trial for a in seen.attempts if a.stage is Stage.TEST and a.remains}
     if not over:
         kept |= reasons.resumable(seen.trials)
     useless = tuple(

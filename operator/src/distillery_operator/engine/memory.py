@@ -7,21 +7,19 @@ it again, and a preparation that has failed would fail again every week.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from distillery_contract.request import Stage
 from distillery_operator.engine import endings, trainers
 from distillery_operator.engine.actions import Remember
 from distillery_operator.trials.attempt import Attempt, AttemptKey
 from distillery_operator.trials.observation import Observation, kept
 from distillery_operator.trials.past_attempt import PastAttempt
-from distillery_operator.trials.trial import State, Trial
+from distillery_operator.trials.trial import Trial
 
 
 def remember(seen: Observation) -> Iterator[Remember]:
     """Yield the attempts that have begun or ended since the study was told of them."""
     for attempt in seen.attempts:
-        trains = attempt.stage is Stage.TRAIN
-        if trains and seen.trials[attempt.trial].state is not State.RUNNING:
-            continue  # its ending is stored
+        if seen.stored(attempt):
+            continue
         if attempt.live and attempt.started is None:
             continue  # it has done nothing that counts
         before = seen.past(attempt)

@@ -11,7 +11,7 @@ from distillery_operator.trials.attempt import Attempt, AttemptKey, Removal, Rep
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance
-from distillery_operator.trials.trial import Point, Trial
+from distillery_operator.trials.trial import FinalTest, Point, Trial
 
 
 class Runner(Protocol):
@@ -101,6 +101,9 @@ class Study(Protocol):
 
     async def promote(self, spec: Spec, number: int, now: float) -> None:
         """Store a trial that continues a stopped one; one that is continued stays as it is."""
+
+    async def keep_test(self, number: int, test: FinalTest) -> None:
+        """Store what a trial did on the test questions; one that is stored stays as it is."""
 
     async def record(self, number: int, point: Point) -> None:
         """Add an evaluation to a learning curve."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from distillery_contract import metrics
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit, Reason
 from distillery_operator.engine import endings, usage
@@ -36,7 +35,7 @@ def keep(seen: Observation) -> Iterator[Keep]:
         report = seen.report(attempt)
         if attempt.exit_code != Exit.OK or report is None or report.key is None:
             continue
-        if metrics.faults({**report.metrics, **report.teacher}):
+        if endings.out_of_bounds(report):
             continue
         if before := seen.preparation:  # trials are sized and judged by it: only the pins are new
             spent, gpus = usage.total(seen, _own(seen))
@@ -65,17 +64,18 @@ def failed(spec: Spec, seen: Observation) -> End | None:
 
 
 def lost(seen: Observation) -> bool:
-    """Tell whether a trial found its prepared data gone and they are not made again yet."""
+    """Tell whether a trial or a test found its data gone and they are not made again yet."""
     preparing = _all(seen)
     if any(attempt.live for attempt in preparing):
         return True
     whole = [a for a in preparing if endings.cause(a, None)[0] is not Reason.INTERRUPTED]
     made = max((attempt.started or 0.0 for attempt in whole), default=0.0)
+    reading = [(Stage.TRAIN, t.number) for t in seen.trials if t.state is State.RUNNING]
+    reading += [(Stage.TEST, t.number) for t in seen.trials if t.test is None]
     return any(
         attempt.exit_code == Exit.BAD_DATA and (attempt.ended or 0.0) > made
-        for trial in seen.trials
-        if trial.state is State.RUNNING
-        for attempt in seen.attempts_of(Stage.TRAIN, trial.number)[-1:]
+        for place in reading
+        for attempt in seen.attempts_of(*place)[-1:]
     )
 
 

@@ -27,4 +27,5 @@ PROGRAM_FAULT: Final = "ProgramFault"
 
 LEFT_ALONE: Final = "LeftAlone"
 TOO_MANY_FAILURES: Final = "TooManyFailures"
+TEST_FAILED: Final = "TestFailed"
 PREPARATION_FAILED: Final = "PreparationFailed"

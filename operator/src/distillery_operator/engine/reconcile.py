@@ -23,6 +23,7 @@ from distillery_operator.engine.actions import (
     Free,
     Halt,
     Keep,
+    KeepTest,
     Launch,
     Promote,
     Record,
@@ -87,7 +88,8 @@ async def observe(
     asked_for = requests.digest(order)
     attempts, foreign = _parted(experiment, listed, preparation, trials, asked_for)
     running = {trial.number for trial in trials if trial.state is State.RUNNING}
-    asked = [a for a in attempts if _matters(a, running, preparation)]
+    untested = {trial.number for trial in trials if trial.test is None}
+    asked = [a for a in attempts if _matters(a, running, untested, preparation)]
     reports = await ports.measurements.read(asked)
     return Observation(
         now=now,
@@ -133,7 +135,7 @@ def _parted(
     """
 
     def own(attempt: Attempt) -> bool:
-        if attempt.stage is not Stage.TRAIN:
+        if attempt.stage is Stage.PREPARE:
             return preparation is not None or attempt.digest in ("", preparing)
         if attempt.trial >= len(trials):
             return False
@@ -152,7 +154,7 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
     study, runner = ports.study, ports.runner
     match action:
         case Launch(stage, number):
-            trial = seen.trials[number] if stage is Stage.TRAIN else None
+            trial = None if stage is Stage.PREPARE else seen.trials[number]
             order = requests.order(experiment, action, trial, seen.preparation)
             await runner.start(action, order)
         case Halt(halted, reason):
@@ -165,6 +167,8 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await runner.discard(foreign)
         case Keep(preparation):
             await study.keep(preparation)
+        case KeepTest(number, test):
+            await study.keep_test(number, test)
         case Record(number, point):
             await study.record(number, point)
         case Remember(stage, number, past):
@@ -190,8 +194,10 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await runner.forget(removal)
 
 
-def _matters(attempt: Attempt, running: set[int], preparation: Preparation | None) -> bool:
+def _matters(
+    attempt: Attempt, running: set[int], untested: set[int], preparation: Preparation | None
+) -> bool:
     """Tell whether a decision can depend on what an attempt exposes."""
-    if attempt.stage is Stage.TRAIN:
-        return attempt.trial in running
+    if attempt.stage is not Stage.PREPARE:
+        return attempt.trial in (running if attempt.stage is Stage.TRAIN else untested)
     return preparation is None or not preparation.pinned

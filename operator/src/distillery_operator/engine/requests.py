@@ -72,8 +72,8 @@ def order(
         remove: folders to remove (stage collect).
     """
     spec, training = experiment.spec, launch.stage is Stage.TRAIN
-    before = trial.continues if trial else None
-    folder = output(experiment, launch.trial) if training else results(experiment)
+    before = trial.continues if trial and training else None
+    folder = output(experiment, launch.trial) if trial or training else results(experiment)
     return request.Request(
         experiment=experiment.metadata.name,
         stage=launch.stage,
@@ -86,7 +86,7 @@ def order(
         attempt=launch.number,
         prepared=preparation.key if preparation else None,
         parameters=dict(trial.parameters) if trial else space.described(spec, {}),
-        rungs=tuple(spec.early_stopping.rungs) if _stops(spec, trial) else (),
+        rungs=tuple(spec.early_stopping.rungs) if training and _stops(spec, trial) else (),
         continues=None if before is None else output(experiment, before),
         remove=remove,
     )
@@ -95,9 +95,10 @@ def order(
 def digest(wanted: request.Request) -> str:
     """Return what tells suggestions and preparations apart: the same for all attempts of one.
 
-    What trials read is named by the key of what was prepared, or by the stage that prepares it.
+    What trials and tests read is named by the key of what was prepared.
     """
-    reads = () if wanted.stage is Stage.TRAIN else (wanted.data, wanted.teacher, wanted.student)
+    named = wanted.stage in (Stage.TRAIN, Stage.TEST)
+    reads = () if named else (wanted.data, wanted.teacher, wanted.student)
     meaning = (
         *reads,
         str(wanted.stage),

@@ -76,6 +76,7 @@ def derive(
         conditions.prepared(seen, closing),
         conditions.progressing(spec, seen, end),
         conditions.succeeded(points, end),
+        *conditions.tested(spec, seen, decision),
         conditions.degraded(spec, seen, closing),
         *(conditions.held_back(spec, seen) if end is None else []),
         *conditions.foreign(seen),
@@ -93,6 +94,9 @@ def derive(
         trials=counts,
         active=sum(attempt.live for attempt in seen.attempts),
         teacher=_plain(seen.preparation.teacher) if seen.preparation else {},
+        teacher_test=_plain(
+            next((t.test.teacher for t in decision.tests.chosen if t.test and t.test.teacher), {})
+        ),
         selector=f"{label_names.EXPERIMENT}={experiment.metadata.name}",
         front=shown,
         front_size=len(points),
@@ -109,7 +113,11 @@ def derive(
         hypervolume_reference=reference,
         baselines=[
             BaselineValues(
-                name=t.baseline, trial=t.number, state=state(spec, t), values=_values(spec, t)
+                name=t.baseline,
+                trial=t.number,
+                state=state(spec, t),
+                values=_values(spec, t),
+                test=_objectives(spec, t.test.metrics) if t.test else {},
             )
             for t in seen.trials
             if t.baseline
@@ -260,6 +268,7 @@ def _point(
         suggestion=trial.by_hand,
         values=_values(spec, trial),
         metrics=_plain(trial.metrics),
+        test=_plain(trial.test.metrics) if trial.test else {},
         expected={
             e.metric: Expected(mean=_shown(found.mean), deviation=_shown(found.deviation))
             for e in expectations

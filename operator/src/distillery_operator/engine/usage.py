@@ -10,7 +10,7 @@ from distillery_operator.trials.trial import State, Trial
 
 
 def gpu_hours(seen: Observation) -> float:
-    """Return the hours of GPUs that trials and preparation have had so far; 0 without GPUs."""
+    """Return the hours of GPUs that all stages have had so far; 0 without GPUs."""
     return sum(seconds * gpus for seconds, gpus in spans(seen)) / 3600
 
 
@@ -35,8 +35,10 @@ def cost(spec: Spec, spent: float) -> float | None:
 
 
 def spans(seen: Observation) -> Iterator[tuple[float, float]]:
-    """Yield the run times of trials and preparation, each with the GPUs that it had."""
+    """Yield the run times of trials, preparation and tests, each with the GPUs that it had."""
     told = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
+    tests = {trial.number: trial.test for trial in seen.trials if trial.test}
+    yield from ((test.seconds, test.gpus) for test in tests.values())
     yield from ((trial.seconds, trial.gpus) for trial in seen.trials if trial.number in told)
     preparing = [(run_seconds(seen, a), gpus(seen, a)) for a in seen.attempts_of(Stage.PREPARE)]
     kept = seen.preparation
@@ -45,7 +47,8 @@ def spans(seen: Observation) -> Iterator[tuple[float, float]]:
     else:
         yield from preparing
     for attempt in seen.all_attempts:
-        if attempt.stage is Stage.TRAIN and attempt.trial not in told:
+        stored = {Stage.TRAIN: told, Stage.TEST: tests}.get(attempt.stage)
+        if stored is not None and attempt.trial not in stored:
             yield run_seconds(seen, attempt), gpus(seen, attempt)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from distillery_operator.engine import conditions
-from distillery_operator.engine.actions import Ask, Keep, Promote, Tell
+from distillery_operator.engine.actions import Ask, Keep, KeepTest, Promote, Tell
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.ports import Ports
 from distillery_operator.engine.reconcile import Pass, reconcile
@@ -29,7 +29,7 @@ WarmUp = Callable[[Experiment], Awaitable[Mapping[str, Sequence[Trial]]]]
 
 def goes_on(done: Pass) -> bool:
     """Tell whether a pass did something that lets a next pass do more."""
-    return any(isinstance(a, Keep | Tell | Ask | Promote) for a in done.decision.actions)
+    return any(isinstance(a, Keep | KeepTest | Tell | Ask | Promote) for a in done.decision.actions)
 
 
 class Visitor:

@@ -67,8 +67,8 @@ async def run(
     try:
         async with study.in_file(results.database, experiment, time.time()) as kept:
             results.keep(text)
-            runner.forget_failed_preparation()
-            await kept.prepare_again()
+            runner.forget_failures()
+            await kept.try_again()
 
             def find(name: str) -> tables.Storage | None:
                 found = local.known(workspace).get(name)
@@ -90,7 +90,7 @@ async def run(
                     raise visitor.fault
                 show(seen, found)
                 idle = not decision.actions and not found.active
-                if idle and (wanted.spec.suspend or decision.done):
+                if idle and (wanted.spec.suspend or decision.finished):
                     return seen, found, stop.is_set()
                 if idle and (refusal := trainers.refusal(wanted.spec, seen)):
                     raise TrainerChanged(refusal)

@@ -33,8 +33,11 @@ from distillery_operator.trials import provenance
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal
 from distillery_operator.trials.provenance import UNKNOWN, Provenance, Trainer
 
-ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,})/attempt-[0-9]{3,}")
+ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,}(/test)?)/attempt-[0-9]{3,}")
 """Folder of an attempt, below the results."""
+
+PLACES: Final = ("prepare/attempt-*", "trials/*/attempt-*", "trials/*/test/attempt-*")
+"""Where they are looked for."""
 
 TRAINER: Final = (sys.executable, "-m", "distillery_trainer")
 FORK_SERVER: Final = (sys.executable, "-m", "distillery_trainer.fork_server")
@@ -65,7 +68,7 @@ class Runner:
             workspace: working directory of the trainers.
             experiment: whose attempts.
             trainer: command line of a program that speaks the contract.
-            fork_server: command line of a fork server that starts the same trainer for trials.
+            fork_server: command line of a fork server of the same trainer, for all but prepare.
         """
         self._trainer = trainer
         self._workspace = workspace.resolve()
@@ -98,7 +101,7 @@ class Runner:
     async def list(self) -> Sequence[Attempt]:
         """Return every attempt of the experiment, live or ended, that was not released."""
         self._children = {f: child for f, child in self._children.items() if child.poll() is None}
-        folders = [*self._found("prepare/attempt-*"), *self._found("trials/*/attempt-*")]
+        folders = [folder for pattern in PLACES for folder in self._found(pattern)]
         listed = (f for f in sorted(folders) if not (f / "released").exists())
         return [self._attempt(folder) for folder in listed]
 
@@ -116,7 +119,7 @@ class Runner:
             (folder / "request.json").write_text(document, encoding="utf-8")
             self._devices[folder] = self._device()
             own = self._own(folder, document)
-            if self._forks and launch.stage is Stage.TRAIN:
+            if self._forks and launch.stage is not Stage.PREPARE:
                 self._forks.start(folder, own, lock)
                 return
             self._children[folder] = subprocess.Popen(
@@ -142,7 +145,7 @@ class Runner:
 
     def kill(self) -> None:
         """Kill all trainings at once; they resume from the checkpoints that they have."""
-        for folder in (*self._found("prepare/attempt-*"), *self._found("trials/*/attempt-*")):
+        for folder in (folder for pattern in PLACES for folder in self._found(pattern)):
             if folder not in self._ended and (pid := _pid(folder)):
                 (folder / "halted").touch()
                 attendant.kill(pid)
@@ -210,9 +213,12 @@ class Runner:
         """Return what this process has removed."""
         return tuple(self._removed)
 
-    def forget_failed_preparation(self) -> None:
-        """Let the next pass prepare again: a person has acted on what the last one said."""
-        for folder in self._found("prepare/attempt-*"):
+    def forget_failures(self) -> None:
+        """Let the next pass prepare and test again: a person has acted on what the last one said.
+
+        Of trials a failure is stored, and they stay as they are.
+        """
+        for folder in (*self._found("prepare/attempt-*"), *self._found("trials/*/test/attempt-*")):
             attempt = self._attempt(folder)
             if not attempt.live and attempt.exit_code != wire.Exit.OK:
                 shutil.rmtree(folder)
@@ -225,11 +231,12 @@ class Runner:
                 yield path
 
     def _folder(self, stage: Stage, trial: int, number: int) -> Path:
-        if stage is Stage.TRAIN:
-            return (
-                self._workspace / requests.output(self._experiment, trial) / f"attempt-{number:03d}"
-            )
-        return self._results / str(stage) / f"attempt-{number:03d}"
+        place = self._results / str(stage)
+        if stage is not Stage.PREPARE:
+            place = self._workspace / requests.output(self._experiment, trial)
+        if stage is Stage.TEST:
+            place /= str(stage)
+        return place / f"attempt-{number:03d}"
 
     def _attempt(self, folder: Path) -> Attempt:
         if folder not in self._ended:
@@ -251,7 +258,7 @@ class Runner:
 
         More threads than cores spin. Libraries read the share while they are imported.
         """
-        beside = self._experiment.spec.parallelism if stage is Stage.TRAIN else 1
+        beside = 1 if stage is Stage.PREPARE else self._experiment.spec.parallelism
         share = max(1, len(os.sched_getaffinity(0)) // beside)
         return {"OMP_NUM_THREADS": str(share), "TOKENIZERS_PARALLELISM": "false", **os.environ}
 
@@ -344,9 +351,18 @@ def _pid(folder: Path) -> int | None:
     return int((folder / "pid").read_text())
 
 
+def _whose(folder: Path) -> tuple[Stage, int]:
+    """Return the stage and the trial of an attempt's folder."""
+    if folder.parent.name == Stage.PREPARE:
+        return Stage.PREPARE, 0
+    if folder.parent.name == Stage.TEST:
+        return Stage.TEST, int(folder.parent.parent.name)
+    return Stage.TRAIN, int(folder.parent.name)
+
+
 def _inspect(folder: Path) -> Attempt:
     """Read the state of an attempt from its folder."""
-    trains = folder.parent.parent.name == "trials"
+    stage, trial = _whose(folder)
     live = _lives(folder)
     started, ended = _modified(folder / "request.json"), _modified(folder / "exit")
     if not live and ended is None:  # nobody saw it end: the machine went down, maybe at once
@@ -357,8 +373,8 @@ def _inspect(folder: Path) -> Attempt:
         code = str(int(wire.Exit.OUT_OF_MEMORY))
     last = OOM if ended_by_kernel else _last_line(folder / "log.txt")
     return Attempt(
-        stage=Stage.TRAIN if trains else Stage.PREPARE,
-        trial=int(folder.parent.name) if trains else 0,
+        stage=stage,
+        trial=trial,
         number=int(folder.name.removeprefix("attempt-")),
         phase=Phase.RUNNING if live else Phase.ENDED,
         exit_code=int(code) if code.isdecimal() and not live else None,

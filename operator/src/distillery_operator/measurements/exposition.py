@@ -50,6 +50,8 @@ def report(samples: Iterable[Sample], source: str) -> Report:
         metrics=_evaluation(reading.by(metrics.METRIC)),
         losses=reading.by(metrics.LOSS),
         teacher=_evaluation(reading.by(metrics.TEACHER_METRIC)),
+        test=_evaluation(reading.by(metrics.TEST_METRIC)),
+        teacher_test=_evaluation(reading.by(metrics.TEACHER_TEST_METRIC)),
         sources=reading.architectures(),
         key=reading.info(metrics.PREPARED).get("key"),
         trainer=_trainer(reading.info(metrics.TRAINER)),
@@ -58,7 +60,7 @@ def report(samples: Iterable[Sample], source: str) -> Report:
 
 def is_result(report: Report) -> bool:
     """Tell whether a report was made once the result stood."""
-    return report.final or report.key is not None
+    return report.final or report.key is not None or bool(report.test)
 
 
 def reached(report: Report) -> tuple[bool, int, int]:

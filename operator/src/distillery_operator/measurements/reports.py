@@ -190,4 +190,4 @@ def _place(report: Report) -> tuple[int | None, int | None]:
 
 def _substance(report: Report) -> tuple[object, ...]:
     """Return what decisions rest on; the steps change with every scrape."""
-    return report.final, report.reason, report.metric_step, report.key
+    return report.final, report.reason, report.metric_step, report.key, bool(report.test)

@@ -51,6 +51,7 @@ def payload(
         "bounds": [asdict(bound) for bound in feasibility.bounds(spec)],
         "parameters": [p.model_dump(mode="json") for p in spec.parameters],
         "teacher": _numbers(status.teacher),
+        "teacherTest": _numbers(status.teacher_test),
         "front": front,
         "knee": status.knee,
         "history": _history(spec, trials, verdicts, status.hypervolume_reference),
@@ -107,6 +108,7 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason,
         "message": verdict.message,
         "metrics": _numbers({**size, **trial.metrics}),
+        "test": _numbers(trial.test.metrics) if trial.test else {},
         "parameters": {
             name: value
             for name, value in parameters.resolve(trial.parameters).items()

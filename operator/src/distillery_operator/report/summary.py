@@ -92,6 +92,7 @@ def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
         for condition in status.conditions
         if condition.type is ConditionType.WARM_STARTED and condition.status == "True"
     ]
+    found.append(_tested(spec, status, trials))
     makers = trainers.makers(trials)
     if len(makers) > 1:
         found.append(
@@ -111,6 +112,26 @@ def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
         parts = ", ".join(f"{count} {reason}" for reason, count in ends.most_common())
         found.append(f"Other ends off the front: {parts}.")
     return found
+
+
+def _tested(spec: Spec, status: Status, trials: Sequence[Trial]) -> str:
+    """Say which questions were optimised on, and what is known of others."""
+    optimised = "All values are of the validation set, which the search has optimised"
+    if spec.data.test is None:
+        return (
+            f"{optimised}, and data.test names no test set. The best of many trials is partly the"
+            " luckiest on these questions, so expect less of it on others."
+        )
+    known = sum(trial.test is not None for trial in trials)
+    tested = (c.message for c in status.conditions if c.type is ConditionType.TESTED)
+    rest = next(tested, "")
+    if not known:
+        return f"{optimised}. Of the test set: {rest or 'nothing is measured yet'}."
+    return (
+        "Values are of the validation set, which the search has optimised, unless they say test: no"
+        " decision has read the test set, and each model that was chosen was evaluated on it once."
+        f" {rest[:1].upper()}{rest[1:]}."
+    )
 
 
 def compare(values: Mapping[str, float], other: Mapping[str, float], name: str, metric: str) -> str:

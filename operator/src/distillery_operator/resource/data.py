@@ -28,7 +28,9 @@ class Data(Model):
     test: Text | None = Field(
         None,
         description="File with questions that no decision of the search reads, in the same formats."
-        " It is checked and prepared like the others. Needs train and validation too.",
+        " It is checked and prepared like the others. Once the search is over, the points of the"
+        " front, the baselines and the teacher are evaluated on it, each once. Needs train and"
+        " validation too.",
     )
     unanswerable: StrictBool = Field(
         True, description="Whether some questions have no answer, as in SQuAD 2.0."

@@ -33,6 +33,7 @@ class ConditionType(StrEnum):
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
     PROGRESSING = "Progressing"  # trials run or will
     SUCCEEDED = "Succeeded"  # ended with at least one point on the front; False once it cannot
+    TESTED = "Tested"  # the front and the baselines are evaluated on data.test (if it is given)
     HELD_BACK = "HeldBack"  # caps of the namespace hold something back (on a cluster, if they do)
     FOREIGN_TRIALS = "ForeignTrials"  # others have put trials into the study; only if they have
     DEGRADED = "Degraded"  # trials fail, or none is feasible: a person should look
@@ -107,8 +108,18 @@ class FrontPoint(Model):
     suggestion: str | None = Field(
         None, description="Name of the suggestion, if a person suggested the trial by hand."
     )
-    values: dict[str, int | float] = Field(description="Value of each objective, by metric.")
-    metrics: dict[str, int | float] = Field(description="Value of each evaluation metric.")
+    values: dict[str, int | float] = Field(
+        description="Value of each objective on the validation set, by metric."
+    )
+    metrics: dict[str, int | float] = Field(
+        description="Value of each evaluation metric on the validation set, which the search has"
+        " optimised."
+    )
+    test: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="Value of each evaluation metric on the test set, which no decision reads."
+        " Empty until the search is over and the point is evaluated there, once.",
+    )
     expected: dict[str, Expected] = Field(
         default_factory=dict,
         description="What each objective that is measured comes to if the trial is trained again,"
@@ -139,6 +150,10 @@ class BaselineValues(Model):
     values: dict[str, int | float] = Field(
         default_factory=dict,
         description="Value of each objective, by metric. Empty until there is a measurement.",
+    )
+    test: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="Value of each objective on the test set. Empty until it is evaluated there.",
     )
 
 
@@ -213,6 +228,10 @@ class Status(Model):
     teacher: dict[str, int | float] = Field(
         default_factory=dict, description="Metrics of the teacher on the validation set."
     )
+    teacher_test: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="Metrics of the teacher on the test set. Empty until there is a test.",
+    )
     front: list[FrontPoint] = Field(
         default_factory=list,
         description="The Pareto front: feasible trials that no other trial beats, sorted by the"
@@ -260,7 +279,8 @@ class Status(Model):
     )
     compute_seconds: float = Field(0.0, description="Run time of all attempts of all trials.")
     gpu_hours: float = Field(
-        0.0, description="GPU-hours of all trials and of the preparation. 0 without GPUs."
+        0.0,
+        description="GPU-hours of all trials, of the preparation and of the tests. 0 without GPUs.",
     )
     cost: float | None = Field(
         None, description="What the experiment has cost so far, by costPerGpuHour."

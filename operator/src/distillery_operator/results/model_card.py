@@ -1,7 +1,7 @@
 """PURE: what lies beside an exported model: what it is, as the Hugging Face hub shows it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Final
 
@@ -13,6 +13,12 @@ from distillery_operator.trials.trial import Trial
 
 FILE: Final = "README.md"
 """Where a model card lies in the folder of a model."""
+
+NO_TEST: Final = (
+    "There is no value on a test set. The best of many trials is partly the luckiest on the"
+    " validation set, so expect less on other questions."
+)
+"""What it means that a model was not tested."""
 
 
 def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectation] = ()) -> str:
@@ -27,11 +33,11 @@ def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectatio
     made = asdict(trial.provenance) if trial.provenance else None
     about = {"experiment": name, "trial": trial.number, "provenance": made}
     units = {name: e.unit for name, e in metrics.EVALUATIONS.items()}
-    measured = (
-        (f"{metric} ({units[metric]})", value)
-        for metric, value in trial.metrics.items()
-        if metric in units
-    )
+
+    def measured(values: Mapping[str, float]) -> Iterator[tuple[str, object]]:
+        return ((f"{n} ({units[n]})", value) for n, value in values.items() if n in units)
+
+    test = trial.test.metrics if trial.test else {}
     parts = [
         "---",
         "library_name: transformers",
@@ -42,7 +48,12 @@ def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectatio
         "",
         f"A student of {_plain(experiment.spec.teacher.model)} that Distillery found."
         " `AutoModelForQuestionAnswering.from_pretrained` loads this folder.",
-        *_table("Measured on the validation set", measured),
+        *_table(
+            "Measured on the validation set, which the search has optimised",
+            measured(trial.metrics),
+        ),
+        *_table("Measured once on the test set, which no decision has read", measured(test)),
+        *([] if test else ["", NO_TEST]),
         *_table("Expected when trained again, with another seed", _expected(trial, expectations)),
         *_table("What made it", _provenance(trial.provenance) if trial.provenance else ()),
         *_table("Hyperparameters", trial.parameters.items()),

@@ -26,13 +26,15 @@ from distillery_operator.study.records import (
     SPACE,
     STUDENT,
     TAKEN_FIELDS,
+    TEST,
+    TEST_ATTEMPT,
     WARM,
 )
 from distillery_operator.study.rows import Row, Rows
 from distillery_operator.study.tables import Storage
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
-from distillery_operator.trials.trial import Point, State, Trial
+from distillery_operator.trials.trial import FinalTest, Point, State, Trial
 
 log = logging.getLogger(__name__)
 
@@ -109,24 +111,37 @@ class BlockingStudy:
         self.held.preparation = preparation
 
     def remember(self, stage: Stage, number: int, past: PastAttempt) -> None:
-        """Store what counts of an attempt of a stage, unless its trial has ended."""
-        name, stored = records.name_of(past), asdict(past)
-        if stage is not Stage.TRAIN:
-            self._storage.set_attribute(name, stored)
+        """Store what counts of an attempt of a stage, unless what it is for has ended."""
+        if stage is Stage.PREPARE:
+            self._storage.set_attribute(records.name_of(past), asdict(past))
             self.held.preparing = _with(self.held.preparing, past)
             return
         trial = self.held.trials[number]
-        if trial.state is State.RUNNING:
-            self._storage.set_trial_attribute(number, name, stored)
-            kept = _with(trial.attempts, past)
-            self.held.trials[number] = replace(trial, attempts=kept)
+        if stage is Stage.TEST and trial.test is None:
+            name = records.name_of(past, TEST_ATTEMPT)
+            self._storage.set_trial_attribute(number, name, asdict(past))
+            changed = replace(trial, testing=_with(trial.testing, past))
+            self.held.trials[number] = changed
+        elif stage is Stage.TRAIN and trial.state is State.RUNNING:
+            self._storage.set_trial_attribute(number, records.name_of(past), asdict(past))
+            changed = replace(trial, attempts=_with(trial.attempts, past))
+            self.held.trials[number] = changed
 
-    def prepare_again(self) -> None:
-        """Let a preparation that has failed run again."""
+    def keep_test(self, number: int, test: FinalTest) -> None:
+        """Store what a trial did on the test questions, unless that is stored."""
+        trial = self.held.trials[number]
+        if trial.test is None:
+            self._storage.set_trial_attribute(number, TEST, asdict(test))
+            self.held.trials[number] = replace(trial, test=test)
+
+    def try_again(self) -> None:
+        """Let a preparation, and tests, that have failed run again."""
         kept = self.held.preparation
         for past in () if kept and kept.pinned else self.held.preparing:
-            made = replace(past.provenance, generation=0)  # of no spec of today
-            self.remember(Stage.PREPARE, 0, replace(past, provenance=made))
+            self.remember(Stage.PREPARE, 0, _of_no_spec(past))
+        for trial in self.held.trials:
+            for past in () if trial.test else trial.testing:
+                self.remember(Stage.TEST, trial.number, _of_no_spec(past))
 
     def take(self, name: str, taken: Sequence[Trial]) -> None:
         """Store trials of another experiment."""
@@ -252,6 +267,11 @@ class BlockingStudy:
         else:
             self._storage.take(row, made, now)
         self.held.trials.append(trial)
+
+
+def _of_no_spec(past: PastAttempt) -> PastAttempt:
+    """Return what is kept of an attempt, as one that no spec of today has asked for."""
+    return replace(past, provenance=replace(past.provenance, generation=0))
 
 
 def _with(kept: Sequence[PastAttempt], past: PastAttempt) -> tuple[PastAttempt, ...]:

@@ -25,7 +25,7 @@ from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance, Trainer
-from distillery_operator.trials.trial import Point, State, Trial
+from distillery_operator.trials.trial import FinalTest, Point, State, Trial
 
 T = TypeVar("T")
 
@@ -90,6 +90,11 @@ ENDING_FIELDS: Final = (
 ATTEMPT: Final = "attempt:"
 """Begins the names of attributes that hold what is kept of an attempt: of a trial those of its
 trainings, of the study those of the preparation. What tells an attempt from others follows."""
+
+TEST: Final = "test"
+"""Attribute of a trial: what it did on the test questions. Nothing that decides reads it."""
+TEST_ATTEMPT: Final = "test-attempt:"
+"""Begins the names of attributes of a trial that hold what is kept of an attempt of that."""
 
 Aside = Mapping[int, Mapping[str, Any]]
 """What a later release stores with points of a curve, by their steps: a curve is written whole."""
@@ -235,6 +240,8 @@ def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) ->
         stored["collected"] = number in collected
         stored["provenance"] = _provenance(stored.get("provenance"))
     stored["attempts"] = attempts(attributes)
+    stored["testing"] = attempts(attributes, TEST_ATTEMPT)
+    stored["test"] = _test(attributes.get(TEST))
     curve = tuple(_known(Point, point) for point in attributes.get("curve", []))
     return _known(Trial, {**stored, "number": number, "curve": curve})
 
@@ -259,19 +266,25 @@ def brief(trial: Trial, shares: Sequence[float]) -> Trial:
     return replace(trial, curve=tuple(replace(point, losses={}) for point in kept))
 
 
-def attempts(attributes: Mapping[str, Any]) -> tuple[PastAttempt, ...]:
+def _test(stored: Mapping[str, Any] | None) -> FinalTest | None:
+    if stored is None:
+        return None
+    return _known(FinalTest, {**stored, "provenance": _provenance(stored["provenance"])})
+
+
+def attempts(attributes: Mapping[str, Any], mark: str = ATTEMPT) -> tuple[PastAttempt, ...]:
     """Return what is kept of attempts among the attributes of a trial, or of the study."""
     kept = [
         _known(PastAttempt, {**stored, "provenance": _provenance(stored["provenance"])})
         for name, stored in attributes.items()
-        if name.startswith(ATTEMPT)
+        if name.startswith(mark)
     ]
     return tuple(sorted(kept, key=lambda past: past.number))
 
 
-def name_of(past: PastAttempt) -> str:
+def name_of(past: PastAttempt, mark: str = ATTEMPT) -> str:
     """Return the name of the attribute that keeps an attempt."""
-    return f"{ATTEMPT}{past.identity or past.number}"
+    return f"{mark}{past.identity or past.number}"
 
 
 def aside(attributes: Mapping[str, Any]) -> Aside:

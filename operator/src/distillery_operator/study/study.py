@@ -22,7 +22,7 @@ from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
-from distillery_operator.trials.trial import Point, Trial
+from distillery_operator.trials.trial import FinalTest, Point, Trial
 
 P = ParamSpec("P")
 
@@ -119,9 +119,16 @@ class Study:
         """
         await self._run(self._blocking.remember, stage, trial, attempt)
 
-    async def prepare_again(self) -> None:
-        """Let a preparation that has failed run again: a person has acted on what it said."""
-        await self._run(self._blocking.prepare_again)
+    async def try_again(self) -> None:
+        """Let what has failed for good run again: a person has acted on what it said.
+
+        That is a preparation, or tests.
+        """
+        await self._run(self._blocking.try_again)
+
+    async def keep_test(self, number: int, test: FinalTest) -> None:
+        """Store what a trial did on the test questions; one that is stored stays as it is."""
+        await self._run(self._blocking.keep_test, number, test)
 
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         """Store further suggestions: first baselines without a trial, last the sampler's.

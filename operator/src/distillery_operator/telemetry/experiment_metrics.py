@@ -171,6 +171,12 @@ def _front(shown: Shown) -> Samples:
             yield [str(point.trial), objective], value
 
 
+def _front_tests(shown: Shown) -> Samples:
+    for point in shown.status.front:
+        for objective in point.values.keys() & point.test.keys():
+            yield [str(point.trial), objective], point.test[objective]
+
+
 def _baselines(shown: Shown) -> Samples:
     for baseline in shown.status.baselines:
         yield [baseline.name, str(baseline.trial)], 1.0
@@ -179,6 +185,12 @@ def _baselines(shown: Shown) -> Samples:
 def _baseline_values(shown: Shown) -> Samples:
     for baseline in shown.status.baselines:
         for objective, value in baseline.values.items():
+            yield [baseline.name, objective], value
+
+
+def _baseline_tests(shown: Shown) -> Samples:
+    for baseline in shown.status.baselines:
+        for objective, value in baseline.test.items():
             yield [baseline.name, objective], value
 
 
@@ -244,6 +256,12 @@ FAMILIES: Final = (
         ("trial", "objective"),
     ),
     Family(
+        "pareto_front_test_value",
+        "An objective of such a point on the test set, which no decision reads.",
+        _front_tests,
+        ("trial", "objective"),
+    ),
+    Family(
         "pareto_front_improved_timestamp_seconds",
         "When a trial joined the front last.",
         _one(lambda s: s.figures.improved_time),
@@ -276,9 +294,21 @@ FAMILIES: Final = (
         _each(lambda s: s.status.teacher),
         ("metric",),
     ),
+    Family(
+        "teacher_test_value",
+        "Evaluation of the teacher on the test set.",
+        _each(lambda s: s.status.teacher_test),
+        ("metric",),
+    ),
     Family("baseline_info", "The trial of a baseline.", _baselines, ("baseline", "trial")),
     Family(
         "baseline_value", "An objective of a baseline.", _baseline_values, ("baseline", "objective")
+    ),
+    Family(
+        "baseline_test_value",
+        "An objective of a baseline on the test set.",
+        _baseline_tests,
+        ("baseline", "objective"),
     ),
     Family("gpu_seconds", "Time of GPUs that was used.", _one(lambda s: 3600 * s.status.gpu_hours)),
     Family("cost", "What the trials cost, by costPerGpuHour.", _one(lambda s: s.status.cost)),

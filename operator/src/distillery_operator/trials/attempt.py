@@ -59,7 +59,7 @@ class Attempt:
     """One process (a Job on a cluster) that worked or works on a stage.
 
     Attributes:
-        stage: prepare or train.
+        stage: prepare, train or test.
         trial: number of the trial; 0 for prepare.
         number: 1, 2, … per trial.
         phase: where it stands.
@@ -240,6 +240,7 @@ class Report:
         metric_step: step of the latest evaluation.
         metrics, losses: latest evaluation and mean losses.
         teacher: evaluation of the teacher (stage prepare).
+        test, teacher_test: evaluations on the test set (stage test), there once they are made.
         sources: architectures of the models (stages describe and prepare).
         key: key of the prepared data (stage prepare).
         trainer: what it says of itself.
@@ -255,6 +256,8 @@ class Report:
     metrics: Mapping[str, float] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
     teacher: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, float] = field(default_factory=dict)
+    teacher_test: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, Architecture] = field(default_factory=dict)
     key: str | None = None
     trainer: Trainer = SILENT

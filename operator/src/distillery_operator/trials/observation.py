@@ -119,15 +119,28 @@ class Observation:
 
     @property
     def all_attempts(self) -> Iterator[Attempt]:
-        """The attempts of the preparation and of all trials, the remembered ones included."""
+        """The attempts of the preparation, of all trials and of their tests.
+
+        Those are among them that the study alone remembers.
+        """
         return (attempt for found in self._attempts.values() for attempt in found)
 
     def past(self, attempt: Attempt) -> PastAttempt | None:
         """Return what is kept of an attempt; None if nothing is."""
         kept = self.preparing
-        if attempt.stage is Stage.TRAIN:
-            kept = self.trials[attempt.trial].attempts if attempt.trial < len(self.trials) else ()
+        if attempt.stage is not Stage.PREPARE:
+            trial = self.trials[attempt.trial] if attempt.trial < len(self.trials) else None
+            trains = attempt.stage is Stage.TRAIN
+            kept = () if trial is None else trial.attempts if trains else trial.testing
         return next((past for past in kept if attempt.is_that(past)), None)
+
+    def stored(self, attempt: Attempt) -> bool:
+        """Tell whether what an attempt was for is stored: the ending of its trial, or its test."""
+        if attempt.stage is Stage.PREPARE:
+            return False
+        trial = self.trials[attempt.trial]
+        tests = attempt.stage is Stage.TEST
+        return trial.test is not None if tests else trial.state is not State.RUNNING
 
     def report(self, attempt: Attempt) -> Report | None:
         """Return what an attempt exposes; None if nothing is known."""
@@ -197,6 +210,8 @@ def kept(
     for trial in trials:
         if trial.state is State.RUNNING:
             yield from (((Stage.TRAIN, trial.number), past) for past in trial.attempts)
+        if trial.test is None:
+            yield from (((Stage.TEST, trial.number), past) for past in trial.testing)
 
 
 def _counts(trial: Trial) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from distillery_contract.parameters import Value
 from distillery_operator.trials.past_attempt import PastAttempt
-from distillery_operator.trials.provenance import Provenance
+from distillery_operator.trials.provenance import UNKNOWN, Provenance
 
 
 class State(StrEnum):
@@ -35,6 +35,27 @@ class Point:
     metrics: Mapping[str, float]
     losses: Mapping[str, float] = field(default_factory=dict)
     steps: int | None = None
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTest:
+    """What a trained student did on the test questions, which no decision reads.
+
+    Attributes:
+        metrics: of the student.
+        teacher: of the teacher, on the same questions.
+        seconds: run time of all attempts of the test.
+        gpus: that they had.
+        provenance: what made the evaluation.
+        at: when it was stored, in seconds since the epoch.
+    """
+
+    metrics: Mapping[str, float]
+    teacher: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    gpus: float = 0.0
+    provenance: Provenance = UNKNOWN
     at: float = 0.0
 
 
@@ -68,6 +89,8 @@ class Trial:
         provenance: what made its last evaluation; None of one that was never trained, and of
             those that an earlier release has told.
         attempts: what is kept of its attempts; the ending of the last is the trial's own.
+        test: its evaluation on the test questions; None as long as there is none.
+        testing: what is kept of attempts of that.
     """
 
     number: int
@@ -91,6 +114,8 @@ class Trial:
     continues: int | None = None
     provenance: Provenance | None = None
     attempts: tuple[PastAttempt, ...] = ()
+    test: FinalTest | None = None
+    testing: tuple[PastAttempt, ...] = ()
 
 
 def lineage(trials: Sequence[Trial], trial: Trial) -> Iterator[Trial]:

@@ -197,6 +197,18 @@ TEACHER_METRIC: Final = Family(
     "Evaluation of the teacher on the validation set",
     ("metric",),
 )
+TEST_METRIC: Final = Family(
+    "distillery_trial_test_metric",
+    "gauge",
+    "Evaluation of the trained student on the test set, made once; no decision reads it",
+    ("metric",),
+)
+TEACHER_TEST_METRIC: Final = Family(
+    "distillery_teacher_test_metric",
+    "gauge",
+    "Evaluation of the teacher on the test set, made once",
+    ("metric",),
+)
 DATA_QUESTIONS: Final = Family(
     "distillery_data_questions", "gauge", "Questions by split and kind", ("split", "answerable")
 )
@@ -229,6 +241,7 @@ TRAINER: Final = Family(
 
 FAMILIES: Final = (
     METRIC, METRIC_STEP, FINAL, STEP, STEPS, PROGRESS, LOSS, LEARNING_RATE, SPEED, EXAMPLES,
-    TOKENS, MEMORY, CHECKPOINT_STEP, TRAINING_SECONDS, OUTCOME, TEACHER_METRIC, DATA_QUESTIONS,
-    DATA_FEATURES, DATA_FINDINGS, PREPARED, ARCHITECTURE, TRAINER,
+    TOKENS, MEMORY, CHECKPOINT_STEP, TRAINING_SECONDS, OUTCOME, TEACHER_METRIC, TEST_METRIC,
+    TEACHER_TEST_METRIC, DATA_QUESTIONS, DATA_FEATURES, DATA_FINDINGS, PREPARED, ARCHITECTURE,
+    TRAINER,
 )  # fmt: skip

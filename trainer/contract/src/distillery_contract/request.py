@@ -28,6 +28,7 @@ class Stage(StrEnum):
     DESCRIBE = "describe"  # read the configurations of the models, report their dimensions
     PREPARE = "prepare"  # check the data, cut them into windows, run the teacher once
     TRAIN = "train"  # train one student, by the teacher's stored logits
+    TEST = "test"  # evaluate one trained student on the test questions, once
     COLLECT = "collect"  # remove folders of trials that nobody needs
 
 

@@ -1,7 +1,7 @@
 """What the stage ``prepare`` left for the trials: windows, questions and the teacher's logits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,19 @@ class Prepared:
     def teacher(self) -> Logits | None:
         """Return the teacher's start and end logits, or None without a teacher."""
         return None if self.start is None or self.end is None else (self.start, self.end)
+
+    def on_test(self) -> "Prepared":
+        """Return the same with the test questions and their windows in place of the validation's.
+
+        Raises:
+            PreparedMissing: they are not there.
+        """
+        place = self.folder / "test.json"
+        if not place.exists():
+            rule = "the stage prepare must have prepared data.test"
+            raise PreparedMissing([f"{rule}, but {place} is not there"])
+        test = windows.load(self.folder / "test")
+        return replace(self, validation=test, questions=questions.read(place))
 
 
 def open_folder(request: requests.Request, folder: Path) -> Prepared:

@@ -138,17 +138,22 @@ def write(pins: Pins, request: requests.Request) -> None:
     atomic.file(place, json.dumps(asdict(pins), indent=1, ensure_ascii=False) + "\n")
 
 
+def results(request: requests.Request) -> Path | None:
+    """Return the folder of the experiment, which has what was pinned: its own, or one above."""
+    output = Path(request.output)
+    return next((f for f in (output, *output.parents) if (f / FILE).is_file()), None)
+
+
 def read(request: requests.Request) -> Pins | None:
-    """Return what was pinned for the models of a request: in its folder, or in one above.
+    """Return what was pinned for the models of a request.
 
     None if nothing was, or other models were.
     """
-    output = Path(request.output)
-    place = next((f / FILE for f in (output, *output.parents) if (f / FILE).is_file()), None)
-    if place is None:
+    folder = results(request)
+    if folder is None:
         return None
     faults: list[str] = []
-    pins = codec.decode(Pins, json.loads(place.read_text(encoding="utf-8")), faults)
+    pins = codec.decode(Pins, json.loads((folder / FILE).read_text(encoding="utf-8")), faults)
     named = {source: (m.model, m.revision) for source, m in models.named(request).items()}
     if pins is None or named != {s: (pin.model, pin.revision) for s, pin in pins.models.items()}:
         return None

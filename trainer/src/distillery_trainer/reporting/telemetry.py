@@ -48,6 +48,16 @@ class Telemetry(registry.Collector):
         _known(values)
         self._replace(metrics.TEACHER_METRIC, {(name,): value for name, value in values.items()})
 
+    def tested(self, values: Mapping[str, float], teacher: Mapping[str, float]) -> None:
+        """Set the evaluations on the test set: of the student, and of the teacher if any."""
+        _known({**values, **teacher})
+        with self._lock:
+            for family, found in (
+                (metrics.TEACHER_TEST_METRIC, teacher),
+                (metrics.TEST_METRIC, values),
+            ):
+                self._values[family] = {(name,): value for name, value in found.items()}
+
     def final(self) -> None:
         """Say that the training has ended and its last evaluation stands."""
         self._replace(metrics.FINAL, {(): 1})

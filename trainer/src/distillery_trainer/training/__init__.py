@@ -1,4 +1,4 @@
-"""The stage ``train``. docs/trainer.md shows one step of it in a picture.
+"""The stages ``train`` and ``test``. docs/trainer.md shows one step of it in a picture.
 
 train       the training, top to bottom: read this first
 schedule    which group of batches, and which learning rate, at which step
@@ -9,5 +9,6 @@ optimizer   AdamW, as the hyperparameters want it
 replay      steps of a GPU as CUDA graphs
 checkpoint  everything that a training needs to go on
 history     what was measured, for people and for the next attempt
+held_out    a trained student on the test questions, once
 trial_folder  what another request has left there is put aside
 """

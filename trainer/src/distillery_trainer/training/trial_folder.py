@@ -13,8 +13,8 @@ from distillery_contract.request import Request
 
 log = logging.getLogger(__name__)
 
-RESULTS: Final = ("history.json", "predictions.json", "model", "checkpoints")
-"""What a training writes into its trial's folder."""
+RESULTS: Final = ("history.json", "predictions.json", "model", "checkpoints", "test.json")
+"""What a training, and the test of its model, write into the trial's folder."""
 
 
 def put_aside(request: Request) -> None:

@@ -60,12 +60,17 @@ function facts(trial) {
   const cells = metrics
     .filter((m) => scaled(trial.metrics, m) !== null)
     .map((metric) => {
+      const tested = scaled(trial.test, metric) !== null;
       const teacher = scaled(data.teacher, metric);
       return fact(
         unit(metric).label,
         shown(trial.metrics, metric),
         ...(expected(trial, metric) === null ? [] : [again(trial, metric)]),
+        ...(tested ? [`test ${shown(trial.test, metric)}`] : []),
         ...(teacher === null ? [] : [`teacher ${shown(data.teacher, metric)}`]),
+        ...(tested && scaled(data.teacherTest, metric) !== null
+          ? [`teacher’s test ${shown(data.teacherTest, metric)}`]
+          : []),
       );
     });
   const spent = [

@@ -1,0 +1,110 @@
+"""PURE: the stage that comes after the search: who is evaluated on the test questions, and when.
+
+The points of the front and the baselines are, each once, as soon as the search is over. No other
+decision reads what comes of it. A search that goes on after that has new points tested at its next
+end; those that have left the front keep what they have.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from distillery_contract.request import Stage
+from distillery_contract.wire import Exit
+from distillery_operator.engine import endings, preparation, trainers, usage
+from distillery_operator.engine.actions import KeepTest, Launch
+from distillery_operator.engine.endings import End
+from distillery_operator.resource.spec import Spec
+from distillery_operator.trials import pareto
+from distillery_operator.trials.observation import Observation
+from distillery_operator.trials.trial import FinalTest, State, Trial
+
+
+@dataclass(frozen=True)
+class Tests:
+    """How far the tests of what a search has chosen are.
+
+    Attributes:
+        chosen: the points of the front and the baselines that have a model, or had one when they
+            were tested.
+        failed: why those of them have no result that are not tried again, by their numbers.
+    """
+
+    chosen: Sequence[Trial] = ()
+    failed: dict[int, End] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """How many are tested."""
+        return sum(trial.test is not None for trial in self.chosen)
+
+    @property
+    def missing(self) -> list[Trial]:
+        """Those that are still to be tested."""
+        return [t for t in self.chosen if t.test is None and t.number not in self.failed]
+
+
+def tests(spec: Spec, seen: Observation) -> Tests:
+    """Return how far the tests are of what would be chosen if the search was over now."""
+    if spec.data.test is None or not seen.prepared:
+        return Tests()
+    front = {trial.number for trial in pareto.front(spec, seen.trials)}
+    chosen = [
+        trial
+        for trial in seen.trials
+        if (trial.number in front or trial.baseline) and (trial.model or trial.test)
+    ]
+    open_ = [trial for trial in chosen if trial.test is None]
+    return Tests(chosen, {t.number: end for t in open_ if (end := _failed(spec, seen, t))})
+
+
+def launch(spec: Spec, seen: Observation, done: Tests) -> Iterator[Launch]:
+    """Yield the attempts that begin now that the search is over."""
+    capped = seen.gpus and usage.gpu_hours(seen) >= seen.caps.gpu_hours.left
+    if spec.suspend or seen.obstacle or capped or not done.missing:
+        return
+    held = sum(a.live and not a.lost for a in (*seen.attempts, *seen.foreign))
+    free = int(max(0, min(spec.parallelism, seen.caps.parallelism.left) - held))
+    again = preparation.launch(spec, seen) if preparation.lost(seen) else None
+    yield from [*(_next(spec, seen, done.missing) if again is None else again)][:free]
+
+
+def keep(seen: Observation) -> Iterator[KeepTest]:
+    """Yield what tests have found, if it is not stored yet."""
+    for trial in seen.trials:
+        if trial.test is not None or trial.state is not State.COMPLETED:
+            continue
+        attempts = seen.attempts_of(Stage.TEST, trial.number)
+        for attempt in attempts:
+            report = seen.report(attempt)
+            if attempt.exit_code != Exit.OK or report is None or not report.test:
+                continue
+            if endings.out_of_bounds(report):
+                continue
+            seconds, gpus = usage.total(seen, attempts)
+            made = trainers.provenance(seen, attempt)
+            said = (dict(report.test), dict(report.teacher_test))
+            yield KeepTest(trial.number, FinalTest(*said, seconds, gpus, made, seen.now))
+            break
+
+
+def _next(spec: Spec, seen: Observation, missing: Sequence[Trial]) -> Iterator[Launch]:
+    kept = {action.trial for action in keep(seen)}
+    taken = {a.trial for a in seen.foreign if a.stage is Stage.TEST}  # until they are gone
+    for trial in missing:
+        attempts = seen.attempts_of(Stage.TEST, trial.number)
+        if trial.number in kept | taken:
+            continue
+        if not attempts:
+            yield Launch(Stage.TEST, trial.number, 1)
+        elif not attempts[-1].remains and not endings.rests(spec, seen, attempts[-1]):
+            yield Launch(Stage.TEST, trial.number, attempts[-1].number + 1)
+
+
+def _failed(spec: Spec, seen: Observation, trial: Trial) -> End | None:
+    """Return how a trial's test failed for good; each edit of the spec lets it be tried again."""
+    attempts = seen.attempts_of(Stage.TEST, trial.number)
+    own = [a for a in attempts if a.generation in (None, seen.generation)]
+    if not own or attempts[-1].live:
+        return None
+    step = endings.follow(spec, seen, own)
+    return step if isinstance(step, End) and step.state is not State.COMPLETED else None
