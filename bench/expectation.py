@@ -76,8 +76,8 @@ def _table(
     problem: Problem,
     counts: Sequence[int],
     repeats: int,
-    measure: Callable[[Problem, int, int], Mapping[str, float]],
-) -> dict[int, Mapping[str, float]]:
+    measure: Callable[[Problem, int, int], Mapping[str, float | None]],
+) -> dict[int, Mapping[str, float | None]]:
     """Print a line for each count, and return them."""
     lines = {}
     for count in counts:
@@ -86,12 +86,12 @@ def _table(
             print(f"\n{problem.name}, {measure.__name__}")
             print("| trainings | " + " | ".join(lines[count]) + " |")
             print("|---" * (1 + len(lines[count])) + "|")
-        cells = (f"{value:.2f}" for value in lines[count].values())
+        cells = ("–" if v is None else f"{v:.2f}" for v in lines[count].values())
         print(f"| {count} | " + " | ".join(cells) + " |", flush=True)
     return lines
 
 
-def expectations(problem: Problem, count: int, repeats: int) -> Mapping[str, float]:
+def expectations(problem: Problem, count: int, repeats: int) -> Mapping[str, float | None]:
     """Compare fronts with the truth: errors in points of exact, as measured and as expected."""
     spec, measured, expected, inside, silent = problem.experiment.spec, [], [], [], 0
     for seed in range(repeats):
@@ -121,17 +121,18 @@ def expectations(problem: Problem, count: int, repeats: int) -> Mapping[str, flo
     }
 
 
-def importances(problem: Problem, count: int, repeats: int) -> Mapping[str, float]:
+def importances(problem: Problem, count: int, repeats: int) -> Mapping[str, float | None]:
     """Compare the shares of exact with the true ones."""
-    true, limit = _true_shares(problem), importance.DOUBTFUL
+    true = _true_shares(problem)
+    sure = {"LEAST": importance.LEAST, "DOUBTFUL": importance.DOUBTFUL}
     wrong, first, held, told, told_wrong = [], [], [], [], []
     for seed in range(repeats):
         trials = _spread_evenly(problem, count, 1000 + seed)
         said = importance.importances(problem.experiment.spec, trials, problem.sources)["exact"]
         told.append(bool(said.shares))
-        importance.DOUBTFUL = float("inf")  # type: ignore[misc]  # what it would say at this count
+        vars(importance).update(LEAST=0, DOUBTFUL=float("inf"))  # what it would say in any case
         found = importance.importances(problem.experiment.spec, trials, problem.sources)["exact"]
-        importance.DOUBTFUL = limit  # type: ignore[misc]
+        vars(importance).update(sure)
         shares = np.array([found.shares[name] for name in _names(problem)])
         reach = np.array([found.whiskers[name] for name in _names(problem)])
         wrong.append(float(np.abs(shares - true).sum() / 2))
@@ -197,12 +198,12 @@ def _names(problem: Problem) -> list[str]:
     return [parameter.name for parameter in problem.experiment.spec.parameters]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
-def _size_of(errors: Sequence[float]) -> float:
-    return float(np.sqrt(np.mean(np.square(errors)))) if errors else float("nan")
+def _size_of(errors: Sequence[float]) -> float | None:
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors else None
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def test_the_true_shares_of_a_sum_are_those_of_its_variance() -> None:
 @pytest.mark.long
 def test_a_line_of_each_table_is_measured() -> None:
     line = expectation.importances(Synthetic(), 30, 1)
-    assert 0 < line["wrong share"] < 1
+    assert 0 < (line["wrong share"] or 0) < 1
     assert line["trials tell"] in (0, 1)
     line = expectation.expectations(Synthetic(), 15, 1)
-    assert line["points"] or line["fronts without"] <= 1
+    assert line["points"] or line["fronts without"] in (0, 1)

@@ -110,6 +110,9 @@ def test_shares_of_a_sum_are_those_of_its_variance(effects: dict[str, float]) ->
 def test_while_left_out_trials_are_not_foreseen_there_are_no_shares() -> None:
     found = importance.importances(spec(RATES), search(60, 30.0), SOURCES)["exact"]
     assert found == importance.Importance(sentence="60 trials do not tell yet.")
+    few = search(importance.LEAST - 1, 0.1)
+    found = importance.importances(spec(RATES), few, SOURCES)["exact"]
+    assert found == importance.Importance(sentence="29 trials do not tell yet.")
     found = importance.importances(spec(RATES), search(1, 0.0), SOURCES)["exact"]
     assert found.sentence == "1 trial does not tell yet."
 

@@ -24,6 +24,9 @@ from distillery_operator.stopping.forecast import Array, Forecast, root_mean_squ
 from distillery_operator.trials import feasibility
 from distillery_operator.trials.trial import State, Trial, continued
 
+LEAST: Final = 30
+"""Completed trials that are needed: of 15, error and shares are both chance."""
+
 DOUBTFUL: Final = 0.8
 """Error on left-out trials, as a share of the mean's, from which on trials do not tell yet."""
 
@@ -136,7 +139,7 @@ def _of_trials(
     completed = sum(trial.state is State.COMPLETED for trial, _ in pairs)
     count = "1 trial does" if len(pairs) == 1 else f"{len(pairs)} trials do"
     wait = Importance(sentence=f"{count} not tell yet.")
-    if sample is None or completed < expectation.LEAST:
+    if sample is None or completed < LEAST:
         return wait
     rows = np.array([hyperparameters.row(spec, trial) for trial, _ in pairs])
     ends = np.array([end for _, end in pairs])
