@@ -88,6 +88,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ("operator",),
         ("operator", "--trainer-image", "x", "--metrics-port", "-1"),
         ("operator", "--trainer-image", "x", "--scrape-seconds", "inf"),
+        ("operator", "--trainer-image", "x", "--namespace-parallelism", "0"),
         ("completion", "csh"),
         ("no-such-command",),
         ("--no-such-option",),
@@ -99,6 +100,12 @@ def test_wrong_words_end_in_a_sentence(workspace: Path, words: tuple[str, ...]) 
     assert done.refused, done
     assert not (workspace / "experiments").exists()
     assert not (workspace / "nowhere").exists()
+
+
+def test_namespaces_are_chosen_by_names_or_by_labels() -> None:
+    done = call("operator", "--trainer-image=x", "--namespace=a", "--namespace-selector=b")
+    assert done.refused
+    assert "--namespace and --namespace-selector exclude each other" in done.err
 
 
 @settings(max_examples=60, deadline=None)
