@@ -560,13 +560,12 @@ class Promises(RuleBasedStateMachine):
     def tell_watch(self, job: Job) -> None:
         """Let the watch tell, some time, how a Job stands now.
 
-        Where it is gone, a pod of an older one of its name comes to light that is still held.
+        Where it is gone, the pod of another one of its name is seen, if that is still there.
         """
         self.now += 1
         listed = job.listed()
         if listed is None:
-            older = [j for j in self.jobs if j.key == job.key and j.held and j.listed()]
-            job = next(iter(older), job)
+            job = next((j for j in self.jobs if j.key == job.key and j.listed()), job)
             listed = job.listed()
         report = job.report if job.readable or (job.exists and job.runs) else None
         self.watch.setdefault(job.key, []).append(Shown(listed, report, job.template))
