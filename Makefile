@@ -10,6 +10,7 @@ PROJECTS := trainer/contract trainer trainer/quickstart operator
 JOBS ?= 2
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 REGISTRY ?= registry.example.com/ml
+DIST ?= dist
 WHEELS := trainer/contract trainer operator
 PARALLEL = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 SOURCES := operator/src trainer/src trainer/contract/src trainer/quickstart/src tests bench docs manifests charts
@@ -17,8 +18,8 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-pack
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo demo-cluster test test-neighbours test-fast check generate manifest format lock bench bench-search cluster cluster-down \
-	wheels images chart release-check publish sign clean
+.PHONY: help setup demo demo-cluster test test-neighbours test-fast check generate manifest format lock bench bench-search cluster \
+	cluster-down wheels images push chart push-chart sbom sign verify publish release-check release-dry-run clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,7 +36,7 @@ test: setup ## Run every test but those of neighbours; says first what it builds
 	cd tests && ../$(BIN)/python -m support.parts
 	$(BIN)/pytest $(PARALLEL) -m "fast or whole"
 
-test-neighbours: setup ## Run the tests beside other projects' programs, the Prometheus operator's (root; cold 10 min more)
+test-neighbours: setup ## Run the tests beside other projects' programs: a release, the Prometheus operator (root; cold 15 min more)
 	cd tests && ../$(BIN)/python -m support.parts neighbours
 	$(BIN)/pytest tests/neighbours
 
@@ -74,6 +75,7 @@ lock: $(UV) ## Pin every dependency again; UPGRADE=--upgrade takes newer version
 		--constraints tests/requirements.txt --output-file operator/gp-requirements.txt
 	$(COMPILE) $(UPGRADE) trainer/pyproject.toml --constraints tests/requirements.txt \
 		--output-file trainer/requirements.txt
+	$(COMPILE) $(UPGRADE) --group pyproject.toml:images --output-file trainer/contract/image-requirements.txt
 
 bench: setup ## Measure the trainer's speed, and that of a plain training loop
 	$(BIN)/python bench/trainer.py
@@ -88,31 +90,54 @@ cluster-down: ## Stop that Kubernetes and remove its files
 	@cd tests && $(PYTHON) -m support.cluster down
 
 wheels: $(UV) ## Build the three packages that pip installs, into dist/
-	for project in $(WHEELS); do $(UV) build --quiet --wheel --out-dir dist $$project; done
+	for project in $(WHEELS); do $(UV) build --quiet --wheel --out-dir $(DIST) $$project || exit 1; done
 
-images: ## Build both images by Docker, with provenance and SBOM; REGISTRY=... names them, PUSH=--push sends them there
+images: ## Build both images by Docker, with provenance, into dist/
 	for name in operator trainer; do \
 		docker buildx build --file $$name/Dockerfile --tag $(REGISTRY)/distillery-$$name:$(VERSION) --provenance=mode=max \
-			--sbom=true --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
-			--metadata-file dist/$$name.json $(PUSH) . || exit 1; \
+			--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE=$(SOURCE) \
+			--output type=oci,tar=false,dest=$(DIST)/$$name . || exit 1; \
 	done
 
-chart: ## Package the chart into dist/
-	helm package charts/distillery --destination dist
+push: ## Send the images of dist/ to REGISTRY; dist/*.ref say by which digest they are found there
+	for name in operator trainer; do \
+		crane push $(DIST)/$$name $(REGISTRY)/distillery-$$name:$(VERSION) --image-refs $(DIST)/$$name.ref || exit 1; \
+	done
+
+chart: setup ## Package the chart into dist/; it names the images that `make push` has sent, if it has
+	$(BIN)/python charts/package.py $(DIST) --source "$(SOURCE)"
+
+push-chart: ## Send the chart of dist/ to REGISTRY
+	helm push $(DIST)/distillery-$(VERSION).tgz oci://$(REGISTRY)/charts $(PLAIN_HTTP)
+	digest=$$(crane digest $(REGISTRY)/charts/distillery:$(VERSION)) && \
+		echo $(REGISTRY)/charts/distillery@$$digest > $(DIST)/chart.ref
+
+sbom: ## List all that is in the images that `make push` has sent: Debian's packages, Python's, files
+	for name in operator trainer; do \
+		syft scan registry:$$(cat $(DIST)/$$name.ref) --output spdx-json=$(DIST)/$$name.spdx.json || exit 1; \
+	done
+
+sign: ## Sign images and chart, and attach the lists of `make sbom`; SIGNER=... is another than this machine's identity
+	for name in operator trainer chart; do cosign sign --yes $(SIGNER) $$(cat $(DIST)/$$name.ref) || exit 1; done
+	for name in operator trainer; do \
+		cosign attest --yes $(SIGNER) --type spdxjson --predicate $(DIST)/$$name.spdx.json $$(cat $(DIST)/$$name.ref) || exit 1; \
+	done
+
+verify: ## See that SIGNED_BY has signed images, lists and chart
+	for name in operator trainer chart; do cosign verify $(SIGNED_BY) $$(cat $(DIST)/$$name.ref) > $(DIST)/verified || exit 1; done
+	for name in operator trainer; do \
+		cosign verify-attestation $(SIGNED_BY) --type spdxjson $$(cat $(DIST)/$$name.ref) > $(DIST)/verified || exit 1; \
+	done
+
+publish: ## Send the packages of dist/ to the index that uv is told
+	$(UV) publish $(DIST)/distillery_*-$(VERSION)-*.whl
 
 release-check: ## See that TAG is the version of chart and packages
 	test "$(TAG)" = "v$(VERSION)"
 	grep -qx 'version: $(VERSION)' charts/distillery/Chart.yaml
 
-publish: wheels chart ## Publish packages (to the index of uv) and chart (to REGISTRY)
-	$(UV) publish dist/*-$(VERSION)-*.whl
-	helm push dist/distillery-$(VERSION).tgz oci://$(REGISTRY)/charts
-
-sign: ## Sign the images that `make images PUSH=--push` has sent, by cosign and the identity of this machine
-	for name in operator trainer; do \
-		digest=$$($(PYTHON) -c "import json; print(json.load(open('dist/$$name.json'))['containerimage.digest'])") && \
-		cosign sign --yes $(REGISTRY)/distillery-$$name@$$digest || exit 1; \
-	done
+release-dry-run: setup ## A release to a registry and an index on this machine, and an installation from there (root; cold 15 min)
+	$(BIN)/pytest tests/neighbours/test_dry_run.py
 
 clean: ## Remove what these commands created in this folder
 	rm -rf .venv .demo dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -15,6 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from distillery_operator.resource import yaml_files
+from distillery_operator.telemetry.experiment_metrics import FAMILIES
 from support import documentation, ports, quick_trainer, worlds
 from support.charts import one, render
 from support.documentation import ROOT
@@ -160,6 +161,16 @@ def test_the_values_in_the_docs_are_those_of_the_chart(page: str, tmp_path: Path
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "registry.example.com/ml/distillery-operator:0.1.0"
     assert "--workspace-claim=distillery" in container["args"]
+
+
+@pytest.mark.needs("helm")
+def test_the_points_of_fronts_can_be_left_out_of_prometheus(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(documentation.yaml("docs/sizing.md", "metricRelabelings"))
+    (endpoint,) = one(render(f"--values={values}"), "ServiceMonitor")["spec"]["endpoints"]
+    (dropped,) = endpoint["metricRelabelings"]
+    assert dropped["action"] == "drop"
+    assert dropped["regex"] in {f"distillery_experiment_{f.name}" for f in FAMILIES}
 
 
 @pytest.mark.parametrize("page", documentation.PAGES, ids=lambda page: page.name)

@@ -233,12 +233,8 @@ def test_the_trainers_image_trains_a_model(
 
 def test_every_build_takes_the_same_uv() -> None:
     makefile = re.findall(r"^UV_VERSION := (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    dockerfiles = (
-        "operator/Dockerfile",
-        "trainer/Dockerfile",
-        "tests/support/cluster/quick.Dockerfile",
-    )
-    for path in dockerfiles:
+    builds = ("trainer/contract/image-requirements.txt", "tests/support/cluster/quick.Dockerfile")
+    for path in builds:
         assert re.findall(r"uv==(\S+)", (ROOT / path).read_text()) == makefile
 
 

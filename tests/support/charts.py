@@ -48,7 +48,7 @@ def manifest() -> str:
     return HEAD + re.sub(OF_HELM, "", text, flags=re.MULTILINE)
 
 
-def install(kubeconfig: Path, *options: str, chart: Path = CHART) -> str:
+def install(kubeconfig: Path, *options: str, chart: Path | str = CHART) -> str:
     """Install the chart, or upgrade what is installed, and return what Helm says."""
     return access.helm(
         kubeconfig,

@@ -43,6 +43,7 @@ PARTS: Final = {
     "alertmanager": Part(("prometheus-alertmanager", "amtool")),
     "actionlint": Part(("actionlint",)),
     "openssl": Part(("openssl",)),
+    "release": Part(("crane", "cosign", "syft", "pypi-server")),
     "prometheus_operator": Part(("prometheus-operator", "admission-webhook")),
     "browser": Part(("chromium", "chromedriver")),
     "oracle": Part(("oracle",)),
@@ -50,7 +51,7 @@ PARTS: Final = {
     "images": Part(images.PROGRAMS, images.EVERY),
 }
 
-NEIGHBOURS: Final = ("prometheus_operator",)
+NEIGHBOURS: Final = ("release", "prometheus_operator")
 """Parts that the tests of tests/neighbours alone need."""
 
 FIXTURES: Final = {

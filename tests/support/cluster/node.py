@@ -1,7 +1,8 @@
 """One node with real pods, and its control plane, on this machine.
 
 Pods reach this machine at `Node.host`, each other, and Services, also by their names; this machine
-reaches pods at their addresses. Nothing leads further. Images are those that `Node.load` brings.
+reaches pods at their addresses. Nothing leads further. Images are those that `Node.load` brings,
+and those of a registry on this machine that `Node.trust` makes known.
 The node says it has four GPUs, which the scheduler counts and no pod can use.
 """
 
@@ -59,6 +60,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{plugins}"
     conf_dir = "{folder}/networks"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{folder}/registries"
 """
 
 DNS = "10.89.0.10"
@@ -115,6 +118,14 @@ class Node:
     def load(self, archive: Path) -> None:
         """Bring the images of a docker archive to the node."""
         load(self.namespace, archive)
+
+    def trust(self, registry: str, port: int) -> None:
+        """Let the node pull the images of a registry's name from a port of this machine."""
+        folder = self.folder / "registries" / registry
+        folder.mkdir(parents=True)
+        capable = 'capabilities = ["pull", "resolve"]'
+        served = f'[host."http://{self.host}:{port}"]\n{capable}\n'
+        (folder / "hosts.toml").write_text(served, encoding="utf-8")
 
     def _start(self, stack: contextlib.ExitStack) -> None:
         slot = self.slot = stack.enter_context(slots.taken())

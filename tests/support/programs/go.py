@@ -103,6 +103,9 @@ PROGRAMS: Final = {
     "kube-proxy": Binary(KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy", 5),
     "coredns": Binary(Module("coredns"), ".", 45),
     "actionlint": Binary(Module("actionlint"), "github.com/rhysd/actionlint/cmd/actionlint", 15),
+    "crane": Binary(Module("crane"), "github.com/google/go-containerregistry/cmd/crane", 30),
+    "cosign": Binary(Module("cosign"), "github.com/sigstore/cosign/v3/cmd/cosign", 150),
+    "syft": Binary(Module("syft"), "github.com/anchore/syft/cmd/syft", 150),
     "prometheus-operator": Binary(
         PROMETHEUS_OPERATOR, "github.com/prometheus-operator/prometheus-operator/cmd/operator", 60
     ),
