@@ -8,7 +8,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from itertools import combinations
 from math import dist, isfinite
 from pathlib import Path
@@ -17,16 +16,15 @@ from typing import Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
-from dashboards import boards, colours
+from dashboards import boards, colours, picture
 from dashboards.panels import BOARDS
 from distillery_contract import metrics
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
-from support import charts, discovery, programs, worlds
+from support import charts, discovery, observed, programs
 from support.cluster import Node
 from support.cluster.images import Image
-from support.operators import Operator, until
 from support.prometheus import Prometheus
-from support.spaces import Object, Space, install, template
+from support.spaces import Object
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "charts/distillery/dashboards"
@@ -269,12 +267,18 @@ VARIABLES = {
 }
 
 
-class Run(NamedTuple):
-    """What a Prometheus has seen of an experiment from its first pod to its end."""
+class Seen(NamedTuple):
+    """A run, and how its Prometheus is asked."""
 
-    prometheus: Prometheus
-    namespace: str
-    begun: float
+    run: observed.Run
+
+    @property
+    def prometheus(self) -> Prometheus:
+        return self.run.prometheus
+
+    @property
+    def namespace(self) -> str:
+        return self.run.namespace
 
     def filled(self, expr: str, namespace: str = "") -> str:
         """Return a query with Grafana's variables filled in."""
@@ -285,7 +289,7 @@ class Run(NamedTuple):
         """Return what a query finds, over the run or at its end."""
         asked: dict[str, Any] = {"query": expr, "time": f"{time.time():.3f}"}
         if over_time:
-            asked |= {"start": f"{self.begun:.3f}", "end": asked.pop("time"), "step": "1"}
+            asked |= {"start": f"{self.run.begun:.3f}", "end": asked.pop("time"), "step": "1"}
         path = "query_range" if over_time else "query"
         url = f"{self.prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(asked)}"
         try:
@@ -297,13 +301,6 @@ class Run(NamedTuple):
         return [float(value) for _, value in pairs if isfinite(float(value))]
 
 
-SOUND = [
-    {"name": "learning_rate", "type": "Float", "low": 0.1, "high": 0.3, "log": True},
-    *worlds.DOCUMENT["spec"]["parameters"][1:],
-]
-"""A space without what diverges or learns too slowly: every trial of it trains to its end."""
-
-
 @pytest.fixture(scope="module")
 def run(
     node: Node,
@@ -311,49 +308,33 @@ def run(
     quick_image: Image,
     workspace: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Run]:
+) -> Iterator[Seen]:
     """An experiment on the node, to its end; it wants more trials at a time than there are GPUs."""
     folder = tmp_path_factory.mktemp("observed")
-    node.load(quick_image.archive)
-    operator = Operator(
-        install(node.plane, folder),
-        f"sqlite:///{folder}",
-        folder / "log",
-        "--scrape-seconds=0.5",
-        image=quick_image.name,
-    )
-    pod = {"namespace": "distillery", "name": "distillery-0"}
-    pod_labels = {"labels": {"app.kubernetes.io/name": "distillery"}}
-    own = discovery.target(f"127.0.0.1:{operator.port}", "metrics", {**pod, **pod_labels})
-    path = folder / "targets.json"
-    with ExitStack() as stack:
-        stack.enter_context(discovery.following(node, path, [own]))
-        config = json.dumps(discovery.configuration(path))
-        prometheus = stack.enter_context(start_prometheus(folder / "prometheus", config))
-        stack.enter_context(operator)
+    with observed.searched(
+        node, quick_image, workspace, folder, maxTrials=6, parallelism=6
+    ) as found:
+        yield Seen(found)
 
-        def scraped() -> Any:
-            assert operator.exit_code is None, operator.log.read_text()
-            return prometheus.query("distillery_build_info")
 
-        until(scraped)
-        space, begun = Space(node.plane), time.time()
-        pods = template(workspace, 0.2)
-        linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "8"}  # rates need two scrapes
-        pods["spec"]["containers"][0]["env"].append(linger)
-        baselines = [{"name": "deep", "parameters": {"n_layers": 6}}]
-        limits: Object = {"maxTrials": 6, "parallelism": 6, "maxDurationSeconds": 3600}
-        space.apply(
-            template=pods, parameters=SOUND, baselines=baselines, costPerGpuHour=2, **limits
-        )
-        until(space.reached("Succeeded"))
-        time.sleep(3)  # until the last state is scraped
-        yield Run(prometheus, space.name, begun)
-        space.kubectl("delete", "dexp", "--all", "--timeout=60s")
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_picture_of_a_dashboard_shows_what_a_real_run_left(
+    run: Seen, name: str, tmp_path: Path
+) -> None:
+    """That of a Prometheus without our series has other pixels."""
+    values = {**VARIABLES, "namespace": "distillery" if "operator" in name else run.namespace}
+    sources = {"full": run.run.begun, "empty": run.run.begun - 3600}
+    for state, begun in sources.items():
+        ended = time.time() if state == "full" else begun + 60
+        source = picture.Source(run.prometheus.url, values, begun, ended)
+        picture.draw(DOCUMENTS[name], source, tmp_path / f"{state}.png")
+    drawn, empty = ((tmp_path / f"{state}.png").read_bytes() for state in sources)
+    assert drawn.startswith(b"\x89PNG")
+    assert drawn != empty
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_every_query_of_a_panel_has_data_after_a_real_run(run: Run, panel: Object) -> None:
+def test_every_query_of_a_panel_has_data_after_a_real_run(run: Seen, panel: Object) -> None:
     for target in panel["targets"]:
         expr = target["expr"]
         if ELSEWHERE & set(NAME.findall(expr)):
@@ -365,7 +346,7 @@ def test_every_query_of_a_panel_has_data_after_a_real_run(run: Run, panel: Objec
         assert run.numbers(filled, over_time=bool(target.get("range"))), filled
 
 
-def test_every_variable_has_choices_after_a_real_run(run: Run) -> None:
+def test_every_variable_has_choices_after_a_real_run(run: Seen) -> None:
     for document in DOCUMENTS.values():
         for variable in document["templating"]["list"][1:]:
             query = variable["query"]["query"]
@@ -376,14 +357,14 @@ def test_every_variable_has_choices_after_a_real_run(run: Run) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
-def test_all_that_a_rule_looks_at_is_there_after_a_real_run(run: Run, rule: Object) -> None:
+def test_all_that_a_rule_looks_at_is_there_after_a_real_run(run: Seen, rule: Object) -> None:
     """But for what waits in a queue, for there is none."""
     for selector in SELECTOR.findall(rule["expr"]):
         if not ELSEWHERE & set(NAME.findall(selector)) and 'reason="Queued"' not in selector:
             assert run.numbers(selector), selector
 
 
-def test_prometheus_evaluates_every_rule(run: Run) -> None:
+def test_prometheus_evaluates_every_rule(run: Seen) -> None:
     with urllib.request.urlopen(f"{run.prometheus.url}/api/v1/rules") as answer:
         groups = json.load(answer)["data"]["groups"]
     found = {
@@ -394,14 +375,14 @@ def test_prometheus_evaluates_every_rule(run: Run) -> None:
     assert found == {rule.get("alert") or rule["record"]: ("ok", "") for rule in RULES}
 
 
-def test_no_alert_fires_in_a_run_without_fault(run: Run) -> None:
+def test_no_alert_fires_in_a_run_without_fault(run: Seen) -> None:
     fired = run.prometheus.query(
         'count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[15m]))'
     )
     assert [one["metric"]["alertname"] for one in fired] == []
 
 
-def test_labels_of_trials_come_from_their_pods(run: Run) -> None:
+def test_labels_of_trials_come_from_their_pods(run: Seen) -> None:
     found = run.prometheus.query("last_over_time(distillery_trial_final[15m])")
     own = [one["metric"] for one in found if one["metric"]["namespace"] == run.namespace]
     assert {(m["experiment"], m["stage"], m["trial"], m["attempt"]) for m in own} == {
@@ -410,7 +391,7 @@ def test_labels_of_trials_come_from_their_pods(run: Run) -> None:
     assert all(m["pod"].startswith("tiny-") and m["job"] == "distillery-trials" for m in own)
 
 
-def test_an_experiments_series_keep_its_namespace(run: Run) -> None:
+def test_an_experiments_series_keep_its_namespace(run: Seen) -> None:
     (found,) = run.prometheus.query("last_over_time(distillery_experiment_info[15m])")[-1:]
     assert found["metric"]["namespace"] == run.namespace
     assert found["metric"]["pod"] == "distillery-0"
