@@ -171,10 +171,10 @@ def test_results_that_one_may_only_read_can_be_looked_at(
     guarded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = local.known(guarded)["tiny"]
-    before = results.look(), results.trials()
+    before = results.look(), results.studied()
     monkeypatch.chdir(guarded)
     with as_nobody():
-        assert (results.look(), results.trials()) == before
+        assert (results.look(), results.studied()) == before
         assert call("status").code == 0
         done = call("--trainer", "true", "run", "tiny.yaml")
     assert done.refused, done.err
