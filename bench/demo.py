@@ -33,7 +33,7 @@ def main() -> None:
     folder = WORKSPACE / f"model-of-trial-{chosen}"
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier run; an export overwrites nothing
     timed(seconds, "export", lambda: distillery("export", chosen, folder))
-    timed(seconds, "use", lambda: answer(folder))
+    timed(seconds, "use", lambda: use(folder))
     show_times(seconds)
     print(f"the report, to open in a browser: {RESULTS / 'report.html'}")
     print(json.dumps({"seconds": seconds, "front": summary(status), "trials": status["trials"]}))
@@ -73,28 +73,38 @@ def distillery(*arguments: object) -> None:
     module("distillery_operator", "--workspace", WORKSPACE, *arguments)
 
 
-def answer(folder: Path) -> None:
-    """Load the exported model as any user of transformers does, and ask it a question."""
+def use(folder: Path) -> None:
+    """Load the exported model as any user of transformers does, and ask it some questions."""
     model = AutoModelForQuestionAnswering.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    paragraph, question = asked()
-    encoded = tokenizer(question, paragraph, return_tensors="pt")
+    document = json.loads((WORKSPACE / "validation.json").read_text(encoding="utf-8"))
+    for article in document["data"][:2]:
+        paragraph = article["paragraphs"][0]
+        print(f"\n{paragraph['context']}")
+        for question in paragraph["qas"][:4]:
+            given = answer(model, tokenizer, question["question"], paragraph["context"])
+            right = {gold["text"] for gold in question["answers"]} or {"(no answer)"}
+            print(f"Q: {question['question']}\nA: {given}   right: {' or '.join(sorted(right))}")
+
+
+def answer(model: Any, tokenizer: Any, question: str, context: str) -> str:
+    """Return the piece of a short context that answers a question, as it stands there.
+
+    The sum of its two logits is the highest, and higher than that of silence, which is [CLS].
+    """
+    encoded = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)
+    offsets = encoded.pop("offset_mapping")[0].tolist()
     with torch.inference_mode():
         found = model(**encoded)
-    first, last = int(found.start_logits.argmax()), int(found.end_logits.argmax())
-    text = tokenizer.decode(encoded.input_ids[0, first : last + 1]) if first else "(no answer)"
-    print(f"{paragraph}\nQ: {question}\nA: {text}")
-
-
-def asked() -> tuple[str, str]:
-    """Return a paragraph of the validation set and one of its answerable questions."""
-    document = json.loads((WORKSPACE / "validation.json").read_text(encoding="utf-8"))
-    for article in document["data"]:
-        for paragraph in article["paragraphs"]:
-            for question in paragraph["qas"]:
-                if question["answers"]:
-                    return paragraph["context"], question["question"]
-    raise LookupError("the validation set has no answerable question")
+    start, end = found.start_logits[0], found.end_logits[0]
+    outside = torch.tensor([part != 1 for part in encoded.sequence_ids()])
+    sums = start[:, None] + end
+    backwards = torch.ones_like(sums, dtype=torch.bool).tril(-1)
+    of_answers = sums.masked_fill(outside[:, None] | outside | backwards, -torch.inf)
+    first, last = divmod(int(of_answers.argmax()), len(offsets))
+    if sums[0, 0] > of_answers[first, last]:
+        return "(no answer)"
+    return context[offsets[first][0] : offsets[last][1]]
 
 
 def summary(status: dict[str, Any]) -> list[dict[str, Any]]:

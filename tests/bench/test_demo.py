@@ -1,0 +1,47 @@
+"""What `make demo` shows of the exported model."""
+
+from pathlib import Path
+
+import transformers
+
+import demo
+from distillery_contract import request as requests
+from distillery_trainer import tiny
+from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.evaluation import evaluate
+from distillery_trainer.preparation import prepare
+from distillery_trainer.reporting.telemetry import Telemetry
+
+
+def test_the_demos_answers_are_those_that_are_measured(
+    tmp_path: Path, tiny_teacher: Path, tiny_squad_files: tuple[Path, Path]
+) -> None:
+    training, validation = map(str, tiny_squad_files)
+    data = requests.Data(
+        train=training,
+        validation=validation,
+        max_length=96,
+        stride=16,
+        max_query_length=24,
+        n_best=100,
+        max_answer_length=100,
+        null_threshold=0.0,
+    )
+    request = requests.Request(
+        "test",
+        requests.Stage.PREPARE,
+        data,
+        requests.Teacher(str(tiny_teacher)),
+        requests.Student(),
+        cache=str(tmp_path / "cache"),
+        output=str(tmp_path / "output"),
+    )
+    prepare.prepare(request, Telemetry())
+    prepared: Prepared = prepare.open_prepared(request)
+    model = transformers.AutoModelForQuestionAnswering.from_pretrained(tiny_teacher)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_teacher)
+    measured = evaluate.answer(model, prepared, 8, "cpu").given(0.0)
+    questions = tiny.make_questions(30, seed=2)
+    answers = [demo.answer(model, tokenizer, q.question, q.context) for q in questions]
+    assert answers == [text or "(no answer)" for text in measured]
+    assert any(" " in answer or "," in answer for answer in answers)
