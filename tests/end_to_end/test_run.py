@@ -17,7 +17,7 @@ import pytest
 import torch
 import transformers
 
-from distillery_contract import rungs, size
+from distillery_contract import rungs, size, wire
 from distillery_operator.engine import requests
 from distillery_operator.local.runner import Runner
 from distillery_operator.resource import yaml_files
@@ -197,7 +197,8 @@ def test_a_search_killed_with_its_trainings_ends_like_one_that_never_was(
     killed = tmp_path / "killed"
     for trial in range(2):  # once each has written a checkpoint
         command = [sys.executable, "-m", "distillery_operator", "run", "experiment.yaml"]
-        child = subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL)
+        often = {**os.environ, wire.CHECKPOINT_SECONDS: "0.1"}
+        child = subprocess.Popen(command, cwd=killed, env=often, stdout=subprocess.DEVNULL)
         checkpoints = killed / f"experiments/tiny/trials/{trial:05d}/checkpoints"
         while not list(checkpoints.glob("step-????????")):
             assert child.poll() is None

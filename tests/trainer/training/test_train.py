@@ -324,6 +324,7 @@ class Process:
             wire.METRICS_PORT: "0",
             wire.METRICS_PORT_FILE: str(self._port),
             wire.TERMINATION_MESSAGE: str(self.final),
+            wire.CHECKPOINT_SECONDS: "0.1",
             "OMP_NUM_THREADS": "1",
         }
         self.process = subprocess.Popen(
@@ -392,7 +393,7 @@ def test_a_trial_stopped_and_killed_on_its_way_ends_like_one_never_stopped(
         return max((int(p.name[5:13]) for p in folder.glob("step-*") if p.is_dir()), default=0)
 
     first = start(broken)
-    target = random.randrange(1, 120)
+    target = random.randrange(31, 120)  # after the first evaluation
     first.until(lambda: steps() >= target)
     first.process.send_signal(signal.SIGTERM)
     code, log = first.end()
@@ -603,8 +604,10 @@ def stopped_at(request: requests.Request, step: int) -> None:
         @requested.setter
         def requested(self, value: bool) -> None: ...
 
-    with pytest.raises(StoppedError):
-        train.train(request, Telemetry(), AtStep())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(wire.CHECKPOINT_SECONDS, "0")
+        with pytest.raises(StoppedError):
+            train.train(request, Telemetry(), AtStep())
 
 
 def test_measuring_at_rungs_changes_nothing_else_of_a_training(make: Make) -> None:
@@ -774,6 +777,49 @@ def test_a_trial_stopped_within_an_evaluation_tells_its_steps_with_that_evaluati
     assert told[0][0] < told[-1][0] == steps
 
 
+def test_checkpoints_are_written_by_time_and_at_the_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    save = checkpoint.Checkpoints.save
+
+    def noting(own: checkpoint.Checkpoints, progress: checkpoint.Progress, *parts: Any) -> None:
+        saved.append(progress.step)
+        save(own, progress, *parts)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", noting)
+    run(make("rarely"))
+    assert saved == [6]
+    monkeypatch.setenv(wire.CHECKPOINT_SECONDS, "0")
+    run(make("often"))
+    assert saved == [6, 1, 2, 3, 4, 5, 6, 6]
+    monkeypatch.setenv(wire.CHECKPOINT_SECONDS, "often")
+    with pytest.raises(requests.RequestError, match="must be a number of seconds, but got 'often'"):
+        run(make("never"))
+
+
+@pytest.mark.parametrize("moment", ["measure", "note"])
+def test_a_trial_stopped_at_an_evaluation_has_its_steps_in_a_checkpoint(
+    make: Make, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    stop, request = Stop(), make("stopped")
+    inner = getattr(train._Run, moment)
+
+    def signalled(*given: Any) -> Any:
+        stop.requested = True
+        if moment == "measure":  # where a signal raises
+            raise StoppedError("a signal came")
+        return inner(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train._Run, moment, signalled)
+        with pytest.raises(StoppedError, match="checkpoint"):
+            train.train(request, Telemetry(), stop)
+    folder = Path(request.output) / "checkpoints"
+    assert [p.name for p in folder.glob("step-????????")] == ["step-00000003"]
+    assert measured(run(replace(request, attempt=2))) == measured(run(make("whole")))
+
+
 def test_a_trial_does_not_continue_another_training(make: Make) -> None:
     stopped_at(make("stopped", epochs=4.0, evaluations=4), 6)
     other = make("other", epochs=4.0, evaluations=4, learning_rate=2e-3)
@@ -788,7 +834,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(make: Make) -> None:
     folder = Path(broken.output) / "checkpoints"
 
     stopped_at(broken, 18)
-    assert sorted(p.name for p in folder.iterdir()) == ["step-00000012", "step-00000018"]
+    assert sorted(p.name for p in folder.iterdir()) == ["step-00000017", "step-00000018"]
     damaged = folder / "step-00000018" / "optimizer.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-100])
     assert measured(run(broken)) == measured(document)

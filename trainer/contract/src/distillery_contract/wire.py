@@ -15,6 +15,11 @@ METRICS_PORT_FILE: Final = "DISTILLERY_METRICS_PORT_FILE"
 TERMINATION_MESSAGE: Final = "DISTILLERY_TERMINATION_MESSAGE"
 """Environment variable with the path of the final exposition; by default Kubernetes' own."""
 
+CHECKPOINT_SECONDS: Final = "DISTILLERY_CHECKPOINT_SECONDS"
+"""Environment variable with the wall time between two checkpoints of a training. One is written
+also when it is asked to end, and at its end."""
+
+DEFAULT_CHECKPOINT_SECONDS: Final = 60.0
 DEFAULT_METRICS_PORT: Final = 9090
 DEFAULT_TERMINATION_MESSAGE: Final = "/dev/termination-log"
 

@@ -11,8 +11,10 @@ The teacher's model is loaded only where ``alpha_relation`` is above 0. With a 1
 import json
 import logging
 import math
+import os
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -23,15 +25,16 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from distillery_contract import wire
 from distillery_contract.parameters import Hyperparameters
-from distillery_contract.request import Request
+from distillery_contract.request import Request, RequestError
 from distillery_trainer import atomic, devices, hyperparameters
 from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.evaluation.answers import Answers
 from distillery_trainer.preparation import pinned, prepare
 from distillery_trainer.reporting.telemetry import Telemetry
-from distillery_trainer.stop import Stop
+from distillery_trainer.stop import Stop, StoppedError
 from distillery_trainer.students import building, model_folder, sources
 from distillery_trainer.students.families import Model
 from distillery_trainer.training import history, schedule, trial_folder
@@ -45,9 +48,6 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS: Final = 1.0
 REPORT_STEPS: Final = 64
 """Losses are read from the device, and checked to be finite, once one of the two has passed."""
-
-CHECKPOINT_SECONDS: Final = 180.0
-"""Between two evaluations that are further apart than this, there are checkpoints, too."""
 
 
 class DivergedError(Exception):
@@ -64,10 +64,11 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
 
     Raises:
         DivergedError: the loss or a weight became NaN or infinite.
+        RequestError: the variable for the time between two checkpoints is no number.
         MismatchError: the trial that it continues is of another request.
         StoppedError: a signal came; a checkpoint was written.
     """
-    hyper = hyperparameters.resolve(request)
+    hyper, interval = hyperparameters.resolve(request), _checkpoint_seconds()
     if known := _finished(request):
         _report_again(known, telemetry)
         return
@@ -86,18 +87,27 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
         telemetry.progress(progress.step, plan.steps)
     log.info("training from step %d to %d on %s", progress.step, plan.steps, device)
 
-    run = _Run(stepper, prepared, hyper, plan, checkpoints, progress, telemetry)
+    output = Path(request.output)
+    output.mkdir(parents=True, exist_ok=True)
+    run = _Run(stepper, prepared, hyper, plan, checkpoints, progress, telemetry, interval)
     evaluated = {entry["step"] for entry in progress.history}
     # What lies behind a checkpoint cannot be measured any more: it may have had other rungs.
     ahead = [point for point in plan.evaluations if point >= progress.step]
     for target in (point for point in ahead if point not in evaluated):
-        with stop.deferred():
-            run.advance(target, stop)
-        answers = run.evaluate()
-        history.write(request, progress, plan.steps, finished=False)
-        telemetry.leave()
+        try:
+            with stop.deferred():
+                run.advance(target, stop)
+            answers, metrics = run.measure()
+            with stop.deferred():
+                run.note(metrics)
+                history.write(request, progress, plan.steps, finished=False)
+                telemetry.leave()
+        except StoppedError:
+            with stop.deferred():
+                run.save()
+            raise
+    run.save()
 
-    output = Path(request.output)
     model_folder.save(student, prepared.tokenizer, output / "model")
     given = answers.given(prepared.data.null_threshold)
     predictions = {q.id: text for q, text in zip(prepared.questions, given, strict=True)}
@@ -118,13 +128,17 @@ class _Run:
     checkpoints: Checkpoints
     progress: Progress
     telemetry: Telemetry
+    checkpoint_seconds: float
     _losses: list[Tensor] = field(default_factory=list)  # on the device, not yet read
     _examples: int = 0  # since the last report
     _reported: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)
 
     def advance(self, target: int, stop: Stop) -> None:
-        """Train up to a step, or to the end of the step in which a signal comes; then save."""
+        """Train up to a step, or to the end of the step in which a signal comes.
+
+        It saves from time to time.
+        """
         progress, lengths = self.progress, self.prepared.train.lengths()
         while progress.step < target and not stop.requested:
             group = self.plan.group(progress.step)
@@ -136,23 +150,27 @@ class _Run:
             now = time.monotonic()
             if len(self._losses) == REPORT_STEPS or now - self._reported >= REPORT_SECONDS:
                 self._report()
-            if now - self._saved >= CHECKPOINT_SECONDS and progress.step < target:
-                self._checkpoint()
-        self._checkpoint()
+            if now - self._saved >= self.checkpoint_seconds:
+                self.save()
+        if self._losses:
+            self._report()
 
-    def evaluate(self) -> Answers:
-        """Measure the student, note and expose the result, and return its answers."""
-        progress = self.progress
-        _check_weights(self.stepper.student, progress.step)
+    def measure(self) -> tuple[Answers, dict[str, float]]:
+        """Return the student's answers and metrics; a signal may end it."""
+        _check_weights(self.stepper.student, self.progress.step)
         batch_size, device = self.hyper.per_device_eval_batch_size, self.stepper.device
-        answers, metrics = evaluate.measure(self.stepper.student, self.prepared, batch_size, device)
+        return evaluate.measure(self.stepper.student, self.prepared, batch_size, device)
+
+    def note(self, metrics: Mapping[str, float]) -> None:
+        """Note and expose what was measured."""
+        progress = self.progress
         self._tick()
         losses = {part: value / progress.summed for part, value in progress.losses.items()}
         progress.history.append(
             {
                 "step": progress.step,
                 "seconds": progress.seconds,
-                "metrics": metrics,
+                "metrics": dict(metrics),
                 "losses": losses,
             }
         )
@@ -161,7 +179,6 @@ class _Run:
         told = {**losses, **metrics}
         numbers = ", ".join(f"{name} {value:.5g}" for name, value in told.items())
         log.info("step %d of %d: %s", progress.step, self.plan.steps, numbers)
-        return answers
 
     def _report(self) -> None:
         """Read the losses from the device, check them, and expose where the training is."""
@@ -194,13 +211,28 @@ class _Run:
         self.telemetry.training_seconds(self.progress.seconds)
         return seconds
 
-    def _checkpoint(self) -> None:
+    def save(self) -> None:
+        """Write a checkpoint."""
         if self._losses:
             self._report()
         stepper = self.stepper
         self.checkpoints.save(self.progress, stepper.student, stepper.optimizer, stepper.scaler)
         self.telemetry.checkpoint(self.progress.step)
         self._saved = time.monotonic()
+
+
+def _checkpoint_seconds() -> float:
+    """Return the wall time between two checkpoints.
+
+    Raises:
+        RequestError: the variable is no number.
+    """
+    given = os.environ.get(wire.CHECKPOINT_SECONDS, wire.DEFAULT_CHECKPOINT_SECONDS)
+    try:
+        return float(given)
+    except ValueError:
+        rule = f"{wire.CHECKPOINT_SECONDS} must be a number of seconds"
+        raise RequestError([f"{rule}, but got {given!r}"]) from None
 
 
 def _finished(request: Request) -> Record | None:
