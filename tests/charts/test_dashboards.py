@@ -306,14 +306,12 @@ def run(
     node: Node,
     start_prometheus: type[Prometheus],
     quick_image: Image,
-    workspace: Path,
+    volume: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Seen]:
     """An experiment on the node, to its end; it wants more trials at a time than there are GPUs."""
     folder = tmp_path_factory.mktemp("observed")
-    with observed.searched(
-        node, quick_image, workspace, folder, maxTrials=6, parallelism=6
-    ) as found:
+    with observed.searched(node, quick_image, volume, folder, maxTrials=6, parallelism=6) as found:
         yield Seen(found)
 
 

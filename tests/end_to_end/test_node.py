@@ -81,24 +81,24 @@ def running(space: Space) -> list[Object]:
     return [p for p in trial_pods(space) if p["status"].get("phase") == "Running"]
 
 
-def test_a_search_of_real_pods_reaches_its_front(space: Space, workspace: Path) -> None:
-    space.apply(template=template(workspace), maxTrials=6, parallelism=6)
+def test_a_search_of_real_pods_reaches_its_front(space: Space, volume: Path) -> None:
+    space.apply(template=template(volume), maxTrials=6, parallelism=6)
     pending = until(lambda: [t for t in space.status().get("recentTrials", [])
                              if t["reason"] == "Unschedulable"])  # fmt: skip
     assert "nvidia.com/gpu" in pending[0]["message"]
     until(space.reached("Succeeded"))
     status = space.status()
     assert status["gpuHours"] > 0
-    assert (workspace / status["front"][0]["model"]).is_dir()
+    assert (volume / status["front"][0]["model"]).is_dir()
     curves = [t for t in status["recentTrials"] if t["values"]]
     assert len(curves) == 6
 
 
-def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, workspace: Path) -> None:
-    space.apply(template=template(workspace, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
+def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, volume: Path) -> None:
+    space.apply(template=template(volume, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
     (pod,) = until(lambda: running(space))
     name = pod["metadata"]["name"]
-    ledger = workspace / results(space) / "trials/00000/ledger"
+    ledger = volume / results(space) / "trials/00000/ledger"
     until(lambda: ledger.exists() and len(ledger.read_text().splitlines()) >= 2)
     eviction = {
         "apiVersion": "policy/v1",
@@ -114,9 +114,9 @@ def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, workspace: 
     assert "Restarted" in space.events()
 
 
-def test_suspending_lets_trials_write_a_checkpoint(space: Space, workspace: Path) -> None:
-    space.apply(template=template(workspace, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
-    ledger = workspace / results(space) / "trials/00000/ledger"
+def test_suspending_lets_trials_write_a_checkpoint(space: Space, volume: Path) -> None:
+    space.apply(template=template(volume, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
+    ledger = volume / results(space) / "trials/00000/ledger"
     until(lambda: ledger.exists())
     space.patch(suspend=True)
     until(lambda: space.state() == "Suspended" and not space.live())
@@ -128,10 +128,10 @@ def test_suspending_lets_trials_write_a_checkpoint(space: Space, workspace: Path
     assert steps == list(range(20))
 
 
-def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, workspace: Path) -> None:
+def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, volume: Path) -> None:
     pause = {"type": "ASHA", "pause": True, "rungs": [0.25, 0.5], "reductionFactor": 2}
     space.apply(
-        template=template(workspace, 1.0),
+        template=template(volume, 1.0),
         earlyStopping={**pause, "collapse": False},
         maxTrials=3,
         parallelism=2,
@@ -146,7 +146,7 @@ def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, workspace: Path) 
     stopped = [t for t in status["recentTrials"] if t["state"] == "Stopped"]
     assert len(stopped) >= 2
     assert all("waits to be one of the best" in t["message"] for t in stopped)
-    folders = sorted((workspace / results(space) / "trials").iterdir())
+    folders = sorted((volume / results(space) / "trials").iterdir())
     ledgers = [
         [int(x.split()[2]) for x in (f / "ledger").read_text().splitlines()] for f in folders
     ]
@@ -157,28 +157,28 @@ def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, workspace: Path) 
     assert all(first > 0 for first in begun[3:])
 
 
-def test_progress_and_metrics_are_read_while_a_trial_runs(space: Space, workspace: Path) -> None:
-    space.apply(template=template(workspace, 0.4), baselines=GOOD, maxTrials=1, parallelism=1)
+def test_progress_and_metrics_are_read_while_a_trial_runs(space: Space, volume: Path) -> None:
+    space.apply(template=template(volume, 0.4), baselines=GOOD, maxTrials=1, parallelism=1)
     seen = until(lambda: [t for t in space.status().get("recentTrials", []) if t.get("progress")])
     assert 0 < seen[0]["progress"] < 1
     assert "exact" in seen[0]["values"]
 
 
-def test_an_image_that_cannot_be_pulled_is_said_and_mended(space: Space, workspace: Path) -> None:
-    broken = template(workspace, image="localhost/no-such:1", imagePullPolicy="Never")
+def test_an_image_that_cannot_be_pulled_is_said_and_mended(space: Space, volume: Path) -> None:
+    broken = template(volume, image="localhost/no-such:1", imagePullPolicy="Never")
     space.apply(template=broken, maxTrials=1, parallelism=1)
     until(lambda: space.condition("Degraded").get("status") == "True")
     condition = space.condition("Degraded")
     assert condition["reason"] == "ImagePullFailed"
     assert "localhost/no-such:1" in condition["message"]
     assert "ImagePullFailed" in until(space.events)
-    space.patch(template=template(workspace))
+    space.patch(template=template(volume))
     until(space.reached("Succeeded"))
 
 
-def test_a_missing_secret_is_said_and_nothing_runs(space: Space, workspace: Path) -> None:
+def test_a_missing_secret_is_said_and_nothing_runs(space: Space, volume: Path) -> None:
     secret = {"secretKeyRef": {"name": "absent", "key": "token"}}
-    broken = template(workspace, env=[{"name": "TOKEN", "valueFrom": secret}])
+    broken = template(volume, env=[{"name": "TOKEN", "valueFrom": secret}])
     space.apply(template=broken, maxTrials=1, parallelism=1)
     until(lambda: space.condition("Degraded").get("reason") == "PodConfigInvalid")
     assert 'secret "absent" not found' in space.condition("Degraded")["message"]
@@ -211,10 +211,10 @@ sys.exit(code)
 
 
 def test_a_trial_beyond_its_memory_is_infeasible_and_keeps_its_last_words(
-    space: Space, workspace: Path
+    space: Space, volume: Path
 ) -> None:
     command, limits = ["python", "-c", SCRIPT + HOG], {"memory": "100Mi"}
-    made = template(workspace, command=command, resources={"limits": limits})
+    made = template(volume, command=command, resources={"limits": limits})
     space.apply(template=made, maxTrials=1, parallelism=1)
     until(space.reached("Failed"))
     (trial,) = space.status()["recentTrials"]
@@ -228,9 +228,9 @@ def test_a_trial_beyond_its_memory_is_infeasible_and_keeps_its_last_words(
 
 
 def test_a_termination_message_is_written_in_place_by_a_non_root_read_only_pod(
-    space: Space, workspace: Path
+    space: Space, volume: Path
 ) -> None:
-    space.apply(template=template(workspace, 0.01), maxTrials=1, parallelism=1)
+    space.apply(template=template(volume, 0.01), maxTrials=1, parallelism=1)
     until(space.reached("Succeeded"))
     (pod,) = trial_pods(space)
     assert pod["spec"]["securityContext"]["runAsUser"] == pod_template.USER
@@ -242,11 +242,11 @@ def test_a_termination_message_is_written_in_place_by_a_non_root_read_only_pod(
 
 
 def test_metrics_of_a_pod_that_is_gone_come_from_prometheus(
-    space: Space, workspace: Path, servers: tuple[Operator, Prometheus]
+    space: Space, volume: Path, servers: tuple[Operator, Prometheus]
 ) -> None:
     """A message that something else has overwritten is no result; the server scraped the last."""
     operator, prometheus = servers
-    made = template(workspace, 0.01, command=["python", "-c", SCRIPT + SPOIL])
+    made = template(volume, 0.01, command=["python", "-c", SCRIPT + SPOIL])
     linger = {"name": "QUICK_TRAINER_LINGER_SECONDS", "value": "15"}
     made["spec"]["containers"][0]["env"].append(linger)
     operator.stop()
@@ -271,11 +271,11 @@ def kept(space: Space) -> Object | None:
 
 
 def test_a_held_pod_keeps_its_metrics_though_it_and_its_job_are_deleted(
-    space: Space, workspace: Path, servers: tuple[Operator, Prometheus]
+    space: Space, volume: Path, servers: tuple[Operator, Prometheus]
 ) -> None:
     operator, _ = servers
     space.apply(
-        template=template(workspace, 0.05),
+        template=template(volume, 0.05),
         baselines=GOOD,
         maxTrials=1,
         parallelism=1,
@@ -296,19 +296,19 @@ def test_a_held_pod_keeps_its_metrics_though_it_and_its_job_are_deleted(
         == 1
     )
     until(lambda: not trial_pods(space))
-    ledger = (workspace / results(space) / "trials/00000/ledger").read_text().splitlines()
+    ledger = (volume / results(space) / "trials/00000/ledger").read_text().splitlines()
     assert {line.split()[1] for line in ledger} == {"1"}  # no second attempt
 
 
-def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, workspace: Path) -> None:
+def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, volume: Path) -> None:
     space.apply(
-        template=template(workspace, 0.5),
+        template=template(volume, 0.5),
         baselines=GOOD,
         maxTrials=1,
         parallelism=1,
         metricsDurability="Strict",
     )
-    ledger = workspace / results(space) / "trials/00000/ledger"
+    ledger = volume / results(space) / "trials/00000/ledger"
     until(lambda: ledger.exists())
     space.patch(suspend=True)
     # Jobs count a pod as active no longer once it is asked to end, which takes it a while.
@@ -324,11 +324,11 @@ def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, workspace: Path)
 
 
 def test_held_pods_of_a_deleted_experiment_are_free_to_go(
-    space: Space, workspace: Path, servers: tuple[Operator, Prometheus]
+    space: Space, volume: Path, servers: tuple[Operator, Prometheus]
 ) -> None:
     operator, _ = servers
     space.apply(
-        template=template(workspace, 0.5),
+        template=template(volume, 0.5),
         baselines=GOOD,
         maxTrials=1,
         parallelism=1,
@@ -339,7 +339,7 @@ def test_held_pods_of_a_deleted_experiment_are_free_to_go(
     until(lambda: not space.objects("pods") and not space.objects("dexp"))
     space.apply(
         "other",
-        template=template(workspace, 0.5),
+        template=template(volume, 0.5),
         maxTrials=1,
         parallelism=1,
         metricsDurability="Strict",
@@ -353,9 +353,9 @@ def test_held_pods_of_a_deleted_experiment_are_free_to_go(
 
 
 def test_a_model_is_exported_from_the_volume_by_a_pod_that_goes(
-    space: Space, node: Node, workspace: Path, tmp_path: Path
+    space: Space, node: Node, volume: Path, tmp_path: Path
 ) -> None:
-    space.apply(template=template(workspace, 0.01), maxTrials=2, parallelism=2)
+    space.apply(template=template(volume, 0.01), maxTrials=2, parallelism=2)
     until(space.reached("Succeeded"))
     point = space.status()["front"][0]
     command = [sys.executable, "-m", "distillery_operator", "export", "--experiment", "tiny"]
@@ -365,16 +365,16 @@ def test_a_model_is_exported_from_the_volume_by_a_pod_that_goes(
         words = [*command, str(trial), folder]
         return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    weights = workspace / point["model"] / "weights"  # the quick trainer has none
+    weights = volume / point["model"] / "weights"  # the quick trainer has none
     weights.write_bytes(random.Random(1).randbytes(5_000_000))
     done = export(point["trial"], "there/model")
     assert done.returncode == 0, done.stderr
     exported = files(tmp_path / "there" / "model")
     assert f"# Trial {point['trial']} of tiny" in exported.pop("README.md").decode()  # its card
-    assert exported == files(workspace / point["model"]) != {}
+    assert exported == files(volume / point["model"]) != {}
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["model"]
     assert "must not exist yet" in export(point["trial"], "there/model").stderr
-    shutil.rmtree(workspace / point["model"])
+    shutil.rmtree(volume / point["model"])
     done = export(point["trial"], "gone")
     assert (done.returncode, "No such file or directory" in done.stderr) == (2, True)
     assert not (tmp_path / "gone").exists()
@@ -397,20 +397,20 @@ def results(space: Space) -> str:
 def test_a_real_training_runs_on_the_cluster_as_on_one_machine(
     space: Space,
     node: Node,
-    workspace: Path,
+    volume: Path,
     tiny_squad_files: tuple[Path, Path],
     tiny_teacher: Path,
 ) -> None:
     image = images.trainer()
     node.load(image.archive)
-    folder = workspace / "real"
+    folder = volume / "real"
     folder.mkdir()
     for name, path in zip(("train", "validation"), tiny_squad_files, strict=True):
         shutil.copy(path, folder / f"{name}.json")
     shutil.copytree(tiny_teacher, folder / "teacher")
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    made = template(workspace, image=image.name)
+    made = template(volume, image=image.name)
     space.apply(
         template=made,
         data={
@@ -443,5 +443,5 @@ def test_a_real_training_runs_on_the_cluster_as_on_one_machine(
     sizes = {point["values"]["parameter_count"] for point in status["front"]}
     assert len(sizes) == status["frontSize"]
     for point in status["front"]:
-        assert (workspace / point["model"] / "config.json").exists()
-        assert (workspace / point["model"] / "model.safetensors").exists()
+        assert (volume / point["model"] / "config.json").exists()
+        assert (volume / point["model"] / "model.safetensors").exists()
