@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from distillery_contract.request import Stage
-from distillery_operator.cluster import inquiry, jobs
+from distillery_operator.cluster import jobs, wait_reasons
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key, Kind
@@ -104,7 +104,7 @@ def test_the_job_of_what_waits_is_deleted_only_as_it_was_looked_at(space: Space)
 
 
 def test_a_quota_says_why_a_job_has_no_pod(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inquiry, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(wait_reasons, "PATIENCE_SECONDS", 0.0)
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -123,7 +123,7 @@ def test_a_quota_says_why_a_job_has_no_pod(space: Space, monkeypatch: pytest.Mon
 def test_an_api_server_without_kueue_answers_that_there_is_none(
     space: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inquiry, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(wait_reasons, "PATIENCE_SECONDS", -1.0)
 
     async def run() -> Attempt:
         async with started(space) as api:

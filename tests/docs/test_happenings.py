@@ -25,7 +25,8 @@ SHOWN = {
     "a rule of": "engine/test_decide.py::test_a_hopeless_training_is_asked_to_end_with_its_reason",
     "an image that cannot": "engine/test_status.py::"
     "test_what_only_a_person_can_end_degrades_the_experiment",
-    "Kueue does not": "cluster/test_inquiry.py::test_a_queue_says_in_its_own_words_why_a_job_waits",
+    "Kueue does not": "cluster/test_wait_reasons.py::"
+    "test_a_queue_says_in_its_own_words_why_a_job_waits",
     "no room on any": "cluster/test_waiting.py::test_a_quota_says_why_a_job_has_no_pod",
     "a wait longer": "cluster/test_waiting.py::"
     "test_a_job_that_no_machine_takes_in_time_ends_and_says_so",
@@ -43,7 +44,7 @@ SHOWN = {
     "test_a_namespace_that_refuses_holds_up_no_other_and_comes_back_without_a_restart",
     "a namespace gets": "charts/test_release.py::"
     "test_namespaces_are_followed_by_their_labels_without_a_restart",
-    "the API server answers": "controller/test_patience.py::"
+    "the API server answers": "controller/test_api_retries.py::"
     "test_minutes_of_errors_of_the_api_server_are_waited_out",
     "an error comes": "internals/test_watches_of_kopf.py::"
     "test_a_watch_lists_again_after_an_error_within_its_stream",

@@ -12,7 +12,7 @@ marks             what is written into an experiment's metadata
 attempts          a Job and its pod as an attempt: where it stands
 outcomes          ... and, once ended, why
 nodes             ... and, where its node does not answer, what frees it
-inquiry           why attempts wait, from those who know; queues are Kueue's words
+wait_reasons      why attempts wait, from those who know; queues are Kueue's words
 objects           what Jobs and pods say of themselves
 cache             what the watches have shown; fresh looks anew where that may be late
 kinds             what is watched

@@ -23,8 +23,8 @@ from distillery_operator.cluster import (
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME, Cache
 from distillery_operator.cluster.fresh import Fresh
-from distillery_operator.cluster.inquiry import Inquiry
 from distillery_operator.cluster.kinds import Key, Kind
+from distillery_operator.cluster.wait_reasons import WaitReasons
 from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import Refused
 from distillery_operator.resource import label_names
@@ -64,7 +64,7 @@ class Runner:
         self._unseen: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._read: dict[str, tuple[Objects, Attempt]] = {}
         self._removals: Sequence[Removal] = ()
-        self._inquiry = Inquiry(api, experiment.metadata.namespace)
+        self._wait_reasons = WaitReasons(api, experiment.metadata.namespace)
         self.follow(experiment)
         self._fresh = Fresh(api, cache, self._key, experiment.metadata.study)
 
@@ -110,7 +110,7 @@ class Runner:
                 pods[name] = await self._fresh.pods(name)
         self._read = {name: self._attempt(name, job, pods[name]) for name, job in listed.items()}
         now = time.time()
-        known = await self._inquiry.explained(self._read.values(), now)
+        known = await self._wait_reasons.explained(self._read.values(), now)
         everything = [
             (job, nodes.noted(attempt, pods, now))
             for ((job, *pods), _), attempt in zip(self._read.values(), known, strict=True)

@@ -4,7 +4,7 @@ process       everything that runs in it, put together
 health        answers to probes
 watches       kopf, as an informer
 namespaces    where it looks: namespaces that come, refuse and go
-patience      for how long the API server may fail
+api_retries   for how long the API server may fail
 resync        what the watches have missed
 work_queue    which experiment to visit next
 controller    one visit; session is what is kept until the next

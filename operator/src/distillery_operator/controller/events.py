@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.engine import housekeeping
+from distillery_operator.engine import sidecars
 from distillery_operator.engine.actions import (
     Action,
     Close,
@@ -84,7 +84,7 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             return _routine(PENDING_TIMEOUT, said)
         case Close(attempt):
             what = _what(attempt.stage, attempt.trial)
-            return _routine(LINGERING, f"{what}: {housekeeping.lingering(attempt)}")
+            return _routine(LINGERING, f"{what}: {sidecars.lingering(attempt)}")
         case Discard(attempt):
             said = (
                 f"attempt {attempt.number} of trial {attempt.trial} is of a suggestion that the"

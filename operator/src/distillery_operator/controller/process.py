@@ -18,11 +18,11 @@ from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.controller import event_writer, resync, watches
+from distillery_operator.controller.api_retries import patiently
 from distillery_operator.controller.controller import Controller
 from distillery_operator.controller.event_writer import Announcer
 from distillery_operator.controller.health import Health
 from distillery_operator.controller.namespaces import Namespaces
-from distillery_operator.controller.patience import patiently
 from distillery_operator.controller.settings import Settings
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.measurements.scraping import Scraper

@@ -17,9 +17,9 @@ from distillery_operator.cluster.api import CHUNK
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import RESOURCES, Key, Kind, Resource
 from distillery_operator.cluster.runner import SELECTOR
+from distillery_operator.controller.api_retries import BACKOFFS
 from distillery_operator.controller.controller import Controller
 from distillery_operator.controller.namespaces import Namespaces
-from distillery_operator.controller.patience import BACKOFFS
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.internals import of_kopf
 from distillery_operator.resource.experiment import GROUP

@@ -7,6 +7,7 @@ endings       how trials end, and what follows an attempt that has ended
 memory        what the study has to keep of attempts
 trainers      what made the results, and whether another trainer would make the next
 housekeeping  what is no longer needed
+sidecars      containers that outlive a trainer
 budgets       whether a search may go on; usage is what it has used
 actions       what a decision asks for; reasons are its words
 reconcile     gather, decide, apply: one pass

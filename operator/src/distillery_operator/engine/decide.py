@@ -17,6 +17,7 @@ from distillery_operator.engine import (
     housekeeping,
     memory,
     preparation,
+    sidecars,
     testing,
     trainers,
 )
@@ -93,7 +94,7 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     stored = {(Stage.TRAIN, number) for number in over} | {(Stage.TEST, k.trial) for k in kept}
     actions += [r for r in memory.remember(seen) if (r.stage, r.trial) not in stored]
     actions += [Discard(attempt) for attempt in seen.foreign]
-    actions += housekeeping.close(seen)
+    actions += sidecars.close(seen)
     tests = testing.tests(spec, seen)
     searches = done is None
     actions += (

@@ -4,36 +4,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.engine.actions import Close, Collect, Collected, Forget, Free, Release
+from distillery_operator.engine.actions import Collect, Collected, Forget, Free, Release
 from distillery_operator.resource.spec import CheckpointRetention, Spec
 from distillery_operator.stopping import reasons
 from distillery_operator.trials import pareto
-from distillery_operator.trials.attempt import Attempt, Removal
+from distillery_operator.trials.attempt import Removal
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
-
-LINGER_SECONDS: Final = 30.0
-"""Time that the other containers of a pod have to end by themselves: one that ships logs does so
-when the trainer has ended, and the pod stays for its own log."""
 
 COLLECT_AT_ONCE: Final = 10
 COLLECT_AT_MOST: Final = 500
 """Trials whose files are removed together, at least and at most: on a cluster each removal takes a
 pod, whose request must fit into one environment variable."""
-
-
-def close(seen: Observation) -> Iterator[Close]:
-    """Yield the attempts that have ended, but for containers that do not end by themselves."""
-    for attempt in seen.attempts:
-        ended = attempt.ended if attempt.ended is not None else 0.0
-        if attempt.lingers and not attempt.closing and seen.now - ended >= LINGER_SECONDS:
-            yield Close(attempt)
-
-
-def lingering(attempt: Attempt) -> str:
-    """Say what keeps the pod of an attempt alive."""
-    names = ", ".join(attempt.lingers)
-    return f"the trainer has ended, but containers of its pod still run: {names}; the pod is ended"
 
 
 def release(seen: Observation) -> Iterator[Release]:

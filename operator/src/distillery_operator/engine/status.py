@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from distillery_contract import metrics
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, conditions, endings, housekeeping, requests, usage
+from distillery_operator.engine import budgets, conditions, endings, requests, sidecars, usage
 from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.decide import Decision
@@ -343,7 +343,7 @@ def _unfinished(
     spec: Spec, seen: Observation, trial: Trial, attempt: Attempt | None
 ) -> RecentTrial:
     if attempt is not None and attempt.lingers:
-        said = housekeeping.lingering(attempt)
+        said = sidecars.lingering(attempt)
         attempt = replace(attempt, phase=Phase.PENDING, reason=LINGERING, message=said)
     runs = attempt is not None and attempt.phase is Phase.RUNNING
     report = attempt and seen.reports.get(attempt.key)

@@ -19,7 +19,6 @@ CHECKPOINT_SECONDS: Final = "DISTILLERY_CHECKPOINT_SECONDS"
 """Environment variable with the wall time between two checkpoints of a training. One is written
 also when it is asked to end, and at its end."""
 
-DEFAULT_CHECKPOINT_SECONDS: Final = 60.0
 DEFAULT_METRICS_PORT: Final = 9090
 DEFAULT_TERMINATION_MESSAGE: Final = "/dev/termination-log"
 

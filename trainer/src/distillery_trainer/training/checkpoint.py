@@ -6,6 +6,7 @@ store the place in the data and the learning rate: both follow from the step
 """
 
 import logging
+import os
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,31 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
+from distillery_contract import wire
+from distillery_contract.request import RequestError
 from distillery_trainer import sealed
 
 log = logging.getLogger(__name__)
 
 KEPT: Final = 2
 """Checkpoints that are kept: the newest, and one more in case the newest is damaged."""
+
+SECONDS: Final = 60.0
+"""Wall time between two checkpoints, unless the environment says otherwise."""
+
+
+def seconds_between() -> float:
+    """Return the wall time between two checkpoints.
+
+    Raises:
+        RequestError: the environment's variable is no number.
+    """
+    given = os.environ.get(wire.CHECKPOINT_SECONDS, SECONDS)
+    try:
+        return float(given)
+    except ValueError:
+        rule = f"{wire.CHECKPOINT_SECONDS} must be a number of seconds"
+        raise RequestError([f"{rule}, but got {given!r}"]) from None
 
 
 class MismatchError(Exception):

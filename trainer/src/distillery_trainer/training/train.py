@@ -11,7 +11,6 @@ The teacher's model is loaded only where ``alpha_relation`` is above 0. With a 1
 import json
 import logging
 import math
-import os
 import random
 import time
 from collections.abc import Mapping
@@ -25,9 +24,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from distillery_contract import wire
 from distillery_contract.parameters import Hyperparameters
-from distillery_contract.request import Request, RequestError
+from distillery_contract.request import Request
 from distillery_trainer import atomic, devices, hyperparameters
 from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.evaluation import evaluate
@@ -37,7 +35,7 @@ from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop, StoppedError
 from distillery_trainer.students import building, model_folder, sources
 from distillery_trainer.students.families import Model
-from distillery_trainer.training import history, schedule, trial_folder
+from distillery_trainer.training import checkpoint, history, schedule, trial_folder
 from distillery_trainer.training.checkpoint import Checkpoints, MismatchError, Progress
 from distillery_trainer.training.history import Record
 from distillery_trainer.training.schedule import Schedule
@@ -68,7 +66,7 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
         MismatchError: the trial that it continues is of another request.
         StoppedError: a signal came; a checkpoint was written.
     """
-    hyper, interval = hyperparameters.resolve(request), _checkpoint_seconds()
+    hyper, interval = hyperparameters.resolve(request), checkpoint.seconds_between()
     if known := _finished(request):
         _report_again(known, telemetry)
         return
@@ -219,20 +217,6 @@ class _Run:
         self.checkpoints.save(self.progress, stepper.student, stepper.optimizer, stepper.scaler)
         self.telemetry.checkpoint(self.progress.step)
         self._saved = time.monotonic()
-
-
-def _checkpoint_seconds() -> float:
-    """Return the wall time between two checkpoints.
-
-    Raises:
-        RequestError: the variable is no number.
-    """
-    given = os.environ.get(wire.CHECKPOINT_SECONDS, wire.DEFAULT_CHECKPOINT_SECONDS)
-    try:
-        return float(given)
-    except ValueError:
-        rule = f"{wire.CHECKPOINT_SECONDS} must be a number of seconds"
-        raise RequestError([f"{rule}, but got {given!r}"]) from None
 
 
 def _finished(request: Request) -> Record | None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from distillery_contract.request import Stage
-from distillery_operator.cluster import attempts, inquiry, pod_template
+from distillery_operator.cluster import attempts, pod_template, wait_reasons
 from distillery_operator.cluster.api import Api
-from distillery_operator.cluster.inquiry import Inquiry
 from distillery_operator.cluster.kinds import Object
+from distillery_operator.cluster.wait_reasons import WaitReasons
 from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import ApiUnavailable, Refused
 from distillery_operator.trials.attempt import Attempt
@@ -55,13 +55,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return minute
 
 
-def explained(asks: Inquiry, *known: tuple[Object, ...], minute: float = 1) -> list[Attempt]:
+def explained(asks: WaitReasons, *known: tuple[Object, ...], minute: float = 1) -> list[Attempt]:
     read = [(objects, attempts.attempt(objects[0], objects[1:], DIGEST)) for objects in known]
     return asyncio.run(asks.explained(read, seconds(minute)))
 
 
 def said(server: Server, *objects: Object, minute: float = 1) -> tuple[str, str]:
-    (found,) = explained(Inquiry(server, "science"), objects, minute=minute)
+    (found,) = explained(WaitReasons(server, "science"), objects, minute=minute)
     return found.reason, found.message
 
 
@@ -192,7 +192,7 @@ def test_without_kueue_or_a_right_to_read_the_job_itself_is_all_that_is_said(
     clock: list[float],
 ) -> None:
     server = Server({"workloads": Refused("Forbidden", "may not list workloads")})
-    asks, found = Inquiry(server, "science"), job(of=OF, suspend=True)
+    asks, found = WaitReasons(server, "science"), job(of=OF, suspend=True)
     for minute in range(1000, 1009):
         clock[0] = minute
         (attempt,) = explained(asks, (found,))
@@ -209,16 +209,16 @@ def test_few_questions_are_asked_however_many_wait_and_are_looked_at(clock: list
         (job(of=OF, launch=Launch(Stage.TRAIN, n, 1), suspend=True),) for n in range(100, 300)
     ]
     server = Server({"events": [warning("FailedMount", MOUNT, 0.9)]})
-    asks = Inquiry(server, "science")
+    asks = WaitReasons(server, "science")
     for _ in range(20):
         found = explained(asks, *pods, *queued)
-    assert len(server.asked) == inquiry.OBJECTS + 1
-    assert [a.reason for a in found].count("FailedMount") == inquiry.OBJECTS
+    assert len(server.asked) == wait_reasons.OBJECTS + 1
+    assert [a.reason for a in found].count("FailedMount") == wait_reasons.OBJECTS
     longest = max(len(query) for asked in server.asked for query in asked)
     assert longest < 3000  # of a URL
     clock[0] += 1
     explained(asks, *pods, *queued)
-    assert len(server.asked) == 2 * (inquiry.OBJECTS + 1)
+    assert len(server.asked) == 2 * (wait_reasons.OBJECTS + 1)
 
 
 def test_what_has_just_begun_to_wait_is_not_asked_about() -> None:
@@ -229,7 +229,7 @@ def test_what_has_just_begun_to_wait_is_not_asked_about() -> None:
 
 def test_what_was_said_stands_while_the_api_server_does_not_answer(clock: list[float]) -> None:
     server = Server({"events": [warning("FailedMount", MOUNT, 0.9)]})
-    asks = Inquiry(server, "science")
+    asks = WaitReasons(server, "science")
     explained(asks, starts())
     clock[0] += 2
     server.answers = {"events": ApiUnavailable("500")}

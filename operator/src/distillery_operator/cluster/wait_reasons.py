@@ -49,7 +49,7 @@ class _About(NamedTuple):
     uid: str
 
 
-class Inquiry:
+class WaitReasons:
     """Why the attempts of one experiment wait."""
 
     def __init__(self, api: Api, namespace: str) -> None:

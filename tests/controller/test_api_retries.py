@@ -2,7 +2,7 @@
 
 import pytest
 
-from distillery_operator.controller import patience, watches
+from distillery_operator.controller import api_retries, watches
 from distillery_operator.errors import ApiUnavailable, Refused
 from support import virtual_time
 
@@ -22,22 +22,22 @@ class Failing:
 
 def test_minutes_of_errors_of_the_api_server_are_waited_out() -> None:
     call = Failing(12)
-    virtual_time.run(lambda: patience.patiently(call))
+    virtual_time.run(lambda: api_retries.patiently(call))
     assert call.asked == 13
 
 
 def test_an_api_server_that_stays_away_and_a_refusal_are_raised() -> None:
     for_good = Failing(1000)
     with pytest.raises(ApiUnavailable):
-        virtual_time.run(lambda: patience.patiently(for_good))
-    assert for_good.asked == len(patience.BACKOFFS) + 1
+        virtual_time.run(lambda: api_retries.patiently(for_good))
+    assert for_good.asked == len(api_retries.BACKOFFS) + 1
     refused = Failing(1000, Refused("Forbidden", "no"))
     with pytest.raises(Refused):
-        virtual_time.run(lambda: patience.patiently(refused))
+        virtual_time.run(lambda: api_retries.patiently(refused))
     assert refused.asked == 1
 
 
 def test_the_watches_are_as_patient() -> None:
     backoffs = watches._settings(everywhere=True).networking.error_backoffs
-    assert backoffs == patience.BACKOFFS
-    assert sum(patience.BACKOFFS) >= 600
+    assert backoffs == api_retries.BACKOFFS
+    assert sum(api_retries.BACKOFFS) >= 600
