@@ -105,13 +105,13 @@ def test_the_first_operator_claims_and_the_second_says_that_it_stays_away(clock:
     ours, again, theirs = (operator(world, name) for name in (OURS, OURS, THEIRS))
     assert settle(ours, world.found) is None
     assert settle(again, world.found) is None  # another pod of the same release
-    assert settle(theirs, world.found) == claims.REMINDER_SECONDS
-    assert settle(theirs, experiment()) == claims.REMINDER_SECONDS  # by what it saw before
+    assert settle(theirs, world.found) == ownership.REMINDER_SECONDS
+    assert settle(theirs, experiment()) == ownership.REMINDER_SECONDS  # by what it saw before
     assert world.owner == OURS
     (said,) = world.told
     assert said.startswith(f"NotOwned: the operator {THEIRS} leaves this experiment alone, for it")
     assert f"--namespace squad {label_names.OWNER}={THEIRS}" in said
-    clock.now += claims.REMINDER_SECONDS
+    clock.now += ownership.REMINDER_SECONDS
     settle(theirs, world.found)
     assert len(world.told) == 2
 
@@ -123,13 +123,13 @@ def test_an_owner_that_lives_lets_go_and_one_that_is_gone_is_waited_for(clock: C
     clock.now += 10_000
     settle(theirs, world.found)
     world.named = THEIRS
-    assert settle(theirs, world.found) == claims.HANDOVER_SECONDS
-    assert settle(ours, world.found) == claims.REMINDER_SECONDS
+    assert settle(theirs, world.found) == ownership.HANDOVER_SECONDS
+    assert settle(ours, world.found) == ownership.REMINDER_SECONDS
     assert world.owner == ""
     assert settle(theirs, world.found) is None
     world.named = OURS  # and back, but now the owner is gone
-    assert settle(ours, world.found) == claims.HANDOVER_SECONDS
-    clock.now += claims.HANDOVER_SECONDS - 1
+    assert settle(ours, world.found) == ownership.HANDOVER_SECONDS
+    clock.now += ownership.HANDOVER_SECONDS - 1
     assert settle(ours, world.found) == 1
     clock.now += 1
     assert settle(ours, world.found) is None
@@ -175,7 +175,7 @@ def test_a_claim_is_what_the_api_server_says_and_whoever_is_named_gets_it_in_the
         for identity in (OURS, THEIRS):  # whoever is named gets it in the end
             world.named = identity
             for _ in range(3):
-                clock.now += claims.HANDOVER_SECONDS
+                clock.now += ownership.HANDOVER_SECONDS
                 for one in operators.values():
                     settle(one, world.found)
             assert world.owner == identity

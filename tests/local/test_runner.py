@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from distillery_contract import attendant as attending
+from distillery_contract import attendant
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.errors import InUse
-from distillery_operator.local import attendant
+from distillery_operator.local import processes
 from distillery_operator.local.runner import Runner, only_one
 from distillery_operator.trials.provenance import UNKNOWN
 from support import ports, quick_trainer
@@ -152,7 +152,7 @@ def test_a_trainer_that_does_not_hear_is_killed_after_its_grace(
     ports.until((tmp_path / "deaf").exists)
     asyncio.run(runner.stop(ports.listed(runner)[0], "TimedOut"))
     assert ports.listed(runner)[0].live  # it has its grace
-    monkeypatch.setattr(attendant, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.0)
     attempt = ports.ended(runner)
     assert (attempt.exit_code, attempt.halted) == (None, True)
 
@@ -206,14 +206,14 @@ def test_what_the_kernel_kills_for_lack_of_memory_is_told_as_on_a_cluster(
 ) -> None:
     counter = tmp_path / "vmstat"
     counter.write_text("pgfault 9\noom_kill 4\nballoon_inflate 0\n")
-    monkeypatch.setattr(attending, "OOM_COUNTER", str(counter))
+    monkeypatch.setattr(attendant, "OOM_COUNTER", str(counter))
     kernel = f"open({str(counter)!r}, 'w').write('oom_kill {4 + kills}\\n')"
     attempt = ports.ended(running(tmp_path, f"import os, signal, sys; {kernel}; {code}"))
     assert (attempt.exit_code, attempt.reason) == (exit_code, reason)
 
 
 def test_this_kernel_counts_what_it_kills() -> None:
-    lines = Path(attending.OOM_COUNTER).read_text(encoding="utf-8").splitlines()
+    lines = Path(attendant.OOM_COUNTER).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("oom_kill ")]
 
 

@@ -1,7 +1,6 @@
 """EDGE: this operator's claims to experiments, which the controller makes before anything else."""
 
 import time
-from typing import Final
 
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.kinds import Key, Object
@@ -9,12 +8,6 @@ from distillery_operator.controller import events, ownership
 from distillery_operator.controller.event_writer import Announcer
 from distillery_operator.controller.ownership import Step
 from distillery_operator.telemetry import operator_metrics
-
-REMINDER_SECONDS: Final = 3600.0
-"""Time between two visits to an experiment that another operator owns: events live that long."""
-
-HANDOVER_SECONDS: Final = 60.0
-"""Time that the owner has to let go of an experiment, before it is taken for gone."""
 
 
 class Claims:
@@ -60,7 +53,7 @@ class Claims:
         if step is Step.TAKE_OVER:
             return patience
         self._remind(key, found, now)
-        return REMINDER_SECONDS
+        return ownership.REMINDER_SECONDS
 
     def forget(self, key: Key) -> None:
         """Drop what is known of an experiment that is gone, or is this operator's."""
@@ -72,11 +65,11 @@ class Claims:
         """Return for how long the owner may still take to let go, from when a person asked."""
         if step is not Step.TAKE_OVER:
             self._asked.pop(key, None)
-            return HANDOVER_SECONDS
-        return HANDOVER_SECONDS - (now - self._asked.setdefault(key, now))
+            return ownership.HANDOVER_SECONDS
+        return ownership.HANDOVER_SECONDS - (now - self._asked.setdefault(key, now))
 
     def _remind(self, key: Key, found: Object, now: float) -> None:
-        if now - self._told.get(key, -REMINDER_SECONDS) >= REMINDER_SECONDS:
+        if now - self._told.get(key, -ownership.REMINDER_SECONDS) >= ownership.REMINDER_SECONDS:
             self._told[key] = now
             operator_metrics.NOT_OWNED.set(len(self._told))
             said = ownership.sentence(found, self._identity)

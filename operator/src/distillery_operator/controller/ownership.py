@@ -6,10 +6,16 @@ person names another one by an annotation; then the owner lets go, and the other
 """
 
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
 
 from distillery_operator.cluster.kinds import Object
 from distillery_operator.resource import label_names
+
+REMINDER_SECONDS: Final = 3600.0
+"""Time between two visits to an experiment that another operator owns: events live that long."""
+
+HANDOVER_SECONDS: Final = 60.0
+"""Time that the owner has to let go of an experiment, before it is taken for gone."""
 
 
 class Step(Enum):

@@ -26,7 +26,7 @@ from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.engine.reasons import FOREIGN, SILENT
 from distillery_operator.errors import InUse
-from distillery_operator.local import attendant
+from distillery_operator.local import processes
 from distillery_operator.local.fork_server import ForkServer
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials import provenance
@@ -123,7 +123,7 @@ class Runner:
                 self._forks.start(folder, own, lock)
                 return
             self._children[folder] = subprocess.Popen(
-                attendant.command(self._workspace, self._trainer),
+                processes.command(self._workspace, self._trainer),
                 cwd=folder,
                 env=self._shared(launch.stage) | own,
                 stdin=subprocess.DEVNULL,
@@ -140,7 +140,7 @@ class Runner:
         if (folder / "halted").exists():
             return
         if pid := _pid(folder):
-            attendant.ask_to_end(pid)
+            processes.ask_to_end(pid)
             (folder / "halted").write_text(reason, encoding="utf-8")
 
     def kill(self) -> None:
@@ -148,7 +148,7 @@ class Runner:
         for folder in (folder for pattern in PLACES for folder in self._found(pattern)):
             if folder not in self._ended and (pid := _pid(folder)):
                 (folder / "halted").touch()
-                attendant.kill(pid)
+                processes.kill(pid)
 
     def leave(self) -> None:
         """Let go of what starts trainings; those that run go on."""
@@ -243,9 +243,9 @@ class Runner:
             attempt = _inspect(folder)
             if attempt.live:
                 asked = _modified(folder / "halted")
-                late = asked is not None and time.time() - asked > attendant.GRACE_SECONDS
+                late = asked is not None and time.time() - asked > processes.GRACE_SECONDS
                 if late and (pid := _pid(folder)):
-                    attendant.kill(pid)
+                    processes.kill(pid)
                 return attempt
             self._ended[folder] = attempt
             if child := self._children.pop(folder, None):
@@ -341,7 +341,7 @@ def _lives(folder: Path) -> bool:
         if lock is not None or (folder / "exit").exists():
             return False
     pid = _text(folder / "pid")
-    return pid is None or attendant.exists(int(pid))
+    return pid is None or processes.exists(int(pid))
 
 
 def _pid(folder: Path) -> int | None:
