@@ -259,7 +259,10 @@ def test_a_plan_shows_sizes_and_first_suggestions_and_runs_nothing(tmp_path: Pat
     assert code == 0, err
     assert "students have 220,706 to 779,906 parameters" in out
     assert out.count("tries") == 5
+    assert "set apart" not in out
     assert not (tmp_path / "experiments").exists()
+    shared = write(tmp_path, data={"train": "train.json", "validation": "v", "testShare": 0.3})
+    assert "at least 30% of the validation questions" in run(tmp_path, "plan", str(shared))[1]
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_the_report_tells_what_was_optimised_from_what_no_decision_has_read() ->
     trials = searches.search(30, running=0)
     without = searches.experiment()
     (said,) = [f for f in _findings(without, trials) if "validation set" in f]
-    assert "data.test names no test set" in said
+    assert "there is no test set (data.test, data.testShare)" in said
     assert "expect less of it on others" in said
     files = {"train": "t.json", "validation": "v.json", "test": "x.json"}
     wanted = searches.experiment(data=files)

@@ -338,6 +338,12 @@ BROKEN: list[tuple[object, str, str]] = [
         "spec.data.test",
         "must be absent if name is given",
     ),
+    (
+        data(test="test.json", testShare=0.5),
+        "spec.data.testShare",
+        "must be absent if test is given",
+    ),
+    (data(testShare=1), "spec.data.testShare", "should be less than or equal to 0.9"),
     (data(faults="Skip"), "spec.data.faults", 'supported values: "Refuse", "Drop"'),
     (data(maxDroppedPercent=3), "spec.data.maxDroppedPercent", "absent unless faults is Drop"),
     (

@@ -77,6 +77,11 @@ def _search(spec: "Spec", trials: "Sequence[Trial]") -> Iterator[str]:
     from distillery_operator.resource import space
     from distillery_operator.resource.sampler import SamplerType
 
+    if share := spec.data.test_share:
+        yield (
+            f"at least {share:.0%} of the validation questions, in whole articles, are set apart as"
+            " test questions: the search measures on the others"
+        )
     if spec.sampler.type is SamplerType.GRID:
         yield f"the grid has {space.grid_size(spec)} points"
     for source in spec.warm_start_from:

@@ -218,7 +218,7 @@ def succeeded(points: Sequence[Trial], end: Closing | None) -> Finding:
 def tested(spec: Spec, seen: Observation, decision: Decision) -> list[Finding]:
     """Say how far the tests of what the search has chosen are; nothing without test questions."""
     kind, tests = ConditionType.TESTED, decision.tests
-    if spec.data.test is None:
+    if not spec.data.has_test:
         return []
     known = sum(trial.test is not None for trial in seen.trials)
     if decision.done is None:

@@ -45,7 +45,7 @@ class Tests:
 
 def tests(spec: Spec, seen: Observation) -> Tests:
     """Return how far the tests are of what would be chosen if the search was over now."""
-    if spec.data.test is None or not seen.prepared:
+    if not spec.data.has_test or not seen.prepared:
         return Tests()
     front = {trial.number for trial in pareto.front(spec, seen.trials)}
     chosen = [

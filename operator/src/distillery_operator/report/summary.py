@@ -117,10 +117,10 @@ def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
 def _tested(spec: Spec, status: Status, trials: Sequence[Trial]) -> str:
     """Say which questions were optimised on, and what is known of others."""
     optimised = "All values are of the validation set, which the search has optimised"
-    if spec.data.test is None:
+    if not spec.data.has_test:
         return (
-            f"{optimised}, and data.test names no test set. The best of many trials is partly the"
-            " luckiest on these questions, so expect less of it on others."
+            f"{optimised}, and there is no test set (data.test, data.testShare). The best of many"
+            " trials is partly the luckiest on these questions, so expect less of it on others."
         )
     known = sum(trial.test is not None for trial in trials)
     tested = (c.message for c in status.conditions if c.type is ConditionType.TESTED)

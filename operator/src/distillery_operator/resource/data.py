@@ -32,6 +32,13 @@ class Data(Model):
         " front, the baselines and the teacher are evaluated on it, each once. Needs train and"
         " validation too.",
     )
+    test_share: Annotated[Number, Field(gt=0, le=0.9)] | None = Field(
+        None,
+        description="Instead of a file with test questions: the least share of the validation"
+        " questions that are set apart as such, in whole articles. The search does not see them."
+        " Which articles it is follows from their titles alone; questions without titles are parted"
+        " by their contexts.",
+    )
     unanswerable: StrictBool = Field(
         True, description="Whether some questions have no answer, as in SQuAD 2.0."
     )
@@ -91,3 +98,8 @@ class Data(Model):
         description="The greatest share of the questions of validation, or of test, that are also"
         " in train with the same context, in percent.",
     )
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there are test questions."""
+        return self.test is not None or self.test_share is not None

@@ -58,6 +58,7 @@ class Data:
         n_best: start tokens, and end tokens, of a window that are looked at for an answer.
         null_threshold: silence wins where it scores better than the answer by more than this.
         test: path of a file with questions that no decision may read.
+        test_share: share of the validation questions, in whole articles, that are such instead.
         faults: what follows from questions that cannot serve.
         max_dropped_percent: of the questions of a split, with ``FaultPolicy.DROP``.
         max_unknown_percent: of a split's tokens, which the tokenizer has no word for.
@@ -81,6 +82,12 @@ class Data:
     max_unknown_percent: float = field(default=2.0, metadata=_LATER)
     max_long_answer_percent: float = field(default=5.0, metadata=_LATER)
     max_shared_percent: float = field(default=1.0, metadata=_LATER)
+    test_share: float | None = field(default=None, metadata=_LATER)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there are test questions."""
+        return self.test is not None or self.test_share is not None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery_contract import request
-from distillery_trainer.data import files, questions
+from distillery_trainer.data import files, questions, test_share
 from distillery_trainer.data.faults import DataError, unreachable
 from distillery_trainer.data.questions import Read, Records, Split
 
@@ -19,9 +19,11 @@ def load(data: request.Data, split: Split) -> Read:
         DataError: no source is named, the source is unreachable, or it is of another format.
     """
     path, name = _source(data, split)
-    if path:
-        return questions.parse(_columns(files.records(_existing(path))), path)
-    return questions.parse(_columns(_records_of_hub(name, split)), f"{name}[{split}]")
+    records = files.records(_existing(path)) if path else _records_of_hub(name, _whole(data, split))
+    source = path or f"{name}[{_whole(data, split)}]"
+    if data.test_share is not None and split != "train":
+        records = test_share.part(records, data.test_share, split == "test", source)
+    return questions.parse(_columns(records), source)
 
 
 def fingerprint(data: request.Data, split: Split) -> str:
@@ -45,12 +47,17 @@ def digest(path: Path) -> str:
 
 def _source(data: request.Data, split: Split) -> tuple[str | None, str]:
     """Return the path of a split's file, or else None and the hub's name of the set."""
-    path: str | None = getattr(data, split)
+    path: str | None = getattr(data, _whole(data, split))
     if path or (data.name and not data.train and not data.validation):
         return path, data.name or ""
     rule = "data must have the paths train and validation, or the name of a set on the hub alone"
     given = f"name={data.name!r}, train={data.train!r}, validation={data.validation!r}"
     raise DataError([f"{rule}, but got {given}"])
+
+
+def _whole(data: request.Data, split: Split) -> Split:
+    """Return the split whose source has the questions of a split."""
+    return "validation" if split == "test" and data.test_share is not None else split
 
 
 def _existing(path: str) -> Path:

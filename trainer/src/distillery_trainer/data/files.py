@@ -53,7 +53,7 @@ def _entry(entry: dict[str, Any], where: str) -> Records:
     if "question" in entry:
         return [(where, entry)]
     return [
-        (place, {**question, "context": paragraph.get("context")})
+        (place, {"title": entry.get("title"), **question, "context": paragraph.get("context")})
         for part, paragraph in members(entry, "paragraphs", where)
         for place, question in members(paragraph, "qas", part)
     ]

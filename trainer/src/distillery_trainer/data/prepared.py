@@ -63,7 +63,7 @@ class Prepared:
         """
         place = self.folder / "test.json"
         if not place.exists():
-            rule = "the stage prepare must have prepared data.test"
+            rule = "the stage prepare must have prepared test questions"
             raise PreparedMissing([f"{rule}, but {place} is not there"])
         test = windows.load(self.folder / "test")
         return replace(self, validation=test, questions=questions.read(place))

@@ -50,7 +50,7 @@ class Read:
 
 def splits(data: request.Data) -> tuple[Split, ...]:
     """Return the splits of a data set."""
-    return (*SPLITS, "test") if data.test else SPLITS
+    return (*SPLITS, "test") if data.has_test else SPLITS
 
 
 def parse(records: Records, source: str) -> Read:

@@ -234,6 +234,9 @@ DATA: Final = [
     rule("has(self.train) && has(self.validation)", sentences.NO_SOURCE, when=f"!{NAMED}"),
     rule("!has(self.test)", sentences.NAMED_TEST, "test", FORBIDDEN, when=NAMED),
     rule(
+        "!has(self.testShare)", sentences.TWO_TESTS, "testShare", FORBIDDEN, when="has(self.test)"
+    ),
+    rule(
         "has(self.faults) && self.faults == 'Drop'",
         sentences.NOTHING_DROPPED,
         "maxDroppedPercent",
