@@ -141,7 +141,7 @@ def test_signals_are_held_back_where_a_checkpoint_is_to_be_written(stop: Stop) -
 def test_a_process_that_is_stopped_while_it_prepares_ends_as_interrupted(
     tmp_path: Path, tiny_teacher: Path
 ) -> None:
-    """At two moments, spread over the time that it takes."""
+    """Before it has read anything, and before the teacher has seen the questions."""
     for seed, split in enumerate(("train", "validation")):
         tiny.write_squad(tmp_path / f"{split}.json", tiny.make_questions(300, seed))
 
@@ -168,13 +168,11 @@ def test_a_process_that_is_stopped_while_it_prepares_ends_as_interrupted(
             time.sleep(0.01)
         return process
 
-    began = time.monotonic()
-    start(0).communicate()
-    whole = time.monotonic() - began
-    for number in range(1, 3):
-        process = start(number)
-        time.sleep(whole * number / 3)
-        ended = process.poll() is not None  # this one was faster
-        process.send_signal(signal.SIGTERM)
-        _, log = process.communicate()
-        assert process.returncode == (Exit.OK if ended else Exit.INTERRUPTED), log
+    for number, moment in enumerate(("serving /metrics", "validation: 300 questions")):
+        with start(number) as process:
+            assert process.stderr
+            assert any(moment in line for line in process.stderr)
+            process.send_signal(signal.SIGTERM)
+            log = process.stderr.read()
+        done = "prepare is done" in log  # before it heard the signal
+        assert process.returncode == (Exit.OK if done else Exit.INTERRUPTED), log

@@ -172,7 +172,18 @@ def widest_prepare() -> telemetry.Telemetry:
     return told
 
 
-@pytest.mark.parametrize("widest", [widest_train, widest_prepare])
+def widest_test() -> telemetry.Telemetry:
+    told = telemetry.Telemetry()
+    told.tested(*[dict.fromkeys(metrics.EVALUATIONS, WIDEST)] * 2)
+    told.memory(10**15 - 1)
+    introduce(told)
+    return told
+
+
+WIDEST_OF_STAGES = (widest_train, widest_prepare, widest_test)
+
+
+@pytest.mark.parametrize("widest", WIDEST_OF_STAGES)
 def test_every_metric_of_a_stage_at_its_widest_leaves_room_for_a_message(
     widest: Callable[[], telemetry.Telemetry],
 ) -> None:
@@ -183,11 +194,7 @@ def test_every_metric_of_a_stage_at_its_widest_leaves_room_for_a_message(
 
 def test_the_widest_expositions_have_every_family_that_is_final() -> None:
     """So that a new metric of the contract is sized before it cuts messages short."""
-    filled = {
-        family.name
-        for told in (widest_train(), widest_prepare())
-        for family in told.registry.collect()
-    }
+    filled = {family.name for widest in WIDEST_OF_STAGES for family in widest().registry.collect()}
     assert filled >= {f.name for f in metrics.FAMILIES if f.final} - {metrics.OUTCOME.name}
 
 
