@@ -11,13 +11,20 @@ where a pass over all windows goes before that records the CUDA graphs, as a tra
 second part shows that both compute the same losses where they compute the same thing: one batch, no
 dropout, padding masked.
 
-The last line is a JSON object with ``speedup``.
+A third part adds up a whole trial, from its start to its model: one epoch, and 4 evaluations on as
+many windows. The plain loop starts as a process, evaluates padded to 384, and saves weights and
+optimiser at each evaluation. Ours starts as a fork, as ``distillery run`` does (on a GPU as a
+process, as in a pod), and saves once here, as it does within a minute.
+
+The last line is a JSON object with ``speedup``, ``trial_speedup`` and the seconds of each part.
 """
 
 import argparse
 import functools
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -43,11 +50,13 @@ from distillery_trainer.devices import Precision
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.students import building, sources
 from distillery_trainer.training import loss, schedule
+from distillery_trainer.training.checkpoint import Checkpoints, Progress
 from distillery_trainer.training.step import Stepper
 
 LENGTH: Final = 384
 BATCH: Final = 8
 VOCABULARY: Final = 8000
+EVALUATIONS: Final = 4
 DEVICE: Final = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -70,7 +79,9 @@ def run(folder: Path, width: int, rounds: int, relation: bool) -> None:
     agreement = agree(prepared, request)
     plan = schedule.plan(prepared.train.lengths(), hyperparameters.resolve(request))
     steps = np.array_split(range(plan.steps), rounds)
-    plain, ours = plain_steps(prepared, request), our_steps(prepared, request)
+    values = hyperparameters.resolve(request)
+    plain, stepper = plain_steps(prepared, request), our_stepper(prepared, request)
+    ours = steps_of(stepper, prepared, values)
     spent: dict[str, list[float]] = {"plain": [], "ours": []}
     plain(), ours(0)  # the first of each allocates
     first = {}
@@ -82,9 +93,24 @@ def run(folder: Path, width: int, rounds: int, relation: bool) -> None:
         spent["ours"].append(seconds(functools.partial(each, ours, part)) / (len(part) * BATCH))
         shown = {side: f"{costs[-1]:.4f}" for side, costs in spent.items()}
         print(f"round {number}, seconds per example: {shown}", flush=True)
-    costs = {side: float(np.mean(values)) for side, values in spent.items()}
+    costs = {side: float(np.mean(each_round)) for side, each_round in spent.items()}
+    examples = plan.steps * BATCH
+    whole = trial(folder, prepared, request, stepper) | {
+        "step": [cost * examples for cost in costs.values()]
+    }
+    sums = [sum(both) for both in zip(*whole.values(), strict=True)]
+    print(f"a trial of {examples} windows, {EVALUATIONS} evaluations: seconds of plain and ours")
+    for name, both in {**whole, "in all": sums}.items():
+        print(
+            f"  {name:12}"
+            + "".join(
+                f"{cost:9.2f} ({cost / total:4.0%})" for cost, total in zip(both, sums, strict=True)
+            )
+        )
     result = {
         "speedup": round(costs["plain"] / costs["ours"], 2),
+        "trial_speedup": round(sums[0] / sums[1], 2),
+        "trial_seconds": {name: [round(cost, 3) for cost in both] for name, both in whole.items()},
         "speedup_by_round": [round(a / b, 2) for a, b in zip(*spent.values(), strict=True)],
         **{f"{side}_seconds_per_example": round(cost, 5) for side, cost in costs.items()},
         **first,
@@ -94,7 +120,7 @@ def run(folder: Path, width: int, rounds: int, relation: bool) -> None:
     }
     if relation:
         asked = replace(request, parameters={**request.parameters, "alpha_relation": 1.0})
-        third = our_steps(prepared, asked)
+        third = steps_of(our_stepper(prepared, asked), prepared, hyperparameters.resolve(asked))
         cost = seconds(functools.partial(each, third, range(plan.steps))) / (plan.steps * BATCH)
         result["relation_seconds_per_example"] = round(cost, 5)
     print(json.dumps(result))
@@ -166,15 +192,78 @@ def random_windows(count: int) -> Windows:
     )
 
 
-def our_steps(prepared: Prepared, request: requests.Request) -> Callable[[int], torch.Tensor]:
-    """Return the trainer's own step."""
+def trial(
+    folder: Path, prepared: Prepared, request: requests.Request, stepper: Stepper
+) -> dict[str, list[float]]:
+    """Return what a trial costs besides its steps, in the plain loop and here."""
+    values = hyperparameters.resolve(request)
+    assert request.teacher is not None
+    loads = "import sys, transformers as t; t.BertForQuestionAnswering.from_pretrained(sys.argv[1])"
+    process = seconds_of_process([sys.executable, "-c", loads, request.teacher.model])
+    forked = DEVICE.type == "cpu"
+    starts = seconds_of_fork(lambda: our_stepper(prepared, request)) if forked else process
+    student, windows = plain_models(request, values)[0], prepared.validation
+    evaluation = seconds(functools.partial(plain_evaluation, student, prepared))
+    ours = functools.partial(
+        evaluate.logits, stepper.student, windows, values.per_device_eval_batch_size, 0, DEVICE
+    )
+    state = {"model": stepper.student.state_dict(), "optimizer": stepper.optimizer.state_dict()}
+    saving = seconds(lambda: torch.save(state, folder / "plain.pt"))
+    kept = Checkpoints(folder / "checkpoints", "bench")
+    saves = seconds(lambda: kept.save(Progress(1), stepper.student, stepper.optimizer))
+    return {
+        "start-up": [process, starts],
+        "evaluation": [EVALUATIONS * evaluation, EVALUATIONS * seconds(ours)],
+        "checkpoint": [EVALUATIONS * saving, saves],
+    }
+
+
+def plain_evaluation(student: torch.nn.Module, prepared: Prepared) -> None:
+    """Run a model over the validation windows, padded to the full length, in their order."""
+    student.eval()
+    with torch.no_grad():
+        for numbers in np.array_split(
+            range(len(prepared.validation)), len(prepared.validation) // BATCH
+        ):
+            student(**padded(prepared, numbers.tolist()).inputs(student)).start_logits.tolist()
+
+
+def seconds_of_process(command: list[str]) -> float:
+    """Return what a process costs, as :func:`seconds`."""
+    return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+
+
+def seconds_of_fork(work: Callable[[], object]) -> float:
+    """Return the CPU seconds of a fork of this process and of its work there."""
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            torch.set_num_threads(
+                1
+            )  # OpenMP would wait for threads that no fork has
+            work()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+    return seconds(fork)
+
+
+def our_stepper(prepared: Prepared, request: requests.Request) -> Stepper:
+    """Return what takes the trainer's own steps."""
     values = hyperparameters.resolve(request)
     student: Any = building.student(request, values)
     teacher: Any = None
     if values.alpha_relation and request.teacher:
         teacher = sources.load(request.teacher.model)
         teacher.to(DEVICE)
-    stepper = Stepper(student.to(DEVICE), prepared, values, teacher)
+    return Stepper(student.to(DEVICE), prepared, values, teacher)
+
+
+def steps_of(
+    stepper: Stepper, prepared: Prepared, values: Hyperparameters
+) -> Callable[[int], torch.Tensor]:
+    """Return the trainer's own step."""
     plan = schedule.plan(prepared.train.lengths(), values)
     return lambda step: stepper.take(plan.group(step), plan.learning_rate(step))
 
@@ -282,9 +371,9 @@ def agree(prepared: Prepared, request: requests.Request) -> dict[str, float]:
 def seconds(work: Callable[[], object]) -> float:
     """Return what work costs: CPU seconds, or wall seconds on a GPU."""
     if DEVICE.type == "cpu":
-        began = time.process_time()
+        began = sum(os.times()[:4])  # of this process and of those that it has waited for
         work()
-        return time.process_time() - began
+        return sum(os.times()[:4]) - began
     torch.cuda.synchronize()
     began = time.perf_counter()
     work()
