@@ -265,7 +265,7 @@ def run(folder: Path, kills: int, trials: int) -> int:
                 mortal = [sys.executable, str(Path(__file__).with_name("mortal.py"))]
                 first, second = operator("first", command=mortal), operator("second")
                 breaks = mishaps(space, node, restart_database, prometheus, second)
-                lease = "--lease=distillery/distillery"  # which manifests/operator.yaml lets it hold
+                lease = "--lease=distillery/distillery"  # the manifest lets it hold that
                 pair = [operator(name, lease) for name in ("leader", "standby")]
                 killed = Counter[str]()
                 torment(first, witness, breaks, kills // 4, trials, killed)
