@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import psycopg
 
+from distillery_operator.trials.feasibility import DUPLICATE
 from support import parts
 from support.cluster import Node, Refused, images
 from support.operators import COMMAND, Operator
@@ -95,8 +96,14 @@ class Witness:
 
     @property
     def told(self) -> int:
-        """Return how many trials have an ending."""
-        return len(self.endings)
+        """Return how many trials have an ending of their own: copies do not count as trials."""
+        return len(self.endings) - self.copies
+
+    @property
+    def copies(self) -> int:
+        """Return how many suggestions were answered from the record."""
+        known = (json.loads(ending) for _, _, ending in self.endings.values())
+        return sum(ending["reason"] == DUPLICATE for ending in known)
 
     def _repeat(self, look: Callable[[], None]) -> None:
         while not self._stop.wait(0.2):
@@ -348,17 +355,19 @@ def judge(
     failover_s: float,
 ) -> int:
     """Print the figures and return the exit code."""
-    endings = {number: json.loads(found[2]) for number, found in witness.endings.items()}
+    endings = [json.loads(ending) for _, _, ending in witness.endings.values()]
+    own = [e for e in endings if e["reason"] != DUPLICATE]
     lost = trials - sum(bool(e.get("metrics", {}).get("exact")) or e["state"] == "Infeasible"
-                        for e in endings.values())  # fmt: skip
+                        for e in own)  # fmt: skip
     places = {*BOUNDARIES, *RARE, "anywhere", "leader killed"}
     figures = {
         "kills": sum(n for name, n in killed.items() if name in places),
         "faults": sum(n for name, n in killed.items() if name not in {*places, "ended by itself"}),
         "expected": trials,
         "told": witness.told,
+        "copies": witness.copies,
         "lost": lost,
-        "duplicated": len(witness.changed) + max(0, witness.rows - trials),
+        "duplicated": len(witness.changed) + max(0, witness.rows - witness.copies - trials),
         "live_jobs_per_trial_max": witness.live_jobs,
         "live_pods_per_trial_max": witness.live_pods,
         "repeated_steps": repeated_steps(workspace, space),

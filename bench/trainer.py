@@ -239,9 +239,7 @@ def seconds_of_fork(work: Callable[[], object]) -> float:
     def fork() -> None:
         child = os.fork()
         if child == 0:
-            torch.set_num_threads(
-                1
-            )  # OpenMP would wait for threads that no fork has
+            torch.set_num_threads(1)  # OpenMP would wait for threads that no fork has
             work()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0

@@ -155,6 +155,7 @@ OTHER_SETTINGS = {
     "max_unknown_percent": 3.0,
     "max_long_answer_percent": 3.0,
     "max_shared_percent": 3.0,
+    "test_share": 0.3,
 }
 
 

@@ -141,5 +141,5 @@ def test_data_that_were_prepared_without_test_questions_have_none(
     trained: requests.Request, tmp_path: Path
 ) -> None:
     without = replace(prepare.open_prepared(trained), folder=tmp_path)
-    with pytest.raises(PreparedMissing, match=r"must have prepared data\.test"):
+    with pytest.raises(PreparedMissing, match=r"must have prepared test questions"):
         without.on_test()
