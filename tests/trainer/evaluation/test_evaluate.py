@@ -35,7 +35,7 @@ def prepared(
         teacher=request.Teacher(str(tiny_teacher)),
         student=request.Student(),
         cache=str(tmp_path_factory.mktemp("cache")),
-        output="",
+        output=str(tmp_path_factory.mktemp("output")),
     )
     return prepare.prepare(asked, Telemetry())
 
