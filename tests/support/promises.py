@@ -154,11 +154,11 @@ class Job:
         """Whether a study counts it as an interruption.
 
         One that was told is hidden: a study that has forgotten that takes it for lost. And one may
-        have begun, been suspended, and been deleted before it could end.
+        have begun and been deleted before it could end, or before anybody had read its ending.
         """
         if self.released:
             return True
-        if self.ending is None:
+        if self.ending is None or not self.readable:
             return not self.exists and self.seconds > 0
         return self.ending.interruption and not self.stopping
 
