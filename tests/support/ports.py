@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import psycopg
 import pytest
 
 from distillery_contract.request import Stage
@@ -24,7 +26,7 @@ from distillery_contract.wire import Exit
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.ports import Runner
-from distillery_operator.errors import InUse, NotFound, StudyMismatch
+from distillery_operator.errors import DatabaseUnavailable, InUse, NotFound, StudyMismatch
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.resource import parsing, space
 from distillery_operator.resource.experiment import Experiment
@@ -263,6 +265,16 @@ def trials(
         return found
 
     return asyncio.run(load())
+
+
+async def ask_in_vain(direct: str, kept: Study) -> None:
+    """Ask a study for a suggestion while another client, by its own URL, has locked its trials."""
+    await kept.ask(EXPERIMENT.spec, 1, 2.0)
+    with psycopg.connect(direct) as other:
+        table = f"exp_{uuid.UUID(UID).hex}.trials"
+        other.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
 
 
 def work(
@@ -790,7 +802,7 @@ class StudySuite:
                 assert seen.state.is_finished() == (trial.state is State.COMPLETED)
                 assert set(trial.parameters) >= {"learning_rate", "n_layers", "layer_selection"}
         assert len(said) >= 16
-        kept = trials(url)
+        kept = trials(url, curves=True)
         for line in said:
             what, which = line.split()
             trial = kept[int(which)]
