@@ -19,18 +19,6 @@ from support import observed, parts  # noqa: E402
 from support.cluster import Node, images  # noqa: E402
 
 TRIALS = {"maxTrials": 8, "parallelism": 3}
-VARIABLES = {
-    "cluster": ".*",
-    "__rate_interval": "20s",
-    "__range": "30m",
-    "experiment": "tiny",
-    "trial": "1",
-    "baseline": "deep",
-    "metric": "exact",
-    "objective": "exact",
-    "x": "parameter_count",
-    "y": "exact",
-}
 
 
 def main() -> None:
@@ -52,7 +40,7 @@ def main() -> None:
         ):
             for name, document in boards.documents().items():
                 namespace = "distillery" if "operator" in name else run.namespace
-                values = {**VARIABLES, "namespace": namespace}
+                values = {**observed.VARIABLES, "__range": "30m", "namespace": namespace}
                 source = picture.Source(run.prometheus.url, values, run.begun, time.time())
                 path = ROOT / "docs" / Path(name).with_suffix(".png").name
                 picture.draw(document, source, path)

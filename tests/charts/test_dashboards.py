@@ -219,7 +219,7 @@ def test_starts_ends_and_alerts_are_marked_in_time() -> None:
 def test_prometheus_understands_every_query(tmp_path: Path) -> None:
     (promtool,) = programs.locate("promtool")
     filled = [
-        re.sub(r"\$(\w+)", lambda found: VARIABLES.get(found[1], "x"), expr)
+        re.sub(r"\$(\w+)", lambda found: observed.VARIABLES.get(found[1], "x"), expr)
         for expr in (*QUERIES, *ANNOTATIONS)
     ]
     rules = [{"record": f"query:{n}", "expr": expr} for n, expr in enumerate(filled)]
@@ -253,20 +253,6 @@ def test_every_metric_is_one_that_trainers_or_operator_expose() -> None:
     assert used - known() == ELSEWHERE
 
 
-VARIABLES = {
-    "cluster": ".*",
-    "__rate_interval": "20s",
-    "__range": "15m",
-    "experiment": "tiny",
-    "trial": "1",
-    "baseline": "deep",
-    "metric": "exact",
-    "objective": "exact",
-    "x": "parameter_count",
-    "y": "exact",
-}
-
-
 class Seen(NamedTuple):
     """A run, and how its Prometheus is asked."""
 
@@ -282,7 +268,7 @@ class Seen(NamedTuple):
 
     def filled(self, expr: str, namespace: str = "") -> str:
         """Return a query with Grafana's variables filled in."""
-        values = {**VARIABLES, "namespace": namespace or self.namespace}
+        values = {**observed.VARIABLES, "namespace": namespace or self.namespace}
         # $1 is no variable: it is a group of a regular expression.
         return re.sub(r"\$([A-Za-z_]\w*)", lambda found: values[found[1]], expr)
 
@@ -321,7 +307,10 @@ def test_a_picture_of_a_dashboard_shows_what_a_real_run_left(
     run: Seen, name: str, tmp_path: Path
 ) -> None:
     """That of a Prometheus without our series has other pixels."""
-    values = {**VARIABLES, "namespace": "distillery" if "operator" in name else run.namespace}
+    values = {
+        **observed.VARIABLES,
+        "namespace": "distillery" if "operator" in name else run.namespace,
+    }
     sources = {"full": run.run.begun, "empty": run.run.begun - 3600}
     for state, begun in sources.items():
         ended = time.time() if state == "full" else begun + 60

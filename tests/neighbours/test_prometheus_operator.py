@@ -7,7 +7,6 @@ import base64
 import gzip
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from support import charts, monitoring, programs
+from support import certificates, charts, monitoring, programs
 from support.charts import NAMESPACE, RELEASE, Object
 from support.cluster import ControlPlane, Refused, processes
 from support.documentation import ROOT
@@ -45,7 +44,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         monitoring.define_kinds(plane, *KINDS)
         plane.kubectl("create", "namespace", monitoring.NAMESPACE)
         port = free_port()
-        certify(folder)
+        # The API server knows the admission by it.
+        certificates.make(folder, "tls", "admission", "-addext", "subjectAltName=IP:127.0.0.1")
         tls = (f"--web.cert-file={folder}/tls.crt", f"--web.key-file={folder}/tls.key")
         listening = (f"--web.listen-address=127.0.0.1:{port}", "--web.enable-tls=true", *tls)
         admission = processes.start([webhook, *listening], folder / "admission.log")
@@ -69,15 +69,6 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 def switch() -> Object:
     return {"enabled": True, "additionalLabels": LABEL}
-
-
-def certify(folder: Path) -> None:
-    """Make a certificate by which the API server knows the admission."""
-    (openssl,) = programs.locate("openssl")
-    pair = ["-keyout", f"{folder}/tls.key", "-out", f"{folder}/tls.crt"]
-    made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=admission"]
-    name = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([openssl, "req", *made, *name, *pair], check=True, capture_output=True)
 
 
 def admitting(folder: Path, port: int) -> Object:

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 import optuna
-import psycopg
 import pytest
 from sqlalchemy.pool import NullPool
 
@@ -231,14 +230,8 @@ def test_a_database_that_refuses_is_quoted(postgresql: Postgres, url: str) -> No
 
 
 def test_nobody_is_waited_for_for_ever(postgresql: Postgres, url: str) -> None:
-    table = f'"exp_{ports.UID.replace("-", "")}".trials'
-
     async def blocked(kept: Study) -> None:
-        await kept.ask(SPEC, 1, 2.0)
-        with psycopg.connect(url) as other:
-            other.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
-            with pytest.raises(DatabaseUnavailable, match="lock timeout"):
-                await kept.ask(SPEC, 1, 2.0)
+        await ports.ask_in_vain(url, kept)
         await kept.ask(SPEC, 1, 2.0)
 
     patience = "?options=-clock_timeout%3D200ms"  # the URL's own goes before the default

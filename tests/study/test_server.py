@@ -1,7 +1,6 @@
 """Connections to a PostgreSQL server: as whom, how it is known, and what a transaction may take."""
 
 import asyncio
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +16,8 @@ from distillery_operator.study.place import Place
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import State
-from support import ports, postgres, programs, worlds
+from support import ports, postgres, worlds
+from support.certificates import make
 from support.postgres import Postgres
 
 SPEC = ports.EXPERIMENT.spec
@@ -99,17 +99,10 @@ def test_a_transaction_waits_as_long_as_is_said_and_else_not_for_ever(url: str) 
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two CAs, and the certificate of a server by the first."""
     folder = tmp_path_factory.mktemp("certificates")
-    (openssl,) = programs.locate("openssl")
-
-    def make(name: str, subject: str, *options: str) -> None:
-        pair = ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={subject}"]
-        made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *pair, *options]
-        subprocess.run([openssl, *made], cwd=folder, check=True, capture_output=True)
-
     for authority in ("ca", "stranger"):
-        make(authority, authority)
+        make(folder, authority, authority)
     names = ["-addext", "subjectAltName=DNS:localhost", "-CA", "ca.crt", "-CAkey", "ca.key"]
-    make("server", "localhost", *names, "-addext", "basicConstraints=critical,CA:FALSE")
+    make(folder, "server", "localhost", *names, "-addext", "basicConstraints=critical,CA:FALSE")
     return folder
 
 

@@ -22,7 +22,7 @@ from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry import experiment_metrics, operator_metrics
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.trial import FinalTest
-from support import programs, shapes, virtual_time, worlds
+from support import certificates, programs, shapes, virtual_time, worlds
 
 KEY = Key("science", "tiny")
 OTHER = Key("science", "other")
@@ -445,11 +445,7 @@ def test_a_late_event_loop_shows() -> None:
 
 @pytest.mark.needs("openssl")
 def test_metrics_are_served_over_tls_to_those_with_a_certificate(tmp_path: Path) -> None:
-    (openssl,) = programs.locate("openssl")
-    pair = ["-keyout", f"{tmp_path}/tls.key", "-out", f"{tmp_path}/tls.crt"]
-    made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    name = ["-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run([openssl, "req", *made, *name, *pair], check=True, capture_output=True)
+    certificates.make(tmp_path, "tls", "localhost", "-addext", "subjectAltName=DNS:localhost")
     shutil.copy(tmp_path / "tls.crt", tmp_path / "ca.crt")
     port = operator_metrics.serve(0, "127.0.0.1", tmp_path, clients=True)
     known = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))

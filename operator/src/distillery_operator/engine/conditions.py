@@ -252,7 +252,7 @@ def tested(spec: Spec, seen: Observation, decision: Decision) -> list[Finding]:
 
 def held_back(spec: Spec, seen: Observation) -> list[Finding]:
     """Say what the caps of the namespace hold back; nothing where they do not."""
-    caps, hours = seen.caps, usage.gpu_hours(seen)
+    caps = seen.caps
     wants = [
         ("parallelism", spec.parallelism, caps.parallelism),
         ("maxTrials", spec.max_trials, caps.trials),
@@ -262,10 +262,10 @@ def held_back(spec: Spec, seen: Observation) -> list[Finding]:
         for field, wanted, cap in wants
         if wanted > cap.left
     ]
-    if seen.gpus and hours >= caps.gpu_hours.left:
+    if usage.capped(seen):
         said.append(
-            f"{hours:.4g} GPU-hours are used, but the platform allows {caps.gpu_hours}, so nothing"
-            " starts"
+            f"{usage.gpu_hours(seen):.4g} GPU-hours are used, but the platform allows"
+            f" {caps.gpu_hours}, so nothing starts"
         )
     if not said:
         return []

@@ -20,6 +20,7 @@ from distillery_operator.engine import (
     sidecars,
     testing,
     trainers,
+    usage,
 )
 from distillery_operator.engine.actions import (
     Action,
@@ -154,10 +155,8 @@ def _fill(
     """
     if spec.suspend or seen.obstacle or (closing is not None and not closing.finishes):
         return
-    held = sum(a.live and not a.lost for a in (*seen.attempts, *seen.foreign))
-    free = max(0, min(spec.parallelism, seen.caps.parallelism.left) - held)
     cap = seen.caps.gpu_hours.left if seen.gpus else math.inf
-    free = int(min(free, budgets.affordable(spec, seen, cap)))
+    free = int(min(usage.free_slots(spec, seen), budgets.affordable(spec, seen, cap)))
     if seen.preparation is None or preparation.lost(seen):
         yield from [*preparation.launch(spec, seen)][:free]
         return

@@ -59,11 +59,9 @@ def tests(spec: Spec, seen: Observation) -> Tests:
 
 def launch(spec: Spec, seen: Observation, done: Tests) -> Iterator[Launch]:
     """Yield the attempts that begin now that the search is over."""
-    capped = seen.gpus and usage.gpu_hours(seen) >= seen.caps.gpu_hours.left
-    if spec.suspend or seen.obstacle or capped or not done.missing:
+    if spec.suspend or seen.obstacle or not done.missing or usage.capped(seen):
         return
-    held = sum(a.live and not a.lost for a in (*seen.attempts, *seen.foreign))
-    free = int(max(0, min(spec.parallelism, seen.caps.parallelism.left) - held))
+    free = int(usage.free_slots(spec, seen))
     again = preparation.launch(spec, seen) if preparation.lost(seen) else None
     yield from [*(_next(spec, seen, done.missing) if again is None else again)][:free]
 

@@ -14,6 +14,17 @@ def gpu_hours(seen: Observation) -> float:
     return sum(seconds * gpus for seconds, gpus in spans(seen)) / 3600
 
 
+def capped(seen: Observation) -> bool:
+    """Tell whether the namespace has no GPU-hours left for the experiment."""
+    return bool(seen.gpus) and gpu_hours(seen) >= seen.caps.gpu_hours.left
+
+
+def free_slots(spec: Spec, seen: Observation) -> float:
+    """Return how many further processes fit into the parallelism of experiment and namespace."""
+    held = sum(a.live and not a.lost for a in (*seen.attempts, *seen.foreign))
+    return max(0, min(spec.parallelism, seen.caps.parallelism.left) - held)
+
+
 def hours(seen: Observation) -> float:
     """Return the hours that budgets and cost count: of GPUs, or else of run time."""
     return sum(seconds * (gpus or 1.0) for seconds, gpus in spans(seen)) / 3600

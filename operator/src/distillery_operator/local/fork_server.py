@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from distillery_contract import forks
+from distillery_contract import attendant, forks
 
 
 class ForkServer:
@@ -68,7 +68,5 @@ class ForkServer:
                     stderr=log,
                     start_new_session=True,
                 )
-        part = folder / "pid.part"
-        part.write_text(str(self._process.pid), encoding="ascii")
-        part.rename(folder / "pid")
+        attendant.put("pid", self._process.pid, str(folder))
         return self._channel

@@ -25,7 +25,7 @@ def attend(workspace: str, counter: str = OOM_COUNTER) -> None:
     """
     heard = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, heard)
-    _put("pid", os.getpid())
+    put("pid", os.getpid())
     before = _killed(counter)
     trainer = os.fork()
     if trainer == 0:
@@ -39,8 +39,8 @@ def attend(workspace: str, counter: str = OOM_COUNTER) -> None:
         return
     code = os.waitstatus_to_exitcode(os.waitpid(trainer, 0)[1])
     if code == -signal.SIGKILL and before != _killed(counter):
-        _put("oom", "")
-    _put("exit", 128 - code if code < 0 else code)
+        put("oom", "")
+    put("exit", 128 - code if code < 0 else code)
     os.killpg(0, signal.SIGKILL)
 
 
@@ -53,11 +53,12 @@ def _killed(counter: str) -> str:
         return ""
 
 
-def _put(name: str, value: object) -> None:
-    """Write a file that is there whole or not at all."""
-    with open(f"{name}.part", "w", encoding="ascii") as part:
+def put(name: str, value: object, folder: str = ".") -> None:
+    """Write a file of an attempt's folder, which is there whole or not at all."""
+    place = f"{folder}/{name}"
+    with open(f"{place}.part", "w", encoding="ascii") as part:
         part.write(f"{value}\n")
-    os.rename(f"{name}.part", name)
+    os.rename(f"{place}.part", place)
 
 
 if __name__ == "__main__":
