@@ -11,6 +11,8 @@ JOBS ?= 2
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 REGISTRY ?= registry.example.com/ml
 DIST ?= dist
+PLATFORMS ?= linux/amd64 linux/arm64
+COMMA := ,
 WHEELS := trainer/contract trainer operator
 PARALLEL = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 SOURCES := operator/src trainer/src trainer/contract/src trainer/quickstart/src tests bench docs manifests charts
@@ -92,9 +94,9 @@ cluster-down: ## Stop that Kubernetes and remove its files
 wheels: $(UV) ## Build the three packages that pip installs, into dist/
 	for project in $(WHEELS); do $(UV) build --quiet --wheel --out-dir $(DIST) $$project || exit 1; done
 
-images: ## Build both images by Docker, with provenance, into dist/
+images: ## Build both images for all PLATFORMS by Docker, with provenance, into dist/
 	for name in operator trainer; do \
-		docker buildx build --file $$name/Dockerfile --tag $(REGISTRY)/distillery-$$name:$(VERSION) --provenance=mode=max \
+		docker buildx build --platform $(subst $() ,$(COMMA),$(PLATFORMS)) --file $$name/Dockerfile --tag $(REGISTRY)/distillery-$$name:$(VERSION) --provenance=mode=max \
 			--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE=$(SOURCE) \
 			--output type=oci,tar=false,dest=$(DIST)/$$name . || exit 1; \
 	done
@@ -112,16 +114,18 @@ push-chart: ## Send the chart of dist/ to REGISTRY
 	digest=$$(crane digest $(REGISTRY)/charts/distillery:$(VERSION)) && \
 		echo $(REGISTRY)/charts/distillery@$$digest > $(DIST)/chart.ref
 
-sbom: ## List all that is in the images that `make push` has sent: Debian's packages, Python's, files
-	for name in operator trainer; do \
-		syft scan registry:$$(cat $(DIST)/$$name.ref) --output spdx-json=$(DIST)/$$name.spdx.json || exit 1; \
-	done
+sbom: ## List all that is in the images that `make push` has sent, for each platform: Debian's packages, Python's, files
+	for name in operator trainer; do for platform in $(PLATFORMS); do \
+		syft scan registry:$$(cat $(DIST)/$$name.ref) --platform $$platform \
+			--output spdx-json=$(DIST)/$$name-$${platform##*/}.spdx.json || exit 1; \
+	done; done
 
 sign: ## Sign images and chart, and attach the lists of `make sbom`; SIGNER=... is another than this machine's identity
 	for name in operator trainer chart; do cosign sign --yes $(SIGNER) $$(cat $(DIST)/$$name.ref) || exit 1; done
-	for name in operator trainer; do \
-		cosign attest --yes $(SIGNER) --type spdxjson --predicate $(DIST)/$$name.spdx.json $$(cat $(DIST)/$$name.ref) || exit 1; \
-	done
+	for name in operator trainer; do for platform in $(PLATFORMS); do \
+		cosign attest --yes $(SIGNER) --type spdxjson --predicate $(DIST)/$$name-$${platform##*/}.spdx.json \
+			$$(cat $(DIST)/$$name.ref) || exit 1; \
+	done; done
 
 verify: ## See that SIGNED_BY has signed images, lists and chart
 	for name in operator trainer chart; do cosign verify $(SIGNED_BY) $$(cat $(DIST)/$$name.ref) > $(DIST)/verified || exit 1; done

@@ -226,7 +226,7 @@ class World:
             metrics=training.at(measured) if measured else {},
         )
 
-    def standing(self, attempt: Attempt) -> float | None:
+    def standing(self, attempt: Attempt) -> None:
         """Nothing stands still."""
 
     def drop(self, attempt: Attempt) -> None:

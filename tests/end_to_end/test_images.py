@@ -14,6 +14,7 @@ import pytest
 
 from distillery_contract import metrics, wire
 from distillery_contract import request as requests
+from support import programs
 from support.cluster import images
 from support.cluster.images import ROOT, Image
 
@@ -236,6 +237,21 @@ def test_every_build_takes_the_same_uv() -> None:
     builds = ("trainer/contract/image-requirements.txt", "tests/support/cluster/quick.Dockerfile")
     for path in builds:
         assert re.findall(r"uv==(\S+)", (ROOT / path).read_text()) == makefile
+
+
+@pytest.mark.parametrize("platform", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("side", ["operator", "trainer"])
+def test_every_pin_has_a_wheel_for_each_platform_of_a_release(
+    side: str, platform: str, tmp_path: Path
+) -> None:
+    (uv,) = programs.cache.folder().glob("uv-*/bin/uv")
+    done = subprocess.run(
+        [uv, "pip", "install", "--dry-run", "--require-hashes", "--only-binary=:all:",
+         f"--python-platform={platform}-manylinux_2_40", "--python-version=3.13",
+         f"--target={tmp_path}", f"--requirements={ROOT / side / 'requirements.txt'}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_there_is_not_built_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from distillery_operator.engine.actions import (
     Tell,
 )
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report, Standing
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Point, State, Trial
@@ -235,14 +235,17 @@ WATCHED = worlds.experiment(silenceTimeoutSeconds=600, maxCrashes=1).spec
 @pytest.mark.parametrize(
     ("started", "standing", "now", "silent"),
     [
-        (100.0, 900.0, 1501.0, True),
-        (100.0, 900.0, 1499.0, False),
-        (900.0, 100.0, 1499.0, False),  # its number was another attempt's
+        (100.0, Standing(900.0), 1501.0, True),
+        (100.0, Standing(900.0), 1499.0, False),
+        (100.0, Standing(900.0, 150.0), 1501.0, True),
+        (100.0, Standing(900.0, 250.0), 1649.0, False),  # it is slow
+        (100.0, Standing(900.0, 250.0), 1651.0, True),
+        (900.0, Standing(100.0), 1499.0, False),  # its number was another attempt's
         (100.0, None, 9999.0, False),  # it was never asked
     ],
 )
 def test_a_training_that_reports_no_step_is_ended(
-    started: float, standing: float | None, now: float, silent: bool
+    started: float, standing: Standing | None, now: float, silent: bool
 ) -> None:
     live = attempt(live=True, started=started)
     seen = worlds.observation((RUNNING,), (live,), now=now)

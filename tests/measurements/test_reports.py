@@ -25,7 +25,7 @@ from distillery_contract.wire import Exit
 from distillery_operator.measurements import client, exposition, scraping
 from distillery_operator.measurements.reports import Measurements
 from distillery_operator.measurements.scraping import Scraper
-from distillery_operator.trials.attempt import Attempt, Phase, Report
+from distillery_operator.trials.attempt import Attempt, Phase, Report, Standing
 from distillery_trainer.reporting.telemetry import Telemetry
 from support import quick_trainer, worlds
 from support.expositions import shown, text
@@ -450,10 +450,10 @@ def test_a_training_stands_still_since_its_step_was_seen_to_change(
     made = shown()
     endpoint = serve(page(text(made)))
 
-    async def follow() -> list[float | None]:
+    async def follow() -> list[Standing | None]:
         reader, attempt = Measurements(), live(endpoint.url)
         found = [reader.standing(attempt)]
-        for at, step in ((1000, 5), (1010, 5), (1020, 6), (1030, 6)):
+        for at, step in ((1000, 5), (1010, 5), (1020, 6), (1030, 6), (1035, 7)):
             clock[0] = at
             made.set(metrics.STEP, step)
             endpoint.answer = page(text(made))
@@ -468,7 +468,13 @@ def test_a_training_stands_still_since_its_step_was_seen_to_change(
         await reader.close()
         return found
 
-    assert asyncio.run(follow()) == [None, 1000, 1000, 1020, 1020, 1020, 1040]
+    assert asyncio.run(follow()) == [
+        None,
+        *[Standing(1000)] * 2,
+        *[Standing(1020, steady=True)] * 2,  # what came before was its start
+        *[Standing(1035, 15, steady=True)] * 2,
+        Standing(1040),
+    ]
 
 
 def test_a_bounded_number_of_scrapes_runs_for_all_experiments(serve: Serve) -> None:

@@ -1,7 +1,9 @@
 """A release as its workflow makes it, with a registry and an index of packages on this machine.
 
 `make release-dry-run` runs this module. Docker builds the images of a real release; here buildah
-has built them from the same Dockerfiles. A throw-away key stands for the workflow's identity.
+has built them from the same Dockerfiles, for this machine's platform. Under the other platform
+stands the same image once more: what is tried is each step with an index of platforms, and that a
+node finds its own. A throw-away key stands for the workflow's identity.
 """
 
 import base64
@@ -30,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github" / "workflows" / "release.yaml"
 TOOLS = ("crane", "cosign", "syft", "helm")
 VERSION = YAML(typ="safe").load((charts.CHART / "Chart.yaml").read_text())["version"]
+PLATFORMS = ("amd64", "arm64")
 BUILT = {"operator": images.operator, "trainer": images.trainer}
 
 
@@ -92,12 +95,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
         (folder / name).mkdir()
     for name, path in zip(TOOLS, programs.locate(*TOOLS), strict=True):
         (folder / "tools" / name).symlink_to(path)
-    for name, build in BUILT.items():
-        (folder / "dist" / name).symlink_to(build().archive)
     with contextlib.ExitStack() as running:
         release = Published(folder, free_port(), f"http://127.0.0.1:{free_port()}")
         serve(release, running)
         sign_with_a_key(release)
+        for name, build in BUILT.items():
+            join_platforms(release, name, build().archive)
         for target in steps():
             if target != "images":
                 release.make(target)
@@ -117,6 +120,20 @@ def serve(release: Published, running: contextlib.ExitStack) -> None:
         process = processes.start(command, folder / f"{name}.log")
         running.callback(processes.stop, process)
     until(lambda: answers(release.port) and answers(int(port)))
+
+
+def join_platforms(release: Published, name: str, archive: Path) -> None:
+    """Write the index of an image's platforms into dist/, as Docker's builder does."""
+    built, *others = [f"{release.registry}/built/{name}-{each}" for each in (*PLATFORMS, "index")]
+    other, index = others
+    for command in (
+        ("push", str(archive), built),
+        ("mutate", "--set-platform=linux/arm64", f"--tag={other}", built),
+        ("index", "append", f"--manifest={built}", f"--manifest={other}", f"--tag={index}"),
+        ("pull", "--format=oci", index, str(release.folder / "dist" / name)),
+    ):
+        done = release.run("crane", *command)
+        assert done.returncode == 0, done.stderr
 
 
 def sign_with_a_key(release: Published) -> None:
@@ -144,9 +161,13 @@ def test_every_target_of_the_workflow_was_run(published: Published) -> None:
         assert re.fullmatch(rf"{published.registry}/ml/\S+@sha256:\w+", published.reference(name))
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", BUILT)
-def test_the_list_of_an_image_has_all_that_is_in_it(published: Published, name: str) -> None:
-    document = json.loads((published.folder / "dist" / f"{name}.spdx.json").read_text())
+def test_the_list_of_an_image_has_all_that_is_in_it(
+    published: Published, name: str, platform: str
+) -> None:
+    path = published.folder / "dist" / f"{name}-{platform}.spdx.json"
+    document = json.loads(path.read_text())
     found = {
         (reference["referenceLocator"].partition("/")[0], package["name"])
         for package in document["packages"]
@@ -171,9 +192,11 @@ def test_the_checks_of_the_security_policy_pass(published: Published, tmp_path: 
     )
     assert done.returncode == 0, done.stderr
     assert published.reference("operator").partition("@")[2] in done.stdout
-    envelope = json.loads((tmp_path / "list.json").read_text().splitlines()[0])
-    statement = json.loads(base64.b64decode(envelope["payload"]))
-    assert statement["predicate"]["spdxVersion"].startswith("SPDX-")
+    lists = [json.loads(line) for line in (tmp_path / "list.json").read_text().splitlines()]
+    assert len(lists) == len(PLATFORMS)
+    for envelope in lists:
+        statement = json.loads(base64.b64decode(envelope["payload"]))
+        assert statement["predicate"]["spdxVersion"].startswith("SPDX-")
 
 
 def test_what_another_key_has_signed_is_refused(published: Published) -> None:

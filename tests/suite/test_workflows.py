@@ -11,7 +11,7 @@ from support import programs
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
-BESIDE = ("docker login", "helm registry login", "docker buildx create", "go install")
+BESIDE = ("docker login", "helm registry login", "docker buildx create", "go install", "apt-get")
 """What only a machine of GitHub needs: logins and tools."""
 
 

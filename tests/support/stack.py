@@ -2,7 +2,7 @@
 
 The end-to-end test and `make demo-cluster` share it. The operator and the database are in one
 namespace, the experiments in another, for who may create experiments runs pods; all namespaces are
-restricted. Volumes are folders of this machine, as a node without a provisioner has them. The
+restricted. Volumes are folders of this machine, by the manifest for who has no provisioner. The
 API server takes the chart's NetworkPolicies, but no network here enforces them.
 """
 
@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
+
+from ruamel.yaml import YAML
 
 from distillery_operator.cluster import pod_template
 from support import charts, monitoring
@@ -33,6 +35,7 @@ NAMESPACES: Final = (OPERATOR, TEAM, monitoring.NAMESPACE)
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 OBSERVED: Final = ("serviceMonitor", "podMonitor", "prometheusRule", "dashboards")
 CLAIM: Final = "distillery"
+VOLUMES: Final = charts.CHART.parents[1] / "manifests" / "volumes.yaml"
 
 
 def parts() -> list[Image]:
@@ -86,7 +89,6 @@ def uninstall(cluster: Cluster) -> None:
     helm(cluster, "uninstall", charts.RELEASE, "--ignore-not-found", "--wait")
     cluster.kubectl("delete", "namespace", *NAMESPACES, "--timeout=120s")
     cluster.kubectl("delete", "persistentvolume", "workspace", "database")
-    cluster.kubectl("delete", "storageclass", "local")
 
 
 def settings() -> Object:
@@ -118,43 +120,14 @@ def reference(image: Image) -> dict[str, str]:
 
 def volumes(folder: Path) -> list[Object]:
     """Return the volumes that trials and database claim, as folders in a folder."""
-    made: list[Object] = [
-        {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": {
-                "name": "local",
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-            },
-            "provisioner": "kubernetes.io/no-provisioner",
-            "volumeBindingMode": "WaitForFirstConsumer",
-        }
-    ]
-    claims = {"workspace": (TEAM, CLAIM), "database": (OPERATOR, "data-distillery-database-0")}
-    for name, (namespace, claim) in claims.items():
-        path = folder / name
+    documents: list[Object] = list(YAML(typ="safe").load_all(VOLUMES.read_text()))
+    for document in documents:
+        path = folder / document["metadata"]["name"]
         path.mkdir(parents=True, exist_ok=True)
-        made.append(_volume(name, path, {"namespace": namespace, "name": claim}))
-    return made
-
-
-def _volume(name: str, path: Path, claim: dict[str, str]) -> Object:
-    of_this_node = {"key": "kubernetes.io/hostname", "operator": "Exists"}
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "storageClassName": "local",
-            "capacity": {"storage": "10Gi"},
-            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
-            "local": {"path": str(path)},
-            "claimRef": claim,
-            "nodeAffinity": {
-                "required": {"nodeSelectorTerms": [{"matchExpressions": [of_this_node]}]}
-            },
-        },
-    }
+        document["spec"]["local"] = {"path": str(path)}
+        if document["spec"]["claimRef"]["name"] == CLAIM:
+            document["spec"]["claimRef"]["namespace"] = TEAM
+    return documents
 
 
 def apply(cluster: Cluster, document: Object) -> None:

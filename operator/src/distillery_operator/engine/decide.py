@@ -9,6 +9,7 @@ for the rest. Applying the actions and deciding again asks for nothing twice.
 import math
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from distillery_contract.request import Stage
 from distillery_operator.engine import (
@@ -49,6 +50,9 @@ from distillery_operator.stopping.rule import Rule
 from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
+
+TIMES_ITS_PACE: Final = 3
+"""How many times as long as its longest step so far a training may take for the next one."""
 
 
 @dataclass(frozen=True)
@@ -253,11 +257,15 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt | Expire]:
 
 
 def _silent(spec: Spec, seen: Observation, attempt: Attempt) -> bool:
-    """Tell whether a training has reported no further step for longer than it may."""
-    limit, since = spec.silence_timeout_seconds, seen.standing.get(attempt.key)
-    if limit is None or since is None or attempt.started is None:
+    """Tell whether a training has reported no further step for longer than it may.
+
+    By its own pace, a slow one is not a stuck one: each step may take some times the longest.
+    """
+    limit, standing = spec.silence_timeout_seconds, seen.standing.get(attempt.key)
+    if limit is None or standing is None or attempt.started is None:
         return False
-    return seen.now - max(since, attempt.started) > limit
+    patience = max(limit, TIMES_ITS_PACE * standing.longest)
+    return seen.now - max(standing.since, attempt.started) > patience
 
 
 def _waits_too_long(spec: Spec, seen: Observation, attempt: Attempt) -> bool:

@@ -7,7 +7,7 @@ from typing import Protocol
 from distillery_contract.request import Request, Stage
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, AttemptKey, Removal, Report
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Removal, Report, Standing
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance
@@ -71,7 +71,7 @@ class Measurements(Protocol):
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         """Return the newest report of each attempt, or None."""
 
-    def standing(self, attempt: Attempt) -> float | None:
+    def standing(self, attempt: Attempt) -> Standing | None:
         """Return since when an attempt was seen at the same step; None if it was never asked."""
 
     def drop(self, attempt: Attempt) -> None:

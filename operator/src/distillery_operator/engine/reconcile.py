@@ -108,9 +108,9 @@ async def observe(
         others=others,
         removals=tuple(await ports.runner.removals()),
         standing={
-            attempt.key: since
+            attempt.key: standing
             for attempt in asked
-            if (since := ports.measurements.standing(attempt)) is not None
+            if (standing := ports.measurements.standing(attempt)) is not None
         },
         preparing=preparing,
         generation=experiment.metadata.generation,

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from distillery_contract.wire import Exit
 from distillery_operator.measurements import exposition
 from distillery_operator.measurements.scraping import Scraper
-from distillery_operator.trials.attempt import Attempt, AttemptKey, Report
+from distillery_operator.trials.attempt import Attempt, AttemptKey, Report, Standing
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ class Measurements:
         await asyncio.gather(*(look for look in looks if look is not None))
         return [each.newest for each in known]
 
-    def standing(self, attempt: Attempt) -> float | None:
-        """Return since when an attempt was seen at the same step, in seconds since the epoch.
+    def standing(self, attempt: Attempt) -> Standing | None:
+        """Return since when an attempt was seen at the same step.
 
         Of one that has reported nothing, since when it is asked: this process may be a new one.
         """
         known = self._known.get(attempt.key)
-        return known.moved if known else None
+        return known.standing if known else None
 
     def drop(self, attempt: Attempt) -> None:
         """Drop what is known of an attempt that nobody will read again."""
@@ -119,7 +119,7 @@ class Measurements:
             return
         before, known.scraped = known.scraped, report
         if before is not None and _place(before) != _place(report):
-            known.moved = time.time()
+            known.standing = known.standing.moved(time.time())
         if before is None or _substance(before) != _substance(report):
             self._wake()
 
@@ -150,7 +150,7 @@ class _Known:
         text, left: the termination message, and what it says.
         scraped: the last scrape.
         recalled: what the Prometheus server had.
-        moved: when its step was seen to change last, in seconds since the epoch.
+        standing: since when it was seen at the same step.
     """
 
     identity: str
@@ -162,7 +162,7 @@ class _Known:
     left: Report | None = None
     scraped: Report | None = None
     recalled: Report | None = None
-    moved: float = field(default_factory=lambda: time.time())
+    standing: Standing = field(default_factory=lambda: Standing(time.time()))
 
     def take(self, text: str) -> None:
         """Take in what a termination message says, parsed once; it stands when its pod is gone."""

@@ -246,9 +246,10 @@ class Spec(Model):
         ge=60,
         le=10**9,
         description="How long a training may report no further step, in seconds: longer than its"
-        " start and its longest evaluation take. After that the training is ended, and it resumes"
-        " from its checkpoint, at most maxCrashes times. The steps are read from the trainer's"
-        " /metrics, which the operator must be able to reach.",
+        " start and its longest evaluation take. A slow one may take three times as long as its"
+        " longest step so far. After that the training is ended, and it resumes from its"
+        " checkpoint, at most maxCrashes times. The steps are read from the trainer's /metrics,"
+        " which the operator must be able to reach.",
     )
     pending_timeout_seconds: Integer | None = Field(
         None,

@@ -276,3 +276,25 @@ class Report:
             return None
         sound = metrics.sound(self.metrics)
         return Point(self.metric_step, sound, dict(self.losses), steps=self.steps, at=now)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How long a training was seen at the same step.
+
+    Attributes:
+        since: the last step that was seen, in seconds since the epoch.
+        longest: that it took for a step or an evaluation before, in seconds; 0 before there are
+            two of them.
+        steady: whether a step was seen to be taken. What comes before that is the start of the
+            training, and no pace.
+    """
+
+    since: float
+    longest: float = 0.0
+    steady: bool = False
+
+    def moved(self, now: float) -> "Standing":
+        """Return it at a further step."""
+        taken = now - self.since if self.steady else 0.0
+        return Standing(now, max(self.longest, taken), steady=True)

@@ -16,6 +16,7 @@ from distillery_operator.trials.attempt import (
     AttemptKey,
     Removal,
     Report,
+    Standing,
     completed,
     remembered,
 )
@@ -75,7 +76,7 @@ class Observation:
         reports: what attempts expose, by their keys.
         obstacle: why nothing may start; empty if it may.
         gpus: that an attempt gets.
-        standing: since when live attempts were seen at the same step, by their keys.
+        standing: how long live attempts were seen at the same step, by their keys.
         removals: of files of trials, those that are not forgotten yet.
         foreign: attempts of trials or suggestions that the study does not know.
         others: what others have put into the study.
@@ -98,7 +99,7 @@ class Observation:
     foreign: tuple[Attempt, ...] = ()
     others: Others = Others()
     removals: tuple[Removal, ...] = ()
-    standing: Mapping[AttemptKey, float] = field(default_factory=dict)
+    standing: Mapping[AttemptKey, Standing] = field(default_factory=dict)
     preparing: tuple[PastAttempt, ...] = ()
     generation: int = 1
     upcoming: Provenance = UNKNOWN
