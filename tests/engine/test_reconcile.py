@@ -127,8 +127,8 @@ class World:
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[Report | None]:
         return [FINAL for _ in attempts]
 
-    def standing(self, attempt: Attempt) -> float | None:
-        return None
+    def standing(self, attempt: Attempt) -> None:
+        """Nothing stands still."""
 
     def drop(self, attempt: Attempt) -> None:
         raise AssertionError(attempt)
