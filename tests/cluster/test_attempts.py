@@ -386,6 +386,16 @@ INFRASTRUCTURE: dict[str, tuple[tuple[Object, ...], Attempt]] = {
             termination_message="x",
         ),
     ),
+    "suspended by its queue, and seen to end before the pod had gone": (
+        one(job(failed_with(75), suspend=True), "Failed", terminated(75), deleted=64),
+        replace(
+            ENDED,
+            exit_code=75,
+            disrupted=True,
+            reason="Preempted",
+            message="its Job was suspended while it ran, as a queue does that preempts it",
+        ),
+    ),
     "evicted by the kubelet": (
         one(
             job(disrupted()),

@@ -9,6 +9,7 @@ from distillery_operator.cluster import errand_jobs, errands, jobs
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.kinds import Key
 from distillery_operator.errors import Refused
+from support import shapes
 from support.jobs_in_memory import Server
 from support.shapes import DEFAULTS, experiment
 
@@ -75,6 +76,18 @@ def test_an_errand_that_runs_is_waited_for(server: Server) -> None:
     metadata = {"name": "pod", "creationTimestamp": "2026-11-24T10:00:00Z"}
     server.pods.append({"metadata": metadata, "status": {"containerStatuses": [state]}})
     assert not done(server)
+
+
+def test_an_errand_is_over_though_a_sidecar_keeps_its_pod_alive(server: Server) -> None:
+    done(server)
+    job = server.jobs[NAME] | {"metadata": server.jobs[NAME]["metadata"] | {"uid": "errand"}}
+    beside = (shapes.container("sleeper", shapes.running()),)
+    server.pods = [shapes.pod(job, "Running", shapes.terminated(1), others=beside)]
+    with pytest.raises(Refused, match="has failed: its container ended with exit code 1"):
+        done(server)
+    assert not done(server)  # it is begun anew
+    server.pods = [shapes.pod(job, "Running", shapes.terminated(0), others=beside)]
+    assert done(server)
 
 
 def test_a_job_that_outlives_its_experiment_is_owned_by_nobody() -> None:

@@ -11,14 +11,14 @@ import pytest
 
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
-from distillery_operator.cluster.kinds import Key
+from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.controller.deletion import Deletion
 from distillery_operator.resource import parsing
 from distillery_operator.resource.label_names import DELETION
 from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
-from support import worlds
+from support import shapes, worlds
 from support.jobs_in_memory import Server
 from support.shapes import DEFAULTS, UID
 
@@ -41,12 +41,12 @@ class Case:
     """A deletion, step by step."""
 
     def __init__(self, database: Database) -> None:
-        self.database, self.server = database, Server()
+        self.database, self.server, self.cache = database, Server(), Cache()
         self.defaults = DEFAULTS
 
     def step(self, policy: str = "Delete") -> str:
         with Workers(1) as workers:
-            parts = (cast(Api, self.server), Cache(), self.database, workers, self.defaults)
+            parts = (cast(Api, self.server), self.cache, self.database, workers, self.defaults)
             return asyncio.run(Deletion(*parts).step(Key("science", "tiny"), found(policy)))
 
     @property
@@ -98,6 +98,18 @@ def test_the_study_goes_after_the_files_and_the_experiment_last(case: Case) -> N
     case.server.end("Complete")
     assert case.step() == ""
     assert (case.studies, case.freed, case.server.jobs) == (0, True, {})
+
+
+def test_a_training_on_a_lost_node_is_waited_for_and_says_what_frees_it(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = shapes.pod(shapes.job(), "Running", shapes.running(), deleted=20)
+    pod["spec"]["nodeName"] = "gpu-7"
+    case.cache.put(Kind.POD, pod)  # its Job is deleted
+    monkeypatch.setattr("time.time", lambda: shapes.seconds(30))
+    waits = case.step()
+    assert waits.startswith("1 processes to end; the node gpu-7 does not answer")
+    assert "kubectl delete node gpu-7" in waits
 
 
 def test_the_job_that_removes_files_has_what_lies_below_every_template(case: Case) -> None:

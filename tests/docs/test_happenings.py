@@ -46,10 +46,13 @@ SHOWN = {
     "test_namespaces_are_followed_by_their_labels_without_a_restart",
     "the API server answers": "controller/test_api_retries.py::"
     "test_minutes_of_errors_of_the_api_server_are_waited_out",
+    "a watch of the": "internals/test_watches_of_kopf.py::"
+    "test_a_watch_that_falls_silent_is_opened_again_from_where_it_was",
     "an error comes": "internals/test_watches_of_kopf.py::"
     "test_a_watch_lists_again_after_an_error_within_its_stream",
     "the database does": "controller/test_controller.py::"
     "test_without_its_database_nothing_starts_and_with_it_everything_goes_on",
+    "two operators of": "engine/test_overlap.py::Overlap",
     "the operator is killed": "controller/test_ends.py::"
     "test_an_operator_that_was_killed_goes_on_with_a_deletion",
     "the operator that works": "cluster/test_lease.py::"
@@ -76,4 +79,4 @@ def test_each_row_of_what_happens_names_the_test_that_shows_it() -> None:
 @pytest.mark.parametrize("place", SHOWN.values())
 def test_that_test_is_there(place: str) -> None:
     file, name = place.split("::")
-    assert f"def {name}(" in (ROOT / "tests" / file).read_text()
+    assert re.search(rf"(def|class) {name}\(", (ROOT / "tests" / file).read_text())

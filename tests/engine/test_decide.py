@@ -512,6 +512,9 @@ def test_files_are_removed_once_and_stored_as_gone_when_they_are() -> None:
     seen = replace(seen, trials=gone)
     assert actions(removal(1, code=0)) == actions() == []
     assert actions(removal(7, code=0)) == []  # of a study that has forgotten it
+    beside = removal(1, code=0)
+    beside = replace(beside, attempt=replace(beside.attempt, lingers=("sleeper",)))
+    assert actions(beside) == [Forget(beside)]  # nothing else would end its pod
 
 
 def test_a_trial_that_runs_again_waits_until_the_removal_of_its_former_files_is_forgotten() -> None:

@@ -31,12 +31,13 @@ class Run:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Run]:
+async def running(silence_seconds: float = 70.0) -> AsyncIterator[Run]:
     async with watched_pods.serving() as pods:
         run, stop, registry = Run(pods), asyncio.Event(), kopf.OperatorRegistry()
         settings = kopf.OperatorSettings()
         of_kopf.keep_nothing(settings)
         settings.scanning.disabled = True
+        settings.watching.inactivity_timeout = silence_seconds
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -91,6 +92,17 @@ def test_a_watch_lists_again_after_an_error_within_its_stream(broken: str) -> No
             await until(lambda: len(run.pods.lists) == 5)  # what is shown between two errors counts
             await until(lambda: run.pods.watches == ["one"])
             assert run.seen == ["a"]
+            assert not run.ended.done()
+
+    asyncio.run(test())
+
+
+def test_a_watch_that_falls_silent_is_opened_again_from_where_it_was() -> None:
+    async def test() -> None:
+        async with running(silence_seconds=0.2) as run:
+            await run.scope.set({"one"})
+            await until(lambda: run.pods.opened >= 3)
+            assert run.pods.lists == ["one"]
             assert not run.ended.done()
 
     asyncio.run(test())

@@ -22,6 +22,7 @@ class Pods:
         lines: what the next watches send, each a list of lines, and then end; further watches send
             nothing, and stay.
         lists, watches: namespaces that were listed, and that are being watched.
+        opened: watches so far.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class Pods:
         self.lines: list[list[str]] = []
         self.lists: list[str] = []
         self.watches: list[str] = []
+        self.opened = 0
 
     async def _pods(self, request: web.Request) -> web.StreamResponse:
         namespace = request.match_info["namespace"]
@@ -36,6 +38,7 @@ class Pods:
             self.lists.append(namespace)
             return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
         self.watches.append(namespace)
+        self.opened += 1
         try:
             response = web.StreamResponse()
             await response.prepare(request)

@@ -39,6 +39,7 @@ IMAGE_REASONS: Final = (
 )
 CONFIG_REASONS: Final = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
+TAKEN_BACK: Final = "its Job was suspended while it ran, as a queue does that preempts it"
 
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 """Of an image's content, in what each container runtime says of it."""
@@ -193,7 +194,7 @@ def _ended(found: Attempt, job: Object, condition: Object, pod: Object | None) -
     if pod is not None:
         terminated = objects.terminated(pod)
         ending = outcomes.by_pod(pod, terminated, ending)
-    ending = _asked(found, ending)
+    ending = _asked(found, _preempted(job, ending))
     over = objects.seconds(condition.get("lastTransitionTime"))
     if pod is not None:
         made = _told_by_pod(found, pod, terminated, ending)
@@ -210,6 +211,16 @@ def _asked(found: Attempt, ending: Outcome) -> Outcome:
     """Return an outcome that takes whatever ends an attempt that was asked to end as its answer."""
     if found.halted and ending.code not in tuple(Exit):
         return replace(ending, code=int(Exit.INTERRUPTED))
+    return ending
+
+
+def _preempted(job: Object, ending: Outcome) -> Outcome:
+    """Return an outcome that says why a trainer ended whose Job a queue has suspended.
+
+    Such a Job stays suspended and is resumed, unless its pod was seen to fail before it had gone.
+    """
+    if job["spec"].get("suspend") and ending.code == Exit.INTERRUPTED and not ending.reason:
+        return replace(ending, reason=outcomes.PREEMPTED, message=TAKEN_BACK, disrupted=True)
     return ending
 
 

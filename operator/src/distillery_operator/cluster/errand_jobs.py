@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from distillery_contract.wire import Exit
 from distillery_operator.cluster import attempts, objects
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import JOB_NAME
@@ -36,27 +37,39 @@ async def done(api: Api, name: Key, make: Callable[[], Awaitable[Object]]) -> bo
             raise
         await api.create(Kind.JOB, await make())
         return False
-    ending = objects.finished(job)
-    if ending is not None and ending["type"] == "Complete":
-        return True
-    said = ending.get("message", "") if ending is not None else await _waits(api, name, job)
-    if ending is not None:
+    found = api.found(Kind.POD, name.namespace, f"{JOB_NAME}={name.name}")
+    pod = objects.youngest([pod async for pod in found])
+    end = _end(job, pod)
+    if end is None:
+        if said := _waits(name, job, pod):
+            raise Refused("Waiting", f"the Job {name.name}, which removes files, waits: {said}")
+        return False
+    if end:
         await api.delete(Kind.JOB, name)
-        raise Refused("Failed", f"the Job {name.name}, which removes files, has failed: {said}")
-    if said:
-        raise Refused("Waiting", f"the Job {name.name}, which removes files, waits: {said}")
-    return False
+        raise Refused("Failed", f"the Job {name.name}, which removes files, has failed: {end}")
+    return True
 
 
-async def _waits(api: Api, name: Key, job: Object) -> str:
+def _end(job: Object, pod: Object | None) -> str | None:
+    """Return why an errand failed, or nothing if it succeeded; None while it has not ended.
+
+    What a webhook has put beside its container may keep its pod alive.
+    """
+    if ending := objects.finished(job):
+        return "" if ending["type"] == "Complete" else ending.get("message", "nobody says why")
+    if pod is None or not objects.lingering(pod):
+        return None
+    code = objects.terminated(pod)["exitCode"]
+    return "" if code == Exit.OK else f"its container ended with exit code {code}"
+
+
+def _waits(name: Key, job: Object, pod: Object | None) -> str:
     """Say what an errand waits for that has not begun for a while; nothing while all is well."""
     made = objects.seconds(job["metadata"]["creationTimestamp"])
     if made is None or time.time() - made < SLOW_SECONDS:
         return ""
     if job["spec"].get("suspend"):
         return "it is suspended, for example by its queue"
-    found = api.found(Kind.POD, name.namespace, f"{JOB_NAME}={name.name}")
-    pod = objects.youngest([pod async for pod in found])
     if pod is None:
         return f"it has no pod yet; `kubectl describe job {name.name}` says why"
     return attempts.waits_for(pod)

@@ -22,6 +22,7 @@ from distillery_operator.resource.spec import DeletionPolicy
 from distillery_operator.study import survey
 from distillery_operator.study.database import Database
 from distillery_operator.study.workers import Workers
+from distillery_operator.trials.attempt import NODE_LOST
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,10 @@ class Deletion:
         live = [attempt for attempt in await runner.list() if attempt.live]
         for attempt in live:
             await runner.discard(attempt)
-        return f"{len(live)} processes to end" if live else ""
+        if not live:
+            return ""
+        lost = [attempt.message for attempt in live if attempt.reason == NODE_LOST]
+        return "; ".join([f"{len(live)} processes to end", *lost[:1]])
 
     async def _has_run(self, found: Object) -> bool:
         """Tell whether there may be files: an experiment that never ran must not need a volume."""

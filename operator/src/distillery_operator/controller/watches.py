@@ -9,7 +9,7 @@ one of a namespace that refuses is ended before that.
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
@@ -26,6 +26,10 @@ from distillery_operator.resource.experiment import GROUP
 from distillery_operator.telemetry import operator_metrics
 
 log = logging.getLogger(__name__)
+
+SILENCE_SECONDS: Final = 70.0
+"""Time after which a watch that shows nothing is opened again: its connection may be dead without
+an end. An API server sends at least a bookmark a minute."""
 
 
 async def watch(
@@ -91,6 +95,7 @@ def _settings(everywhere: bool) -> kopf.OperatorSettings:
     settings.persistence.finalizer = f"{GROUP}/unused"
     settings.scanning.disabled = not everywhere
     settings.watching.chunk_size = CHUNK
+    settings.watching.inactivity_timeout = SILENCE_SECONDS
     settings.networking.error_backoffs = BACKOFFS
     for kind in (Kind.JOB, Kind.POD):
         settings.watching.label_selectors[RESOURCES[kind]] = SELECTOR

@@ -39,18 +39,27 @@ def free(seen: Observation) -> Iterator[Free]:
 def collected(seen: Observation) -> Iterator[Collected]:
     """Yield the trials whose files are gone, if that is not stored yet."""
     for removal in seen.removals:
-        gone = tuple(
-            n for n in removal.trials if n < len(seen.trials) and not seen.trials[n].collected
-        )
+        gone = _untold(removal, seen)
         if removal.done and gone and not _forgotten(removal, seen):
             yield Collected(gone)
 
 
 def forget(seen: Observation) -> Iterator[Forget]:
-    """Yield the removals that a restored database knows nothing of: their trials run again."""
+    """Yield the removals that are not to stay.
+
+    A restored database knows nothing of some: their trials run again. Others are stored, but their
+    pod is kept alive by containers that do not end by themselves.
+    """
     for removal in seen.removals:
-        if _forgotten(removal, seen):
+        stays = removal.attempt.lingers and removal.done and not _untold(removal, seen)
+        if stays or _forgotten(removal, seen):
             yield Forget(removal)
+
+
+def _untold(removal: Removal, seen: Observation) -> tuple[int, ...]:
+    """Return the trials of a removal that are not stored as trials without files."""
+    known = (n for n in removal.trials if n < len(seen.trials))
+    return tuple(n for n in known if not seen.trials[n].collected)
 
 
 def _forgotten(removal: Removal, seen: Observation) -> bool:
