@@ -1,4 +1,4 @@
-"""Every dashboard as JSON, in the schema that Grafana 11 and newer read from files."""
+"""Every dashboard as JSON, in the schema that Grafana 12 and newer read from files."""
 
 import json
 from pathlib import Path

@@ -104,6 +104,18 @@ def test_every_value_has_a_rule_and_every_rule_a_value() -> None:
     assert set(ruled(schema)) == FREE
 
 
+def test_no_section_of_values_may_be_taken_away() -> None:
+    """For what is left out by `null` is not there, and templates look into each section."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    for path in {path.rpartition(".")[0] for path in FREE} - {"", "global"}:
+        part = schema
+        for key in path.split("."):
+            assert key in part["required"], path
+            part = part["properties"][key]
+            if "$ref" in part:
+                part = schema["definitions"][part["$ref"].rpartition("/")[2]]
+
+
 def test_every_value_is_used() -> None:
     templates = "".join(path.read_text() for path in (CHART / "templates").rglob("*.*"))
     words = set(re.findall(r"\w+", templates))
@@ -376,6 +388,10 @@ def test_notes_say_what_to_do_next_in_this_release(plane: ControlPlane) -> None:
         ("trials.workspace.sise=1Gi", "sise"),
         ("image.digest=latest", "digest"),
         ("watchNamespaces=all", "watchNamespaces"),
+        ("networkPolicy.notInternet={999.1.1.1/99}", "notInternet"),
+        ("networkPolicy.notInternet={fc00::/129}", "notInternet"),
+        ("database=null", "missing property 'database'"),
+        ("metrics.tls=null", "missing property 'tls'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(option: str, words: str) -> None:
@@ -621,6 +637,33 @@ def test_a_cluster_of_cloudnativepg_is_asked_for() -> None:
         "bootstrap": {"initdb": {"database": "distillery", "owner": "distillery"}},
         "resources": {"limits": {"memory": "2Gi"}},
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({"initdb": {"walSegmentSize": 32}}, "initdb"),
+        ({"recovery": {"backup": {"name": "nightly"}}}, "recovery"),
+        ({"pg_basebackup": {"source": "old"}}, "pg_basebackup"),
+    ],
+)
+def test_a_cluster_of_cloudnativepg_begins_in_one_way_with_the_operators_database(
+    given: Object, made: str
+) -> None:
+    """CloudNativePG refuses two ways; database and owner are those of the Secret that it makes."""
+    spec = json.dumps({"bootstrap": given})
+    options = "--set=database.type=CloudNativePG", f"--set-json=database.cloudNativePG.spec={spec}"
+    found = one(render(*options), "Cluster")["spec"]["bootstrap"]
+    assert found == {made: {"database": "distillery", "owner": "distillery", **given[made]}}
+
+
+def test_no_pod_of_the_chart_may_fill_its_node() -> None:
+    objects = render(*WHOLE, *DASHBOARD)
+    pods = [o["spec"] for o in objects if o["kind"] == "Pod"]
+    owners = [o for o in objects if o["kind"] in ("Deployment", "StatefulSet")]
+    pods += [o["spec"]["template"]["spec"] for o in owners]
+    folders = [v["emptyDir"] for pod in pods for v in pod["volumes"] if "emptyDir" in v]
+    assert folders == [{"sizeLimit": "64Mi"}] * len(pods)
 
 
 def test_a_password_is_quoted_in_the_url_of_the_bundled_database() -> None:

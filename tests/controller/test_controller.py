@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -94,6 +95,19 @@ def test_the_table_of_kubectl_get_tells_the_story(space: Space) -> None:
     told = dict(zip(header.split(), line.split(), strict=True))
     assert (told["NAME"], told["STATE"], told["TRIALS"]) == ("tiny", "Succeeded", "8/8")
     assert int(told["FRONT"]) == space.status()["frontSize"]
+
+
+def test_kubectl_describe_shows_events_in_their_order(space: Space) -> None:
+    """Most of them are of the same few seconds, which is all that their times tell."""
+    space.apply(maxTrials=8, parallelism=4)
+    until(lambda: "MaxTrialsReached" in space.events())
+    said = space.kubectl("describe", "dexp", "tiny").partition("\nEvents:")[2]
+    started = [int(number) for number in re.findall(r"trial (\d+) starts", said)]
+    assert started == sorted(started) != [], said
+    for number in started:
+        assert said.index(f"trial {number} starts") < said.index(f"trial {number} is "), said
+    assert said.index("the preparation starts") < said.index("trial 0 starts"), said
+    assert said.rindex(" is Completed") < said.index("MaxTrialsReached"), said
 
 
 def test_jobs_of_told_trials_stay_for_their_logs_but_not_for_ever(space: Space) -> None:

@@ -4,6 +4,7 @@ Commands for a cluster run in test_installation, which has one with everything i
 """
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -161,6 +162,27 @@ def test_the_values_in_the_docs_are_those_of_the_chart(page: str, tmp_path: Path
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "registry.example.com/ml/distillery-operator:0.1.0"
     assert "--workspace-claim=distillery" in container["args"]
+
+
+@pytest.mark.needs("helm")
+@pytest.mark.parametrize("page", ["README.md", "docs/cluster.md"])
+def test_the_values_in_the_docs_are_those_of_a_private_registry(page: str, tmp_path: Path) -> None:
+    """Every pod has what its node needs to pull its image: those of trials by their template."""
+    values = tmp_path / "values.yaml"
+    values.write_text(documentation.yaml(page, "imagePullSecrets"))
+    objects = render(f"--values={values}")
+    pods = [o["spec"] for o in objects if o["kind"] == "Pod"]
+    pods.append(one(objects, "Deployment")["spec"]["template"]["spec"])
+    (template,) = [
+        json.loads(word.removeprefix("--template="))
+        for word in pods[-1]["containers"][0]["args"]
+        if word.startswith("--template=")
+    ]
+    for pod in (*pods, template["spec"]):
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    made = {o["kind"]: o["metadata"]["labels"] for o in objects if "monitoring" in o["apiVersion"]}
+    assert [labels["release"] for labels in made.values()] == ["prometheus"] * len(made)
+    assert len(made) == (3 if page == "docs/cluster.md" else 0)
 
 
 @pytest.mark.needs("helm")

@@ -54,7 +54,8 @@ class Announcer:
     def __init__(self, api: Api) -> None:
         """Write to this API server."""
         self._api = api
-        self._events: asyncio.Queue[tuple[Mapping[str, Any], Event]] = asyncio.Queue(WAITING)
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
+        self._told_ns = 0
         self._allowances: dict[Key, Allowance] = defaultdict(Allowance)
 
     def tell(self, metadata: Mapping[str, Any], event: Event) -> None:
@@ -65,39 +66,41 @@ class Announcer:
         log.log(level, "%s: %s: %s", key, event.reason, event.message, extra=more)
         if event.routine and not self._allowances[key].take(time.monotonic()):
             return
+        self._told_ns = max(self._told_ns + 1, time.time_ns())
         try:
-            self._events.put_nowait((_reference(metadata), event))
+            self._events.put_nowait(_event(metadata, event, self._told_ns))
         except asyncio.QueueFull:
             log.warning("%s: the event %s is dropped: too many wait", key, event.reason)
 
     async def write(self) -> None:
         """Write events for ever; ``WRITERS`` do so at the same time."""
         while True:
-            involved, event = await self._events.get()
-            await self._api.event(_event(involved, event, time.time()))
+            await self._api.event(await self._events.get())
 
     def forget(self, key: Key) -> None:
         """Drop what is known of an experiment that is gone."""
         self._allowances.pop(key, None)
 
 
-def _reference(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "name": metadata["name"],
-        "namespace": metadata["namespace"],
-        "uid": metadata["uid"],
-    }
+def _event(metadata: Mapping[str, Any], event: Event, now_ns: int) -> dict[str, Any]:
+    """Return an event of an experiment.
 
-
-def _event(involved: Mapping[str, Any], event: Event, now: float) -> dict[str, Any]:
-    moment = conditions.timestamp(now)
+    The API server lists events by their names, and their times have whole seconds: by its name,
+    each comes after those that were told before it.
+    """
+    moment = conditions.timestamp(now_ns / 1e9)
+    name, namespace = metadata["name"], metadata["namespace"]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{involved['name']}-", "namespace": involved["namespace"]},
-        "involvedObject": dict(involved),
+        "metadata": {"name": f"{name}.{now_ns:016x}", "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": name,
+            "namespace": namespace,
+            "uid": metadata["uid"],
+        },
         "type": event.type,
         "reason": event.reason,
         "message": event.message,
