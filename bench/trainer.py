@@ -1,20 +1,26 @@
 """How much faster a student learns here than in a plain loop in the manner of the original script.
 
-    python bench/trainer.py [--width 256] [--rounds 4] [--relation]
+    python bench/trainer.py [--width 256] [--rounds 4] [--relation] [--fp32]
 
 Both sides train a 6-layer student of the same 12-layer teacher on windows of SQuAD's lengths
 (mean about 165 tokens, from 40 to 384), batch 8, dropout 0.1. The plain loop pads to 384, runs the
 teacher at every step, and uses torch's dropout, eager attention and an AdamW that goes parameter by
 parameter. Ours is the trainer's own step: length buckets, stored logits, SDPA, cheap dropout, fused
 AdamW. Rounds of both alternate; costs are CPU seconds of one thread, or wall seconds on a GPU,
-where a pass over all windows goes before that records the CUDA graphs, as a training does once. A
-second part shows that both compute the same losses where they compute the same thing: one batch, no
+where a pass over all windows goes before that records the CUDA graphs, as a training does once.
+The plain loop computes in fp32. Ours has the precision that the trainer chooses: bf16 where GPU or
+CPU has units for it, or fp32 with ``--fp32``, as where they have none. A second part shows that both compute the same losses where they compute the same thing: one batch, no
 dropout, padding masked.
 
 A third part adds up a whole trial, from its start to its model: one epoch, and 4 evaluations on as
 many windows. The plain loop starts as a process, evaluates padded to 384, and saves weights and
 optimiser at each evaluation. Ours starts as a fork, as ``distillery run`` does (on a GPU as a
-process, as in a pod), and saves once here, as it does within a minute.
+process, as in a pod), and saves once here, as it does within a minute. Its last evaluation is in
+fp32, those before in the precision of its steps.
+
+The share of the device's peak is the number of multiplications and additions that the matrices of
+our steps need, without padding, by those that a product of two large matrices does in the same
+time.
 
 The last line is a JSON object with ``speedup``, ``trial_speedup`` and the seconds of each part.
 """
@@ -38,10 +44,11 @@ import numpy as np
 import torch
 import transformers
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from distillery_contract import request as requests
 from distillery_contract.parameters import Hyperparameters
-from distillery_trainer import hyperparameters
+from distillery_trainer import devices, hyperparameters
 from distillery_trainer.data import batches
 from distillery_trainer.data.batches import Batch
 from distillery_trainer.data.prepared import Prepared
@@ -66,21 +73,23 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256, help="hidden size of both models")
     parser.add_argument("--rounds", type=int, default=4, help="alternations of the two sides")
     parser.add_argument("--relation", action="store_true", help="measure the relation loss, too")
+    parser.add_argument("--fp32", action="store_true", help="compute ours in fp32 everywhere")
     arguments = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
+    precision = Precision.FP32 if arguments.fp32 else devices.precision(DEVICE)
     with tempfile.TemporaryDirectory() as folder:
-        run(Path(folder), arguments.width, arguments.rounds, arguments.relation)
+        run(Path(folder), arguments.width, arguments.rounds, arguments.relation, precision)
 
 
-def run(folder: Path, width: int, rounds: int, relation: bool) -> None:
+def run(folder: Path, width: int, rounds: int, relation: bool, precision: Precision) -> None:
     """Compare both sides on a teacher of a width."""
     prepared, request = make(folder, width)
     agreement = agree(prepared, request)
     plan = schedule.plan(prepared.train.lengths(), hyperparameters.resolve(request))
     steps = np.array_split(range(plan.steps), rounds)
     values = hyperparameters.resolve(request)
-    plain, stepper = plain_steps(prepared, request), our_stepper(prepared, request)
+    plain, stepper = plain_steps(prepared, request), our_stepper(prepared, request, precision)
     ours = steps_of(stepper, prepared, values)
     spent: dict[str, list[float]] = {"plain": [], "ours": []}
     plain(), ours(0)  # the first of each allocates
@@ -107,7 +116,11 @@ def run(folder: Path, width: int, rounds: int, relation: bool) -> None:
                 f"{cost:9.2f} ({cost / total:4.0%})" for cost, total in zip(both, sums, strict=True)
             )
         )
+    share = operations(prepared, request) / costs["ours"] / peak(precision)
+    print(f"a step reaches {share:.0%} of the device's peak in {precision}")
     result = {
+        "share_of_peak": round(share, 3),
+        "precision": str(precision),
         "speedup": round(costs["plain"] / costs["ours"], 2),
         "trial_speedup": round(sums[0] / sums[1], 2),
         "trial_seconds": {name: [round(cost, 3) for cost in both] for name, both in whole.items()},
@@ -120,7 +133,8 @@ def run(folder: Path, width: int, rounds: int, relation: bool) -> None:
     }
     if relation:
         asked = replace(request, parameters={**request.parameters, "alpha_relation": 1.0})
-        third = steps_of(our_stepper(prepared, asked), prepared, hyperparameters.resolve(asked))
+        stepper = our_stepper(prepared, asked, precision)
+        third = steps_of(stepper, prepared, hyperparameters.resolve(asked))
         cost = seconds(functools.partial(each, third, range(plan.steps))) / (plan.steps * BATCH)
         result["relation_seconds_per_example"] = round(cost, 5)
     print(json.dumps(result))
@@ -201,11 +215,14 @@ def trial(
     loads = "import sys, transformers as t; t.BertForQuestionAnswering.from_pretrained(sys.argv[1])"
     process = seconds_of_process([sys.executable, "-c", loads, request.teacher.model])
     forked = DEVICE.type == "cpu"
-    starts = seconds_of_fork(lambda: our_stepper(prepared, request)) if forked else process
+    start = functools.partial(our_stepper, prepared, request, stepper.precision)
+    starts = seconds_of_fork(start) if forked else process
     student, windows = plain_models(request, values)[0], prepared.validation
     evaluation = seconds(functools.partial(plain_evaluation, student, prepared))
-    ours = functools.partial(
-        evaluate.logits, stepper.student, windows, values.per_device_eval_batch_size, 0, DEVICE
+    batch = values.per_device_eval_batch_size
+    result, before = (
+        seconds(lambda: evaluate.logits(stepper.student, windows, batch, 0, DEVICE, precision))
+        for precision in (Precision.FP32, stepper.precision)
     )
     state = {"model": stepper.student.state_dict(), "optimizer": stepper.optimizer.state_dict()}
     saving = seconds(lambda: torch.save(state, folder / "plain.pt"))
@@ -213,7 +230,7 @@ def trial(
     saves = seconds(lambda: kept.save(Progress(1), stepper.student, stepper.optimizer))
     return {
         "start-up": [process, starts],
-        "evaluation": [EVALUATIONS * evaluation, EVALUATIONS * seconds(ours)],
+        "evaluation": [EVALUATIONS * evaluation, result + (EVALUATIONS - 1) * before],
         "checkpoint": [EVALUATIONS * saving, saves],
     }
 
@@ -247,7 +264,28 @@ def seconds_of_fork(work: Callable[[], object]) -> float:
     return seconds(fork)
 
 
-def our_stepper(prepared: Prepared, request: requests.Request) -> Stepper:
+def operations(prepared: Prepared, request: requests.Request) -> float:
+    """Return the multiplications and additions of the matrices of our step, for one example.
+
+    They are counted on a CPU, where no batch is padded to a length that a GPU has recorded.
+    """
+    values = hyperparameters.resolve(request)
+    stepper = Stepper(building.student(request, values), prepared, values)
+    lengths = prepared.train.lengths()
+    spread = np.argsort(lengths)[BATCH // 2 :: len(lengths) // BATCH].tolist()
+    with FlopCounterMode(display=False) as counter:
+        stepper.take([[number] for number in spread], 0.0)
+    return counter.get_total_flops() / len(spread)
+
+
+def peak(precision: Precision) -> float:
+    """Return the multiplications and additions that a large product of matrices does a second."""
+    side = 4096 if DEVICE.type == "cpu" else 8192
+    left, right = (torch.randn(side, side, device=DEVICE, dtype=precision.dtype) for _ in range(2))
+    return 2 * side**3 / min(seconds(lambda: left @ right) for _ in range(3))
+
+
+def our_stepper(prepared: Prepared, request: requests.Request, precision: Precision) -> Stepper:
     """Return what takes the trainer's own steps."""
     values = hyperparameters.resolve(request)
     student: Any = building.student(request, values)
@@ -255,7 +293,7 @@ def our_stepper(prepared: Prepared, request: requests.Request) -> Stepper:
     if values.alpha_relation and request.teacher:
         teacher = sources.load(request.teacher.model)
         teacher.to(DEVICE)
-    return Stepper(student.to(DEVICE), prepared, values, teacher)
+    return Stepper(student.to(DEVICE), prepared, values, teacher, precision=precision)
 
 
 def steps_of(

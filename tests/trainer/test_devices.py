@@ -1,4 +1,4 @@
-"""Which GPU trains in which precision, and which does not train at all."""
+"""What trains in which precision, and which GPU does not train at all."""
 
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from distillery_trainer.devices import Precision
 @pytest.mark.parametrize(
     ("capability", "expected"),
     [
-        (None, Precision.FP32),  # a CPU
         ((6, 1), Precision.FP32),  # P40
         ((7, 0), Precision.FP16),  # V100
         ((7, 5), Precision.FP16),  # T4, RTX 20xx, which emulate bf16
@@ -23,9 +22,27 @@ from distillery_trainer.devices import Precision
     ],
 )
 def test_bf16_is_for_gpus_that_have_it(
-    capability: devices.Capability | None, expected: Precision
+    capability: devices.Capability, expected: Precision
 ) -> None:
-    assert devices.precise(capability) is expected
+    assert devices.of_gpu(capability) is expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu avx2 avx512f avx512_bf16 avx512_vnni", Precision.BF16),  # Zen 4, Cooper Lake
+        ("fpu avx2 avx512f amx_tile amx_bf16 amx_int8", Precision.BF16),  # Sapphire Rapids
+        ("fpu avx2 avx512f avx512_vnni", Precision.FP32),  # Skylake, Ice Lake
+        ("fpu avx2 not_avx512_bf16", Precision.FP32),
+    ],
+)
+def test_bf16_is_for_cpus_that_have_units_for_it(flags: str, expected: Precision) -> None:
+    described = f"processor\t: 0\nmodel name\t: a CPU\nflags\t\t: {flags}\nbugs\t\t: avx512_bf16\n"
+    assert devices.of_cpu(described * 2) is expected
+
+
+def test_a_cpu_that_nobody_describes_trains_in_fp32() -> None:
+    assert devices.of_cpu("") is Precision.FP32
 
 
 def test_a_gpu_that_torch_has_no_code_for_is_named_with_what_it_needs() -> None:

@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 from distillery_contract import request as requests
 from distillery_contract import size
 from distillery_contract.parameters import PARAMETERS, LayerSelection
-from distillery_trainer import hyperparameters
+from distillery_trainer import devices, hyperparameters
+from distillery_trainer.devices import Precision
 from distillery_trainer.students import building, families, heads, model_folder, sources
 from distillery_trainer.students.building import InfeasibleError
 from distillery_trainer.students.families import SourceError
@@ -153,6 +154,22 @@ def test_scratch_students_follow_seed_and_initializer_range(tiny_teacher: Path) 
     assert torch.equal(weight(seed=1), weight(seed=1))
     assert not torch.equal(weight(seed=1), weight(seed=2))
     assert torch.all(weight(initializer_range=0.0) == 0)
+
+
+@pytest.mark.parametrize("family", ["tiny_teacher", "tiny_distilbert"])
+def test_a_students_logits_are_not_rounded_by_the_precision_of_its_layers(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    """Eight bits would let tokens tie."""
+    student = build(request.getfixturevalue(family)).eval()
+    hidden: list[torch.Tensor] = []
+    student.qa_outputs.register_forward_pre_hook(lambda _, given: hidden.append(given[0]))
+    with torch.no_grad(), devices.autocast("cpu", Precision.BF16):
+        output = student(input_ids=torch.arange(40).view(2, 20))
+    logits = torch.stack([output.start_logits, output.end_logits], -1)
+    weight, bias = student.qa_outputs.weight, student.qa_outputs.bias
+    torch.testing.assert_close(logits, hidden[0].float() @ weight.T + bias, rtol=0, atol=1e-5)
+    assert not torch.equal(logits, logits.bfloat16().float())
 
 
 def test_building_a_student_leaves_the_random_state_alone(tiny_teacher: Path) -> None:

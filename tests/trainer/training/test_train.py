@@ -28,7 +28,7 @@ from distillery_contract.wire import Exit
 from distillery_operator.local import runner
 from distillery_operator.local.fork_server import ForkServer
 from distillery_operator.measurements import exposition
-from distillery_trainer import hyperparameters, stages
+from distillery_trainer import devices, hyperparameters, stages
 from distillery_trainer.devices import Precision
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.preparation import prepare
@@ -229,12 +229,16 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(make: Make) -> Non
 
 
 def test_the_stored_logits_are_those_of_the_teacher_in_the_right_places(make: Make) -> None:
-    """A student equal to its teacher has no soft loss, but for the half precision of the store."""
+    """A student equal to its teacher has no soft loss, but for the half precision of the store.
+
+    It computes in fp32, as the teacher did.
+    """
     still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
     asked = make(**still, n_layers=3, alpha_relation=1.0)
     values, prepared = hyperparameters.resolve(asked), prepare.open_prepared(asked)
     teacher = sources.load(str(asked.teacher.model))  # type: ignore[union-attr]
-    stepper = Stepper(building.student(asked, values), prepared, values, teacher)
+    student = building.student(asked, values)
+    stepper = Stepper(student, prepared, values, teacher, precision=Precision.FP32)
     losses = dict(zip(stepper.parts, stepper.take([[3, 88, 40]], 0.0).tolist(), strict=True))
     assert losses["hard"] > 1
     assert abs(losses["soft"]) < 1e-5
@@ -677,6 +681,22 @@ def test_a_trial_that_other_versions_began_says_so(
     )
 
 
+def test_steps_in_bf16_learn_what_steps_in_fp32_learn(make: Make) -> None:
+    still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
+    asked = make(**still)
+    values, prepared = hyperparameters.resolve(asked), prepare.open_prepared(asked)
+    half, full = (
+        Stepper(building.student(asked, values), prepared, values, precision=precision)
+        for precision in (Precision.BF16, Precision.FP32)
+    )
+    assert not half.scaler.is_enabled()
+    losses = [s.take([[5, 9, 30, 2]], 1e-3) for s in (half, full)]
+    torch.testing.assert_close(*losses, rtol=1e-2, atol=1e-2)
+    assert not torch.equal(*losses)
+    weights_ = [s.student.get_parameter("qa_outputs.weight").detach() for s in (half, full)]
+    torch.testing.assert_close(*weights_, rtol=1e-2, atol=2e-3)
+
+
 def test_in_fp16_gradients_are_scaled_and_steps_that_overflow_are_left_out(make: Make) -> None:
     still = dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), 0.0)
     asked = make(**still)
@@ -734,6 +754,39 @@ def test_teacher_and_students_are_timed_in_the_same_precision(
         torch.set_float32_matmul_precision(before)
     run(make(evaluations=1))
     assert seen == ["high", "high"]
+
+
+def test_a_student_is_looked_at_as_it_trains_and_its_result_is_measured_in_fp32(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "of_cpu", lambda _: Precision.BF16)
+    request = make(evaluations=3)
+    seen: list[torch.dtype] = []
+    build = building.student
+
+    def watched(*arguments: Any) -> Any:
+        model = build(*arguments)
+        matrix = model.get_submodule("bert.encoder.layer.0.intermediate.dense")
+
+        def note(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
+            if not module.training:
+                seen.append(output.dtype)
+
+        matrix.register_forward_hook(note)
+        return model
+
+    monkeypatch.setattr(building, "student", watched)
+    document = run(request)
+    passes = len(seen) // 3
+    assert seen == [torch.bfloat16] * (2 * passes) + [torch.float32] * passes
+    # What plain transformers loads gives this result.
+    prepared = prepare.open_prepared(request)
+    model = transformers.AutoModelForQuestionAnswering.from_pretrained(
+        Path(request.output) / "model"
+    )
+    found = evaluate.evaluate(model, prepared, 32, "cpu")
+    last = document["evaluations"][-1]["metrics"]
+    assert {**found, "inference_seconds": 0} == {**last, "inference_seconds": 0}
 
 
 def test_a_trial_goes_on_from_the_checkpoint_of_the_one_that_it_continues(make: Make) -> None:

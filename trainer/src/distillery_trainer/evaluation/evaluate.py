@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from distillery_trainer import devices
 from distillery_trainer.data import batches
 from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.data.windows import Windows
+from distillery_trainer.devices import Precision
 from distillery_trainer.evaluation import answers, squad
 from distillery_trainer.evaluation.answers import Answers
 
@@ -18,11 +20,17 @@ Logits = NDArray[np.float32]
 
 
 def logits(
-    model: nn.Module, windows: Windows, batch_size: int, pad: int, device: torch.device | str
+    model: nn.Module,
+    windows: Windows,
+    batch_size: int,
+    pad: int,
+    device: torch.device | str,
+    precision: Precision = Precision.FP32,
 ) -> tuple[Logits, Logits]:
     """Return the start and the end logits of every token of every window, flat (t,)."""
     start, end = (np.empty(len(windows.input_ids), np.float32) for _ in range(2))
-    for number, found in each(model, windows, windows.by_length(batch_size), pad, device):
+    groups = windows.by_length(batch_size)
+    for number, found in each(model, windows, groups, pad, device, precision):
         place = slice(windows.rows[number], windows.rows[number + 1])
         start[place], end[place] = found
     return start, end
@@ -34,6 +42,7 @@ def each(
     groups: Iterable[list[int]],
     pad: int,
     device: torch.device | str,
+    precision: Precision = Precision.FP32,
 ) -> Iterator[tuple[int, Logits]]:
     """Yield the logits of each window of some batches, start and end, (2, its tokens).
 
@@ -45,7 +54,8 @@ def each(
         for numbers in groups:
             with torch.inference_mode():
                 batch = batches.collate(windows, numbers, pad).to(device)
-                output = model(**batch.inputs(model))
+                with devices.autocast(device, precision):
+                    output = model(**batch.inputs(model))
                 both = torch.stack([output.start_logits, output.end_logits], 1)
             for number, values in zip(numbers, both.float().cpu().numpy(), strict=True):
                 yield number, values[:, : windows.rows[number + 1] - windows.rows[number]]
@@ -54,11 +64,15 @@ def each(
 
 
 def answer(
-    model: nn.Module, prepared: Prepared, batch_size: int, device: torch.device | str
+    model: nn.Module,
+    prepared: Prepared,
+    batch_size: int,
+    device: torch.device | str,
+    precision: Precision = Precision.FP32,
 ) -> Answers:
     """Let a model answer the validation questions."""
     windows = prepared.validation
-    start, end = logits(model, windows, batch_size, prepared.pad, device)
+    start, end = logits(model, windows, batch_size, prepared.pad, device, precision)
     return answers.extract(prepared.questions, windows, start, end, prepared.data)
 
 
@@ -70,7 +84,11 @@ def evaluate(
 
 
 def measure(
-    model: nn.Module, prepared: Prepared, batch_size: int, device: torch.device | str
+    model: nn.Module,
+    prepared: Prepared,
+    batch_size: int,
+    device: torch.device | str,
+    precision: Precision = Precision.FP32,
 ) -> tuple[Answers, dict[str, float]]:
     """Return a model's answers to the validation questions, and the metrics of :func:`evaluate`.
 
@@ -78,7 +96,7 @@ def measure(
     them in batches of like length, and to find the answers. The time of scoring is left out.
     """
     began = time.perf_counter()
-    found = answer(model, prepared, batch_size, device)
+    found = answer(model, prepared, batch_size, device, precision)
     seconds = (time.perf_counter() - began) / len(prepared.questions)
     metrics = {
         **squad.metrics(prepared.questions, found, prepared.data.null_threshold),

@@ -6,5 +6,6 @@ model_folder  a trained student on disk, for plain transformers, too
 families      BERT and DistilBERT, and what each calls its parts
 heads         attention heads, pruned so that the matrices shrink
 dropout       dropout that costs little on a CPU
+answer_head   an answer head that computes in fp32
 export        the command that copies a student
 """

@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig
 from distillery_contract import request as requests
 from distillery_contract import size
 from distillery_contract.parameters import Hyperparameters, Initialization, LayerSelection
-from distillery_trainer.students import dropout, families, heads, sources
+from distillery_trainer.students import answer_head, dropout, families, heads, sources
 from distillery_trainer.students.families import Model
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ def student(
             note("the student's answer head is new, for student.model has none")
     _prune(model, config, hyper)
     dropout.build_in(model)
+    answer_head.build_in(model)
     if "qa_dropout" not in families.FIELDS[config.model_type]:
         _drop_before_head(model, hyper.qa_dropout)
     model.train()

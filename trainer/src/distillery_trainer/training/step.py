@@ -20,7 +20,7 @@ from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.devices import Precision
 from distillery_trainer.students.families import Model
 from distillery_trainer.training import loss, optimizer
-from distillery_trainer.training.relations import Autocast, Relations
+from distillery_trainer.training.relations import Relations
 from distillery_trainer.training.replay import Replay
 
 MULTIPLE: Final = 32
@@ -65,7 +65,7 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=self.precision is Precision.FP16
         )
-        self._autocast = _autocast(self.device, self.precision)
+        self._autocast = functools.partial(devices.autocast, self.device, self.precision)
         self._relations = None if teacher is None else Relations(student, teacher, self._autocast)
         self._forward: Callable[..., Any] = (
             torch.compile(student, dynamic=True) if hyper.compile else student
@@ -148,9 +148,3 @@ def _weights(hyper: Hyperparameters) -> dict[Loss, float]:
     """
     others = {Loss.SOFT: hyper.alpha_ce, Loss.RELATION: hyper.alpha_relation}
     return {Loss.HARD: 1 - hyper.alpha_ce} | {part: w for part, w in others.items() if w}
-
-
-def _autocast(device: torch.device, precision: Precision) -> Autocast:
-    if precision is Precision.FP32:
-        return functools.partial(torch.autocast, device.type, enabled=False)
-    return functools.partial(torch.autocast, device.type, precision.dtype)

@@ -28,6 +28,7 @@ from distillery_contract.parameters import Hyperparameters
 from distillery_contract.request import Request
 from distillery_trainer import atomic, devices, hyperparameters
 from distillery_trainer.data.prepared import Prepared
+from distillery_trainer.devices import Precision
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.evaluation.answers import Answers
 from distillery_trainer.preparation import pinned, prepare
@@ -154,10 +155,17 @@ class _Run:
             self._report()
 
     def measure(self) -> tuple[Answers, dict[str, float]]:
-        """Return the student's answers and metrics; a signal may end it."""
-        _check_weights(self.stepper.student, self.progress.step)
-        batch_size, device = self.hyper.per_device_eval_batch_size, self.stepper.device
-        return evaluate.measure(self.stepper.student, self.prepared, batch_size, device)
+        """Return the student's answers and metrics; a signal may end it.
+
+        The last evaluation is the trial's result, and in fp32, as plain transformers loads a model.
+        """
+        stepper, step = self.stepper, self.progress.step
+        _check_weights(stepper.student, step)
+        precision = Precision.FP32 if step == self.plan.steps else stepper.precision
+        batch_size = self.hyper.per_device_eval_batch_size
+        return evaluate.measure(
+            stepper.student, self.prepared, batch_size, stepper.device, precision
+        )
 
     def note(self, metrics: Mapping[str, float]) -> None:
         """Note and expose what was measured."""
