@@ -57,7 +57,7 @@ from distillery_trainer.devices import Precision
 from distillery_trainer.evaluation import evaluate
 from distillery_trainer.students import building, sources
 from distillery_trainer.training import loss, schedule
-from distillery_trainer.training.checkpoint import Checkpoints, Progress
+from distillery_trainer.training.checkpoint import Checkpoints, Progress, State
 from distillery_trainer.training.step import Stepper
 
 LENGTH: Final = 384
@@ -227,7 +227,8 @@ def trial(
     state = {"model": stepper.student.state_dict(), "optimizer": stepper.optimizer.state_dict()}
     saving = seconds(lambda: torch.save(state, folder / "plain.pt"))
     kept = Checkpoints(folder / "checkpoints", "bench")
-    saves = seconds(lambda: kept.save(Progress(1), stepper.student, stepper.optimizer))
+    now = State.of(Progress(1), stepper.student, stepper.optimizer)
+    saves = seconds(lambda: kept.write(now))
     return {
         "start-up": [process, starts],
         "evaluation": [EVALUATIONS * evaluation, result + (EVALUATIONS - 1) * before],

@@ -35,7 +35,7 @@ from distillery_trainer.preparation import prepare
 from distillery_trainer.reporting.telemetry import Telemetry
 from distillery_trainer.stop import Stop, StoppedError
 from distillery_trainer.students import building, sources
-from distillery_trainer.training import checkpoint, history, train
+from distillery_trainer.training import checkpoint, history, train, writer
 from distillery_trainer.training.step import Stepper
 
 SHORT = {
@@ -614,6 +614,23 @@ def stopped_at(request: requests.Request, step: int) -> None:
             train.train(request, Telemetry(), AtStep())
 
 
+def test_a_training_whose_checkpoints_are_written_beside_it_resumes_bit_for_bit(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU. A stop waits for the checkpoint, and so does the end."""
+    request = make("resumed", epochs=4.0, dropout=0.2)
+    plain = run(make("plain", epochs=4.0, dropout=0.2))
+    monkeypatch.setattr(writer, "beside", lambda device: True)
+    monkeypatch.setenv(wire.CHECKPOINT_SECONDS, "0")
+    stopped_at(request, 12)
+    folder, told = Path(request.output) / "checkpoints", Telemetry()
+    train.train(request, told, Stop())
+    document = result(request)
+    assert measured(document) == measured(plain)
+    assert [path.name for path in folder.iterdir()] == ["step-00000024"]
+    assert told.registry.get_sample_value("distillery_trial_checkpoint_step") == 24
+
+
 def test_measuring_at_rungs_changes_nothing_else_of_a_training(make: Make) -> None:
     plain = make("plain", epochs=4.0, dropout=0.2)
     judged = replace(make("judged", epochs=4.0, dropout=0.2), rungs=(0.11, 0.33))
@@ -730,7 +747,8 @@ def test_the_scale_of_gradients_is_in_the_checkpoint(make: Make, tmp_path: Path)
     first.take([[5, 9]], 1e-3)
     first.scaler.load_state_dict({**first.scaler.state_dict(), "scale": 2.0**7})
     kept = checkpoint.Checkpoints(tmp_path / "checkpoints", "mine")
-    kept.save(checkpoint.Progress(1), first.student, first.optimizer, first.scaler)
+    now = checkpoint.Progress(1)
+    kept.write(checkpoint.State.of(now, first.student, first.optimizer, first.scaler))
     kept.restore(second.student, second.optimizer, second.scaler)
     assert second.scaler.state_dict() == first.scaler.state_dict()
 
@@ -899,7 +917,8 @@ def test_a_checkpoint_of_other_data_is_refused(make: Make, tmp_path: Path) -> No
     stepper = Stepper(building.student(request, asked), prepare.open_prepared(request), asked)
     folder = tmp_path / "checkpoints"
     mine = checkpoint.Checkpoints(folder, "mine")
-    mine.save(checkpoint.Progress(step=3), stepper.student, stepper.optimizer)
+    now = checkpoint.Progress(step=3)
+    mine.write(checkpoint.State.of(now, stepper.student, stepper.optimizer))
     found = mine.restore(stepper.student, stepper.optimizer)
     assert found == checkpoint.Progress(step=3)
     with pytest.raises(checkpoint.MismatchError, match="same request, data and teacher"):

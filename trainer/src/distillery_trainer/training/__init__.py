@@ -8,6 +8,7 @@ relations   the relation loss of a batch
 optimizer   AdamW, as the hyperparameters want it
 replay      steps of a GPU as CUDA graphs
 checkpoint  everything that a training needs to go on
+writer      checkpoints are written, on a GPU beside the training
 history     what was measured, for people and for the next attempt
 held_out    a trained student on the test questions, once
 trial_folder  what another request has left there is put aside

@@ -5,12 +5,13 @@ store the place in the data and the learning rate: both follow from the step
 (:mod:`distillery_trainer.training.schedule`). ``train`` calls it.
 """
 
+import copy
 import logging
 import os
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
@@ -85,6 +86,46 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class State:
+    """A training at one moment: what a checkpoint has.
+
+    Attributes:
+        progress: how far it is.
+        tensors: by file, without the ending.
+        rest: what is no tensor: of the random generators, and of the scaler of gradients.
+    """
+
+    progress: Progress
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    rest: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        progress: Progress,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scaler: GradScaler | None = None,
+    ) -> "State":
+        """Return the state of a training; its tensors are those that further steps change."""
+        weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
+        generators, random_rest = _random_state()
+        return cls(
+            copy.deepcopy(progress),
+            {"model": weights, "optimizer": _flat(optimizer), "random": generators},
+            {"random": random_rest, "scaler": scaler.state_dict() if scaler else {}},
+        )
+
+    def apart(self) -> "State":
+        """Return the same with copies of the tensors on the host, which no further step changes."""
+        copies = {
+            file: {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()}
+            for file, tensors in self.tensors.items()
+        }
+        return replace(self, tensors=copies)
+
+
+@dataclass(frozen=True)
 class Checkpoints:
     """The checkpoints of one trial.
 
@@ -102,30 +143,20 @@ class Checkpoints:
     versions: Mapping[str, str] = field(default_factory=dict)
     note: Callable[[str], None] = log.warning
 
-    def save(
-        self,
-        progress: Progress,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        scaler: GradScaler | None = None,
-    ) -> None:
+    def write(self, state: State) -> None:
         """Write a checkpoint and remove all but the newest :data:`KEPT`."""
 
         def fill(partial: Path) -> dict[str, Any]:
-            weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
-            save_file(weights, partial / "model.safetensors")
-            save_file(_flat(optimizer), partial / "optimizer.safetensors")
-            generators, rest = _random_state()
-            save_file(generators, partial / "random.safetensors")
+            for part in _PARTS:
+                save_file({**state.tensors[part]}, partial / f"{part}.safetensors")
             return {
                 "identity": self.identity,
                 "versions": dict(self.versions),
-                "progress": asdict(progress),
-                "random": rest,
-                "scaler": scaler.state_dict() if scaler else {},
+                "progress": asdict(state.progress),
+                **state.rest,
             }
 
-        sealed.make(self.folder / f"step-{progress.step:08d}", fill)
+        sealed.make(self.folder / f"step-{state.progress.step:08d}", fill)
         self.thin(KEPT)
 
     def restore(

@@ -37,10 +37,12 @@ from distillery_trainer.stop import Stop, StoppedError
 from distillery_trainer.students import building, model_folder, sources
 from distillery_trainer.students.families import Model
 from distillery_trainer.training import checkpoint, history, schedule, trial_folder
-from distillery_trainer.training.checkpoint import Checkpoints, MismatchError, Progress
+from distillery_trainer.training import writer as writers
+from distillery_trainer.training.checkpoint import Checkpoints, MismatchError, Progress, State
 from distillery_trainer.training.history import Record
 from distillery_trainer.training.schedule import Schedule
 from distillery_trainer.training.step import Stepper
+from distillery_trainer.training.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +90,8 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
 
     output = Path(request.output)
     output.mkdir(parents=True, exist_ok=True)
-    run = _Run(stepper, prepared, hyper, plan, checkpoints, progress, telemetry, interval)
+    writer = Writer(checkpoints, telemetry.checkpoint, beside=writers.beside(device))
+    run = _Run(stepper, prepared, hyper, plan, writer, progress, telemetry, interval)
     evaluated = {entry["step"] for entry in progress.history}
     # What lies behind a checkpoint cannot be measured any more: it may have had other rungs.
     ahead = [point for point in plan.evaluations if point >= progress.step]
@@ -104,8 +107,10 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
         except StoppedError:
             with stop.deferred():
                 run.save()
+                writer.wait()
             raise
     run.save()
+    writer.wait()
 
     model_folder.save(student, prepared.tokenizer, output / "model")
     given = answers.given(prepared.data.null_threshold)
@@ -124,7 +129,7 @@ class _Run:
     prepared: Prepared
     hyper: Hyperparameters
     plan: Schedule
-    checkpoints: Checkpoints
+    writer: Writer
     progress: Progress
     telemetry: Telemetry
     checkpoint_seconds: float
@@ -218,12 +223,12 @@ class _Run:
         return seconds
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Have a checkpoint written."""
         if self._losses:
             self._report()
         stepper = self.stepper
-        self.checkpoints.save(self.progress, stepper.student, stepper.optimizer, stepper.scaler)
-        self.telemetry.checkpoint(self.progress.step)
+        state = State.of(self.progress, stepper.student, stepper.optimizer, stepper.scaler)
+        self.writer.save(state)
         self._saved = time.monotonic()
 
 
