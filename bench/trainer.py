@@ -5,12 +5,12 @@
 Both sides train a 6-layer student of the same 12-layer teacher on windows of SQuAD's lengths
 (mean about 165 tokens, from 40 to 384), batch 8, dropout 0.1. The plain loop pads to 384, runs the
 teacher at every step, and uses torch's dropout, eager attention and an AdamW that goes parameter by
-parameter. Ours is the trainer's own step: length buckets, stored logits, SDPA, cheap dropout, fused
-AdamW. Rounds of both alternate; costs are CPU seconds of one thread, or wall seconds on a GPU,
-where a pass over all windows goes before that records the CUDA graphs, as a training does once.
-The plain loop computes in fp32. Ours has the precision that the trainer chooses: bf16 where GPU or
-CPU has units for it, or fp32 with ``--fp32``, as where they have none. A second part shows that both compute the same losses where they compute the same thing: one batch, no
-dropout, padding masked.
+parameter, all in fp32. Ours is the trainer's own step: length buckets, stored logits, SDPA, cheap
+dropout, fused AdamW, in the precision that the trainer chooses: bf16 where GPU or CPU has units for
+it. ``--fp32`` measures what it does where they have none. Rounds of both alternate; costs are CPU
+seconds of one thread, or wall seconds on a GPU, where a pass over all windows goes before that
+records the CUDA graphs, as a training does once. A second part shows that both compute the same
+losses where they compute the same thing: one batch, no dropout, padding masked, fp32.
 
 A third part adds up a whole trial, from its start to its model: one epoch, and 4 evaluations on as
 many windows. The plain loop starts as a process, evaluates padded to 384, and saves weights and
@@ -220,8 +220,9 @@ def trial(
     student, windows = plain_models(request, values)[0], prepared.validation
     evaluation = seconds(functools.partial(plain_evaluation, student, prepared))
     batch = values.per_device_eval_batch_size
+    ours = functools.partial(evaluate.logits, stepper.student, windows, batch, 0, DEVICE)
     result, before = (
-        seconds(lambda: evaluate.logits(stepper.student, windows, batch, 0, DEVICE, precision))
+        seconds(functools.partial(ours, precision))
         for precision in (Precision.FP32, stepper.precision)
     )
     state = {"model": stepper.student.state_dict(), "optimizer": stepper.optimizer.state_dict()}
@@ -276,7 +277,7 @@ def operations(prepared: Prepared, request: requests.Request) -> float:
     spread = np.argsort(lengths)[BATCH // 2 :: len(lengths) // BATCH].tolist()
     with FlopCounterMode(display=False) as counter:
         stepper.take([[number] for number in spread], 0.0)
-    return counter.get_total_flops() / len(spread)
+    return float(counter.get_total_flops()) / len(spread)
 
 
 def peak(precision: Precision) -> float:

@@ -343,6 +343,7 @@ BROKEN: list[tuple[object, str, str]] = [
         "spec.data.testShare",
         "must be absent if test is given",
     ),
+    (data(interimShare=1), "spec.data.interimShare", "should be less than or equal to 0.9"),
     (data(testShare=1), "spec.data.testShare", "should be less than or equal to 0.9"),
     (data(faults="Skip"), "spec.data.faults", 'supported values: "Refuse", "Drop"'),
     (data(maxDroppedPercent=3), "spec.data.maxDroppedPercent", "absent unless faults is Drop"),

@@ -21,9 +21,7 @@ from distillery_trainer.devices import Precision
         ((12, 0), Precision.BF16),  # RTX 50xx
     ],
 )
-def test_bf16_is_for_gpus_that_have_it(
-    capability: devices.Capability, expected: Precision
-) -> None:
+def test_bf16_is_for_gpus_that_have_it(capability: devices.Capability, expected: Precision) -> None:
     assert devices.of_gpu(capability) is expected
 
 

@@ -156,6 +156,7 @@ OTHER_SETTINGS = {
     "max_long_answer_percent": 3.0,
     "max_shared_percent": 3.0,
     "test_share": 0.3,
+    "interim_share": 0.3,
 }
 
 

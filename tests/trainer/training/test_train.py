@@ -631,6 +631,35 @@ def test_a_training_whose_checkpoints_are_written_beside_it_resumes_bit_for_bit(
     assert told.registry.get_sample_value("distillery_trial_checkpoint_step") == 24
 
 
+def test_a_training_is_looked_at_on_a_part_and_its_result_is_on_all_questions(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = make("plain", epochs=2.0, evaluations=3)
+    part = replace(plain, data=replace(plain.data, interim_share=0.3))
+    part = replace(part, output=str(Path(plain.output).with_name("part")), rungs=(0.11,))
+    told = Telemetry()
+    prepare.prepare(replace(part, output=str(Path(part.output).parent)), told)
+    told.outcome(wire.Reason.COMPLETED, "prepared")
+    said = "evaluations before the end of a training are on 9 of the 30 validation questions"
+    assert said in told.exposition()
+    expected = measured(run(plain))
+    seen: list[list[str]] = []
+    measure = evaluate.measure
+
+    def noting(*arguments: Any) -> Any:
+        seen.append([question.id for question in arguments[1].questions])
+        return measure(*arguments)
+
+    monkeypatch.setattr(evaluate, "measure", noting)
+    found = measured(run(part))
+    assert [len(ids) for ids in seen] == [9, 9, 9, 30]
+    assert seen[0] == seen[1] == seen[2]
+    assert set(seen[0]) < set(seen[3])
+    assert found[-1][2] == expected[-1][2]
+    right = [values["exact"] * 9 / 100 for _, _, values in found[:3]]
+    assert right == pytest.approx([round(number) for number in right])
+
+
 def test_measuring_at_rungs_changes_nothing_else_of_a_training(make: Make) -> None:
     plain = make("plain", epochs=4.0, dropout=0.2)
     judged = replace(make("judged", epochs=4.0, dropout=0.2), rungs=(0.11, 0.33))
@@ -852,13 +881,13 @@ def test_checkpoints_are_written_by_time_and_at_the_end(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved: list[int] = []
-    save = checkpoint.Checkpoints.save
+    write = checkpoint.Checkpoints.write
 
-    def noting(own: checkpoint.Checkpoints, progress: checkpoint.Progress, *parts: Any) -> None:
-        saved.append(progress.step)
-        save(own, progress, *parts)
+    def noting(own: checkpoint.Checkpoints, state: checkpoint.State) -> None:
+        saved.append(state.progress.step)
+        write(own, state)
 
-    monkeypatch.setattr(checkpoint.Checkpoints, "save", noting)
+    monkeypatch.setattr(checkpoint.Checkpoints, "write", noting)
     run(make("rarely"))
     assert saved == [6]
     monkeypatch.setenv(wire.CHECKPOINT_SECONDS, "0")

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -18,9 +19,9 @@ from distillery_trainer.training.writer import Writer
 class Slow(Checkpoints):
     """Checkpoints on a disk that waits for the test; it notes who writes at the same time."""
 
-    goes_on = threading.Event()
-    began: list[int] = []
-    ended: list[int] = []
+    goes_on: ClassVar[threading.Event]
+    began: ClassVar[list[int]]
+    ended: ClassVar[list[int]]
 
     def write(self, state: State) -> None:
         self.began.append(state.progress.step)
@@ -31,9 +32,8 @@ class Slow(Checkpoints):
 
 @pytest.fixture
 def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slow:
-    monkeypatch.setattr(Slow, "goes_on", threading.Event())
-    monkeypatch.setattr(Slow, "began", [])
-    monkeypatch.setattr(Slow, "ended", [])
+    for name, value in (("goes_on", threading.Event()), ("began", []), ("ended", [])):
+        monkeypatch.setattr(Slow, name, value, raising=False)
     return Slow(tmp_path / "checkpoints", "mine")
 
 

@@ -39,6 +39,13 @@ class Data(Model):
         " Which articles it is follows from their titles alone; questions without titles are parted"
         " by their contexts.",
     )
+    interim_share: Annotated[Number, Field(gt=0, le=0.9)] | None = Field(
+        None,
+        description="The least share of the validation questions, in whole contexts, that an"
+        " evaluation before the end of a training is on; all of them unless given. Early stopping"
+        " then costs less, and sees less clearly. They are the same for all trials. The last"
+        " evaluation, which is a trial's result, is on all validation questions.",
+    )
     unanswerable: StrictBool = Field(
         True, description="Whether some questions have no answer, as in SQuAD 2.0."
     )

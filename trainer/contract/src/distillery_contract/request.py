@@ -59,6 +59,8 @@ class Data:
         null_threshold: silence wins where it scores better than the answer by more than this.
         test: path of a file with questions that no decision may read.
         test_share: share of the validation questions, in whole articles, that are such instead.
+        interim_share: share of the validation questions, in whole contexts, that evaluations before
+            the end of a training are on; all of them unless given.
         faults: what follows from questions that cannot serve.
         max_dropped_percent: of the questions of a split, with ``FaultPolicy.DROP``.
         max_unknown_percent: of a split's tokens, which the tokenizer has no word for.
@@ -83,6 +85,7 @@ class Data:
     max_long_answer_percent: float = field(default=5.0, metadata=_LATER)
     max_shared_percent: float = field(default=1.0, metadata=_LATER)
     test_share: float | None = field(default=None, metadata=_LATER)
+    interim_share: float | None = field(default=None, metadata=_LATER)
 
     @property
     def has_test(self) -> bool:

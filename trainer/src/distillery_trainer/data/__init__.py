@@ -4,6 +4,7 @@ questions  questions and answers, as SQuAD 2.0 has them
 dataset    a data set, read from files or the hub
 files      the formats of files
 test_share test questions as a share of the validation questions
+interim    the validation questions of evaluations before the end of a training
 faults     why data or models cannot serve, in sentences
 checks     what makes questions, tokenizers or a teacher unfit
 findings   what a person should know of data that can serve

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from distillery_contract import request as requests
 from distillery_trainer import sealed
-from distillery_trainer.data import questions, windows
+from distillery_trainer.data import interim, questions, windows
 from distillery_trainer.data.batches import Logits
 from distillery_trainer.data.faults import DataError
 from distillery_trainer.data.questions import Question
@@ -54,6 +54,18 @@ class Prepared:
     def teacher(self) -> Logits | None:
         """Return the teacher's start and end logits, or None without a teacher."""
         return None if self.start is None or self.end is None else (self.start, self.end)
+
+    def interim(self) -> "Prepared":
+        """Return the same with the questions of evaluations before the end of a training."""
+        share = self.data.interim_share
+        if share is None:
+            return self
+        numbers = interim.part(self.questions, share)
+        return replace(
+            self,
+            validation=self.validation.of_questions(numbers),
+            questions=[self.questions[number] for number in numbers],
+        )
 
     def on_test(self) -> "Prepared":
         """Return the same with the test questions and their windows in place of the validation's.

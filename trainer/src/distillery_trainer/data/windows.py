@@ -67,6 +67,24 @@ class Windows:
         numbers = np.argsort(-self.lengths(), kind="stable")
         return [numbers[i : i + batch_size].tolist() for i in range(0, len(numbers), batch_size)]
 
+    def of_questions(self, numbers: Sequence[int]) -> "Windows":
+        """Return the windows of some questions, which are counted anew from 0.
+
+        Args:
+            numbers: of the questions, ascending.
+        """
+        chosen = np.isin(self.question, numbers)
+        tokens = np.repeat(chosen, self.lengths())
+        return Windows(
+            rows=np.concatenate([[0], np.cumsum(self.lengths()[chosen])]),
+            input_ids=self.input_ids[tokens],
+            context=self.context[chosen],
+            first=self.first[chosen],
+            span=self.span[chosen],
+            question=np.searchsorted(numbers, self.question[chosen]).astype(np.int32),
+            offsets=self.offsets[tokens],
+        )
+
     def padded(
         self, flat: NDArray[T], numbers: Sequence[int], fill: float, width: int = 0
     ) -> NDArray[T]:

@@ -70,6 +70,12 @@ def prepare(request: requests.Request, telemetry: Telemetry) -> Prepared:
     for finding in about.get("findings", ()):  # earlier releases told none
         telemetry.finding(finding["split"], finding["kind"], finding["count"])
         telemetry.note(finding["sentence"])
+    if request.data.interim_share is not None:
+        some, every = len(made.interim().questions), len(made.questions)
+        telemetry.note(
+            f"evaluations before the end of a training are on {some} of the {every} validation"
+            " questions (data.interim_share)"
+        )
     telemetry.prepared(made.key)
     if request.teacher:
         telemetry.teacher(made.teacher_metrics)

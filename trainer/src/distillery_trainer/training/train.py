@@ -91,7 +91,9 @@ def train(request: Request, telemetry: Telemetry, stop: Stop) -> None:
     output = Path(request.output)
     output.mkdir(parents=True, exist_ok=True)
     writer = Writer(checkpoints, telemetry.checkpoint, beside=writers.beside(device))
-    run = _Run(stepper, prepared, hyper, plan, writer, progress, telemetry, interval)
+    run = _Run(
+        stepper, prepared, prepared.interim(), hyper, plan, writer, progress, telemetry, interval
+    )
     evaluated = {entry["step"] for entry in progress.history}
     # What lies behind a checkpoint cannot be measured any more: it may have had other rungs.
     ahead = [point for point in plan.evaluations if point >= progress.step]
@@ -127,6 +129,7 @@ class _Run:
 
     stepper: Stepper
     prepared: Prepared
+    interim: Prepared  # with the validation questions of evaluations before the end
     hyper: Hyperparameters
     plan: Schedule
     writer: Writer
@@ -162,15 +165,16 @@ class _Run:
     def measure(self) -> tuple[Answers, dict[str, float]]:
         """Return the student's answers and metrics; a signal may end it.
 
-        The last evaluation is the trial's result, and in fp32, as plain transformers loads a model.
+        The last evaluation is the trial's result. It is on all validation questions, and in fp32,
+        as plain transformers loads the model.
         """
-        stepper, step = self.stepper, self.progress.step
+        stepper, step, last = self.stepper, self.progress.step, self.plan.steps
         _check_weights(stepper.student, step)
-        precision = Precision.FP32 if step == self.plan.steps else stepper.precision
-        batch_size = self.hyper.per_device_eval_batch_size
-        return evaluate.measure(
-            stepper.student, self.prepared, batch_size, stepper.device, precision
+        prepared, precision = (
+            (self.prepared, Precision.FP32) if step == last else (self.interim, stepper.precision)
         )
+        batch_size = self.hyper.per_device_eval_batch_size
+        return evaluate.measure(stepper.student, prepared, batch_size, stepper.device, precision)
 
     def note(self, metrics: Mapping[str, float]) -> None:
         """Note and expose what was measured."""
