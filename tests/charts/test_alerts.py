@@ -111,13 +111,39 @@ def gpu(
 SLICE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
 
 
-def volume(free: str, name: str = "workspace") -> dict[str, str]:
+def volume(free: str, name: str = "workspace", pod: str = "tiny-7") -> dict[str, str]:
     claim = 'namespace="science",persistentvolumeclaim="distillery"'
     return {
         f"kubelet_volume_stats_available_bytes{{{claim}}}": free,
         f"kubelet_volume_stats_capacity_bytes{{{claim}}}": "100x60",
         "kube_pod_spec_volumes_persistentvolumeclaims_info"
-        f'{{{claim},pod="tiny-7",volume="{name}"}}': "1x60",
+        f'{{{claim},pod="{pod}",volume="{name}"}}': "1x60",
+    }
+
+
+BESIDE = {'distillery_build_info{namespace="science",pod="distillery-0"}': "1x60"}
+"""An operator in the namespace of a volume."""
+
+
+def memory(used: str, operator: bool = True) -> dict[str, str]:
+    limits = f'{OPERATOR},container="operator",resource="memory"'
+    return {
+        f"process_resident_memory_bytes{{{OPERATOR}}}": used,
+        f"kube_pod_container_resource_limits{{{limits}}}": "100x60",
+        **({f"distillery_build_info{{{OPERATOR}}}": "1x60"} if operator else {}),
+    }
+
+
+def refused(verb: str, resource: str) -> str:
+    labels = f'verb="{verb}",resource="{resource}",code="403"'
+    return f"distillery_api_requests_total{{{OPERATOR},{labels}}}"
+
+
+def interrupted(total: str) -> dict[str, str]:
+    """Interruptions, and forty trials at a time."""
+    return {
+        f"distillery_attempts_interrupted_total{{{TINY},pod='distillery-0'}}": total,
+        shown("trials", 'state="Running"'): "40x900",
     }
 
 
@@ -213,6 +239,62 @@ CASES: dict[str, dict[str, Case]] = {
         "it was refused for a moment": Case(
             {'distillery_namespace_watched{namespace="two"}': "1x10 0x10 1x60"}, 24
         ),
+    },
+    "DistilleryRequestsRefused": {
+        "a verb is missing in the role": Case(
+            {refused("patch", "jobs"): "0+0.5x60", refused("list", "pods"): "0x60"},
+            40,
+            [{**BY_OPERATOR, "verb": "patch", "resource": "jobs"}],
+        ),
+        "a quota refuses Jobs": Case({refused("create", "jobs"): "0+1x60"}, 40),
+        "it asked once at its start": Case({refused("get", "namespaces"): "0x10 1x60"}, 40),
+        "a namespace refuses": Case(
+            {
+                refused("list", "jobs"): "0+4x60",
+                'distillery_namespace_watched{namespace="two"}': "0x60",
+            },
+            40,
+        ),
+        "a namespace refuses in another cluster": Case(
+            {
+                refused("patch", "jobs"): "0+4x60",
+                'distillery_namespace_watched{namespace="two",cluster="south"}': "0x60",
+            },
+            40,
+            [{**BY_OPERATOR, "verb": "patch", "resource": "jobs"}],
+        ),
+    },
+    "DistilleryEventLoopLate": {
+        "it is late": Case(
+            {f"distillery_event_loop_lag_seconds{{{OPERATOR}}}": "0.01x20 2x60"}, 40, [BY_OPERATOR]
+        ),
+        "a long list holds it up": Case(
+            {f"distillery_event_loop_lag_seconds{{{OPERATOR}}}": "0.01x20 30x2 0.01x60"}, 24
+        ),
+    },
+    "DistilleryOperatorMemory": {
+        "it grows": Case(memory("95x60"), 20, [BY_OPERATOR]),
+        "it has enough": Case(memory("85x60"), 20),
+        "for a moment": Case(memory("95x10 50x60"), 20),
+        "another program grows": Case(memory("95x60", operator=False), 20),
+        "its double in another cluster has enough": Case(
+            {**memory("95x60"), **elsewhere(memory("20x60"))}, 20, [BY_OPERATOR]
+        ),
+    },
+    "DistilleryDatabaseVolumeFull": {
+        "of the bundled database": Case(
+            {**volume("9x60", "data", "distillery-database-0"), **BESIDE},
+            20,
+            [{"namespace": "science", "persistentvolumeclaim": "distillery"}],
+        ),
+        "of SQLite": Case(
+            {**volume("9x60", "database", "distillery-5d4-x7k"), **BESIDE},
+            20,
+            [{"namespace": "science", "persistentvolumeclaim": "distillery"}],
+        ),
+        "enough is left": Case({**volume("11x60", "data", "distillery-database-0"), **BESIDE}, 20),
+        "of something else": Case({**volume("9x60", "data", "web-0"), **BESIDE}, 20),
+        "of another team's database": Case(volume("9x60", "data", "other-database-0"), 20),
     },
     "DistilleryDatabaseDown": {
         "it is away": Case(
@@ -407,6 +489,21 @@ CASES: dict[str, dict[str, Case]] = {
             10,
         ),
         "too few to tell": Case({ended("Crashed", "Failed"): "4x60", **GOES_ON}, 10),
+    },
+    "DistilleryTrialsInterrupted": {
+        "spot nodes come and go": Case({**interrupted("0+1x900"), **GOES_ON}, 370, [BY_TINY]),
+        "a drain interrupts all": Case({**interrupted("0x200 40x900"), **GOES_ON}, 370),
+        "many trials, now and then one": Case({**interrupted("0+0.2x900"), **GOES_ON}, 370),
+        "its double in another cluster suffers": Case(
+            {
+                **interrupted("0x900"),
+                **GOES_ON,
+                **elsewhere({**interrupted("0+1x900"), **GOES_ON}),
+            },
+            370,
+            [{**BY_TINY, "cluster": "south"}],
+        ),
+        "it is over": Case({**interrupted("0+1x900"), **IS_OVER}, 370),
     },
     "DistilleryMetricsUnavailable": {
         "the first is lost": Case(

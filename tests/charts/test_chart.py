@@ -19,7 +19,7 @@ from distillery_operator.cluster import jobs
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource import parsing
-from support import charts, monitoring, shapes
+from support import charts, documentation, monitoring, shapes
 from support.charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
 from support.cluster import ControlPlane, Refused, access
 
@@ -840,6 +840,28 @@ def test_an_alert_leads_to_where_the_runbooks_are_or_nowhere() -> None:
     assert found
     assert found == {name: f"{elsewhere}#{name.lower()}" for name in found}
     assert links("") == dict.fromkeys(found)
+
+
+@pytest.mark.needs("control_plane")
+def test_an_api_server_takes_every_set_of_values_that_is_shown_to_people(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    monitoring.define(plane)
+    plane.kubectl("create", "namespace", "squad")
+    files = list(SAMPLES)
+    for page in ("README", "docs/cluster", "docs/observe", "docs/security", "docs/sizing"):
+        for number, sample in enumerate(documentation.samples(f"{page}.md")):
+            (first, *others) = YAML(typ="safe").load_all(sample)
+            if not others and set(first) <= set(values()):
+                files.append(tmp_path / f"{Path(page).name}-{number}.yaml")
+                files[-1].write_text(sample)
+    assert len(files) >= len(SAMPLES) + 7
+    for file in files:
+        install(plane.kubeconfig, f"--values={file}", "--no-hooks")
+        place = f"--namespace={NAMESPACE}"
+        access.helm(plane.kubeconfig, "uninstall", RELEASE, place, "--no-hooks")
+        plane.kubectl("delete", "pvc", "--all", "--namespace=squad")  # it stays
+    plane.kubectl("delete", "namespace", "squad", "--wait=false")
 
 
 @pytest.mark.needs("control_plane")

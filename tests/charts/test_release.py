@@ -18,7 +18,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from distillery_operator.resource import label_names
-from support import charts, kubelet
+from support import charts, kubelet, worlds
 from support.charts import CHART, NAMESPACE, RELEASE, Object
 from support.cluster import ControlPlane, Refused, access
 from support.cluster.access import Cluster
@@ -291,6 +291,21 @@ def test_the_admission_policy_refuses_what_the_operator_would(plane: ControlPlan
     with pytest.raises(Refused, match=wanted):
         space.patch("silent", template={"spec": {"serviceAccountName": "deployer"}})
     edit_what_is_older_than_the_policy(space)
+    let_only_the_platform_give_a_template(plane, space)
+
+
+def let_only_the_platform_give_a_template(plane: ControlPlane, space: Space) -> None:
+    """But to the chart's own test, which makes its data in a container of its template."""
+    tried = f"{NAMESPACE}:{RELEASE}-try"
+    space.kubectl(
+        "create", "rolebinding", "try", "--clusterrole=admin", f"--serviceaccount={tried}"
+    )
+    only = "--set=admissionPolicy.enabled=true", "--set=admissionPolicy.templates=false"
+    charts.install(plane.kubeconfig, *only)
+    until(lambda: "spec.template must be absent" in refusal(space, {}))
+    until(lambda: refusal(space, {}, f"--as=system:serviceaccount:{tried}") == "")
+    space.apply("plain", maxTrials=2)
+    space.patch("odd", maxTrials=3)
 
 
 def projected(*sources: Object) -> Object:
@@ -310,13 +325,15 @@ def edit_what_is_older_than_the_policy(space: Space) -> None:
     until(lambda: not space.kubectl("get", "dexp", "older", "--ignore-not-found"))
 
 
-def refusal(space: Space, spec: Object) -> str:
+def refusal(space: Space, spec: Object, *options: str) -> str:
     """Return why an experiment with a pod spec is not taken."""
+    document = worlds.document(template={"spec": spec})
+    name = document["metadata"]["name"]
     try:
-        space.apply("asked", template={"spec": spec})
+        space.kubectl("create", *options, "--filename=-", stdin=json.dumps(document))
     except Refused as error:
         return str(error)
-    space.kubectl("delete", "dexp", "asked")
+    space.kubectl("delete", "dexp", name)
     return ""
 
 

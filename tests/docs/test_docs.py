@@ -28,7 +28,7 @@ IN_A_CLUSTER = ("kubectl", "helm")
 IN_A_DATABASE = ("pg_dump", "pg_restore")
 PYTEST = ".venv/bin/pytest"
 ELSEWHERE = {
-    "open": "a person's browser; the report is opened in Chromium by test_report",
+    "xdg-open": "a person's browser; the report is opened in Chromium by test_report",
     "docker": "the same Dockerfiles are built by buildah: see test_images",
 }
 """Programs that no test can start, and what shows instead that the line is right."""

@@ -94,7 +94,15 @@ def test_a_search_of_real_pods_reaches_its_front(space: Space, volume: Path) -> 
     assert len(curves) == 6
 
 
-def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, volume: Path) -> None:
+def interruptions(servers: tuple[Operator, Prometheus], space: Space) -> float:
+    """Return what the operator counts of them in a namespace."""
+    of = f'{{experiment="tiny",namespace="{space.name}"}}'
+    return servers[0].metrics()[f"distillery_attempts_interrupted_total{of}"]
+
+
+def test_an_evicted_pod_is_resumed_from_its_checkpoint(
+    space: Space, volume: Path, servers: tuple[Operator, Prometheus]
+) -> None:
     space.apply(template=template(volume, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
     (pod,) = until(lambda: running(space))
     name = pod["metadata"]["name"]
@@ -112,9 +120,12 @@ def test_an_evicted_pod_is_resumed_from_its_checkpoint(space: Space, volume: Pat
     assert [int(step) for _, _, step in steps] == list(range(20))  # none twice
     assert {attempt for attempt, _, _ in steps} == {"1", "2"}
     assert "Restarted" in space.events()
+    assert interruptions(servers, space) == 1
 
 
-def test_suspending_lets_trials_write_a_checkpoint(space: Space, volume: Path) -> None:
+def test_suspending_lets_trials_write_a_checkpoint(
+    space: Space, volume: Path, servers: tuple[Operator, Prometheus]
+) -> None:
     space.apply(template=template(volume, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
     ledger = volume / results(space) / "trials/00000/ledger"
     until(lambda: ledger.exists())
@@ -126,6 +137,7 @@ def test_suspending_lets_trials_write_a_checkpoint(space: Space, volume: Path) -
     until(space.reached("Succeeded"))
     steps = [int(line.split()[2]) for line in ledger.read_text().splitlines()]
     assert steps == list(range(20))
+    assert interruptions(servers, space) == 0  # it was asked to
 
 
 def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, volume: Path) -> None:

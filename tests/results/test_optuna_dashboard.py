@@ -114,6 +114,11 @@ def test_every_experiment_is_a_study_with_a_number_for_ever(address: str) -> Non
     assert found == {f"{e.metadata.name}-{e.metadata.uid[:8]}": number(e) for e in (FIRST, SECOND)}
 
 
+@pytest.mark.parametrize("host", operators.LOOPBACK)
+def test_it_is_reached_by_ipv4_and_by_ipv6(address: str, host: str) -> None:
+    assert get(f"{address.replace('127.0.0.1', host)}/api/meta")[0] == 200
+
+
 def test_every_page_is_shown(address: str) -> None:
     one = f"{address}/api/studies/{number(FIRST)}"
     pages = [address, f"{address}/dashboard", f"{address}/dashboard/studies/{number(FIRST)}"]

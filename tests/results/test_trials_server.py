@@ -31,6 +31,7 @@ from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import Point, Trial
 from support import ports, shapes, worlds
+from support.operators import LOOPBACK
 from support.postgres import Postgres
 
 KEY = Key("science", "tiny")
@@ -75,7 +76,7 @@ class Served:
 
 
 @asynccontextmanager
-async def served(url: str, begun: bool = True) -> AsyncIterator[Served]:
+async def served(url: str, begun: bool = True, host: str = "127.0.0.1") -> AsyncIterator[Served]:
     path = trials_server.path("distillery/distillery:trials", KEY, None)
     assert path is not None
     cache = Cache()
@@ -89,7 +90,7 @@ async def served(url: str, begun: bool = True) -> AsyncIterator[Served]:
             study = None
             if begun:
                 study = await Study.open(place, EXPERIMENT, 1.0, workers, curves=True)
-            yield Served(f"http://127.0.0.1:{port}", proxied(path), cache, study)  # type: ignore[arg-type]
+            yield Served(f"http://{host}:{port}", proxied(path), cache, study)  # type: ignore[arg-type]
             if study:
                 await study.close()
         finally:
@@ -108,9 +109,10 @@ async def search(study: Study) -> tuple[Trial, ...]:
     return (await study.load())[2]
 
 
-def test_what_is_served_is_all_that_is_stored(url: str) -> None:
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_what_is_served_is_all_that_is_stored(url: str, host: str) -> None:
     async def check() -> None:
-        async with served(url) as operator:
+        async with served(url, host=host) as operator:
             known = await search(operator.study)
             assert await operator.trials() == known
             assert [trial.collected for trial in known] == [False, True, False, False, False]

@@ -49,3 +49,8 @@ def test_actions_of_others_are_pinned_by_their_digest() -> None:
     used = [step["uses"] for step in steps() if "uses" in step]
     assert used
     assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in used)
+
+
+def test_new_versions_of_pinned_actions_are_proposed() -> None:
+    bot = YAML(typ="safe").load((ROOT / ".github" / "dependabot.yml").read_text())
+    assert [update["package-ecosystem"] for update in bot["updates"]] == ["github-actions"]

@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.cluster.access import Cluster
 
+LOOPBACK = ("127.0.0.1", "[::1]") if socket.has_dualstack_ipv6() else ("127.0.0.1",)
+"""By which a server of this machine is reached, which must listen everywhere."""
 COMMAND = (sys.executable, "-m", "distillery_operator")
 
 

@@ -23,6 +23,7 @@ from distillery_operator.telemetry import experiment_metrics, operator_metrics
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.trial import FinalTest
 from support import certificates, programs, shapes, virtual_time, worlds
+from support.operators import LOOPBACK
 
 KEY = Key("science", "tiny")
 OTHER = Key("science", "other")
@@ -48,6 +49,7 @@ FAMILIES = {
     # Of what trials did.
     "trials_ended_total": {"namespace", "experiment", "state", "reason"},
     "attempts_started_total": {"namespace", "experiment", "stage"},
+    "attempts_interrupted_total": {"namespace", "experiment"},
     "trial_metrics_source_total": {"source"},
     "trial_metrics_missing_total": set(),
     "prometheus_errors_total": set(),
@@ -176,6 +178,7 @@ def use_everything(shown: experiment_metrics.Experiments) -> None:
     operator_metrics.SUGGEST_SECONDS.labels("TPE").observe(0.1)
     operator_metrics.TRIALS_ENDED.labels(*KEY, "Completed", "Completed").inc()
     operator_metrics.ATTEMPTS_STARTED.labels(*KEY, "train").inc()
+    operator_metrics.ATTEMPTS_INTERRUPTED.labels(*KEY).inc()
     operator_metrics.METRICS_SOURCE.labels("TerminationMessage").inc()
     operator_metrics.TRIAL_SECONDS.labels(*KEY).observe(600)
 
@@ -411,6 +414,7 @@ def test_an_experiments_series_vanish_with_it(shown: experiment_metrics.Experime
         operator_metrics.TRIALS_ENDED.labels(*key, "Completed", "Completed").inc()
         operator_metrics.TRIALS_ENDED.labels(*key, "Failed", "Crashed").inc()
         operator_metrics.ATTEMPTS_STARTED.labels(*key, "train").inc()
+        operator_metrics.ATTEMPTS_INTERRUPTED.labels(*key).inc()
         operator_metrics.TRIAL_SECONDS.labels(*key).observe(600)
     shown.forget(KEY)
     left = {name for name in samples() if 'namespace="' in name} - before
@@ -420,6 +424,7 @@ def test_an_experiments_series_vanish_with_it(shown: experiment_metrics.Experime
         "experiment_hypervolume",
         "trials_ended_total",
         "attempts_started_total",
+        "attempts_interrupted_total",
         "trial_duration_seconds_bucket",
     }
     shown.forget(OTHER)
@@ -462,10 +467,11 @@ def test_certificates_that_are_missing_are_named(tmp_path: Path) -> None:
         operator_metrics.serve(0, "127.0.0.1", tmp_path)
 
 
-def test_metrics_are_served_over_http(shown: experiment_metrics.Experiments) -> None:
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_metrics_are_served_over_http(shown: experiment_metrics.Experiments, host: str) -> None:
     use_everything(shown)
     port = operator_metrics.serve(0)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     assert "distillery_build_info{" in text
     assert 'distillery_experiment_info{experiment="tiny"' in text

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import parser
 from distillery_contract import metrics, size, wire
 from distillery_trainer.reporting import telemetry
 from distillery_trainer.reporting.server import Server
+from support.operators import LOOPBACK
 
 EVALUATION = {"exact": 61.25, "HasAns_exact": 50.5, "NoAns_exact": 72.0, "parameter_count": 1234567}
 
@@ -79,8 +80,9 @@ def test_every_setter_lands_on_metrics_over_http(tmp_path: Path) -> None:
     server = Server(told, 0, str(tmp_path / "port"))
     try:
         assert int((tmp_path / "port").read_text()) == server.port
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
-            text = answer.read().decode()
+        for host in LOOPBACK:
+            with urllib.request.urlopen(f"http://{host}:{server.port}/metrics") as answer:
+                text = answer.read().decode()
     finally:
         server.close()
     exposed = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}

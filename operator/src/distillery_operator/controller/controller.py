@@ -25,10 +25,9 @@ from distillery_operator.controller.settings import Settings
 from distillery_operator.controller.status_writer import StatusWriter, status_of
 from distillery_operator.controller.work_queue import WorkQueue
 from distillery_operator.engine import conditions
-from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.ports import Ports
-from distillery_operator.engine.reasons import METRICS_UNAVAILABLE, PROGRAM_FAULT
+from distillery_operator.engine.reasons import PROGRAM_FAULT
 from distillery_operator.engine.reconcile import Pass
 from distillery_operator.engine.visit import AGAIN_SECONDS, Visitor, goes_on
 from distillery_operator.errors import (
@@ -49,8 +48,7 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
-from distillery_operator.telemetry import operator_metrics, timed_study
-from distillery_operator.trials.trial import State
+from distillery_operator.telemetry import operator_metrics, pass_metrics, timed_study
 
 DELETION_SECONDS: Final = 5.0
 """Time between two looks at an experiment that is being deleted."""
@@ -255,7 +253,7 @@ class Controller:
         allowed = caps.of(key, self._settings.caps, self._cache)
 
         def tell(done: Pass) -> None:
-            self._count(key, done)
+            pass_metrics.count(key, done)
             for action in done.decision.actions:
                 if session.told(action) or not (event := events.of_action(action, done.seen)):
                     continue
@@ -321,20 +319,6 @@ class Controller:
         self._queue.forget(key)
         self._announcer.forget(key)
         await let_go(self._api, self._cache, key)
-
-    def _count(self, key: Key, result: Pass) -> None:
-        for action in result.decision.actions:
-            if isinstance(action, Launch):
-                operator_metrics.ATTEMPTS_STARTED.labels(*key, str(action.stage)).inc()
-            elif isinstance(action, Tell):
-                operator_metrics.TRIALS_ENDED.labels(
-                    *key, str(action.state), str(action.reason)
-                ).inc()
-                operator_metrics.TRIAL_SECONDS.labels(*key).observe(action.seconds)
-                if action.reason == METRICS_UNAVAILABLE:
-                    operator_metrics.METRICS_MISSING.inc()
-                elif action.state is State.COMPLETED:
-                    operator_metrics.METRICS_SOURCE.labels(action.report.source).inc()
 
 
 async def _unless_refused(mark: Awaitable[None]) -> list[str]:

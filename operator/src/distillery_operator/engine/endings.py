@@ -112,7 +112,7 @@ def follow(spec: Spec, seen: Observation, attempts: Sequence[Attempt]) -> Again 
     if reason is Reason.BAD_REQUEST or (reason is Reason.BAD_DATA and last.stage is Stage.PREPARE):
         return End(State.FAILED, reason, message)
     if reason is Reason.INTERRUPTED and not last.silent:
-        number = sum(cause(a, None)[0] is Reason.INTERRUPTED and not a.halted for a in attempts)
+        number = sum(interrupted(a) for a in attempts)
         if number > spec.max_interruptions:
             limit = f"interruptions <= {spec.max_interruptions} must hold, but got {number}"
             return End(State.FAILED, TOO_MANY_INTERRUPTIONS, f"{limit}; the last: {message}")
@@ -144,6 +144,11 @@ def rests(spec: Spec, seen: Observation, last: Attempt) -> bool:
 def silence(spec: Spec) -> str:
     """Say why a training that reports nothing is ended."""
     return f"the training has reported no further step for {spec.silence_timeout_seconds} s"
+
+
+def interrupted(attempt: Attempt) -> bool:
+    """Tell whether the infrastructure ended an attempt, without having been asked to."""
+    return cause(attempt, None)[0] is Reason.INTERRUPTED and not attempt.halted
 
 
 def _hung(attempt: Attempt) -> bool:

@@ -2,5 +2,6 @@
 
 operator_metrics    how the operator does
 experiment_metrics  how the experiments do
+pass_metrics        what a pass adds to the counters of an experiment
 timed_study         a study whose operations are timed
 """

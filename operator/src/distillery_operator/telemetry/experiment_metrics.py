@@ -21,6 +21,7 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.telemetry.operator_metrics import (
+    ATTEMPTS_INTERRUPTED,
     ATTEMPTS_STARTED,
     REGISTRY,
     TRIAL_SECONDS,
@@ -63,7 +64,7 @@ class Experiments(Collector):
     def forget(self, key: Key) -> None:
         """Drop an experiment that was deleted, with all its series."""
         self._known.pop(key, None)
-        for family in (TRIALS_ENDED, ATTEMPTS_STARTED, TRIAL_SECONDS):
+        for family in (TRIALS_ENDED, ATTEMPTS_STARTED, ATTEMPTS_INTERRUPTED, TRIAL_SECONDS):
             family.remove_by_labels({"namespace": key.namespace, "experiment": key.name})
 
     def collect(self) -> Iterable[Metric]:

@@ -135,6 +135,12 @@ ATTEMPTS_STARTED = Counter(
     ["namespace", "experiment", "stage"],
     registry=REGISTRY,
 )
+ATTEMPTS_INTERRUPTED = Counter(
+    "distillery_attempts_interrupted",
+    "Trainings that eviction, preemption or the loss of a pod has interrupted, and that resume.",
+    ["namespace", "experiment"],
+    registry=REGISTRY,
+)
 METRICS_SOURCE = Counter(
     "distillery_trial_metrics_source",
     "Trials by the channel that their final metrics came by.",
