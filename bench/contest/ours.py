@@ -22,7 +22,7 @@ from distillery_operator.engine.ports import Ports
 from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.study.reading import Reduce
+from distillery_operator.study import curves
 from distillery_operator.study.rows import RUNNING, Row, Rows
 from distillery_operator.study.study import Study
 from distillery_operator.study.tables import Storage, Stored
@@ -270,9 +270,10 @@ class Lists(Storage):
         """Keep the study's attributes."""
         self._attributes.update(attributes)
 
-    def read(self, reduce: Reduce = lambda whole: whole) -> Stored:
+    def read(self, shares: Sequence[float] | None = None) -> Stored:
         """Return the attributes of the study and of each trial."""
-        own = [Row(number, number, RUNNING, reduce(row)) for number, row in enumerate(self._rows)]
+        kept = self._rows if shares is None else [curves.lean(row, shares) for row in self._rows]
+        own = [Row(number, number, RUNNING, row) for number, row in enumerate(kept)]
         return Stored(self._attributes, Rows(own))
 
     def changed(self) -> bool:

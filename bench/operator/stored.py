@@ -8,6 +8,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from distillery_contract import size
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping import reasons
-from distillery_operator.study import records, rows
+from distillery_operator.study import curves, records, rows
 from distillery_operator.trials import pareto
 from distillery_operator.trials.provenance import Provenance
 from distillery_operator.trials.trial import Point, State, Trial
@@ -52,7 +53,7 @@ def write(server: psycopg.Connection, schema: str, spec: Spec, found: Sequence[T
             f"COPY trial_user_attributes ({columns}) FROM STDIN".encode()
         ) as copy:
             for trial in found:
-                for key, value in _attributes(trial).items():
+                for key, value in _attributes(spec, trial).items():
                     copy.write_row((trial.number + 1, key, json.dumps(value)))
         count = [len(found)]
         server.execute("SELECT setval(pg_get_serial_sequence('trials', 'trial_id'), %s)", count)
@@ -65,8 +66,9 @@ def write(server: psycopg.Connection, schema: str, spec: Spec, found: Sequence[T
         )
 
 
-def _attributes(trial: Trial) -> dict[str, Any]:
+def _attributes(spec: Spec, trial: Trial) -> dict[str, Any]:
     """Return what is stored with a trial."""
+    shares = spec.early_stopping.rungs
     suggestion = {
         "parameters": dict(trial.parameters),
         "baseline": None,
@@ -75,7 +77,8 @@ def _attributes(trial: Trial) -> dict[str, Any]:
     }
     return {
         "suggestion": suggestion,
-        "curve": records.curve_of(trial.curve, {}),
+        curves.CURVE: curves.curve_of(trial.curve, {}),
+        curves.READINGS: curves.readings_of(map(asdict, curves.brief(trial, shares).curve), shares),
         "ending": records.ending_of(trial),
         rows.RECORD: rows.record(records.VERSION, trial.number, trial.number + 1),
     }

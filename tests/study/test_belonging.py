@@ -13,7 +13,7 @@ from distillery_operator.engine.actions import Tell
 from distillery_operator.errors import InUse, StudyMissing
 from distillery_operator.resource import parsing
 from distillery_operator.resource.experiment import STUDY, Experiment
-from distillery_operator.study import records, study, survey
+from distillery_operator.study import specs, study, survey
 from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
@@ -134,7 +134,7 @@ def test_what_is_stored_of_an_experiment_makes_it_again_but_for_its_environment(
     template = {"spec": {"containers": [container], "volumes": [{"name": "workspace"}]}}
     document = worlds.document(template=template)
     document["metadata"] = {"name": "tiny", "namespace": "science", "uid": FIRST}
-    stored = records.resource_of(parsing.parse(document), "here")
+    stored = specs.resource_of(parsing.parse(document), "here")
     again = parsing.parse({**document, "spec": stored["spec"]})
     kept = {"containers": [{"name": "trainer", "image": "mine"}]}
     assert again.spec.template == {"spec": {**template["spec"], **kept}}

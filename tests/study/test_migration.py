@@ -14,7 +14,7 @@ from distillery_operator.errors import DatabaseUnavailable
 from distillery_operator.study import migration, schema
 from distillery_operator.study.database import Database
 from distillery_operator.study.migration import Outcome
-from support import ports, releases, worlds
+from support import ports, releases, shared, worlds
 from support.postgres import Postgres
 
 EARLIER = "v3.0.0.d"
@@ -95,6 +95,25 @@ def test_every_experiment_is_brought_to_this_release_once(
     }  # fmt: skip
     assert version(url, ports.UID) == schema.current()
     assert ports.trials(url) == before
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_curves_of_an_earlier_release_get_their_readings(
+    request: pytest.FixtureRequest, backend: str
+) -> None:
+    url: str = request.getfixturevalue(backend)
+    owned = worlds.experiment(earlyStopping={"rungs": [0.5]})
+    metadata = owned.metadata.model_copy(update={"uid": ports.UID})
+    owned = owned.model_copy(update={"metadata": metadata})
+    found = ports.work(url, shared.measured, owned)
+    execute(url, ports.UID, "DELETE FROM trial_user_attributes WHERE key = 'readings'")
+    assert [outcome.done for outcome in migrate(url).values()] == [
+        ["1 trials have readings of their curves now"]
+    ]
+    assert [outcome.done for outcome in migrate(url).values()] == [[]]
+    spoilt = "UPDATE trial_user_attributes SET value_json = '' WHERE key = 'curve' AND trial_id = 1"
+    execute(url, ports.UID, spoilt)
+    assert ports.trials(url, experiment=owned) == found
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from distillery_operator.errors import DatabaseUnavailable, StudyMismatch
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.study import records
+from distillery_operator.study import records, specs
 from distillery_operator.trials.trial import Point, State, Trial
 from support import ports, releases
 from support.postgres import Postgres
@@ -269,13 +269,13 @@ def test_a_stored_space_is_compared_by_its_meaning(url: str, change: str, words:
 def test_a_later_field_is_stored_only_where_it_says_something(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = records.space_of(SPEC)
+    whole = specs.space_of(SPEC)
     assert {p["log"] for p in whole["parameters"] if "log" in p} == {True, False}
-    first = [name for name in records.FIRST_FIELDS if name != "log"]  # as if log came later
-    monkeypatch.setattr(records, "FIRST_FIELDS", first)
-    lean = records.space_of(SPEC)
+    first = [name for name in specs.FIRST_FIELDS if name != "log"]  # as if log came later
+    monkeypatch.setattr(specs, "FIRST_FIELDS", first)
+    lean = specs.space_of(SPEC)
     assert [p.get("log") for p in lean["parameters"]] == [True, None, None, None]
-    assert records.mismatch(lean, SPEC) == records.mismatch(whole, SPEC) == ""
+    assert specs.mismatch(lean, SPEC) == specs.mismatch(whole, SPEC) == ""
 
 
 def test_other_objectives_and_another_space_are_refused(url: str) -> None:

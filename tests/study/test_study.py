@@ -9,7 +9,7 @@ import pytest
 
 from distillery_operator.errors import StudyMismatch
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.study import records, study
+from distillery_operator.study import curves, study
 from distillery_operator.trials.trial import Point
 from support import ports, shared, worlds
 
@@ -60,7 +60,7 @@ def test_a_study_that_is_refused_leaves_no_file_of_sqlite_behind(tmp_path: Path)
 def test_a_long_learning_curve_is_thinned() -> None:
     curve: tuple[Point, ...] = ()
     for step in range(1000):
-        curve = records.thin((*curve, Point(step, {})))
-    assert len(curve) <= records.CURVE_LIMIT
+        curve = curves.thin((*curve, Point(step, {})))
+    assert len(curve) <= curves.CURVE_LIMIT
     assert (curve[0].step, curve[-1].step) == (0, 999)
     assert [p.step for p in curve] == sorted(p.step for p in curve)

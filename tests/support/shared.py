@@ -21,6 +21,7 @@ from distillery_operator.resource import space
 from distillery_operator.resource.experiment import STUDY
 from distillery_operator.results import trials_document
 from distillery_operator.study import rows
+from distillery_operator.study.curves import CURVE, READINGS
 from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.trials.trial import Point, State, Trial
@@ -41,6 +42,26 @@ def suggesting(**points: Any) -> Any:
 
 def asked(count: int) -> Work:
     return lambda kept: kept.ask(SPEC, count, 2.0)
+
+
+async def measured(kept: Study) -> None:
+    """Store a trial that was measured six times and has ended, and one that has not."""
+    await kept.ask(SPEC, 2, 2.0)
+    for number in range(2):
+        for step in (10, 11, 15, 33, 50, 90):
+            await kept.record(number, Point(step, {"exact": step + 0.5}, {"total": 1.0}, 100, 3.0))
+    await kept.tell(SPEC, tell(0, State.STOPPED), None, 4.0)
+
+
+def steps(found: Sequence[Trial]) -> list[list[int]]:
+    """Return the steps of the curves of trials."""
+    return [[point.step for point in trial.curve] for trial in found]
+
+
+def spoil_curves(stored: optuna.Study) -> None:
+    """Let nobody read the whole curve of the first trial any more."""
+    here = (ATTRIBUTES.c.key == CURVE) & (ATTRIBUTES.c.trial_id == 1)
+    edit(stored, ATTRIBUTES.update().where(here).values(value_json="spoilt"))
 
 
 @contextmanager
@@ -383,6 +404,46 @@ class SharedSuite:
             assert all("max(trials.trial_id)" in query for query in queries)
 
         work(url, look)
+
+    def test_whole_curves_of_trials_that_have_ended_are_not_read(
+        self, url: str, outside: Outside
+    ) -> None:
+        found = work(url, measured)
+        assert steps(found) == [[11, 33, 90], [10, 11, 15, 33, 50, 90]]
+        assert steps(trials(url, curves=True))[0] == [10, 11, 15, 33, 50, 90]
+        spoil_curves(outside(UID))
+        assert trials(url) == found
+        with pytest.raises(DatabaseUnavailable, match="Expecting value"):
+            trials(url, curves=True)
+
+    def test_what_an_earlier_release_told_is_read_by_its_curve_once(
+        self, url: str, outside: Outside
+    ) -> None:
+        found = work(url, measured)
+        edit(outside(UID), ATTRIBUTES.delete().where(ATTRIBUTES.c.key == READINGS))
+        assert trials(url) == found
+        spoil_curves(outside(UID))
+        assert trials(url) == found
+
+    def test_other_rungs_are_read_from_the_whole_curves_once(
+        self, url: str, outside: Outside
+    ) -> None:
+        later = worlds.experiment(earlyStopping={"rungs": [0.5]})
+        work(url, measured)
+        assert steps(trials(url, experiment=later))[0] == [50, 90]
+        spoil_curves(outside(UID))
+        assert steps(trials(url, experiment=later))[0] == [50, 90]
+
+    def test_an_edit_of_the_rungs_is_followed(self, url: str) -> None:
+        later = worlds.experiment(earlyStopping={"rungs": [0.5]})
+
+        async def edited(kept: Study) -> None:
+            await measured(kept)
+            await kept.follow(later)
+            assert steps((await kept.load())[2])[0] == [50, 90]
+            await kept.follow(EXPERIMENT)
+
+        work(url, edited)
 
     def test_a_process_that_was_left_behind_writes_nothing(self, url: str) -> None:
         """Two operators overlapped, and the one that stays has an old list of trials."""

@@ -7,6 +7,8 @@ belonging   whether a stored study is an experiment's own
 notes       what else others have put there, in sentences
 contents    what it holds, in memory
 records     trials as they are stored, with versions
+curves      learning curves as they are stored
+specs       specs as they are stored: what must stay, and whose
 rows        which trials are the experiment's own
 database    the database of a process; a place for each experiment
 server      connections to a server, and what a transaction begins with

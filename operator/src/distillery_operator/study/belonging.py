@@ -7,9 +7,10 @@ from typing import Any
 from distillery_operator.engine import conditions
 from distillery_operator.errors import StudyMismatch, StudyMissing
 from distillery_operator.resource.experiment import STUDY, Experiment
-from distillery_operator.study import records
+from distillery_operator.study import specs
 from distillery_operator.study.contents import Contents
-from distillery_operator.study.records import MEANING, REMOVED, SPACE
+from distillery_operator.study.records import REMOVED
+from distillery_operator.study.specs import MEANING, SPACE
 
 
 def expect(experiment: Experiment, stored: Mapping[str, Any] | None, begun: str | None) -> None:
@@ -62,15 +63,15 @@ def compare(
             f"the study {name!r} is being removed by `distillery prune`: give the experiment"
             f" another name, or remove its annotation {STUDY} to begin another search"
         )
-    if other := records.mismatch(stored[SPACE], spec):
+    if other := specs.mismatch(stored[SPACE], spec):
         raise StudyMismatch(
             f"the study {name!r} was made for {other}; search space and objectives are"
             " immutable, so give the experiment another name"
         )
-    before, now = stored.get(MEANING), records.meaning_of(spec)
+    before, now = stored.get(MEANING), specs.meaning_of(spec)
     if before is None or not (held.preparation or held.trials):
         return None if before == now else now
-    if changes := records.edited(before, spec, held.trials):
+    if changes := specs.edited(before, spec, held.trials):
         raise StudyMismatch(
             f"the results of {name!r} were made with other settings: {'; '.join(changes)}."
             " Data, teacher, student, training and baselines that have run are immutable,"

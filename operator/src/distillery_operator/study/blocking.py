@@ -3,7 +3,6 @@
 Each change is stored first, and then made in memory.
 """
 
-import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -15,15 +14,13 @@ from distillery_operator.resource import space, suggestion_rules
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials, warm_start
-from distillery_operator.study import belonging, contents, notes, records
+from distillery_operator.study import belonging, contents, curves, notes, records, specs
 from distillery_operator.study.asking import Asking, Suggestion
 from distillery_operator.study.contents import Contents
+from distillery_operator.study.curves import CURVE, READINGS
 from distillery_operator.study.records import (
     BY_HAND,
-    MEANING,
-    RESOURCE,
     RESTORED,
-    SPACE,
     STUDENT,
     TAKEN_FIELDS,
     TEST,
@@ -31,7 +28,8 @@ from distillery_operator.study.records import (
     WARM,
 )
 from distillery_operator.study.rows import Row, Rows
-from distillery_operator.study.tables import Storage
+from distillery_operator.study.specs import MEANING, RESOURCE, SPACE
+from distillery_operator.study.tables import Storage, Stored
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import FinalTest, Point, State, Trial
@@ -71,7 +69,7 @@ class BlockingStudy:
 
     def open(self, experiment: Experiment, now: float, begun: str | None) -> None:
         """Open the study, or create it: see :meth:`distillery_operator.study.study.Study.open`."""
-        metadata, searched = experiment.metadata, records.space_of(experiment.spec)
+        metadata, searched = experiment.metadata, specs.space_of(experiment.spec)
         if metadata.settled:
             belonging.expect(experiment, self._storage.find(metadata.name), begun)
         directions = optuna_trials.directions(experiment.spec)
@@ -169,14 +167,14 @@ class BlockingStudy:
             "started": now,
             "parameter_count": before.parameter_count,
         }
-        curve = self._storage.trial_attribute(number, "curve") or []
-        self._store(spec, {"suggestion": suggestion, "curve": curve}, now)
+        curve = self._storage.trial_attribute(number, CURVE) or []
+        self._store(spec, {"suggestion": suggestion, CURVE: curve}, now)
 
     def record(self, number: int, point: Point) -> None:
         """Add an evaluation to the learning curve of a trial."""
-        curve = records.thin((*self.held.trials[number].curve, point))
-        stored = records.curve_of(curve, self.held.asides.get(number, {}))
-        self._storage.set_trial_attribute(number, "curve", stored)
+        curve = curves.thin((*self.held.trials[number].curve, point))
+        stored = curves.curve_of(curve, self.held.asides.get(number, {}))
+        self._storage.set_trial_attribute(number, CURVE, stored)
         self.held.trials[number] = replace(self.held.trials[number], curve=curve)
 
     def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
@@ -188,9 +186,12 @@ class BlockingStudy:
         stored: dict[str, Any] = {"ending": records.ending_of(trial)}
         if trial.curve is not before.curve:
             kept = self.held.asides.get(trial.number, {})
-            stored["curve"] = records.curve_of(trial.curve, kept)
+            stored[CURVE] = curves.curve_of(trial.curve, kept)
+        brief = curves.brief(trial, self._shares)
+        if brief.curve:
+            stored[READINGS] = curves.readings_of(map(asdict, brief.curve), self._shares)
         self._storage.finish(ending.trial, optuna_trials.frozen(spec, trial, stored), now)
-        self.held.trials[ending.trial] = self._kept(trial)
+        self.held.trials[ending.trial] = trial if self._curves else brief
 
     def collect(self, numbers: Sequence[int]) -> None:
         """Store that the files of trials are gone."""
@@ -203,22 +204,22 @@ class BlockingStudy:
     def _compare(self, experiment: Experiment) -> None:
         """See to it that what gives results their meaning is as it was."""
         self._spec = experiment.spec
-        meaning = belonging.compare(experiment, self._read(), self.held)
+        stored = self._read()
+        meaning = belonging.compare(experiment, stored.attributes, self.held)
         if meaning is not None:
             self._storage.set_attribute(MEANING, meaning)
+        self._give_readings(stored.rows.own)
 
     def _belong(self, experiment: Experiment) -> None:
         """Store whose study it is, and what is wanted of it."""
-        resource = records.resource_of(experiment, self._cluster)
+        resource = specs.resource_of(experiment, self._cluster)
         if experiment.metadata.uid and self._resource != resource:
             self._storage.set_attribute(RESOURCE, resource)
             self._resource = resource
 
-    def _read(self) -> dict[str, Any]:
-        """Read everything anew; return the attributes of the study."""
-        shares = self._spec.early_stopping.rungs
-        reduce = functools.partial(records.lean, shares=shares)
-        stored = self._storage.read() if self._curves else self._storage.read(reduce)
+    def _read(self) -> Stored:
+        """Read everything anew, and return it."""
+        stored = self._storage.read(None if self._curves else self._shares)
         try:
             self.held = contents.of(stored.attributes, stored.rows.own)
         except ValueError as error:
@@ -226,11 +227,24 @@ class BlockingStudy:
         self._attend(stored.rows)
         self._resource = stored.attributes.get(RESOURCE)
         self._stale = False
-        return stored.attributes
+        return stored
 
-    def _kept(self, trial: Trial) -> Trial:
-        """Return a trial that has ended as it is held."""
-        return trial if self._curves else records.brief(trial, self._spec.early_stopping.rungs)
+    def _give_readings(self, own: Sequence[Row]) -> None:
+        """Store the readings of trials without, so that the next process need not read curves."""
+        if self._curves:
+            return
+        found = {
+            number: curves.readings_of(row.attributes[CURVE], self._shares)
+            for number, row in enumerate(own)
+            if curves.unread(row.attributes)
+        }
+        if found:
+            self._storage.set_trial_attributes(READINGS, found)
+
+    @property
+    def _shares(self) -> Sequence[float]:
+        """The rungs that early stopping looks at."""
+        return self._spec.early_stopping.rungs
 
     def _attend(self, rows: Rows) -> None:
         """Take note of what others have put there; each thing is said in the log once."""

@@ -7,9 +7,11 @@ from typing import Any
 from distillery_contract import size
 from distillery_contract.parameters import Value
 from distillery_operator.search import warm_start
-from distillery_operator.study import records
-from distillery_operator.study.records import RESTORED, SPACE, STUDENT, WARM, Aside
+from distillery_operator.study import curves, records
+from distillery_operator.study.curves import Aside
+from distillery_operator.study.records import RESTORED, STUDENT, WARM
 from distillery_operator.study.rows import Row
+from distillery_operator.study.specs import SPACE
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Trial
@@ -28,7 +30,8 @@ class Contents:
         trials: all of them, by their numbers.
         collected: numbers of those whose files are gone.
         warm: trials that were taken of other experiments, by the names of these.
-        asides: what a later release stored with the curves of trials, by the trials' numbers.
+        asides: what a later release stored with the curves of trials that have not ended, by the
+            trials' numbers.
         restored: why the study differs from what was told of it earlier; empty if it does not.
     """
 
@@ -77,7 +80,11 @@ def of(attributes: Attributes, own: Sequence[Row]) -> Contents:
             for key, trials in attributes.items()
             if key.startswith(WARM)
         },
-        asides={n: kept for n, trial in enumerate(stored) if (kept := records.aside(trial))},
+        asides={
+            number: kept
+            for number, trial in enumerate(stored)
+            if "ending" not in trial and (kept := curves.aside(trial))
+        },
         restored=str(attributes.get(RESTORED, {}).get("message", "")),
     )
 

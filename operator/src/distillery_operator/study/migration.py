@@ -18,7 +18,15 @@ from sqlalchemy import Connection, func, select
 from distillery_operator.errors import DatabaseUnavailable
 from distillery_operator.internals import of_optuna
 from distillery_operator.internals.of_optuna import ATTRIBUTES, STUDY_ATTRIBUTES
-from distillery_operator.study import reading, records, rows, schema, statements
+from distillery_operator.study import (
+    curves,
+    reading,
+    records,
+    rows,
+    schema,
+    specs,
+    statements,
+)
 from distillery_operator.study.place import Place
 
 PATIENCE: Final = select(
@@ -68,6 +76,9 @@ def migrate(place: Place) -> list[str]:
         given = sum(settle(place, connection, study) for study in _ours(connection))
         if given:
             done.append(f"{given} trials have records now")
+        read = sum(_give_readings(place, connection, study) for study in _ours(connection))
+        if read:
+            done.append(f"{read} trials have readings of their curves now")
         return done
 
 
@@ -95,9 +106,27 @@ def settle(place: Place, connection: Connection, study: int) -> int:
     return len(made)
 
 
+def _give_readings(place: Place, connection: Connection, study: int) -> int:
+    """Store what early stopping looks at of each curve that has ended; return of how many.
+
+    Not of a search on one machine, whose spec is nowhere in the study: it does that itself.
+    """
+    known = {row.key: row.value_json for row in connection.execute(statements.of_study(study))}
+    if specs.RESOURCE not in known:
+        return 0
+    shares = specs.rungs_of(json.loads(known[specs.RESOURCE]))
+    own = reading.trials(place, connection, study, shares).own
+    made = []
+    for row in filter(lambda row: curves.unread(row.attributes), own):
+        found = curves.readings_of(row.attributes[curves.CURVE], shares)
+        made += statements.attributes("trial_id", row.id, {curves.READINGS: found})
+    place.put(connection, ATTRIBUTES, made)
+    return len(made)
+
+
 def _ours(connection: Connection) -> list[int]:
     """Return the keys of the studies that Distillery made; a tool may have made others."""
-    ours = select(STUDY_ATTRIBUTES.c.study_id).where(STUDY_ATTRIBUTES.c.key == records.SPACE)
+    ours = select(STUDY_ATTRIBUTES.c.study_id).where(STUDY_ATTRIBUTES.c.key == specs.SPACE)
     return list(connection.execute(ours).scalars())
 
 

@@ -6,7 +6,7 @@ from optuna.study import StudyDirection
 from sqlalchemy import Connection, insert, select
 
 from distillery_operator.internals.of_optuna import STUDIES, STUDY_ATTRIBUTES, STUDY_DIRECTIONS
-from distillery_operator.study import migration, records, schema, statements
+from distillery_operator.study import migration, schema, specs, statements
 from distillery_operator.study.place import Place
 
 Attributes = Mapping[str, object]
@@ -49,7 +49,7 @@ def find(place: Place, name: str | None) -> tuple[int, dict[str, str]] | None:
     with place.transaction() as connection:
         there = schema.version(connection) is not None
         found = connection.execute(attributes).all() if there else []
-    ours = {row.study_id for row in found if name is not None or row.key == records.SPACE}
+    ours = {row.study_id for row in found if name is not None or row.key == specs.SPACE}
     if len(ours) != 1:
         return None
     (study,) = ours

@@ -31,6 +31,7 @@ from distillery_operator.internals.of_optuna import (
     SYSTEM_ATTRIBUTES,
     TRIALS,
 )
+from distillery_operator.study.curves import CURVE, READINGS
 from distillery_operator.study.records import BY_HAND
 from distillery_operator.study.rows import RECORD, SUGGESTION
 
@@ -74,17 +75,24 @@ def of_study(study: int) -> Select[Any]:
     )
 
 
-def of_trials(study: int, numbers: bool = False) -> Select[Any]:
+def of_trials(study: int, numbers: bool = False, beginning: str | None = None) -> Select[Any]:
     """Select the trials of a study, each with its attributes.
 
-    With ``numbers`` only those that tell its number: its record, or else its suggestion.
+    Args:
+        study: its key.
+        numbers: whether to select only what tells the number of a trial: its record, or else its
+            suggestion.
+        beginning: of readings; where a trial has such readings, its curve is left out.
     """
-    join = ATTRIBUTES.c.trial_id == TRIALS.c.trial_id
+    join, key = ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, ATTRIBUTES.c.key
+    other = ATTRIBUTES.alias()
+    same = other.c.trial_id == ATTRIBUTES.c.trial_id
     if numbers:
-        other = ATTRIBUTES.alias()
-        recorded = exists().where(other.c.trial_id == ATTRIBUTES.c.trial_id, other.c.key == RECORD)
-        key = ATTRIBUTES.c.key
+        recorded = exists().where(same, other.c.key == RECORD)
         join &= (key == RECORD) | ((key == SUGGESTION) & ~recorded)
+    if beginning is not None:
+        begun = func.substr(other.c.value_json, 1, len(beginning)) == beginning
+        join &= (key != CURVE) | ~exists().where(same, other.c.key == READINGS, begun)
     return (
         select(
             TRIALS.c.trial_id,

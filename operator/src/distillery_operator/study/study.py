@@ -17,7 +17,7 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.search import warm_start
 from distillery_operator.study import contents, database
 from distillery_operator.study.blocking import BlockingStudy
-from distillery_operator.study.records import SPACE
+from distillery_operator.study.specs import SPACE
 from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.observation import Others, Preparation
@@ -163,7 +163,8 @@ class Study:
             place = find(name)
             source = None
             if place is not None:
-                source = await self._workers.run(place.key, _source, place)
+                shares = spec.early_stopping.rungs  # those of the source, too, if it has readings
+                source = await self._workers.run(place.key, _source, place, shares)
             if source is None:
                 raise NotFound(f"there is no experiment {name} with trials to start from")
             if known is None:
@@ -219,7 +220,7 @@ async def in_file(
             await study.close()
 
 
-def _source(place: Storage) -> warm_start.Source | None:
+def _source(place: Storage, shares: Sequence[float]) -> warm_start.Source | None:
     """Read another experiment's study; None if there is none.
 
     It is the only one there, and called as its experiment was: a folder of results may be renamed.
@@ -227,7 +228,7 @@ def _source(place: Storage) -> warm_start.Source | None:
     try:
         if SPACE not in (place.find() or {}):
             return None
-        stored = place.read()
+        stored = place.read(shares)
     finally:
         place.close()
     return contents.source(stored.attributes, stored.rows.own)

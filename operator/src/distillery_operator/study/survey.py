@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distillery_operator.errors import DatabaseUnavailable
-from distillery_operator.study import contents, records
+from distillery_operator.study import contents, records, specs
 from distillery_operator.study.database import Database
 from distillery_operator.study.place import Place
 from distillery_operator.study.tables import Storage
@@ -96,7 +96,7 @@ def _read(uid: str, place: Place) -> Found:
         uid,
         place.key,
         storage,
-        stored.attributes.get(records.RESOURCE),
+        stored.attributes.get(specs.RESOURCE),
         held.preparation.key if held.preparation else None,
         tuple(trial.number for trial in failed),
         tuple(sorted(held.collected)),

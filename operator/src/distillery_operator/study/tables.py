@@ -39,7 +39,7 @@ from distillery_operator.internals.of_optuna import (
     TRIALS,
     VALUES,
 )
-from distillery_operator.study import opening, reading, records, removal, rows, statements
+from distillery_operator.study import opening, reading, records, removal, rows, specs, statements
 from distillery_operator.study.place import Place
 from distillery_operator.study.rows import Row, Rows
 
@@ -86,11 +86,11 @@ class Storage:
         """Find the study of this name, or create it with these attributes."""
         self._study = opening.opened(self._place, name, directions, attributes)
 
-    def read(self, reduce: reading.Reduce = lambda whole: whole) -> Stored:
+    def read(self, shares: Sequence[float] | None = None) -> Stored:
         """Return the attributes of the study, and its trials.
 
         Args:
-            reduce: leaves out of the attributes of a trial what is not wanted.
+            shares: of rungs, as :func:`distillery_operator.study.reading.trials` takes them.
 
         Raises:
             DatabaseUnavailable: trials are missing or are there twice, too.
@@ -101,7 +101,7 @@ class Storage:
             found = connection.execute(statements.of_study(self._study))
             study = {key: json.loads(value) for key, value in found}
             waits = seen.waiting > 0
-            trials = reading.trials(self._place, connection, self._study, reduce, enqueued=waits)
+            trials = reading.trials(self._place, connection, self._study, shares, enqueued=waits)
         self._seen, self._own = seen, [(row.id, row.state) for row in trials.own]
         return Stored(study, trials)
 
@@ -120,7 +120,7 @@ class Storage:
             return None
         study, attributes = found
         if self._whose is not None:
-            owner = json.loads(attributes.get(records.RESOURCE, "{}"))
+            owner = json.loads(attributes.get(specs.RESOURCE, "{}"))
             if (owner.get("namespace"), owner.get("name")) != self._whose:
                 return None
         self._study = study
@@ -223,8 +223,14 @@ class Storage:
 
     def set_trial_attribute(self, number: int, key: str, value: object) -> None:
         """Store an attribute of a trial."""
+        self.set_trial_attributes(key, {number: value})
+
+    def set_trial_attributes(self, key: str, values: Mapping[int, object]) -> None:
+        """Store an attribute of several trials, given by their numbers."""
+        made = []
+        for number, value in values.items():
+            made += statements.attributes("trial_id", self._own[number][0], {key: value})
         with self._change() as connection:
-            made = statements.attributes("trial_id", self._own[number][0], {key: value})
             self._place.put(connection, ATTRIBUTES, made)
 
     def finish(self, number: int, trial: FrozenTrial, now: float) -> None:

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from distillery_operator.internals import of_optuna
 from distillery_operator.internals.of_optuna import CONSTRAINTS, METRIC_NAMES, FrozenStudy
-from distillery_operator.study import records
+from distillery_operator.study import specs
 from distillery_operator.study.database import Database
 
 LIST_SECONDS: Final = 10.0
@@ -149,4 +149,4 @@ def _complete(study: FrozenStudy) -> bool:
 
 def _own(storage: RDBStorage) -> FrozenStudy | None:
     """Return the study of the experiment; a tool may have made others beside it."""
-    return next((s for s in storage.get_all_studies() if records.SPACE in s.user_attrs), None)
+    return next((s for s in storage.get_all_studies() if specs.SPACE in s.user_attrs), None)
