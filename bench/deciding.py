@@ -65,7 +65,15 @@ def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
     prepared = Preparation("key", {"exact": 75.0}, SOURCES, pinned=True)
     seen = Observation(1.0, 0.0, prepared, tuple(trials), attempts, {})
     suggest(suggester, spec, trials)  # builds the study, as after a restart
-    deciding = timed(lambda: decide.decide(spec, seen).actions)
+    known = seen.verdicts(spec)
+
+    def one_ended() -> Observation:
+        """Return the moment after another one, at which one trial ended that ran there."""
+        last = replace(trials[ended_trials - 1])
+        later = (*seen.trials[: ended_trials - 1], last, *seen.trials[ended_trials:])
+        return replace(seen, trials=later, before=known.bare())
+
+    deciding = timed(lambda: decide.decide(spec, one_ended()).actions)
     suggesting = timed(lambda: suggest(suggester, spec, trials))
     return {
         "trials": ended_trials,

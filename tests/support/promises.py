@@ -51,6 +51,7 @@ from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import FinalTest, Point, State, Trial, lineage
+from distillery_operator.trials.verdicts import Verdicts
 from support import worlds
 
 Key = tuple[Stage, int, int]
@@ -313,6 +314,7 @@ class Promises(RuleBasedStateMachine):
         self.removals: list[Removal] = []
         self.losses = 0  # times that the prepared data were lost or could not be made again
         self.data_lie_there = False
+        self.judged: Verdicts | None = None  # at the decision before
         self.shift = 0  # of the sampler's draws: another study draws others
         self.up_to_date = True  # whether nobody else has written to the study since this decision
         self.most_trials = self.most_parallel = 0
@@ -408,6 +410,7 @@ class Promises(RuleBasedStateMachine):
             removals=tuple(self.removals),
             preparing=self.preparing,
             generation=self.generation,
+            before=self.judged,
         )
 
     def shown(self) -> list[Shown]:
@@ -850,6 +853,7 @@ class Promises(RuleBasedStateMachine):
         told = [a.trial for a in actions if isinstance(a, Tell)]
         live = sum(attempt.live for attempt in seen.attempts)
         decision = decide.decide(spec, seen)
+        self.check_judged(spec, seen, decision)
         if spec.suspend or seen.obstacle:
             assert not launches
         if spec.suspend or seen.obstacle or decision.done:
@@ -860,6 +864,14 @@ class Promises(RuleBasedStateMachine):
         assert len(told) == len(set(told))
         assert not {a.trial for a in launches if a.stage is Stage.TRAIN} & set(told)
         assert all(self.trials[number].state is State.RUNNING for number in told)
+
+    def check_judged(self, spec: Spec, seen: Observation, decision: Decision) -> None:
+        """Hold the decision against one for which no trial was judged before."""
+        anew = replace(seen, before=None)
+        assert decide.decide(spec, anew) == decision
+        known, wanted = seen.verdicts(spec), anew.verdicts(spec)
+        assert (known.front, known.counts) == (wanted.front, wanted.counts)
+        self.judged = known
 
     def check_tests(
         self, spec: Spec, seen: Observation, decision: Decision, launches: list[Launch]

@@ -10,7 +10,7 @@ from distillery_operator.engine import usage
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec, Stagnation
 from distillery_operator.search import grid_and_random, own_points
-from distillery_operator.trials import hypervolume, pareto
+from distillery_operator.trials import hypervolume
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
 
@@ -81,9 +81,11 @@ def affordable(spec: Spec, seen: Observation, cap: float = math.inf) -> float:
     runs. So a budget is not passed by as many trials as run at a time.
     """
     limits = [hours for _, _, hours in _limits(spec)]
-    left = min(*limits, cap, math.inf) - usage.hours(seen)
-    each = _hours_each(seen)
-    if left <= 0 or not each or math.isinf(left):
+    limit = min(*limits, cap, math.inf)
+    if math.isinf(limit):
+        return limit
+    left, each = limit - usage.hours(seen), _hours_each(seen)
+    if left <= 0 or not each:
         return 0 if left <= 0 else math.inf
     begun = {a.trial for a in seen.attempts if a.live and a.stage is Stage.TRAIN}
     open_hours = [usage.attempt_hours(seen, trial) for trial in begun]
@@ -186,18 +188,14 @@ def _spent(spec: Spec, seen: Observation) -> Closing | None:
 
 def _stagnation(spec: Spec, seen: Observation) -> Closing | None:
     rule = spec.stagnation
-    told = [t for t in seen.trials if t.state not in (State.RUNNING, State.FAILED)]
-    if (
-        rule is None
-        or seen.preparation is None
-        or len(told) <= (window := _window(rule, len(told)))
-    ):
+    if rule is None or seen.preparation is None:
         return None
-    told.sort(key=lambda trial: (trial.ended or 0.0, trial.number))
+    told = seen.verdicts(spec).told
+    if len(told) <= (window := _window(rule, len(told))):
+        return None
     corner = hypervolume.corner(spec, hypervolume.reference(spec, seen.preparation))
-    front = pareto.front(spec, told[:-window])
-    before = pareto.hypervolume(spec, front, corner)
-    after = pareto.hypervolume(spec, [*front, *told[-window:]], corner)
+    before = seen.verdicts(spec).volume(told[:-window], corner)
+    after = seen.verdicts(spec).volume(told, corner)
     gain = 100 * (after / before - 1) if before else math.inf
     if gain >= rule.gain_percent:
         return None

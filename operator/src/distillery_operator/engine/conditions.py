@@ -1,5 +1,6 @@
 """PURE: the conditions of a status: what they say, and since when."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +26,6 @@ from distillery_operator.errors import DistilleryError, Unfit
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Condition, ConditionType, Status
 from distillery_operator.stopping import reasons
-from distillery_operator.trials import feasibility
 from distillery_operator.trials.attempt import NODE_LOST, STUCK, Attempt, Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, continued
@@ -152,7 +152,7 @@ def prepared(seen: Observation, closing: Closing | None) -> Finding:
 
 def trainer_accepted(spec: Spec, seen: Observation, end: Closing | None) -> list[Finding]:
     """Say which trainers made the results, and whether another one may; nothing without any."""
-    kind, known = ConditionType.TRAINER_ACCEPTED, trainers.makers(seen.trials)
+    kind, known = ConditionType.TRAINER_ACCEPTED, trainers.makers_of(seen)
     if not known:
         return []
     if end is None and (refusal := trainers.refusal(spec, seen)):
@@ -298,12 +298,12 @@ def forgotten(before: Status | None, seen: Observation) -> str:
 def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
     """Say whether a person should look."""
     kind = ConditionType.DEGRADED
-    ended = [
-        trial
-        for trial in seen.trials
-        if trial.state is not State.RUNNING and trial.reason not in reasons.RESUMABLE
-    ]
-    verdicts = [feasibility.verdict(spec, trial) for trial in ended]
+    counts = {
+        ending: count
+        for ending, count in seen.verdicts(spec).counts.items()
+        if ending.reason not in reasons.RESUMABLE
+    }
+    ended, feasible = sum(counts.values()), int(seen.verdicts(spec).facts["feasible"].sum())
     if closing and closing.reason in (PREPARATION_FAILED, TOO_MANY_FAILURES):
         return Finding(kind, "True", closing.reason, closing.message)
     for attempt in seen.attempts:
@@ -319,13 +319,14 @@ def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
             shown = ", ".join(map(str, removal.trials[:20]))
             message = f"the files of trials {shown} could not be removed: {removal.attempt.message}"
             return Finding(kind, "True", FILES_REMAIN, message)
-    if len(ended) >= NO_FEASIBLE_AFTER and not any(v.feasible for v in verdicts):
-        said = [v.reason for v in verdicts]
+    if ended >= NO_FEASIBLE_AFTER and not feasible:
+        said = Counter[str]()
+        for ending, count in counts.items():
+            said[ending.reason] += count
+        ((most, _),) = said.most_common(1)
         message = (
-            f"none of {len(ended)} trials satisfies all thresholds and constraints;"
-            f" most often: {max(set(said), key=said.count)}"
+            f"none of {ended} trials satisfies all thresholds and constraints; most often: {most}"
         )
         return Finding(kind, "True", "NoFeasibleTrial", message)
-    feasible = sum(v.feasible for v in verdicts)
-    message = f"{feasible} of {len(ended)} ended trials are feasible"
+    message = f"{feasible} of {ended} ended trials are feasible"
     return Finding(kind, "False", "AsExpected", message)

@@ -85,8 +85,8 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     what it has chosen is tested.
     """
     records = list(_record(seen))
-    seen = _recorded(seen, records)
-    rule = Rule(spec, seen.trials)
+    seen = _recorded(spec, seen, records)
+    rule = Rule(spec, seen.trials, seen.verdicts(spec))
     closing = _closing(spec, seen, rule)
     done = _done(spec, seen, rule, closing)
     repeats = endings.repeated(seen)
@@ -219,7 +219,7 @@ def _record(seen: Observation) -> Iterator[Record]:
                 yield Record(trial.number, point)
 
 
-def _recorded(seen: Observation, records: Sequence[Record]) -> Observation:
+def _recorded(spec: Spec, seen: Observation, records: Sequence[Record]) -> Observation:
     """Return the observation as it is once the records are stored."""
     if not records:
         return seen
@@ -227,7 +227,7 @@ def _recorded(seen: Observation, records: Sequence[Record]) -> Observation:
     for record in records:
         before = trials[record.trial]
         trials[record.trial] = replace(before, curve=(*before.curve, record.point))
-    return replace(seen, trials=tuple(trials))
+    return replace(seen, trials=tuple(trials), before=seen.verdicts(spec))
 
 
 def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt | Expire]:

@@ -49,8 +49,10 @@ class End:
 def tell(spec: Spec, seen: Observation, rule: Rule, repeats: Mapping[int, Trial]) -> Iterator[Tell]:
     """Yield how trials have ended that are not stored as ended; ``repeats``: see ``repeated``."""
     for trial in seen.trials:
+        if trial.state is not State.RUNNING:
+            continue
         attempts = seen.attempts_of(Stage.TRAIN, trial.number)
-        if trial.state is not State.RUNNING or any(a.live for a in attempts):
+        if any(a.live for a in attempts):
             continue
         if not attempts:
             yield from _tell_untrained(spec, seen, rule, trial, repeats.get(trial.number))

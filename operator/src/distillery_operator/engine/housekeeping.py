@@ -7,7 +7,6 @@ from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Collect, Collected, Forget, Free, Release
 from distillery_operator.resource.spec import CheckpointRetention, Spec
 from distillery_operator.stopping import reasons
-from distillery_operator.trials import pareto
 from distillery_operator.trials.attempt import Removal
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
@@ -79,7 +78,7 @@ def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
     """
     if spec.checkpoint_retention is CheckpointRetention.ALL:
         return
-    kept = {trial.number for trial in pareto.front(spec, seen.trials)}
+    kept = {trial.number for trial in seen.verdicts(spec).front}
     kept |= {a.trial for a in seen.attempts if a.stage is Stage.TEST and a.remains}
     if not over:
         kept |= reasons.resumable(seen.trials)

@@ -70,12 +70,11 @@ def lost(seen: Observation) -> bool:
         return True
     whole = [a for a in preparing if endings.cause(a, None)[0] is not Reason.INTERRUPTED]
     made = max((attempt.started or 0.0 for attempt in whole), default=0.0)
-    reading = [(Stage.TRAIN, t.number) for t in seen.trials if t.state is State.RUNNING]
-    reading += [(Stage.TEST, t.number) for t in seen.trials if t.test is None]
+    last = {(a.stage, a.trial): a for a in seen.all_attempts if a.stage is not Stage.PREPARE}
     return any(
         attempt.exit_code == Exit.BAD_DATA and (attempt.ended or 0.0) > made
-        for place in reading
-        for attempt in seen.attempts_of(*place)[-1:]
+        for attempt in last.values()
+        if not seen.stored(attempt)
     )
 
 

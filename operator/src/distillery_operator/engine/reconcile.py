@@ -7,7 +7,7 @@ changed, and once more after a pass that did something.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distillery_contract.request import Stage
 from distillery_operator.engine import decide, memory, requests
@@ -40,6 +40,7 @@ from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.caps import NONE, Caps
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.trial import State, Trial
+from distillery_operator.trials.verdicts import Verdicts
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,12 @@ class Pass:
 
 
 async def reconcile(
-    experiment: Experiment, ports: Ports, now: float, obstacle: str = "", caps: Caps = NONE
+    experiment: Experiment,
+    ports: Ports,
+    now: float,
+    obstacle: str = "",
+    caps: Caps = NONE,
+    before: Verdicts | None = None,
 ) -> Pass:
     """Bring an experiment one step closer to what is wanted.
 
@@ -62,8 +68,9 @@ async def reconcile(
         now: seconds since the epoch.
         obstacle: why nothing may start; empty if it may.
         caps: of the namespace.
+        before: verdicts of an earlier pass, which spare work and change nothing; None without any.
     """
-    seen = await observe(experiment, ports, now, obstacle, caps)
+    seen = replace(await observe(experiment, ports, now, obstacle, caps), before=before)
     # In a thread: with thousands of trials a front takes longer than other experiments may wait.
     decision = await asyncio.to_thread(decide.decide, experiment.spec, seen)
     refused: list[str] = []
@@ -87,9 +94,7 @@ async def observe(
     order = requests.order(experiment, Launch(Stage.PREPARE, 0, 1), None, preparation)
     asked_for = requests.digest(order)
     attempts, foreign = _parted(experiment, listed, preparation, trials, asked_for)
-    running = {trial.number for trial in trials if trial.state is State.RUNNING}
-    untested = {trial.number for trial in trials if trial.test is None}
-    asked = [a for a in attempts if _matters(a, running, untested, preparation)]
+    asked = [a for a in attempts if _matters(a, trials, preparation)]
     reports = await ports.measurements.read(asked)
     return Observation(
         now=now,
@@ -194,10 +199,9 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await runner.forget(removal)
 
 
-def _matters(
-    attempt: Attempt, running: set[int], untested: set[int], preparation: Preparation | None
-) -> bool:
+def _matters(attempt: Attempt, trials: Sequence[Trial], preparation: Preparation | None) -> bool:
     """Tell whether a decision can depend on what an attempt exposes."""
-    if attempt.stage is not Stage.PREPARE:
-        return attempt.trial in (running if attempt.stage is Stage.TRAIN else untested)
-    return preparation is None or not preparation.pinned
+    if attempt.stage is Stage.PREPARE:
+        return preparation is None or not preparation.pinned
+    trial = trials[attempt.trial]
+    return trial.state is State.RUNNING if attempt.stage is Stage.TRAIN else trial.test is None

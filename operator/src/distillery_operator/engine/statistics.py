@@ -1,6 +1,5 @@
 """PURE: figures of an experiment that alerts and dashboards need, beyond what its status says."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -10,7 +9,6 @@ from distillery_contract import metrics
 from distillery_operator.engine import budgets, reasons
 from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.resource.spec import COLLAPSE_GUARD, Spec
-from distillery_operator.trials import feasibility, pareto
 from distillery_operator.trials.attempt import Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial
@@ -54,9 +52,10 @@ def derive(spec: Spec, seen: Observation, done: Closing | None) -> Statistics:
     """Return the statistics of an experiment, which may be done."""
     trials = [trial for trial in seen.trials if trial.state is not State.RUNNING]
     # A point that has left the front was beaten by one that joined it later.
-    improved = max((t.ended or 0.0 for t in pareto.front(spec, trials)), default=None)
+    verdicts = seen.verdicts(spec)
+    improved = max((t.ended or 0.0 for t in verdicts.front), default=None)
     return Statistics(
-        ended={LOST: 0} | Counter(_ending(spec, trial) for trial in trials),
+        ended={LOST: 0} | {(str(e.state), e.reason): n for e, n in verdicts.counts.items()},
         one_sided=_one_sided(trials) if spec.data.unanswerable else {},
         latest=_latest(trials),
         trial_seconds=_median(trials),
@@ -66,12 +65,6 @@ def derive(spec: Spec, seen: Observation, done: Closing | None) -> Statistics:
         pending_times=_pending_times(seen),
         budgets=_budgets(spec, seen, done),
     )
-
-
-def _ending(spec: Spec, trial: Trial) -> tuple[str, str]:
-    verdict = feasibility.verdict(spec, trial)
-    unfit = trial.state is State.COMPLETED and not verdict.feasible
-    return str(State.INFEASIBLE if unfit else trial.state), verdict.reason
 
 
 def _one_sided(trials: Sequence[Trial]) -> dict[str, int]:

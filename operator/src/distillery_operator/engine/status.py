@@ -1,5 +1,6 @@
 """PURE: an experiment's status, derived anew from one observation at the end of each pass."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
@@ -35,6 +36,7 @@ from distillery_operator.resource.status import (
 from distillery_operator.search import expectation
 from distillery_operator.trials import feasibility, hypervolume, pareto
 from distillery_operator.trials.attempt import Attempt, Phase
+from distillery_operator.trials.feasibility import Verdict
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, continued, lineage
 
@@ -59,7 +61,7 @@ def derive(
         findings: conditions that the operator found out besides.
     """
     spec, ended = experiment.spec, [t for t in seen.trials if t.state is not State.RUNNING]
-    points = pareto.front(spec, seen.trials)
+    points = seen.verdicts(spec).front
     knee = pareto.knee(spec, points)
     closing, end = decision.closing, decision.done
     reference = hypervolume.reference(spec, seen.preparation) if seen.preparation else {}
@@ -107,7 +109,7 @@ def derive(
             )
             for e in expectations
         ],
-        best=_best(spec, seen.trials),
+        best=_best(spec, seen),
         knee=knee.number if knee else None,
         hypervolume=volume,
         hypervolume_reference=reference,
@@ -175,25 +177,33 @@ def deleting(generation: int, before: Status | None, waits: str, now: float) -> 
 
 def state(spec: Spec, trial: Trial) -> State:
     """Return a trial's state as people see it: measured but not acceptable counts as infeasible."""
-    if trial.state is State.COMPLETED and not feasibility.verdict(spec, trial).feasible:
-        return State.INFEASIBLE
-    return trial.state
+    return _state(trial, feasibility.verdict(spec, trial))
+
+
+def _state(trial: Trial, verdict: Verdict) -> State:
+    unfit = trial.state is State.COMPLETED and not verdict.feasible
+    return State.INFEASIBLE if unfit else trial.state
 
 
 def _counts(spec: Spec, seen: Observation) -> TrialCounts:
     """Count suggestions: one that goes on is where its last trial is."""
-    begun = continued(seen.trials)
-    states = [state(spec, trial) for trial in seen.trials if trial.number not in begun]
+    states = Counter[State]()
+    for ending, count in seen.verdicts(spec).counts.items():
+        states[ending.state] += count
+    goes_on = continued(seen.trials)
+    for number in goes_on:
+        if before := seen.verdicts(spec).endings[number]:
+            states[before.state] -= 1
     running = {a.trial for a in seen.attempts if _trains(a) and a.phase is Phase.RUNNING}
     open_trials = {t.number for t in seen.trials if t.state is State.RUNNING}
     return TrialCounts(
-        total=len(states),
+        total=len(seen.trials) - len(goes_on),
         pending=len(open_trials - running),
         running=len(open_trials & running),
-        completed=states.count(State.COMPLETED),
-        infeasible=states.count(State.INFEASIBLE),
-        stopped=states.count(State.STOPPED),
-        failed=states.count(State.FAILED),
+        completed=states[State.COMPLETED],
+        infeasible=states[State.INFEASIBLE],
+        stopped=states[State.STOPPED],
+        failed=states[State.FAILED],
     )
 
 
@@ -295,14 +305,12 @@ def _suggestion(spec: Spec, name: str, trial: Trial | None) -> SuggestionValues:
     return SuggestionValues(name=name, trial=trial.number, state=found, values=_values(spec, trial))
 
 
-def _best(spec: Spec, trials: Sequence[Trial]) -> list[Best]:
-    candidates = feasibility.feasible(spec, trials)
-    return [_best_at(objective, candidates) for objective in spec.objectives if candidates]
+def _best(spec: Spec, seen: Observation) -> list[Best]:
+    found = seen.verdicts(spec).best
+    return [_best_at(o, trial) for o, trial in zip(spec.objectives, found, strict=False)]
 
 
-def _best_at(objective: Objective, candidates: Sequence[Trial]) -> Best:
-    sign = objective.direction.sign
-    best = min(candidates, key=lambda trial: sign * trial.metrics[objective.metric])
+def _best_at(objective: Objective, best: Trial) -> Best:
     value = _plain(best.metrics)[objective.metric]
     return Best(objective=objective.metric, trial=best.number, value=value)
 
@@ -310,7 +318,8 @@ def _best_at(objective: Objective, candidates: Sequence[Trial]) -> Best:
 def _recent(spec: Spec, seen: Observation) -> list[RecentTrial]:
     """Return trials that have not ended, then those that ended last; at most ``RECENT_LIMIT``."""
     live = {a.trial: a for a in seen.attempts if _trains(a) and a.remains}
-    newest = sorted(seen.trials, key=lambda t: (t.state is not State.RUNNING, -(t.ended or 0.0)))
+    running = [trial for trial in seen.trials if trial.state is State.RUNNING]
+    newest = [*running, *seen.verdicts(spec).newest(RECENT_LIMIT)]
     return [
         _unfinished(spec, seen, trial, live.get(trial.number))
         if trial.state is State.RUNNING
@@ -324,7 +333,7 @@ def _finished(spec: Spec, trial: Trial) -> RecentTrial:
     return RecentTrial(
         trial=trial.number,
         suggestion=trial.by_hand,
-        state=state(spec, trial),
+        state=_state(trial, verdict),
         reason=verdict.reason,
         message=conditions.cut(verdict.message, RECENT_BYTES),
         values=_values(spec, trial),

@@ -14,7 +14,6 @@ from distillery_operator.engine import endings, preparation, trainers, usage
 from distillery_operator.engine.actions import KeepTest, Launch
 from distillery_operator.engine.endings import End
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials import pareto
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import FinalTest, State, Trial
 
@@ -47,7 +46,7 @@ def tests(spec: Spec, seen: Observation) -> Tests:
     """Return how far the tests are of what would be chosen if the search was over now."""
     if not spec.data.has_test or not seen.prepared:
         return Tests()
-    front = {trial.number for trial in pareto.front(spec, seen.trials)}
+    front = {trial.number for trial in seen.verdicts(spec).front}
     chosen = [
         trial
         for trial in seen.trials
@@ -68,7 +67,8 @@ def launch(spec: Spec, seen: Observation, done: Tests) -> Iterator[Launch]:
 
 def keep(seen: Observation) -> Iterator[KeepTest]:
     """Yield what tests have found, if it is not stored yet."""
-    for trial in seen.trials:
+    tested = {attempt.trial for attempt in seen.all_attempts if attempt.stage is Stage.TEST}
+    for trial in (seen.trials[number] for number in sorted(tested)):
         if trial.test is not None or trial.state is not State.COMPLETED:
             continue
         attempts = seen.attempts_of(Stage.TEST, trial.number)

@@ -22,6 +22,9 @@ from distillery_operator.trials.trial import State, Trial
 RESULTS: Final = (State.COMPLETED, State.INFEASIBLE, State.STOPPED)
 """States of trials that say something of what was suggested."""
 
+Result = tuple[float, Provenance]
+"""When a training that had a result began, and what made it."""
+
 
 @dataclass(frozen=True)
 class Maker:
@@ -50,17 +53,30 @@ def provenance(seen: Observation, attempt: Attempt) -> Provenance:
 
 def makers(trials: Sequence[Trial]) -> list[Maker]:
     """Return the trainers that made the results of trials, the one that made most of them first."""
-    found: dict[tuple[str, ...], Maker] = {}
-    for _, made in sorted(_results(trials), key=lambda result: result[0]):
+    return _makers([*_results(trials)])
+
+
+def makers_of(seen: Observation) -> list[Maker]:
+    """Return the same of all trials of a moment."""
+    return _makers(seen.once(_all_results))
+
+
+def _makers(results: Sequence[Result]) -> list[Maker]:
+    by_maker: dict[tuple[str, ...], list[tuple[float, int]]] = {}
+    for place, (when, made) in enumerate(results):
         name = made.trainer.releases or (made.digest or made.name,)
-        before = found[name].results if name in found else 0
-        found[name] = Maker(before + 1, made)
-    return sorted(found.values(), key=lambda maker: -maker.results)
+        by_maker.setdefault(name, []).append((when, place))
+    found = sorted(by_maker.values(), key=lambda own: (-len(own), min(own)))
+    return [Maker(len(own), results[max(own)[1]][1]) for own in found]
 
 
 def change(seen: Observation) -> str:
     """Say which trainer made most results and which other one would make the next; or nothing."""
-    most, following = makers(seen.trials)[:1], _following(seen)
+    return seen.once(_change)
+
+
+def _change(seen: Observation) -> str:
+    most, following = makers_of(seen)[:1], _following(seen)
     if not most or _alike(most[0].last, following):
         return ""
     unknown = "" if following.trainer.releases else ", which has not said what it is"
@@ -86,12 +102,18 @@ def _following(seen: Observation) -> Provenance:
         return upcoming
     heard = [(a.started, provenance(seen, a)) for a in seen.attempts if a.started is not None]
     told = [(when, made) for when, made in heard if made.trainer.releases]
-    told += _results(seen.trials)
-    fitting = [(when, made) for when, made in told if _same_image(made, upcoming)]
+    told += seen.once(_all_results)
+    images = {made.image: made for _, made in told}
+    same = {image for image, made in images.items() if _same_image(made, upcoming)}
+    fitting = [(when, made) for when, made in told if made.image in same]
     return max(fitting, key=lambda one: one[0])[1] if fitting else upcoming
 
 
-def _results(trials: Sequence[Trial]) -> Iterator[tuple[float, Provenance]]:
+def _all_results(seen: Observation) -> list[Result]:
+    return [*_results(seen.trials)]
+
+
+def _results(trials: Sequence[Trial]) -> Iterator[Result]:
     """Yield what made results, each with the time at which its training began."""
     for trial in trials:
         repeats = trial.reason == DUPLICATE

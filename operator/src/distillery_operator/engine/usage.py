@@ -47,10 +47,7 @@ def cost(spec: Spec, spent: float) -> float | None:
 
 def spans(seen: Observation) -> Iterator[tuple[float, float]]:
     """Yield the run times of trials, preparation and tests, each with the GPUs that it had."""
-    told = {trial.number for trial in seen.trials if trial.state is not State.RUNNING}
-    tests = {trial.number: trial.test for trial in seen.trials if trial.test}
-    yield from ((test.seconds, test.gpus) for test in tests.values())
-    yield from ((trial.seconds, trial.gpus) for trial in seen.trials if trial.number in told)
+    yield from seen.once(_stored)
     preparing = [(run_seconds(seen, a), gpus(seen, a)) for a in seen.attempts_of(Stage.PREPARE)]
     kept = seen.preparation
     if kept and kept.seconds >= sum(seconds for seconds, _ in preparing):
@@ -58,9 +55,15 @@ def spans(seen: Observation) -> Iterator[tuple[float, float]]:
     else:
         yield from preparing
     for attempt in seen.all_attempts:
-        stored = {Stage.TRAIN: told, Stage.TEST: tests}.get(attempt.stage)
-        if stored is not None and attempt.trial not in stored:
+        if attempt.stage is not Stage.PREPARE and not seen.stored(attempt):
             yield run_seconds(seen, attempt), gpus(seen, attempt)
+
+
+def _stored(seen: Observation) -> list[tuple[float, float]]:
+    """Return the run times of tests and trials that have ended, each with the GPUs that it had."""
+    tests = [trial.test for trial in seen.trials if trial.test]
+    told = [trial for trial in seen.trials if trial.state is not State.RUNNING]
+    return [*((test.seconds, test.gpus) for test in tests), *((t.seconds, t.gpus) for t in told)]
 
 
 def total(seen: Observation, attempts: Sequence[Attempt]) -> tuple[float, float]:

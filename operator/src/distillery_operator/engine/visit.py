@@ -16,6 +16,7 @@ from distillery_operator.errors import DistilleryError, NotFound, Unfit
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.trials.caps import NONE, Caps
 from distillery_operator.trials.trial import Trial
+from distillery_operator.trials.verdicts import Verdicts
 
 PASSES: Final = 3
 """Passes in one visit at most: one tells and asks, the next one starts what was asked."""
@@ -35,7 +36,8 @@ def goes_on(done: Pass) -> bool:
 class Visitor:
     """Visits one experiment again and again.
 
-    Keeps between two visits only what can be found again: which experiments inform the sampler.
+    Keeps between two visits only what can be found again: which experiments inform the sampler, and
+    how the trials were judged.
 
     Attributes:
         fault: why another experiment does not inform the sampler, though it should.
@@ -44,6 +46,7 @@ class Visitor:
     def __init__(self, ports: Ports, warm_up: WarmUp) -> None:
         self._ports, self._warm_up = ports, warm_up
         self._warm: Mapping[str, Sequence[Trial]] = {}
+        self._judged: Verdicts | None = None
         self._asked: tuple[int, bool, float] = (0, False, 0.0)  # generation, whether prepared, time
         self.fault: DistilleryError | None = None
 
@@ -65,10 +68,13 @@ class Visitor:
         for _ in range(PASSES):
             await self._inform(experiment)
             why = obstacle or (str(self.fault) if self.fault else "")
-            done = await reconcile(experiment, self._ports, time.time(), why, caps)
+            now = time.time()
+            done = await reconcile(experiment, self._ports, now, why, caps, self._judged)
+            self._judged = done.seen.verdicts(experiment.spec)
             after(done)
             if not goes_on(done):
                 break
+        self._judged = done.seen.verdicts(experiment.spec).bare()
         return done
 
     def findings(self, experiment: Experiment) -> list[Finding]:

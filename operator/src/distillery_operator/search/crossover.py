@@ -17,6 +17,7 @@ from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping.front_aware import FrontAware
 from distillery_operator.trials.trial import Trial
+from distillery_operator.trials.verdicts import Verdicts
 
 CROSSINGS: Final = 8
 """Crossings that are tried; the last one is trained if no earlier one was. With many more the
@@ -28,7 +29,11 @@ Size = Callable[[Mapping[str, Value]], int | None]
 
 
 def crossed(
-    spec: Spec, trials: Sequence[Trial], drawn: Mapping[str, Value], size: Size
+    spec: Spec,
+    trials: Sequence[Trial],
+    drawn: Mapping[str, Value],
+    size: Size,
+    verdicts: Verdicts | None = None,
 ) -> Mapping[str, Value]:
     """Return what was drawn or, as often as the spec says, its crossing with a point of the front.
 
@@ -37,11 +42,12 @@ def crossed(
         trials: its own, in their order; the next one's number decides by chance.
         drawn: the searched parameters that the sampler drew.
         size: of the student that hyperparameters describe.
+        verdicts: how the spec judges its trials; found out unless given.
     """
     dice = random.Random(f"{spec.sampler.seed}/{len(trials)}")
     if dice.random() >= spec.sampler.crossover:
         return drawn
-    outlook, found = FrontAware(spec, trials), drawn
+    outlook, found = FrontAware(spec, trials, verdicts), drawn
     if not outlook.front:
         return drawn
     for _ in range(CROSSINGS):

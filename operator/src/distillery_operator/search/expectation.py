@@ -5,8 +5,9 @@ What the other trials let expect is not chosen for its luck. ``bench/expectation
 how far both are from the truth.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -58,7 +59,8 @@ def again(spec: Spec, trials: Sequence[Trial], wanted: Sequence[Trial]) -> list[
     down what is expected of the rest. So are collapsed ones: none of them is on the front.
     """
     metrics = [o.metric for o in spec.objectives if o.metric not in feasibility.KNOWN]
-    examples = [t for t in trained(spec, trials) if not feasibility.collapsed(t.metrics)][-MOST:]
+    newest = (t for t in _trained(spec, reversed(trials)) if not feasibility.collapsed(t.metrics))
+    examples = [*islice(newest, MOST)][::-1]
     known = [t for t in wanted if inside(spec, t)]
     found = (_of(spec, metric, examples, known) for metric in metrics)
     return [expectation for expectation in found if expectation and expectation.tells]
@@ -66,8 +68,14 @@ def again(spec: Spec, trials: Sequence[Trial], wanted: Sequence[Trial]) -> list[
 
 def trained(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
     """Return the points of the search space that trained to their end, each once."""
-    completed = (t for t in trials if t.state is State.COMPLETED)
-    return [t for t in completed if t.reason != feasibility.DUPLICATE and inside(spec, t)]
+    return [*_trained(spec, trials)]
+
+
+def _trained(spec: Spec, trials: Iterable[Trial]) -> Iterator[Trial]:
+    for trial in trials:
+        own = trial.state is State.COMPLETED and trial.reason != feasibility.DUPLICATE
+        if own and inside(spec, trial):
+            yield trial
 
 
 def inside(spec: Spec, trial: Trial) -> bool:

@@ -23,6 +23,7 @@ from distillery_operator.search import crossover, grid_and_random, optuna_sample
 from distillery_operator.search.optuna_samplers import MODELS
 from distillery_operator.search.optuna_trials import TOGETHER
 from distillery_operator.trials.trial import Trial
+from distillery_operator.trials.verdicts import Verdicts
 
 
 class Suggester:
@@ -36,6 +37,7 @@ class Suggester:
         self._spec: Spec | None = None
         self._seen: list[Trial] = []
         self._bred: Mapping[int, int] = {}
+        self._verdicts: Verdicts | None = None
 
     def suggest(
         self,
@@ -92,7 +94,9 @@ class Suggester:
             if space.active(parameter, drawn):
                 value = _suggest(trial, parameter.name, self._space[parameter.name])
                 drawn[parameter.name] = space.nearest(parameter, value)
-        chosen = crossover.crossed(spec, own, drawn, size)
+        verdicts = Verdicts.of(spec, own, self._verdicts)
+        chosen = crossover.crossed(spec, own, drawn, size, verdicts)
+        self._verdicts = verdicts.bare()
         self._keep(trial.number, chosen)
         return chosen
 

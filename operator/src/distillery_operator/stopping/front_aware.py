@@ -12,13 +12,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
+import numpy as np
+
 from distillery_contract import metrics, parameters
 from distillery_operator.resource.spec import Objective, Spec
 from distillery_operator.stopping import hyperparameters
 from distillery_operator.stopping.forecast import Forecast, LocalForecast
 from distillery_operator.stopping.reasons import CANNOT_IMPROVE, Stop
 from distillery_operator.trials import feasibility, learning_curve, pareto
-from distillery_operator.trials.trial import State, Trial, continued
+from distillery_operator.trials.trial import Trial, continued
+from distillery_operator.trials.verdicts import Places, Verdicts
 
 UNTRAINED: Final = -1
 """The rung of a suggestion of which only the hyperparameters are known."""
@@ -54,43 +57,61 @@ class Hope:
 class FrontAware:
     """The rule that asks whether a training can still beat the front, by one spec at one moment."""
 
-    def __init__(self, spec: Spec, trials: Sequence[Trial]) -> None:
-        """Look at one moment: the spec of an experiment, and all its trials in their order."""
+    def __init__(
+        self, spec: Spec, trials: Sequence[Trial], verdicts: Verdicts | None = None
+    ) -> None:
+        """Look at one moment.
+
+        Args:
+            spec: of the experiment.
+            trials: all of its own, in their order.
+            verdicts: how the spec judges them; found out unless given.
+        """
         self._spec, self._trials = spec, trials
+        self._verdicts = verdicts or Verdicts.of(spec, trials)
         self._wanted = spec.early_stopping
         self._trained = [o for o in spec.objectives if o.metric not in feasibility.KNOWN]
         self._sized = len(self._trained) < len(spec.objectives)
-        self._forecasts: dict[tuple[int, str], Forecast | None] = {}
-
-    @cached_property
-    def _measured(self) -> list[Trial]:
-        """The trainings that went to their end; who repeats one adds nothing."""
-        ended = (trial for trial in self._trials if trial.state is State.COMPLETED)
-        return [trial for trial in ended if trial.reason != feasibility.DUPLICATE]
 
     @cached_property
     def _foreseen(self) -> list[Trial]:
         """The stopped trainings whose end was foreseen and that did not go on."""
-        begun = continued(self._trials)
-        known = (trial for trial in self._trials if trial.expected and trial.number not in begun)
+        known = (t for t in self._trials if t.expected and t.number not in self._begun)
         own = [trial for trial in known if trial.reason != feasibility.DUPLICATE]
         return self._nearest(own)
 
     @cached_property
+    def _begun(self) -> frozenset[int]:
+        """The stopped trials that go on."""
+        return frozenset(continued(self._trials))
+
+    @cached_property
     def front(self) -> list[Trial]:
         """The front of this moment: who is beaten is beaten by one of it."""
-        return pareto.front(self._spec, self._measured)
+        return self._verdicts.measured_front
 
     @cached_property
     def _examples(self) -> list[Trial]:
         """What is learnt from: what is still collapsed is compared with what left it."""
-        known = [t for t in self._measured if not feasibility.collapsed(t.metrics)]
-        return pareto.sample(self._spec, known, EXAMPLES)
+        return [self._trials[place] for place in self._places]
+
+    @cached_property
+    def _places(self) -> Places:
+        """Where the examples stand among all trials."""
+        return self._verdicts.once("examples", self._chosen)
+
+    def _chosen(self) -> Places:
+        """Choose the examples among all trials; who repeats a training adds nothing."""
+        facts = self._verdicts.facts
+        (known,) = np.nonzero(facts["measured"] & ~facts["collapsed"])
+        costs, feasible = self._verdicts.costs[known], facts["feasible"][known]
+        chosen: Places = known[pareto.sampled(costs, feasible, EXAMPLES)]
+        return chosen
 
     @cached_property
     def _feasible(self) -> int:
         """How many of the examples hold to all limits."""
-        return len(feasibility.feasible(self._spec, self._examples))
+        return int(self._verdicts.facts["feasible"][self._places].sum())
 
     @cached_property
     def _judged(self) -> list[str]:
@@ -124,6 +145,10 @@ class FrontAware:
         The expected end counts, not the best that can be hoped for: a trial does not stop and go on
         with every change of the estimate.
         """
+        what = ("promising", tuple(trial.number for trial in waiting))
+        return self._verdicts.once(what, lambda: self._promising(waiting))
+
+    def _promising(self, waiting: Sequence[Trial]) -> list[Trial]:
         hopes = defaultdict[int, list[Hope]](list)
         waiting = self._nearest(waiting)
         for objective in self._trained:
@@ -136,8 +161,8 @@ class FrontAware:
         """Return those of many stopped trials whose ends were expected to be nearest to a front."""
         if len(stopped) <= EXAMPLES:
             return [*stopped]
-        ends = [{**trial.metrics, **trial.expected} for trial in stopped]
-        return [stopped[place] for place in pareto.nearest(self._spec, ends, EXAMPLES)]
+        ends = self._verdicts.costs[[trial.number for trial in stopped]]
+        return [stopped[place] for place in pareto.nearest(ends, EXAMPLES)]
 
     def _hopeless(self, trial: Trial, rung: int, confidence: float) -> Stop | None:
         """Stop what would, at its best, miss a threshold or be beaten in everything."""
@@ -228,9 +253,9 @@ class FrontAware:
         return f"from {now.metrics[metric]:.4g} after {share:.0%} of the training"
 
     def _forecast(self, metric: str, rung: int) -> Forecast | None:
-        if (rung, metric) not in self._forecasts:
-            self._forecasts[rung, metric] = self._learn(metric, rung)
-        return self._forecasts[rung, metric]
+        learnt_from = self._begun if rung == UNTRAINED else None
+        what = ("forecast", rung, metric, learnt_from)
+        return self._verdicts.once(what, lambda: self._learn(metric, rung))
 
     def _learn(self, metric: str, rung: int) -> Forecast | None:
         """Learn from the trials that trained to their end how this metric ends."""

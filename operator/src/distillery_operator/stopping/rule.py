@@ -18,6 +18,7 @@ from distillery_operator.stopping.front_aware import FrontAware
 from distillery_operator.stopping.reasons import Stop
 from distillery_operator.trials import learning_curve
 from distillery_operator.trials.trial import Trial, continued
+from distillery_operator.trials.verdicts import Verdicts
 
 
 class Comparison(Protocol):
@@ -36,17 +37,22 @@ class Rule:
     Neither a front nor a forecast is computed before it is asked for.
     """
 
-    def __init__(self, spec: Spec, trials: Sequence[Trial]) -> None:
+    def __init__(
+        self, spec: Spec, trials: Sequence[Trial], verdicts: Verdicts | None = None
+    ) -> None:
         """Look at one moment.
 
         Args:
             spec: of the experiment.
             trials: all of its own, in their order.
+            verdicts: how the spec judges them; found out unless given.
         """
         self._trials, self._shares = trials, spec.early_stopping.rungs
         self._collapse = Collapse(spec, trials)
         kind = spec.early_stopping.type
-        self._outlook = FrontAware(spec, trials) if kind is StoppingType.FRONT_AWARE else None
+        self._outlook = (
+            FrontAware(spec, trials, verdicts) if kind is StoppingType.FRONT_AWARE else None
+        )
         self._comparison: Comparison | None = self._outlook
         if kind is StoppingType.ASHA:
             self._comparison = ASHA(spec, trials)

@@ -9,6 +9,7 @@ caps            what a namespace may use
 learning_curve  what a curve tells at a rung
 feasibility     is a trial acceptable, and if not, why
 pareto          the constrained front, its hypervolume and its knee
+verdicts        how all trials of a moment are judged, taken over from the moment before
 hypervolume     the corner that hypervolumes are measured from
 
 Everything above imports it. It imports ``resource``.

@@ -109,11 +109,16 @@ def collapsed(values: Mapping[str, float]) -> bool:
 
 def verdict(spec: Spec, trial: Trial) -> Verdict:
     """Judge a trial by the spec of today."""
+    return judge(spec, bounds(spec), trial)
+
+
+def judge(spec: Spec, limits: Sequence[Bound], trial: Trial) -> Verdict:
+    """Judge a trial by the spec of today, whose bounds are given."""
     if trial.state is State.RUNNING:
         return Verdict(False, RUNNING, "the trial has not ended")
     if trial.state is not State.COMPLETED:
         return Verdict(False, trial.reason, trial.message)
-    broken = _broken(bounds(spec), trial)
+    broken = _broken(limits, trial)
     if not broken:
         holds = "all thresholds and constraints hold"
         if trial.reason == DUPLICATE:

@@ -4,13 +4,15 @@ Gathered by :mod:`distillery_operator.engine.reconcile` from its ports.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import dropwhile, takewhile
+from typing import TypeVar, cast
 
 from distillery_contract.request import Stage
 from distillery_contract.size import Architecture
+from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import (
     Attempt,
     AttemptKey,
@@ -25,6 +27,9 @@ from distillery_operator.trials.feasibility import DUPLICATE
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import UNKNOWN, Provenance
 from distillery_operator.trials.trial import State, Trial, continued
+from distillery_operator.trials.verdicts import Verdicts
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Observation:
         preparation_order: digest of what a preparation would be asked for now; empty where nothing
             else was ever asked.
         caps: of the namespace.
+        before: verdicts of an earlier moment; None if there is none.
     """
 
     now: float
@@ -105,6 +111,24 @@ class Observation:
     upcoming: Provenance = UNKNOWN
     preparation_order: str = ""
     caps: Caps = NONE
+    before: Verdicts | None = field(default=None, repr=False, compare=False)
+
+    def verdicts(self, spec: Spec) -> Verdicts:
+        """Return how a spec judges the trials of this moment."""
+        known = self._derived.get(Verdicts)
+        if not isinstance(known, Verdicts) or known.spec is not spec:
+            known = self._derived[Verdicts] = Verdicts.of(spec, self.trials, self.before)
+        return known
+
+    def once(self, derive: Callable[["Observation"], T]) -> T:
+        """Return what a function derives of this moment, which is called once for all."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        return cast(T, self._derived[derive])
+
+    @cached_property
+    def _derived(self) -> dict[object, object]:
+        return {}
 
     @property
     def prepared(self) -> bool:
@@ -147,26 +171,25 @@ class Observation:
         """Return what an attempt exposes; None if nothing is known."""
         return self.reports.get(attempt.key)
 
-    @property
+    @cached_property
     def suggested(self) -> int:
         """How many suggestions count: not what continues another trial, and no told duplicate."""
         return sum(_counts(trial) for trial in self.trials)
 
-    @property
+    @cached_property
     def settled(self) -> int:
         """How many suggestions that count have ended and are not continued."""
         begun = continued(self.trials)
         ended = (t for t in self.trials if t.state is not State.RUNNING and t.reason != DUPLICATE)
         return sum(trial.number not in begun for trial in ended)
 
-    @property
+    @cached_property
     def repeats(self) -> int:
         """How many duplicates the newest suggestions that were told are, one after the other.
 
         What a person suggests says nothing of what the sampler still finds.
         """
-        own = (t for t in self.trials if t.continues is None and t.by_hand is None)
-        newest = reversed([*own])
+        newest = (t for t in reversed(self.trials) if t.continues is None and t.by_hand is None)
         told = dropwhile(lambda t: t.state is State.RUNNING, newest)
         return sum(1 for _ in takewhile(lambda t: t.reason == DUPLICATE, told))
 

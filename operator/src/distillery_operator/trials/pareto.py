@@ -12,6 +12,9 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.trials import feasibility
 from distillery_operator.trials.trial import Trial
 
+Costs = NDArray[np.float64]
+"""Objectives to be minimised, (points, objectives)."""
+
 EXACT_OBJECTIVES: Final = 5
 SAMPLES: Final = 10_000
 """Most objectives of an exact hypervolume: with six, 2,000 points take 42 s. With more objectives,
@@ -24,14 +27,21 @@ def front(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
     Of trials with equal objectives the first one stands.
     """
     candidates = feasibility.feasible(spec, trials)
-    if not candidates:
+    return [candidates[n] for n in kept(costs(spec, [trial.metrics for trial in candidates]))]
+
+
+def kept(found: Costs) -> list[int]:
+    """Return the places of the points that no other one beats, by the first objective.
+
+    Of equal points the first one stands.
+    """
+    if not len(found):
         return []
-    costs = _costs(spec, [trial.metrics for trial in candidates])
-    kept = np.flatnonzero(moocore.is_nondominated(costs, keep_weakly=False))
-    return [candidates[place] for place in sorted(kept, key=lambda place: tuple(costs[place]))]
+    places = np.flatnonzero(moocore.is_nondominated(found, keep_weakly=False)).tolist()
+    return sorted(places, key=lambda place: tuple(found[place]))
 
 
-def hypervolume(spec: Spec, trials: Sequence[Trial], corner: NDArray[np.float64]) -> float:
+def hypervolume(spec: Spec, trials: Sequence[Trial], corner: Costs) -> float:
     """Return the volume between front and corner, in the product of the objectives' units.
 
     Args:
@@ -40,13 +50,16 @@ def hypervolume(spec: Spec, trials: Sequence[Trial], corner: NDArray[np.float64]
         corner: the reference to measure from, as costs: see
             :mod:`distillery_operator.trials.hypervolume`.
     """
-    points = front(spec, trials)
-    if not points:
+    return volume(costs(spec, [point.metrics for point in front(spec, trials)]), corner)
+
+
+def volume(points: Costs, corner: Costs) -> float:
+    """Return the volume between the points of a front and a corner, (objectives,)."""
+    if not len(points):
         return 0.0
-    costs = _costs(spec, [point.metrics for point in points])
-    if len(spec.objectives) > EXACT_OBJECTIVES:
-        return float(moocore.hv_approx(costs, ref=corner, nsamples=SAMPLES, method="DZ2019-HW"))
-    return float(moocore.hypervolume(costs, ref=corner))
+    if len(corner) > EXACT_OBJECTIVES:
+        return float(moocore.hv_approx(points, ref=corner, nsamples=SAMPLES, method="DZ2019-HW"))
+    return float(moocore.hypervolume(points, ref=corner))
 
 
 def knee(spec: Spec, points: Sequence[Trial]) -> Trial | None:
@@ -57,9 +70,9 @@ def knee(spec: Spec, points: Sequence[Trial]) -> Trial | None:
     """
     if len(points) < 3:
         return None
-    costs = _costs(spec, [point.metrics for point in points])
-    span = np.ptp(costs, axis=0)
-    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
+    found = costs(spec, [point.metrics for point in points])
+    span = np.ptp(found, axis=0)
+    scaled = (found - found.min(axis=0)) / np.where(span > 0, span, 1.0)
     return points[int(scaled.sum(axis=1).argmin())]
 
 
@@ -107,24 +120,32 @@ def sample(spec: Spec, trials: Sequence[Trial], count: int) -> list[Trial]:
     if len(trials) <= count:
         return [*trials]
     fit = {trial.number for trial in feasibility.feasible(spec, trials)}
-    good = [place for place, trial in enumerate(trials) if trial.number in fit]
-    near = nearest(spec, [trials[place].metrics for place in good], count // 2)
-    chosen = {good[place] for place in near}
-    rest = [place for place in range(len(trials)) if place not in chosen]
+    good = np.array([trial.number in fit for trial in trials], np.bool_)
+    chosen = sampled(costs(spec, [trial.metrics for trial in trials]), good, count)
+    return [trials[place] for place in chosen]
+
+
+def sampled(found: Costs, good: NDArray[np.bool_], count: int) -> list[int]:
+    """Return the places of so many points, in order; ``good``: which of them are acceptable."""
+    if len(found) <= count:
+        return [*range(len(found))]
+    (fit,) = np.nonzero(good)
+    chosen = {int(fit[place]) for place in nearest(found[fit], count // 2)}
+    rest = [place for place in range(len(found)) if place not in chosen]
     room = count - len(chosen)
     chosen |= {rest[(place + 1) * len(rest) // room - 1] for place in range(room)}
-    return [trials[place] for place in sorted(chosen)]
+    return sorted(chosen)
 
 
-def nearest(spec: Spec, ends: Sequence[Mapping[str, float]], count: int) -> list[int]:
-    """Return the places of so many ends, layer by layer of the non-dominated sort, in order.
+def nearest(found: Costs, count: int) -> list[int]:
+    """Return the places of so many points, layer by layer of the non-dominated sort, in order.
 
     Of a layer that is not taken whole, those that stand last.
     """
-    if not ends:
+    if not len(found):
         return []
-    layers = moocore.pareto_rank(_costs(spec, ends))
-    order = np.lexsort((-np.arange(len(ends)), layers))
+    layers = moocore.pareto_rank(found)
+    order = np.lexsort((-np.arange(len(found)), layers))
     return sorted(int(place) for place in order[:count])
 
 
@@ -141,10 +162,10 @@ def _net(points: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.array(order)
 
 
-def _costs(spec: Spec, ends: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+def costs(spec: Spec, ends: Sequence[Mapping[str, float]]) -> Costs:
     """Return objectives to be minimised, (ends, objectives); what was not measured is the worst."""
     wanted = [
         (o.metric, o.direction.sign, metrics.EVALUATIONS[o.metric].worst) for o in spec.objectives
     ]
     rows = [[sign * end.get(name, worst) for name, sign, worst in wanted] for end in ends]
-    return np.array(rows, dtype=np.float64)
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(wanted))
