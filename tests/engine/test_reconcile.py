@@ -8,7 +8,9 @@ from distillery_contract.request import Request, Stage
 from distillery_operator.engine import reconcile, requests
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.ports import Ports
+from distillery_operator.engine.visit import Visitor
 from distillery_operator.errors import Refused
+from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal, Report
 from distillery_operator.trials.observation import Others, Preparation
@@ -53,6 +55,7 @@ class World:
         self.told: list[int] = []
         self.remembered: list[int] = []
         self.released: list[Attempt] = []
+        self.loads = 0
 
     upcoming = UNKNOWN
 
@@ -63,6 +66,7 @@ class World:
         self.remembered.append(trial)
 
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
+        self.loads += 1
         return 0.0, self.preparation, TRIALS if self.preparation else ()
 
     async def others(self) -> Others:
@@ -136,6 +140,15 @@ class World:
 
 def passed(world: World) -> reconcile.Pass:
     return asyncio.run(reconcile.reconcile(EXPERIMENT, Ports(world, world, world), 100.0))
+
+
+def test_a_pass_looks_at_the_study_once() -> None:
+    async def nothing(_: Experiment) -> Mapping[str, Sequence[Trial]]:
+        return {}
+
+    world = World([])
+    asyncio.run(Visitor(Ports(world, world, world), nothing).visit(EXPERIMENT))
+    assert (world.started, world.loads) == ([0, 1, 2], 1)
 
 
 def test_an_action_that_is_refused_holds_up_no_other() -> None:

@@ -58,6 +58,10 @@ def makers(trials: Sequence[Trial]) -> list[Maker]:
 
 def makers_of(seen: Observation) -> list[Maker]:
     """Return the same of all trials of a moment."""
+    return seen.once(_all_makers)
+
+
+def _all_makers(seen: Observation) -> list[Maker]:
     return _makers(seen.once(_all_results))
 
 

@@ -83,6 +83,9 @@ class Visitor:
 
     async def _inform(self, experiment: Experiment) -> None:
         """Take the trials of other experiments, as soon as there is prepared data to tell which."""
+        if not experiment.spec.warm_start_from:
+            self.fault, self._warm = None, {}
+            return
         generation, now = experiment.metadata.generation, time.monotonic()
         prepared = (await self._ports.study.load())[1] is not None
         *before, when = self._asked
