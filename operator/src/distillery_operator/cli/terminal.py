@@ -14,7 +14,7 @@ from rich.text import Text
 from distillery_contract.metrics import COLLAPSE, EVALUATIONS
 from distillery_contract.request import Stage
 from distillery_operator.cli import output
-from distillery_operator.engine import status
+from distillery_operator.engine import shown
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import (
@@ -121,7 +121,7 @@ def outcome(spec: Spec, trial: Trial) -> str:
     verdict = feasibility.verdict(spec, trial)
     if verdict.feasible and verdict.reason != feasibility.DUPLICATE:
         return f"ended after {trial.seconds:.0f} s: {values}"
-    return f"is {status.state(spec, trial)} ({verdict.reason}): {verdict.message[:200]}; {values}"
+    return f"is {shown.state(spec, trial)} ({verdict.reason}): {verdict.message[:200]}; {values}"
 
 
 def remaining_seconds(spec: Spec, seen: Observation) -> float | None:

@@ -14,7 +14,7 @@ reconcile     gather, decide, apply: one pass
 visit         as many passes as there is something to do at once
 ports         what a pass needs of the world: runner, measurements, study
 requests      what a trainer is asked for
-status        what the status says; conditions are its sentences
+status        what the status says; conditions are its sentences, shown its trials
 statistics    what dashboards and alerts need besides
 
 The loops in ``controller`` and ``local`` visit. It imports ``search`` and what lies below.

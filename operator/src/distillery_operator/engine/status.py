@@ -1,25 +1,20 @@
 """PURE: an experiment's status, derived anew from one observation at the end of each pass."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from math import isfinite
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from distillery_contract import metrics
 from distillery_contract.request import Stage
-from distillery_operator.engine import budgets, conditions, endings, requests, sidecars, usage
+from distillery_operator.engine import budgets, conditions, requests, shown, usage
 from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.decide import Decision
-from distillery_operator.engine.reasons import LINGERING
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Objective, Spec
 from distillery_operator.resource.status import (
     FRONT_BYTES,
     FRONT_LIMIT,
-    RECENT_LIMIT,
     SUGGESTION_LIMIT,
     BaselineValues,
     Best,
@@ -28,20 +23,15 @@ from distillery_operator.resource.status import (
     Expectation,
     Expected,
     FrontPoint,
-    RecentTrial,
     Status,
     SuggestionValues,
     TrialCounts,
 )
 from distillery_operator.search import expectation
-from distillery_operator.trials import feasibility, hypervolume, pareto
-from distillery_operator.trials.attempt import Attempt, Phase
-from distillery_operator.trials.feasibility import Verdict
+from distillery_operator.trials import hypervolume, pareto
+from distillery_operator.trials.attempt import Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, continued, lineage
-
-RECENT_BYTES: Final = 512
-"""Limit of the message of a recent trial."""
 
 
 def derive(
@@ -85,7 +75,7 @@ def derive(
     ]
     expectations = expectation.again(spec, seen.trials, points)
     pieces = ([*lineage(seen.trials, trial)] for trial in points)
-    shown = _spread([_point(spec, each, expectations) for each in pieces])
+    front = _spread([_point(spec, each, expectations) for each in pieces])
     return Status(
         observed_generation=experiment.metadata.generation,
         state=conditions.word(found),
@@ -95,17 +85,20 @@ def derive(
         completion_time=conditions.timestamp(finished) if end else None,
         trials=counts,
         active=sum(attempt.live for attempt in seen.attempts),
-        teacher=_plain(seen.preparation.teacher) if seen.preparation else {},
-        teacher_test=_plain(
+        teacher=shown.plain(seen.preparation.teacher) if seen.preparation else {},
+        teacher_test=shown.plain(
             next((t.test.teacher for t in decision.tests.chosen if t.test and t.test.teacher), {})
         ),
         selector=f"{label_names.EXPERIMENT}={experiment.metadata.name}",
-        front=shown,
+        front=front,
         front_size=len(points),
-        front_truncated=len(points) > len(shown),
+        front_truncated=len(points) > len(front),
         expectations=[
             Expectation(
-                metric=e.metric, trials=e.trials, error=_shown(e.error), spread=_shown(e.spread)
+                metric=e.metric,
+                trials=e.trials,
+                error=_four_digits(e.error),
+                spread=_four_digits(e.spread),
             )
             for e in expectations
         ],
@@ -117,15 +110,15 @@ def derive(
             BaselineValues(
                 name=t.baseline,
                 trial=t.number,
-                state=state(spec, t),
-                values=_values(spec, t),
-                test=_objectives(spec, t.test.metrics) if t.test else {},
+                state=shown.state(spec, t),
+                values=shown.values(spec, t),
+                test=shown.objectives(spec, t.test.metrics) if t.test else {},
             )
             for t in seen.trials
             if t.baseline
         ],
         suggestions=_suggestions(spec, seen.trials),
-        recent_trials=_recent(spec, seen),
+        recent_trials=shown.recent(spec, seen),
         results=requests.results(experiment),
         compute_seconds=round(sum(trial.seconds for trial in ended), 1),
         **_effort(spec, seen, end, len(points)),
@@ -175,16 +168,6 @@ def deleting(generation: int, before: Status | None, waits: str, now: float) -> 
     return known.model_copy(update=update)
 
 
-def state(spec: Spec, trial: Trial) -> State:
-    """Return a trial's state as people see it: measured but not acceptable counts as infeasible."""
-    return _state(trial, feasibility.verdict(spec, trial))
-
-
-def _state(trial: Trial, verdict: Verdict) -> State:
-    unfit = trial.state is State.COMPLETED and not verdict.feasible
-    return State.INFEASIBLE if unfit else trial.state
-
-
 def _counts(spec: Spec, seen: Observation) -> TrialCounts:
     """Count suggestions: one that goes on is where its last trial is."""
     states = Counter[State]()
@@ -194,7 +177,9 @@ def _counts(spec: Spec, seen: Observation) -> TrialCounts:
     for number in goes_on:
         if before := seen.verdicts(spec).endings[number]:
             states[before.state] -= 1
-    running = {a.trial for a in seen.attempts if _trains(a) and a.phase is Phase.RUNNING}
+    running = {
+        a.trial for a in seen.attempts if a.stage is Stage.TRAIN and a.phase is Phase.RUNNING
+    }
     open_trials = {t.number for t in seen.trials if t.state is State.RUNNING}
     return TrialCounts(
         total=len(seen.trials) - len(goes_on),
@@ -205,29 +190,6 @@ def _counts(spec: Spec, seen: Observation) -> TrialCounts:
         stopped=states[State.STOPPED],
         failed=states[State.FAILED],
     )
-
-
-def _values(spec: Spec, trial: Trial) -> dict[str, float]:
-    return _objectives(spec, trial.metrics)
-
-
-def _objectives(spec: Spec, found: Mapping[str, float]) -> dict[str, float]:
-    names = {objective.metric for objective in spec.objectives}
-    return _plain({name: value for name, value in found.items() if name in names})
-
-
-def _plain(values: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics the way a person writes them: counts as integers.
-
-    A trainer may expose what the contract does not know, or what is no number (yet).
-    """
-    known = {n: v for n, v in values.items() if n in metrics.EVALUATIONS and isfinite(v)}
-    counts = {n for n in known if metrics.EVALUATIONS[n].unit == "parameters"}
-    return {n: int(v) if n in counts else v for n, v in known.items()}
-
-
-def _trains(attempt: Attempt) -> bool:
-    return attempt.stage is Stage.TRAIN
 
 
 def _effort(spec: Spec, seen: Observation, end: Closing | None, points: int) -> dict[str, Any]:
@@ -262,7 +224,7 @@ def _spread(points: list[FrontPoint]) -> list[FrontPoint]:
     return [points[round(i * (len(points) - 1) / (room - 1))] for i in range(room)]
 
 
-def _shown(value: float) -> float:
+def _four_digits(value: float) -> float:
     """Return an expected number with the digits that count: who changes less is written less."""
     return float(f"{value:.4g}")
 
@@ -276,11 +238,13 @@ def _point(
         trial=trial.number,
         baseline=trial.baseline,
         suggestion=trial.by_hand,
-        values=_values(spec, trial),
-        metrics=_plain(trial.metrics),
-        test=_plain(trial.test.metrics) if trial.test else {},
+        values=shown.values(spec, trial),
+        metrics=shown.plain(trial.metrics),
+        test=shown.plain(trial.test.metrics) if trial.test else {},
         expected={
-            e.metric: Expected(mean=_shown(found.mean), deviation=_shown(found.deviation))
+            e.metric: Expected(
+                mean=_four_digits(found.mean), deviation=_four_digits(found.deviation)
+            )
             for e in expectations
             if (found := e.expected.get(trial.number))
         },
@@ -301,8 +265,10 @@ def _suggestions(spec: Spec, trials: Sequence[Trial]) -> list[SuggestionValues]:
 def _suggestion(spec: Spec, name: str, trial: Trial | None) -> SuggestionValues:
     if trial is None:
         return SuggestionValues(name=name, state="Waiting")
-    found = state(spec, trial)
-    return SuggestionValues(name=name, trial=trial.number, state=found, values=_values(spec, trial))
+    found = shown.state(spec, trial)
+    return SuggestionValues(
+        name=name, trial=trial.number, state=found, values=shown.values(spec, trial)
+    )
 
 
 def _best(spec: Spec, seen: Observation) -> list[Best]:
@@ -311,60 +277,5 @@ def _best(spec: Spec, seen: Observation) -> list[Best]:
 
 
 def _best_at(objective: Objective, best: Trial) -> Best:
-    value = _plain(best.metrics)[objective.metric]
+    value = shown.plain(best.metrics)[objective.metric]
     return Best(objective=objective.metric, trial=best.number, value=value)
-
-
-def _recent(spec: Spec, seen: Observation) -> list[RecentTrial]:
-    """Return trials that have not ended, then those that ended last; at most ``RECENT_LIMIT``."""
-    live = {a.trial: a for a in seen.attempts if _trains(a) and a.remains}
-    running = [trial for trial in seen.trials if trial.state is State.RUNNING]
-    newest = [*running, *seen.verdicts(spec).newest(RECENT_LIMIT)]
-    return [
-        _unfinished(spec, seen, trial, live.get(trial.number))
-        if trial.state is State.RUNNING
-        else _finished(spec, trial)
-        for trial in newest[:RECENT_LIMIT]
-    ]
-
-
-def _finished(spec: Spec, trial: Trial) -> RecentTrial:
-    verdict = feasibility.verdict(spec, trial)
-    return RecentTrial(
-        trial=trial.number,
-        suggestion=trial.by_hand,
-        state=_state(trial, verdict),
-        reason=verdict.reason,
-        message=conditions.cut(verdict.message, RECENT_BYTES),
-        values=_values(spec, trial),
-    )
-
-
-def _between(spec: Spec, seen: Observation, trial: Trial) -> str:
-    """Say why no process works on a trial."""
-    for last in seen.attempts_of(Stage.TRAIN, trial.number)[-1:]:
-        if endings.rests(spec, seen, last):
-            return f"{last.message}; it starts again after as long a time"
-    return "no process works on it yet"
-
-
-def _unfinished(
-    spec: Spec, seen: Observation, trial: Trial, attempt: Attempt | None
-) -> RecentTrial:
-    if attempt is not None and attempt.lingers:
-        said = sidecars.lingering(attempt)
-        attempt = replace(attempt, phase=Phase.PENDING, reason=LINGERING, message=said)
-    runs = attempt is not None and attempt.phase is Phase.RUNNING
-    report = attempt and seen.reports.get(attempt.key)
-    said = attempt.message if attempt else _between(spec, seen, trial)
-    return RecentTrial(
-        trial=trial.number,
-        suggestion=trial.by_hand,
-        state=str(State.RUNNING if runs else Phase.PENDING),
-        reason=(attempt.reason if attempt else "") or str(State.RUNNING if runs else Phase.PENDING),
-        message=conditions.cut(
-            said or f"attempt {attempt.number if attempt else 1} runs", RECENT_BYTES
-        ),
-        values=_objectives(spec, report.metrics) if report else {},
-        progress=report.progress if report else None,
-    )
