@@ -772,6 +772,28 @@ def test_trials_reach_the_internet_and_neither_the_api_server_nor_a_database() -
     ]
 
 
+def test_what_the_operator_may_reach_can_be_named() -> None:
+    """By the sample of the page on security: the API server, the database, and nothing else."""
+    sample = YAML(typ="safe").load(documentation.yaml("docs/security.md", "operatorEgress"))
+    given = f"--set-json=networkPolicy={json.dumps(sample['networkPolicy'])}"
+    objects = render(*DASHBOARD, given)
+    for name in ("distillery", "distillery-optuna"):
+        policy = one(objects, "NetworkPolicy", name)
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert policy["spec"]["ingress"]
+        assert reaches(policy, "10.0.0.1", 6443)
+        assert reaches(policy, "10.0.7.7", 5432)
+        assert reaches(policy, "10.96.0.10", 53)
+        assert not reaches(policy, "151.101.0.223", 443)
+        assert not reaches(policy, "10.0.0.1", 443)
+        trials = [rule for rule in policy["spec"]["egress"] if "metrics" in str(rule["ports"])]
+        (to,) = trials[0]["to"]
+        labels = {"app.kubernetes.io/managed-by": "distillery"}
+        assert to == {"namespaceSelector": {}, "podSelector": {"matchLabels": labels}}
+        free = one(render(*DASHBOARD), "NetworkPolicy", name)["spec"]
+        assert free["policyTypes"] == ["Ingress"]
+
+
 def test_dashboards_and_alerts_are_taken_as_they_are() -> None:
     on = [f"--set=metrics.{part}.enabled=true" for part in ("dashboards", "prometheusRule")]
     page = "docs/runbooks.md"

@@ -188,6 +188,33 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- end -}}
 
+{{/* Egress rule of a NetworkPolicy that lets pods ask DNS servers. */}}
+{{- define "distillery.dns" -}}
+- ports: # 5353: where the DNS servers of OpenShift listen
+  {{- range $port := list 53 5353 }}
+  - {port: {{ $port }}, protocol: UDP}
+  - {port: {{ $port }}, protocol: TCP}
+  {{- end }}
+  {{- with .Values.networkPolicy.dns }}
+  to:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* Egress rules of the operator and of the dashboard; nothing where they may reach everything. */}}
+{{- define "distillery.operatorEgress" -}}
+{{- with .Values.networkPolicy.operatorEgress }}
+{{- include "distillery.dns" $ }}
+- to:
+  - namespaceSelector: {}
+    podSelector:
+      matchLabels: {app.kubernetes.io/managed-by: distillery}
+  ports:
+  - {port: metrics, protocol: TCP}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* Where the chart puts what trials need, as a JSON list. */}}
 {{- define "distillery.namespaces" -}}
 {{- default (default (list .Release.Namespace) .Values.watchNamespaces) .Values.trials.namespaces | uniq | toJson -}}
