@@ -22,6 +22,7 @@ from distillery_operator.resource import parsing
 from support import charts, documentation, monitoring, shapes
 from support.charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
 from support.cluster import ControlPlane, Refused, access
+from support.programs import go
 
 ROOT = CHART.parents[1]
 sys.path.append(str(CHART.parent))
@@ -886,16 +887,26 @@ def test_an_api_server_takes_every_set_of_values_that_is_shown_to_people(
     plane.kubectl("delete", "namespace", "squad", "--wait=false")
 
 
+def define_clusters_of_cloudnativepg(plane: ControlPlane) -> None:
+    sources = go.fetched("cloudnative-pg", "github.com/cloudnative-pg/cloudnative-pg")
+    crd = f"--filename={sources / 'config/crd/bases/postgresql.cnpg.io_clusters.yaml'}"
+    plane.kubectl("apply", "--server-side", crd)
+    plane.kubectl("wait", "--for=condition=Established", crd)
+
+
 @pytest.mark.needs("control_plane")
-def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane) -> None:
-    """But a CloudNativePG Cluster, whose definition is not to be had here."""
+def test_an_api_server_takes_a_release_of_every_kind(plane: ControlPlane, tmp_path: Path) -> None:
     monitoring.define(plane)
+    define_clusters_of_cloudnativepg(plane)
+    restored = tmp_path / "restored.yaml"
+    restored.write_text(documentation.yaml("docs/database.md", "bootstrap"))
     observed = [
         f"--set=metrics.{part}.enabled=true"
         for part in ("serviceMonitor", "podMonitor", "prometheusRule", "dashboards")
     ]
     whole = (*WHOLE, *DASHBOARD, *observed, "--set=admissionPolicy.enabled=true")
-    for options in ((), whole, ("--set=database.type=SQLite",)):
+    clusters = ("--set=database.type=CloudNativePG", f"--values={restored}")
+    for options in ((), whole, *([option] for option in clusters), ["--set=database.type=SQLite"]):
         install(plane.kubeconfig, *options)
     odd = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dta": {}}
     with pytest.raises(Refused, match="dta"):  # so no field of the others is misspelt
