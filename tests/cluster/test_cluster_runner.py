@@ -10,6 +10,7 @@ from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.cluster.runner import Runner
+from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import STUDY
 from distillery_operator.trials.attempt import Attempt, AttemptKey
 from support import shapes
@@ -124,3 +125,18 @@ def test_another_job_of_the_name_stays() -> None:
     world = World(Server())
     world.stop_what_is_pending(uid="earlier")
     assert world.server.jobs
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_a_held_pod_is_free_to_go_with_its_namespace_and_is_read_all_the_same(goes: bool) -> None:
+    server, words = Server(), "unable to create new content in namespace science because it is"
+    server.refusal = f"{words} being terminated" if goes else ""
+    ended = pod(job(), "Failed", shapes.terminated(75, message="# EOF\n"), deleted=64)
+    ended["metadata"]["finalizers"].append(label_names.METRICS)
+    world = World(server, ended)
+    world.cache.put(Kind.JOB, {**world.job, "status": {"conditions": [shapes.failed_with(75)]}})
+    world.cache.put(Kind.POD, ended)
+    (attempt,) = world.listed()
+    assert attempt.termination_message == "# EOF\n"
+    unheld = {"metadata": {"$deleteFromPrimitiveList/finalizers": [label_names.METRICS]}}
+    assert server.patched == [unheld] * goes

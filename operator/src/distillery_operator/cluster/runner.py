@@ -41,6 +41,9 @@ UNSEEN_SECONDS: Final = 30.0
 UNHELD: Final = {"$deleteFromPrimitiveList/finalizers": [label_names.METRICS]}
 """What removes our finalizer from the metadata of a pod, and no other."""
 
+TERMINATING: Final = "being terminated"
+"""In the API server's words, where it creates nothing because the namespace is being deleted."""
+
 Objects = Sequence[Mapping[str, Any]]
 
 
@@ -123,7 +126,27 @@ class Runner:
             found += [nodes.noted(attempt, [pod], now) for attempt, pod in orphans if attempt]
             ended = (p for p, o in zip(pods[name], live, strict=True) if o is None)
             self._cache.forget_pods(key, [p["metadata"]["name"] for p in ended])
+        await self._let_go_with_namespace()
         return [attempt for attempt in found if attempt.stage is not Stage.COLLECT]
+
+    async def _let_go_with_namespace(self) -> None:
+        """Let go of pods that have ended, where their namespace is being deleted.
+
+        Kubernetes deletes the pods of a namespace before all else, also before experiments: what
+        the next attempt would set free is never free. What was listed is read all the same.
+        """
+        held = [pod for pod in self._cache.held(self._key) if objects.terminal(pod)]
+        deleted = [pod for pod in held if objects.due(pod) is not None]
+        if deleted and await self._namespace_goes():
+            for pod in deleted:
+                await self._mark(Kind.POD, pod, {"metadata": UNHELD})
+
+    async def _namespace_goes(self) -> bool:
+        try:
+            await self._api.dry_run(Kind.JOB, jobs.trial(self.experiment, self._defaults))
+        except Refused as refusal:
+            return TERMINATING in str(refusal)
+        return False
 
     def _attempt(self, name: str, job: Mapping[str, Any], pods: Objects) -> tuple[Objects, Attempt]:
         """Return what a Job and its pods are as an attempt, read once as long as they stay."""

@@ -5,7 +5,7 @@ study goes, and last the finalizer that holds the experiment.
 """
 
 import logging
-from typing import Any, Final
+from typing import Any
 
 import pydantic
 
@@ -14,7 +14,7 @@ from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key, Kind, Object
 from distillery_operator.cluster.pod_template import Defaults
-from distillery_operator.cluster.runner import Runner
+from distillery_operator.cluster.runner import TERMINATING, Runner
 from distillery_operator.engine import requests
 from distillery_operator.errors import DatabaseUnavailable, Refused
 from distillery_operator.resource.experiment import Experiment
@@ -25,9 +25,6 @@ from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import NODE_LOST
 
 log = logging.getLogger(__name__)
-
-TERMINATING: Final = "being terminated"
-"""In the API server's words, where it creates nothing because the namespace is being deleted."""
 
 
 class Deletion:
