@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from distillery_contract.request import Stage
 from distillery_operator.engine import decide, statistics, status
+from distillery_operator.search import duplicates
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial
@@ -60,6 +61,14 @@ def test_of_a_moment_that_follows_another_one_only_what_changed_is_judged() -> N
 def test_the_front_of_a_moment_is_computed_once() -> None:
     """Of all trials, of those that trained, and for stagnation before and after its window."""
     assert work(seen(60))[FRONT] == 4
+
+
+def test_a_suggestion_is_compared_in_full_only_with_those_of_its_learning_rate() -> None:
+    fresh = Trial(60, {"learning_rate": 0.2, "n_layers": 2})
+    twin = replace(worlds.completed(61, 50.0, 2), parameters=fresh.parameters)
+    trials = (*seen(60).trials[:60], fresh, twin)
+    found = calls.counted(lambda: duplicates.earlier(trials, worlds.SOURCES, {60}))
+    assert found["distillery_operator.search.duplicates._lasting"] == 3
 
 
 def test_the_work_of_a_moment_grows_no_faster_than_the_trials() -> None:

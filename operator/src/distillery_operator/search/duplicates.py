@@ -38,6 +38,8 @@ def earlier(
     """
     sound = [t for t in trials if t.state is not State.FAILED and not reasons.refused(t)]
     goes_on = {t.continues: t for t in sound if t.continues is not None}
+    rates = {_rate(trial) for trial in sound if trial.number in fresh}
+    sound = [trial for trial in sound if _rate(trial) in rates]
     near = {_lasting(trial) for trial in sound if trial.number in fresh}
     first: dict[Key, Trial] = {}
     found = {}
@@ -49,8 +51,13 @@ def earlier(
     return found
 
 
+def _rate(trial: Trial) -> object:
+    """Return what is compared before all else, for of thousands of trials few have the same."""
+    return trial.parameters.get("learning_rate", parameters.PARAMETERS["learning_rate"].default)
+
+
 def _lasting(trial: Trial) -> tuple[object, ...]:
-    """Return what is compared first, for a key takes much longer."""
+    """Return what is compared next, for a key takes much longer."""
     return tuple([trial.parameters.get(name, default) for name, default in LASTING])
 
 
