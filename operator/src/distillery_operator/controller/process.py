@@ -48,8 +48,8 @@ THREADS: Final = 2
 """Threads of the studies, and so connections to the database. Few, here and below: for the
 interpreter the event loop stands in line with all that compute, and each has its turn first."""
 
-DECIDERS: Final = 2
-"""Threads that decide and derive statuses."""
+DECIDERS: Final = 1
+"""Threads that decide and derive statuses: two would compute no more than one in the same time."""
 
 
 async def run(
