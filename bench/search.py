@@ -48,6 +48,7 @@ import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 import deciding
+from arguments import at_least
 from contest import clock, figures, ours, peer, picture, problems, recorded
 from contest.clock import History
 from contest.figures import Search
@@ -113,19 +114,6 @@ def asked(words: Sequence[str] | None = None) -> argparse.Namespace:
         print(f"without the recorded problem: {missing} trainings are missing, see bench/record.py")
         found.problems = [name for name in found.problems if name != "recorded"]
     return found
-
-
-def at_least(least: int) -> Callable[[str], int]:
-    """Return what reads a whole number from the command line, refusing lesser ones."""
-
-    def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number of at least {least}, but got {text!r}"
-            )
-        return int(text)
-
-    return read
 
 
 def drawing(text: str) -> Path:

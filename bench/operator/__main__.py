@@ -21,27 +21,19 @@ import asyncio
 import json
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests"))
+sys.path += [str(ROOT / "tests"), str(ROOT / "bench")]
 
-import aiohttp
-import process
 import psycopg
 import stored
 import uvloop
-from process import Probe
-from seen import Jobs
 
 from distillery_contract.request import Stage
-from distillery_operator.cluster import jobs, pod_template
+from distillery_operator.cluster import jobs
 from distillery_operator.cluster.runner import SELECTOR
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch, Tell
@@ -52,76 +44,17 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import State
-from support import kubelet, parts, postgres, worlds
-from support.cluster import ControlPlane
-from support.kubelet import Kubelet
-from support.operators import Operator
+from measured import figures, objects, operators, setting, usage
+from measured.operators import Probe
+from measured.setting import Bench
+from support import kubelet, parts, worlds
 
-PARAMETERS = [
-    {"name": "learning_rate", "type": "Float", "low": 8.3e-7, "high": 6.7e-3, "log": True},
-    {"name": "dropout", "type": "Float", "low": 0.0, "high": 0.5},
-    {"name": "attention_dropout", "type": "Float", "low": 0.0, "high": 0.5},
-    {"name": "qa_dropout", "type": "Float", "low": 0.0, "high": 0.5},
-    {"name": "n_layers", "type": "Int", "low": 1, "high": 6},
-    {"name": "n_heads", "type": "Int", "low": 1, "high": 6},
-]
-"""The search space of ``manifests/samples/squad2-compact.yaml``, of the size of a small teacher."""
-
-EXPERIMENTS = "/apis/distillery.dev/v1alpha1/namespaces/default/distillationexperiments"
-JOBS = "/apis/batch/v1/namespaces/default/jobs"
-DEFAULTS = pod_template.Defaults(image="localhost/trainer:none", claim="workspace")
-MAX_TRIALS = 10_000
 FLOOR_JOBS = 40
 FIRST_JOBS = 20
 POINTS = 200
 """Of the learning curves of a large search."""
 EVALUATIONS = 9
 """Of those of the searches beside it."""
-
-
-@dataclass
-class Bench:
-    """What all parts share."""
-
-    plane: ControlPlane
-    session: aiohttp.ClientSession
-    kubelet: Kubelet
-    database: str
-    jobs: Jobs
-
-    def operator(self) -> Operator:
-        """Return an operator, to be started."""
-        return Operator(
-            self.plane.kubeconfig,
-            self.database,
-            self.plane.folder / "operator.log",
-            "--workspace-claim=workspace",
-            command=process.command(),
-            environment=process.environment(),
-        )
-
-    async def create(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Create an object."""
-        async with self.session.post(path, json=document) as answer:
-            made: dict[str, Any] = await answer.json()
-            assert answer.status == 201, made
-            return made
-
-    async def clear(self) -> None:
-        """Delete all experiments and Jobs."""
-        for path in (EXPERIMENTS, JOBS):
-            query = {"propagationPolicy": "Background"}
-            async with self.session.delete(path, params=query) as answer:
-                assert answer.status == 200, await answer.text()
-        while await self.count("/api/v1/pods", kubelet.SELECTOR):
-            await asyncio.sleep(0.5)
-        self.jobs.trials.clear()
-        self.jobs.preparations.clear()
-
-    async def count(self, path: str, selector: str) -> int:
-        """Return how many objects have labels."""
-        async with self.session.get(path, params={"labelSelector": selector}) as answer:
-            return len((await answer.json())["items"])
 
 
 def main() -> None:
@@ -146,7 +79,8 @@ def main() -> None:
 async def run(arguments: argparse.Namespace) -> None:
     """Measure all parts."""
     found: dict[str, Any] = {}
-    async with bench() as made:
+    async with setting.running() as made:
+        operators.install(made.plane)
         for name in arguments.parts or PARTS:
             part = await PARTS[name](made, arguments)
             print(json.dumps(part, indent=2), flush=True)
@@ -154,64 +88,44 @@ async def run(arguments: argparse.Namespace) -> None:
     print(json.dumps(found))
 
 
-@asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
-    """Bring up what all parts share."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        postgres.running() as server,
-        ControlPlane(Path(folder) / "plane", lean=True) as plane,
-    ):
-        plane.kubectl("apply", f"--filename={ROOT / 'manifests' / 'crd.yaml'}")
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
-        seen = Jobs()
-        async with (
-            kubelet.connect(plane.kubeconfig) as session,
-            Kubelet(plane.kubeconfig, 0.0) as runs,
-        ):
-            following = asyncio.create_task(seen.follow(session))
-            yield Bench(plane, session, runs, server.url(), seen)
-            following.cancel()
-
-
 async def floor(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the Job controller alone: the same Jobs, one by one, pods that end at once."""
     experiment = parsing.parse(
-        {**document("floor", 1, 1), "metadata": {"name": "floor", "uid": "0"}}
+        {**objects.document("floor", 1, 1), "metadata": {"name": "floor", "uid": "0"}}
     )
     made.kubelet.seconds = 0.0
     for number in range(FLOOR_JOBS):
         launch = Launch(Stage.TRAIN, number, 1)
         trial = worlds.completed(number, 50.0, 3)
         order = requests.order(experiment, launch, trial, worlds.PREPARATION)
-        job = jobs.job(experiment, launch, order, DEFAULTS)
+        job = jobs.job(experiment, launch, order, objects.DEFAULTS)
         del job["metadata"]["ownerReferences"]
-        await made.create(JOBS, job)
+        await made.create(objects.JOBS, job)
         await asyncio.sleep(0.1)
-    await until(lambda: made.jobs.completed() == FLOOR_JOBS)
+    await setting.until(lambda: made.jobs.completed() == FLOOR_JOBS)
     spent = [s.complete - s.added for s in made.jobs.trials.values() if s.complete]
-    await made.clear()
+    await made.clear(objects.EXPERIMENTS, objects.JOBS)
     return {
-        "job_controller_p50_s": percentile(spent, 50),
-        "job_controller_p95_s": percentile(spent, 95),
+        "job_controller_p50_s": figures.percentile(spent, 50),
+        "job_controller_p95_s": figures.percentile(spent, 95),
     }
 
 
 async def one_search(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure a search with many finished trials, and experiments that are created beside it."""
     finished, parallelism = arguments.finished, arguments.parallelism
-    await search(made, "long", finished, MAX_TRIALS, parallelism)
+    await search(made, "long", finished, objects.MAX_TRIALS, parallelism)
     made.kubelet.seconds = 8.0
-    with made.operator() as operator:
-        await until(lambda: len(made.jobs.trials) >= parallelism)
-        await until(lambda: made.jobs.completed() >= parallelism // 2)
+    with operators.operator(made) as operator:
+        await setting.until(lambda: len(made.jobs.trials) >= parallelism)
+        await setting.until(lambda: made.jobs.completed() >= parallelism // 2)
         begin, wanted = time.monotonic(), made.jobs.completed() + arguments.turnarounds
         with Probe(operator) as probe:
-            await until(lambda: made.jobs.completed() >= wanted)
+            await setting.until(lambda: made.jobs.completed() >= wanted)
         end = time.monotonic()
         spans = made.jobs.turnarounds(parallelism, begin, end)
         first = [await first_job(made, f"further-{n}") for n in range(FIRST_JOBS)]
-    await made.clear()
+    await made.clear(objects.EXPERIMENTS, objects.JOBS)
     operations, calls = "distillery_storage_operation", "distillery_api_request_duration_seconds"
     told = probe.added("distillery_trials_ended_total")
     parts = {
@@ -221,13 +135,13 @@ async def one_search(made: Bench, arguments: argparse.Namespace) -> dict[str, An
     }
     mean = statistics.mean(spans)
     return {
-        "turnaround_p50_s": percentile(spans, 50),
-        "turnaround_p95_s": percentile(spans, 95),
+        "turnaround_p50_s": figures.percentile(spans, 50),
+        "turnaround_p95_s": figures.percentile(spans, 95),
         "turnaround_mean_s": round(mean, 3),
         "turnaround_count": len(spans),
         "turnaround_parts_s": {name: round(part, 3) for name, part in parts.items()},
-        "first_job_p50_s": percentile(first, 50),
-        "first_job_p95_s": percentile(first, 95),
+        "first_job_p50_s": figures.percentile(first, 50),
+        "first_job_p95_s": figures.percentile(first, 95),
         "one_search_lag_s": round(probe.lag_seconds, 3),
         "one_search_cpu_s_per_trial": round(probe.cpu_seconds / told, 3),
     }
@@ -236,8 +150,8 @@ async def one_search(made: Bench, arguments: argparse.Namespace) -> dict[str, An
 async def first_job(made: Bench, name: str) -> float:
     """Return the time from the creation of an experiment to its preparation's Job."""
     known, begun = set(made.jobs.preparations), time.monotonic()
-    await made.create(EXPERIMENTS, document(name, 1, 1))
-    await until(lambda: made.jobs.preparations.keys() - known)
+    await made.create(objects.EXPERIMENTS, objects.document(name, 1, 1))
+    await setting.until(lambda: made.jobs.preparations.keys() - known)
     (job,) = made.jobs.preparations.keys() - known
     await asyncio.sleep(0.5)
     return made.jobs.preparations[job].added - begun
@@ -246,22 +160,22 @@ async def first_job(made: Bench, name: str) -> float:
 async def restart(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     """Kill an operator beside a long search, let a trial end, and start the operator again."""
     count, parallelism = arguments.restart, arguments.parallelism
-    await search(made, "longer", count, MAX_TRIALS, parallelism)
+    await search(made, "longer", count, objects.MAX_TRIALS, parallelism)
     made.kubelet.seconds = 40.0
-    operator = made.operator()
+    operator = operators.operator(made)
     with operator:
-        await until(lambda: len(made.jobs.trials) >= parallelism)
+        await setting.until(lambda: len(made.jobs.trials) >= parallelism)
         await asyncio.sleep(3)
     ended = made.jobs.completed()
-    await until(lambda: made.jobs.completed() > ended)
+    await setting.until(lambda: made.jobs.completed() > ended)
     waiting = [seen for seen in made.jobs.trials.values() if seen.complete and not seen.told]
     begun = time.monotonic()
     with operator:
-        await until(lambda: all(seen.told for seen in waiting))
-        await until(lambda: len(made.jobs.trials) > parallelism)
+        await setting.until(lambda: all(seen.told for seen in waiting))
+        await setting.until(lambda: len(made.jobs.trials) > parallelism)
         size = len(json.dumps(await status(made, "longer")))
     spent = time.monotonic() - begun
-    await made.clear()
+    await made.clear(objects.EXPERIMENTS, objects.JOBS)
     return {"restart_s": round(spent, 2), "restart_finished": count, "status_bytes": size}
 
 
@@ -270,11 +184,13 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
     experiments, each = arguments.experiments, arguments.each
     slots = experiments * each
     made.kubelet.seconds = arguments.trial_seconds
-    with made.operator() as operator:
+    with operators.operator(made) as operator:
         begun = time.monotonic()
         for number in range(experiments):
-            await made.create(EXPERIMENTS, document(f"search-{number}", MAX_TRIALS, each))
-        await until(lambda: len(made.jobs.trials) >= slots)
+            await made.create(
+                objects.EXPERIMENTS, objects.document(f"search-{number}", objects.MAX_TRIALS, each)
+            )
+        await setting.until(lambda: len(made.jobs.trials) >= slots)
         ramp = time.monotonic() - begun
         # The ramp began at once, and ends between half and one and a half of a run time later:
         # only then do trials end as steadily as they begin.
@@ -287,15 +203,15 @@ async def many_searches(made: Bench, arguments: argparse.Namespace) -> dict[str,
         spans = made.jobs.turnarounds(each, start, end)
         told = probe.added("distillery_trials_ended_total")
         calls = probe.each("distillery_api_requests_total")
-        watched = await made.count(JOBS, SELECTOR)
+        watched = await made.count(objects.JOBS, SELECTOR)
         pods = await made.count("/api/v1/pods", SELECTOR)
-        memory = process.peak_mib(operator.pid)
+        memory = usage.peak_mib(operator.pid)
     return {
         "ramp_creations_per_s": round(slots / ramp, 1),
         "creations_per_s": round(made.jobs.created(start, end) / (end - start), 1),
         "completions_per_s": round(made.jobs.completed(start, end) / (end - start), 1),
-        "many_turnaround_p50_s": percentile(spans, 50),
-        "many_turnaround_p95_s": percentile(spans, 95),
+        "many_turnaround_p50_s": figures.percentile(spans, 50),
+        "many_turnaround_p95_s": figures.percentile(spans, 95),
         "memory_mib": round(memory),
         "api_calls_per_trial": round(sum(calls.values()) / told, 2),
         "api_calls": {name: round(value / told, 3) for name, value in calls.items()},
@@ -316,23 +232,25 @@ async def large(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     for number in range(experiments):
         await store(made, f"beside-{number}", arguments.small, 1, EVALUATIONS)
     made.kubelet.seconds = arguments.trial_seconds / 2
-    operator = made.operator()
+    operator = operators.operator(made)
     with operator:
-        await until(lambda: len(made.jobs.trials) >= experiments + parallelism, 900)
+        await setting.until(lambda: len(made.jobs.trials) >= experiments + parallelism, 900)
     ended = made.jobs.completed()
-    await until(lambda: made.jobs.completed() >= ended + parallelism)
+    await setting.until(lambda: made.jobs.completed() >= ended + parallelism)
     waiting = [seen for seen in made.jobs.trials.values() if seen.complete and not seen.told]
     begun = time.monotonic()
     with operator:
-        await until(lambda: operator.serving)
+        await setting.until(lambda: operator.serving)
         with Probe(operator) as starting:
-            await until(lambda: all(seen.told for seen in waiting))
-            await until(lambda: len(made.jobs.trials) >= experiments + parallelism + len(waiting))
+            await setting.until(lambda: all(seen.told for seen in waiting))
+            await setting.until(
+                lambda: len(made.jobs.trials) >= experiments + parallelism + len(waiting)
+            )
             restart = time.monotonic() - begun
         with Probe(operator) as probe:
             await asyncio.sleep(arguments.seconds)
-        memory = process.peak_mib(operator.pid)
-    await made.clear()
+        memory = usage.peak_mib(operator.pid)
+    await made.clear(objects.EXPERIMENTS, objects.JOBS)
     return {
         "large_memory_mib": round(memory),
         "large_lag_s": round(max(starting.lag_seconds, probe.lag_seconds), 3),
@@ -346,10 +264,10 @@ async def large(made: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
 
 async def store(made: Bench, name: str, count: int, parallelism: int, evaluations: int) -> None:
     """Create an experiment and, in bulk, a study with trials that have ended."""
-    wanted = document(name, 2 * MAX_TRIALS, parallelism)
+    wanted = objects.document(name, 2 * objects.MAX_TRIALS, parallelism)
     wanted["spec"]["stagnation"] = {}
-    experiment = parsing.parse(await made.create(EXPERIMENTS, wanted))
-    database = Database(made.database, 1)
+    experiment = parsing.parse(await made.create(objects.EXPERIMENTS, wanted))
+    database = Database(made.server.url(), 1)
     place = database.storage(experiment.metadata.uid)
     with Workers(1) as workers:
         study = await Study.open(place, experiment, stored.BEGUN, workers)
@@ -357,17 +275,17 @@ async def store(made: Bench, name: str, count: int, parallelism: int, evaluation
         await study.close()
     database.close()
     trials = stored.trials(experiment.spec, count, evaluations)
-    with psycopg.connect(made.database, autocommit=True) as server:
+    with psycopg.connect(made.server.url(), autocommit=True) as server:
         stored.write(server, place.key, experiment.spec, trials)
 
 
 async def search(made: Bench, name: str, finished: int, trials: int, parallelism: int) -> None:
     """Create an experiment whose study has finished trials already."""
-    created = await made.create(EXPERIMENTS, document(name, trials, parallelism))
+    created = await made.create(objects.EXPERIMENTS, objects.document(name, trials, parallelism))
     experiment = parsing.parse(created)
     created["spec"]["sampler"] = {"type": "Random"}  # which takes no time to suggest
     quick = parsing.parse(created)
-    database, now = Database(made.database, 1), time.time() - 3600
+    database, now = Database(made.server.url(), 1), time.time() - 3600
     with Workers(1) as workers:
         place = database.storage(experiment.metadata.uid)
         study = await Study.open(place, experiment, now, workers)
@@ -390,34 +308,9 @@ async def ending(experiment: Experiment, study: Study, number: int) -> Tell:
 
 async def status(made: Bench, name: str) -> dict[str, Any]:
     """Return the status of an experiment."""
-    async with made.session.get(f"{EXPERIMENTS}/{name}") as answer:
+    async with made.session.get(f"{objects.EXPERIMENTS}/{name}") as answer:
         found: dict[str, Any] = (await answer.json()).get("status", {})
         return found
-
-
-def document(name: str, trials: int, parallelism: int) -> dict[str, Any]:
-    """Return an experiment, whose pods no scheduler has to look at."""
-    made = worlds.document(
-        parameters=PARAMETERS,
-        maxTrials=trials,
-        parallelism=parallelism,
-        template={"spec": {"schedulerName": "bench"}},
-    )
-    made["metadata"]["name"] = name
-    return made
-
-
-async def until(condition: Any, seconds: float = 300.0) -> None:
-    """Wait for something true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "this takes too long"
-        await asyncio.sleep(0.02)
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """Return a percentile by linear interpolation."""
-    return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 3)
 
 
 PARTS = {

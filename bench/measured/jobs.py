@@ -55,16 +55,21 @@ class Jobs:
         return sum(begin <= (seen.complete or -1) < end for seen in self.trials.values())
 
     def turnarounds(self, parallelism: int, begin: float, end: float) -> list[float]:
-        """Return the times from slots that were freed within a time to the Jobs that took them.
+        """Return the times from slots that were freed within a time to the Jobs that took them."""
+        return [
+            taken - freed
+            for name in {seen.experiment for seen in self.trials.values()}
+            for freed, taken in self.refills(name, parallelism)
+            if begin <= freed < end
+        ]
+
+    def refills(self, experiment: str, parallelism: int) -> list[tuple[float, float]]:
+        """Return when each slot of an experiment was freed and when it was taken, in order.
 
         An experiment's first Jobs, as many as run in parallel, take no freed slot; then each Job
         takes the slot that has been free for longest.
         """
-        found: list[float] = []
-        for name in {seen.experiment for seen in self.trials.values()}:
-            own = [seen for seen in self.trials.values() if seen.experiment == name]
-            freed = sorted(seen.complete for seen in own if seen.complete is not None)
-            taken = sorted(seen.added for seen in own)[parallelism:]
-            spans = zip(freed, taken, strict=False)
-            found += [after - before for before, after in spans if begin <= before < end]
-        return found
+        own = [seen for seen in self.trials.values() if seen.experiment == experiment]
+        freed = sorted(seen.complete for seen in own if seen.complete is not None)
+        taken = sorted(seen.added for seen in own)[parallelism:]
+        return list(zip(freed, taken, strict=False))

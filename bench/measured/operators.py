@@ -1,10 +1,7 @@
-"""What the operator's process says of itself, and what the kernel says of it."""
+"""Distillery's operator as benches run it, and what its process says of itself."""
 
 import math
 import os
-import re
-import shutil
-import sys
 import sysconfig
 import threading
 import time
@@ -12,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from measured import commands, usage
+from measured.setting import Bench
+from support.cluster import ControlPlane
 from support.operators import Operator
 
 SAMPLE_SECONDS = 10.0
@@ -20,16 +20,22 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("operator/src", "trainer/contract/src")
 
 
-def command() -> tuple[str, ...]:
-    """Return what runs the operator: before others, in the system's Python if that is as new.
+def install(plane: ControlPlane) -> None:
+    """Make experiments known to a cluster."""
+    plane.kubectl("apply", f"--filename={ROOT / 'manifests' / 'crd.yaml'}")
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
 
-    A cluster's control plane has machines of its own, so that the operator does not wait for it; a
-    user who may not go before others is told so, and waits. Debian compiles its Python, which is
-    that of the image, with a profile; one that was compiled without is slower.
-    """
-    version = ".".join(map(str, sys.version_info[:2]))
-    found = shutil.which(f"python{version}", path="/usr/bin")
-    return "nice", "--adjustment=-10", found or sys.executable, "-m", "distillery_operator"
+
+def operator(bench: Bench) -> Operator:
+    """Return an operator of a cluster, to be started."""
+    return Operator(
+        bench.plane.kubeconfig,
+        bench.server.url(),
+        bench.plane.folder / "operator.log",
+        "--workspace-claim=workspace",
+        command=(*commands.FIRST, commands.python(), "-m", "distillery_operator"),
+        environment=environment(),
+    )
 
 
 def environment() -> dict[str, str]:
@@ -49,7 +55,10 @@ class Probe:
         self.seconds = 0.0
 
     def __enter__(self) -> Self:
-        self._before, self._spent = self._operator.metrics(), cpu_seconds(self._operator.pid)
+        self._before, self._spent = (
+            self._operator.metrics(),
+            usage.cpu_seconds(self._operator.pid),
+        )
         self._begun = time.monotonic()
         self._thread.start()
         return self
@@ -58,7 +67,7 @@ class Probe:
         self._end.set()
         self._thread.join()
         self.seconds = time.monotonic() - self._begun
-        self.cpu_seconds = cpu_seconds(self._operator.pid) - self._spent
+        self.cpu_seconds = usage.cpu_seconds(self._operator.pid) - self._spent
         self._after = self._operator.metrics()
 
     def added(self, prefix: str) -> float:
@@ -84,18 +93,6 @@ class Probe:
         while not self._end.wait(SAMPLE_SECONDS):  # the gauge is the worst of ten seconds
             lag = self._operator.metrics()["distillery_event_loop_lag_seconds{}"]
             self.lag_seconds = max(self.lag_seconds, lag)
-
-
-def peak_mib(pid: int) -> float:
-    """Return the most memory that a process had resident."""
-    (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(kib) / 1024
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _sum(samples: Mapping[str, float], prefix: str) -> float:
