@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from distillery_operator.cluster import documents
+from distillery_operator.resource import label_names
 from support import charts, documentation, spaces, stack, worlds
 from support.cluster import Node, images
 from support.documentation import ROOT
@@ -75,8 +76,11 @@ def reader(node: Node, tmp_path: Path) -> Iterator[Reader]:
     for image in [*stack.parts(), images.quick_trainer()]:
         node.load(image.archive)
     spaces.uninstall(node.plane)  # another module's
+    workspace = tmp_path / "volumes" / "workspace"
     stack.install(node.plane, tmp_path / "volumes")
-    stack.hand_over(tmp_path / "volumes" / "workspace")
+    for split in ("train", "validation"):
+        (workspace / f"{split}.json").touch()  # the quick trainer looks whether they are there
+    stack.hand_over(workspace)
     for name in ("charts", "manifests"):
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "values.yaml").write_text(json.dumps(stack.settings()))
@@ -92,6 +96,7 @@ def test_the_page_leads_an_installation_from_its_backup_to_its_end(reader: Reade
     reader.apply(ENDED, 0, maxTrials=3)
     reader.apply(RUNNING, 0.3, maxTrials=200)
     until(lambda: reader.get(ENDED).get("status", {}).get("completionTime"), 300)
+    assert reader.get(ENDED)["status"]["front"]
     until(lambda: reader.completed() >= 2)
     assert RUNNING in reader.take("Look")
     ended, stored = reader.get(ENDED)["status"], reader.completed()
@@ -109,8 +114,8 @@ def test_the_page_leads_an_installation_from_its_backup_to_its_end(reader: Reade
     reader.take("Restore")
     until(lambda: reader.get(ENDED).get("status", {}).get("completionTime"), 300)
     assert reader.get(ENDED)["status"]["front"] == ended["front"]
-    assert not reader.kubectl("get", "jobs", f"--selector=distillery.dev/experiment={ENDED}",
-                              "--output=name")  # fmt: skip
+    trained = f"--selector={label_names.EXPERIMENT}={ENDED},{label_names.STAGE}=train"
+    assert not reader.kubectl("get", "jobs", trained, "--output=name")
     until(lambda: "Restored" in conditions(reader.get(RUNNING)))
     until(lambda: stored <= reader.completed() < lost + 200)
     reader.goes_on()
