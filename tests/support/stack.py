@@ -87,8 +87,8 @@ def address(cluster: Cluster, namespace: str, labels: str) -> str:
 def uninstall(cluster: Cluster) -> None:
     """Remove everything that `install` made."""
     helm(cluster, "uninstall", charts.RELEASE, "--ignore-not-found", "--wait")
-    cluster.kubectl("delete", "namespace", *NAMESPACES, "--timeout=120s")
-    cluster.kubectl("delete", "persistentvolume", "workspace", "database")
+    cluster.kubectl("delete", "namespace", *NAMESPACES, "--ignore-not-found", "--timeout=120s")
+    cluster.kubectl("delete", "persistentvolume", "workspace", "database", "--ignore-not-found")
 
 
 def settings() -> Object:
