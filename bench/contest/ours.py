@@ -193,10 +193,10 @@ class World:
     async def free(self, attempt: Attempt) -> None:
         """Let go of nothing: nothing is held."""
 
-    async def collect(self, trials: Sequence[int]) -> None:
+    async def collect(self, trials: Sequence[int], runs: Sequence[tuple[int, int]] = ()) -> None:
         """Remove nothing: there are no files."""
         done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=int(Exit.OK))
-        self._removed.append(Removal(tuple(trials), done))
+        self._removed.append(Removal(tuple(trials), done, tuple(runs)))
 
     async def forget(self, removal: Removal) -> None:
         """List a removal no more."""

@@ -171,15 +171,23 @@ def _front() -> Panel:
 
 def _points() -> Panel:
     matrix = {"columnField": "objective", "rowField": "trial", "valueField": "Value"}
-    values, tests = (
+    values, tests, again = (
         f"max by (trial, objective) (distillery_experiment_pareto_front_{what}{{{OWN}}})"
-        for what in ("value", "test_value")
+        for what in ("value", "test_value", "other_seeds_value")
     )
-    named = f'label_replace({tests}, "objective", "$1 (test)", "objective", "(.+)")'
+    sure = f"max by (trial) (distillery_experiment_pareto_front_confirmed{{{OWN}}})"
+    named = " or ".join(
+        (
+            f'label_replace({tests}, "objective", "$1 (test)", "objective", "(.+)")',
+            f'label_replace({again}, "objective", "$1 (other seeds)", "objective", "(.+)")',
+            f'label_replace({sure}, "objective", "confirmed", "", "")',
+        )
+    )
     return rows(
         "Points of the front",
         "Values of each point of the front: on the validation set, which the search optimises, and"
-        " once it is over on the test set, if there is one. Click on a number to open the trial.",
+        " once it is over on the test set, if there is one, and the mean of trainings with other"
+        " seeds, if they are wanted. Click on a number to open the trial.",
         "short",
         Query(f"{values} or {named}", table=True),
         width=12,

@@ -10,6 +10,7 @@ from distillery_operator.trials.attempt import Attempt, Phase, Report
 from distillery_operator.trials.observation import Observation, Others
 from distillery_operator.trials.trial import State, Trial
 from support import worlds
+from support.seeds import again
 
 EXPERIMENT = worlds.experiment()
 RUNNING = Trial(1, {"n_layers": 2, "epochs": 1, "learning_rate": 0.01}, parameter_count=332_546)
@@ -50,6 +51,24 @@ def test_a_pipe_gets_a_line_per_event() -> None:
         " HasAns_exact 88.00, NoAns_exact 92.00",
         "Progressing=True Running: 2 of 8 trials are suggested, 1 processes run",
     ]
+
+
+def test_a_front_shows_what_other_seeds_came_to() -> None:
+    trials = tuple(
+        again(worlds.completed(n, 60.0 + n, 1 + n % 6, model="m"), *(59.0 + n, 58.0 + n) * (n > 8))
+        for n in range(12)
+    )
+    wanted = worlds.experiment(maxTrials=12, confirm={"share": 0.5})
+    found = worlds.status(wanted, worlds.observation(trials))
+    table = terminal.front_table(wanted.spec, found.front, found.knee)
+    columns = {str(column.header): list(column.cells) for column in table.columns}
+    confirmed = [p.trial for p in found.front if p.confirmation and p.confirmation.confirmed]
+    named = [str(cell).split()[0] for cell in columns["trial"] if "(confirmed)" in str(cell)]
+    assert named == [str(number) for number in confirmed]
+    assert any(columns["exact (any seed)"])
+    again_told = [cell for cell in columns["exact (other seeds)"] if cell]
+    assert all(str(cell).endswith("± 0.71 (2)") for cell in again_told)
+    assert len(again_told) == sum(p.trial > 8 for p in found.front)
 
 
 def test_what_continues_a_stopped_trial_says_so() -> None:

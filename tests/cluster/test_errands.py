@@ -122,6 +122,20 @@ def removing(*conditions: Object) -> Object:
     return made
 
 
+def test_a_removal_names_trials_and_further_trainings_by_their_seeds() -> None:
+    made = errands.collection(experiment(), [4], DEFAULTS, [(3, 2**31 - 1), (3, 43)])
+    request = Request.from_json(variables(made)[wire.REQUEST])
+    assert sorted(request.remove)[0].endswith("trials/00003/confirm/seed-2147483647/checkpoints")
+    assert len(request.remove) == 6
+    made["metadata"] |= {"uid": "gc", "creationTimestamp": shapes.at(0)}
+    made["status"] = {"conditions": [shapes.complete()]}
+    (gone,) = removals(made, shapes.pod(made, "Succeeded", shapes.terminated(0)))
+    assert (gone.trials, gone.runs) == ((4,), ((3, 43), (3, 2**31 - 1)))
+    assert gone.whose == [3, 4]
+    others = errands.collection(experiment(), [4], DEFAULTS, [(3, 43)])
+    assert others["metadata"]["name"] != made["metadata"]["name"]
+
+
 def test_files_are_gone_when_their_job_has_succeeded_and_not_before() -> None:
     job = removing()
     (begun,) = removals(job, shapes.pod(job, "Running", shapes.running()))

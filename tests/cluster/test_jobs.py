@@ -267,15 +267,16 @@ def test_a_trials_limit_is_the_pods_not_the_jobs_which_would_count_the_wait_for_
     assert "activeDeadlineSeconds" not in job["spec"]
     limit = job["spec"]["template"]["spec"]["activeDeadlineSeconds"]
     assert limit >= 3600 + pod_template.GRACE_SECONDS  # Distillery itself is to be the first
-    test = rendered(of, Launch(Stage.TEST, 0, 1))
-    assert test["spec"]["template"]["spec"]["activeDeadlineSeconds"] == limit
-    assert test["metadata"]["name"] != job["metadata"]["name"]
+    for stage in (Stage.TEST, Stage.CONFIRM):
+        other = rendered(of, Launch(stage, 0, 1))
+        assert other["spec"]["template"]["spec"]["activeDeadlineSeconds"] == limit
+        assert other["metadata"]["name"] != job["metadata"]["name"]
     prepare = rendered(of, Launch(Stage.PREPARE, 0, 1))
     assert "activeDeadlineSeconds" not in prepare["spec"]["template"]["spec"]
     assert "activeDeadlineSeconds" not in rendered()["spec"]["template"]["spec"]
 
 
-@pytest.mark.parametrize("stage", [Stage.TRAIN, Stage.TEST, Stage.PREPARE])
+@pytest.mark.parametrize("stage", [Stage.TRAIN, Stage.TEST, Stage.CONFIRM, Stage.PREPARE])
 def test_names_fit_a_label_and_tell_attempts_apart(stage: Stage) -> None:
     launches = [Launch(stage, t, n) for t, n in ((99_999, 999), (99_999, 99), (9_999, 999))]
     names = [rendered(LONGEST, launch)["metadata"]["name"] for launch in launches]
@@ -287,7 +288,7 @@ def test_names_fit_a_label_and_tell_attempts_apart(stage: Stage) -> None:
 def test_names_of_other_jobs_fit_a_label_too() -> None:
     for job in (
         jobs.trial(LONGEST, DEFAULTS),
-        errands.collection(LONGEST, [99_998, 99_999], DEFAULTS),
+        errands.collection(LONGEST, [99_998, 99_999], DEFAULTS, [(99_999, 2**31 - 1)]),
     ):
         assert len(job["metadata"]["name"]) <= 63
 

@@ -69,7 +69,12 @@ def changed(**changes: Any) -> str:
         (changed(version=2), "version must be 1, but got 2"),
         (
             changed(stage="guess"),
-            "stage must be one of describe, prepare, train, test, collect, but got 'guess'",
+            "stage must be one of describe, prepare, train, test, collect, confirm,"
+            " but got 'guess'",
+        ),
+        (
+            changed(stage="confirm"),
+            "stage must not be confirm: a further training has the stage train",
         ),
         (changed(speed=1), "speed: no such field"),
         (changed(trial="3"), "trial must be of type int, but got '3'"),

@@ -172,6 +172,28 @@ def test_raising_max_trials_continues_a_finished_experiment(space: Space) -> Non
     assert [c["observedGeneration"] for c in space.status()["conditions"]] == [2] * 9
 
 
+def test_a_finished_experiment_is_confirmed_with_other_seeds(space: Space) -> None:
+    space.apply(maxTrials=12, parallelism=3, earlyStopping={"type": "None"})
+    until(space.reached("Succeeded"))
+    before = space.status()
+    space.patch(confirm={"share": 0.5, "runs": 2, "report": "Checkpoint"})
+    until(lambda: space.status().get("finishedGeneration") == 2)
+    after = space.status()
+    assert after["trials"] == before["trials"]
+    assert space.condition("Confirmed")["status"] != "Unknown"
+    runs = {p["trial"]: p["confirmation"].get("runs", []) for p in after["front"]}
+    assert any(runs.values())
+    for point in after["front"]:
+        for done in runs[point["trial"]]:
+            luck = done["seed"] - 42
+            assert done["values"]["exact"] == pytest.approx(point["values"]["exact"] - luck)
+    found = json.loads(space.kubectl("get", "jobs", "--output=json"))["items"]
+    labels = [job["metadata"]["labels"] for job in found]
+    trained = [own for own in labels if own[label_names.STAGE] == "confirm"]
+    assert len(trained) == sum(map(len, runs.values()))
+    assert all(label_names.TOLD in own for own in trained)
+
+
 def test_scaling_changes_the_parallelism(space: Space) -> None:
     space.apply(maxTrials=60, parallelism=1)
     until(lambda: space.status().get("active") == 1)

@@ -15,6 +15,7 @@ from distillery_operator.engine.actions import (
     Collected,
     Halt,
     Keep,
+    KeepConfirmation,
     Launch,
     Promote,
     Record,
@@ -25,7 +26,7 @@ from distillery_operator.engine.conditions import timestamp
 from distillery_operator.resource.status import Condition, ConditionType, Status
 from distillery_operator.trials.attempt import Attempt, Phase
 from distillery_operator.trials.observation import Observation
-from distillery_operator.trials.trial import Point, State, Trial
+from distillery_operator.trials.trial import Confirmation, Point, State, Trial
 from support import worlds
 
 ENDED = Attempt(Stage.TRAIN, 3, 1, Phase.ENDED, exit_code=75, reason="Preempted", message="gone")
@@ -95,7 +96,19 @@ TOLD: list[tuple[Action, tuple[str, str, str] | None]] = [
     ),
     (
         Collected((1, 2)),
-        (NORMAL, "Collected", "the files of trials off the front are gone: 1, 2"),
+        (NORMAL, "Collected", "files of trials that nobody needs are gone: 1, 2"),
+    ),
+    (
+        Collected((), ((3, 43),)),
+        (NORMAL, "Collected", "files of trials that nobody needs are gone: 3 with the seed 43"),
+    ),
+    (
+        KeepConfirmation(3, 0, Confirmation(43, State.COMPLETED, "Completed", "all steps")),
+        (NORMAL, "Completed", "trial 3 with the seed 43 is Completed: all steps"),
+    ),
+    (
+        KeepConfirmation(3, 0, Confirmation(43, State.FAILED, "Crashed", "it crashed")),
+        (WARNING, "Crashed", "trial 3 with the seed 43 is Failed: it crashed"),
     ),
     (Collect((1, 2)), None),
     (Ask(2), None),
@@ -126,6 +139,23 @@ def test_the_attempt_before_says_why_its_trial_restarts() -> None:
     assert len(told.message) <= events.MESSAGE_LIMIT
 
 
+def test_a_further_training_is_told_with_its_seed() -> None:
+    trial = replace(
+        worlds.completed(0, 70.0, 3), confirmations=(Confirmation(43, State.COMPLETED),)
+    )
+    seen = worlds.observation((trial,))
+    assert of(Launch(Stage.CONFIRM, 0, 2), seen) == (
+        NORMAL,
+        "Started",
+        "trial 0 with the seed 44 starts",
+    )
+    assert of(Launch(Stage.CONFIRM, 0, 3), seen) == (
+        NORMAL,
+        "Restarted",
+        "trial 0 with the seed 44 goes on as attempt 3",
+    )
+
+
 def test_a_message_fits_an_event() -> None:
     long = Tell(3, State.FAILED, Reason.CRASHED, "x" * 5000, 1.0)
     many = Collected(tuple(range(10_000)))
@@ -136,7 +166,7 @@ def test_a_message_fits_an_event() -> None:
     assert of(many) == (
         NORMAL,
         "Collected",
-        f"the files of trials off the front are gone: {', '.join(map(str, range(20)))}, …",
+        f"files of trials that nobody needs are gone: {', '.join(map(str, range(20)))}, …",
     )
 
 
@@ -242,7 +272,7 @@ def test_a_whole_search_tells_each_condition_once() -> None:
 def test_only_what_is_said_of_each_trial_is_routine() -> None:
     said = [event for action, _ in TOLD if (event := events.of_action(action, SEEN))]
     once = {event.reason for event in said if not event.routine}
-    assert once == {"Prepared", "MetricsUnavailable"}
+    assert once == {"Prepared", "MetricsUnavailable", "Crashed"}
     spec = worlds.experiment(maxTrials=1, parallelism=1)
     seen = worlds.observation((worlds.completed(0, 80.0, 1),))
     (over,) = events.of_change(None, worlds.status(spec, seen, None))

@@ -23,7 +23,10 @@ from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import State, Trial
 from support.promises import CHOICE, RESULT, STOPPING, Effect, Job, Key, Promises
 
-WRITES = ("tell", "ask", "promote", "change", "collect", "remember", "keep_test")
+WRITES = (
+    *("tell", "ask", "promote", "change", "collect", "remember"),
+    *("keep_test", "keep_confirmation", "collect_run"),
+)
 """Effects on the study."""
 
 

@@ -16,7 +16,7 @@ from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Remov
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import UNKNOWN
-from distillery_operator.trials.trial import FinalTest, Point, Trial
+from distillery_operator.trials.trial import Confirmation, FinalTest, Point, Trial
 from support import worlds
 
 EXPERIMENT = worlds.experiment(parallelism=3, maxTrials=3)
@@ -78,6 +78,9 @@ class World:
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         raise AssertionError(count)
 
+    async def keep_confirmation(self, number: int, index: int, found: Confirmation) -> None:
+        raise AssertionError(found)
+
     async def keep_test(self, number: int, test: FinalTest) -> None:
         raise AssertionError(number)
 
@@ -122,7 +125,7 @@ class World:
     async def removals(self) -> Sequence[Removal]:
         return ()
 
-    async def collect(self, trials: Sequence[int]) -> None:
+    async def collect(self, trials: Sequence[int], runs: Sequence[tuple[int, int]] = ()) -> None:
         raise AssertionError(trials)
 
     async def forget(self, removal: Removal) -> None:

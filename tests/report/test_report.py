@@ -26,6 +26,7 @@ from distillery_operator.trials.provenance import Provenance, Trainer
 from distillery_operator.trials.trial import FinalTest, Point, State, Trial
 from support import searches, worlds
 from support.fixtures.servers import Chromium
+from support.seeds import again
 
 HOSTILE = """</script><script>window.broken = 1</script><img src=x onerror="window.broken = 2">\
 '"&lt;b&gt;<b>bold</b> $\\alpha$ %{x} ${data} \u2028 \u202e ÄÖ 漢字 🙂"""
@@ -139,6 +140,30 @@ def test_the_report_tells_what_was_optimised_from_what_no_decision_has_read() ->
     told = payload.payload(wanted, searches.observed(wanted, tested), tested, {})
     shown = {t["number"]: t["test"] for t in told["trials"] if t["test"]}
     assert shown == {number: {"exact": 70.5} for number in front}
+
+
+def test_the_report_says_whose_values_it_has_and_what_other_seeds_came_to() -> None:
+    trials = searches.search(30, running=0)
+    assert not [f for f in _findings(searches.experiment(), trials) if "any seed" in f]
+    own = payload.payload(
+        searches.experiment(), searches.observed(searches.experiment(), trials), trials, {}
+    )
+    number = own["front"][0]
+    trials[number] = again(trials[number], 61.5)
+    checkpoint = searches.experiment(confirm={"report": "Checkpoint"})
+    (said,) = [f for f in _findings(checkpoint, trials) if "the luck of its seed" in f]
+    assert "Points whose place is in doubt are trained again once the search is over." in said
+    told = _payload(checkpoint, trials)
+    assert told["front"] == own["front"]
+    (shown,) = told["trials"][number]["confirmations"]
+    assert (shown["seed"], shown["metrics"]["exact"]) == (43, 61.5)
+    assert (told["trials"][number]["seed"], told["trials"][number]["measured"]) == (42, {})
+    expected = searches.experiment(confirm={})
+    assert [f for f in _findings(expected, trials) if "any seed" in f]
+    told = _payload(expected, trials)
+    for place in told["front"]:
+        one = told["trials"][place]
+        assert one["measured"]["exact"] == pytest.approx(trials[place].metrics["exact"], rel=1e-5)
 
 
 def _findings(wanted: Experiment, trials: Sequence[Trial]) -> list[str]:

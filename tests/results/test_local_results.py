@@ -103,6 +103,18 @@ def test_a_status_that_is_no_longer_one_is_derived_anew(workspace: Path) -> None
     assert (after.trials, after.front, after.state) == (before.trials, before.front, before.state)
 
 
+def test_a_trial_whose_own_model_is_gone_has_that_of_the_lowest_other_seed(tmp_path: Path) -> None:
+    for folder in (
+        *("00001/model", "00001/confirm/seed-43/model", "00002/confirm/seed-100/model"),
+        *("00002/confirm/seed-44/model", "00003/confirm/seed-43/checkpoints"),
+    ):
+        (tmp_path / "trials" / folder).mkdir(parents=True)
+    found = {
+        n: str(Path(p).relative_to(tmp_path)) for n, p in local.Results(tmp_path).models().items()
+    }
+    assert found == {1: "trials/00001/model", 2: "trials/00002/confirm/seed-44/model"}
+
+
 def test_other_files_among_the_trials_are_left_alone(workspace: Path) -> None:
     others = [
         RESULTS / "trials" / "notes" / "model",

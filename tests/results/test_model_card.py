@@ -15,8 +15,9 @@ from distillery_operator.results import model_card, results
 from distillery_operator.search.expectation import Expectation
 from distillery_operator.stopping.forecast import Expected
 from distillery_operator.trials.provenance import Provenance, Trainer
-from distillery_operator.trials.trial import FinalTest, Trial
+from distillery_operator.trials.trial import FinalTest, State, Trial
 from support import worlds
+from support.seeds import again
 
 EXPERIMENT = worlds.experiment(teacher={"model": "org/a | b\n## teacher"})
 MADE = Provenance(
@@ -31,7 +32,7 @@ def test_a_model_card_says_what_was_measured_and_what_made_it() -> None:
     metadata = YAML(typ="safe").load(head)
     assert metadata["pipeline_tag"] == "question-answering"
     assert metadata["distillery"] == {
-        "experiment": "tiny", "trial": 7, "provenance": asdict(MADE)
+        "experiment": "tiny", "trial": 7, "seed": 42, "provenance": asdict(MADE)
     }  # fmt: skip
     for line in (
         "# Trial 7 of tiny",
@@ -79,6 +80,21 @@ def test_a_model_card_says_what_to_expect_when_it_is_trained_again() -> None:
     ]
     other = replace(TRIAL, number=8)
     assert "trained again" not in model_card.card(EXPERIMENT, other, [known])
+
+
+def test_a_model_card_names_the_seed_of_the_model_and_what_others_came_to() -> None:
+    trained = again(TRIAL, 79.5, 80.5, model="seed")
+    failed = replace(trained.confirmations[1], state=State.INFEASIBLE, metrics={}, message="nan")
+    trial = replace(trained, confirmations=(trained.confirmations[0], failed))
+    lines = model_card.card(EXPERIMENT, replace(trial, model="own")).splitlines()
+    start = lines.index("## Trained again with other seeds")
+    assert lines[start + 4].startswith("| seed 43 | exact 79.5 (percent), ")
+    assert lines[start + 5] == "| seed 44 | Infeasible: nan |"
+    assert "| seed | 42 |" in lines
+    assert "| exact (percent) | 81.5 |" in lines
+    lines = model_card.card(EXPERIMENT, trial).splitlines()  # the search's own model is gone
+    assert "| seed | 43 |" in lines
+    assert "| exact (percent) | 79.5 |" in lines
 
 
 class World:

@@ -86,7 +86,8 @@ def last_words(request: Request) -> str:
             float(request.parameters.get("learning_rate", 0.2)),
         )
         fit = exp(-abs(rate - 0.2)) * (0.5 + layers / 12)
-        found = {"HasAns_exact": 90 * fit, "NoAns_exact": 100 - 10 * fit}
+        luck = (int(request.parameters.get("seed", 42)) - 42) % 5
+        found = {"HasAns_exact": 90 * fit - luck, "NoAns_exact": 100 - 10 * fit - luck}
         found["exact"] = sum(found.values()) / 2
         found["parameter_count"] = float(
             size.student_size(quick_trainer.SOURCES, request.parameters)

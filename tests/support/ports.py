@@ -39,7 +39,7 @@ from distillery_operator.study.workers import Workers
 from distillery_operator.trials.attempt import Attempt, Report
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance, Trainer
-from distillery_operator.trials.trial import FinalTest, Point, State, Trial
+from distillery_operator.trials.trial import Confirmation, FinalTest, Point, State, Trial
 from support import worlds
 
 EXPERIMENT = worlds.experiment()
@@ -589,6 +589,34 @@ class StudySuite:
         assert (tested.testing, tested.attempts) == ((begun,), ())
         again = replace(begun, provenance=replace(made, generation=0))
         assert (untested.test, untested.testing) == (None, (again,))
+
+    def test_a_further_training_is_stored_once_and_its_files_are_gone_for_good(
+        self, url: str
+    ) -> None:
+        made = Provenance(3, "digest", "key", "trainer:1", Trainer("1", "2", "5", "cpu"))
+        begun = PastAttempt(1, "uid", started=1.0, provenance=made)
+        first = Confirmation(
+            43, State.COMPLETED, "Completed", "done", {"exact": 41.0}, 7.0, 0.5, 2, "there"
+        )
+        second = replace(first, seed=44, state=State.INFEASIBLE, metrics={}, attempt=3)
+
+        async def confirm(kept: Study) -> None:
+            await kept.ask(EXPERIMENT.spec, 1, 2.0)
+            await kept.tell(EXPERIMENT.spec, tell(0), "model", 3.0)
+            await kept.remember(Stage.CONFIRM, 0, begun)
+            await kept.keep_confirmation(0, 0, replace(first, provenance=made))
+            await kept.keep_confirmation(0, 0, second)  # another one was stored there
+            await kept.remember(Stage.CONFIRM, 0, replace(begun, over=True))  # too late
+            await kept.keep_confirmation(0, 1, second)
+            await kept.collect([], [(0, 43)])
+
+        (trial,) = work(url, confirm)
+        gone = replace(first, provenance=made, model=None, collected=True)
+        assert trial.confirmations == (gone, second)
+        assert trial.confirming == (begun,)
+        assert trial.model == "model"
+        assert trial.metrics["exact"] == tell(0).report.metrics["exact"]
+        assert trial.confirmed_up_to == 3
 
     def test_a_result_says_what_made_it(self, url: str) -> None:
         made = Provenance(3, "digest", "key", "trainer:1@sha256:0", Trainer("1", "2", "5", "cpu"))

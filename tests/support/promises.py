@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from distillery_contract import metrics, size
 from distillery_contract.request import Stage
 from distillery_contract.wire import REASON_OF_EXIT, Exit
-from distillery_operator.engine import decide, memory, reasons
+from distillery_operator.engine import decide, memory, reasons, requests
 from distillery_operator.engine.actions import (
     Action,
     Ask,
@@ -34,6 +34,7 @@ from distillery_operator.engine.actions import (
     Free,
     Halt,
     Keep,
+    KeepConfirmation,
     KeepTest,
     Launch,
     Promote,
@@ -43,14 +44,14 @@ from distillery_operator.engine.actions import (
     Tell,
 )
 from distillery_operator.engine.decide import Decision
+from distillery_operator.resource.confirm import Confirm, FrontValues
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.spec import Constraint, Spec, Stagnation
-from distillery_operator.search import own_points
-from distillery_operator.trials import pareto
+from distillery_operator.search import own_points, reported
 from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
-from distillery_operator.trials.trial import FinalTest, Point, State, Trial, lineage
+from distillery_operator.trials.trial import Confirmation, FinalTest, Point, State, Trial, lineage
 from distillery_operator.trials.verdicts import Verdicts
 from support import worlds
 
@@ -246,6 +247,12 @@ THRESHOLDS: Final = tuple(
     ).spec.objectives
     for threshold in ({}, {"threshold": 50}, {"threshold": 99})
 )
+CONFIRM: Final = (
+    None,
+    Confirm(share=0.5, runs=2, report=FrontValues.CHECKPOINT),
+    Confirm(share=0.5, report=FrontValues.EXPECTATION),
+    Confirm(share=0.01),
+)
 EDITS: Final = st.one_of(
     st.tuples(st.just("max_trials"), st.integers(1, 8)),
     st.tuples(st.just("parallelism"), st.integers(1, 4)),
@@ -263,6 +270,7 @@ EDITS: Final = st.one_of(
     st.tuples(st.just("suggestions"), st.sampled_from(OWN)),
     st.tuples(st.just("baselines"), st.sampled_from(BASELINES)),
     st.tuples(st.just("early_stopping"), st.sampled_from(STOPPING)),
+    st.tuples(st.just("confirm"), st.sampled_from(CONFIRM)),
     st.tuples(
         st.just("constraints"),
         st.sampled_from([[], [Constraint(metric="parameter_count", maximum=SMALL)]]),
@@ -270,9 +278,21 @@ EDITS: Final = st.one_of(
 )
 
 
-def digest(trial: Trial) -> str:
-    """Return what tells suggestions apart, as the request of a Job does."""
-    return f"{sorted(trial.parameters.items())} {trial.continues}"
+def digest(trial: Trial, stage: Stage = Stage.TRAIN, number: int = 1) -> str:
+    """Return what tells suggestions apart, and their seeds, as the request of a Job does."""
+    seed = f" {requests.seed_of(trial, number)}" if stage is Stage.CONFIRM else ""
+    return f"{sorted(trial.parameters.items())} {trial.continues}{seed}"
+
+
+def _other(confirmation: Confirmation) -> Confirmation:
+    """Return a confirmation that has found something else, in the same time."""
+    measured = {name: value / 2 for name, value in confirmation.metrics.items()}
+    return replace(confirmation, metrics=measured)
+
+
+def _leads(action: Action) -> Action | None:
+    """Return an action that leads the search; None for one that removes files."""
+    return None if isinstance(action, Collect) else action
 
 
 FREE: Final = {
@@ -326,6 +346,7 @@ class Promises(RuleBasedStateMachine):
         strict=st.booleans(),
         stopping=st.sampled_from(STOPPING),
         tests=st.booleans(),
+        confirm=st.sampled_from(CONFIRM),
     )
     def begin(
         self,
@@ -335,8 +356,10 @@ class Promises(RuleBasedStateMachine):
         strict: bool,
         stopping: EarlyStopping,
         tests: bool = False,
+        confirm: Confirm | None = None,
     ) -> None:
         self.strict = strict
+        self.edit("confirm", confirm)
         test = "test.json" if tests else None
         self.spec = self.spec.model_copy(
             update={"data": self.spec.data.model_copy(update={"test": test})}
@@ -420,14 +443,17 @@ class Promises(RuleBasedStateMachine):
         """Tell whether an attempt is of a suggestion that the study knows."""
         if attempt.stage is Stage.PREPARE:
             return True
-        known = attempt.trial < len(self.trials)
-        return known and attempt.digest in ("", digest(self.trials[attempt.trial]))
+        if attempt.trial >= len(self.trials):
+            return False
+        trial = self.trials[attempt.trial]
+        return attempt.digest in ("", digest(trial, attempt.stage, attempt.number))
 
     def effects(self, spec: Spec, action: Action) -> Iterator[Effect]:
         """Return the calls that an action is made of; a kill may fall between any two."""
         match action:
-            case Launch(stage, trial):
-                asked_for = "" if stage is Stage.PREPARE else digest(self.trials[trial])
+            case Launch(stage, trial, number):
+                prepares = stage is Stage.PREPARE
+                asked_for = "" if prepares else digest(self.trials[trial], stage, number)
                 yield partial(self.start, action, asked_for)
             case Discard(attempt):
                 yield partial(self.discard, attempt)
@@ -446,6 +472,8 @@ class Promises(RuleBasedStateMachine):
                 yield partial(setattr, self, "preparation", preparation)
             case KeepTest(number, test):
                 yield partial(self.keep_test, number, test)
+            case KeepConfirmation(number, index, found):
+                yield partial(self.keep_confirmation, number, index, found)
             case Record(number, point):
                 yield partial(self.change, number, curve=(*self.trials[number].curve, point))
             case Remember(stage, number, past):
@@ -454,11 +482,13 @@ class Promises(RuleBasedStateMachine):
                 yield partial(self.release, attempt)
             case Free(attempt):
                 yield partial(self.free, attempt)
-            case Collect(numbers):
-                yield partial(self.remove, numbers)
-            case Collected(numbers):
+            case Collect(numbers, runs):
+                yield partial(self.remove, numbers, runs)
+            case Collected(numbers, runs):
                 for number in numbers:
                     yield partial(self.collect, number)
+                for run in runs:
+                    yield partial(self.collect_run, *run)
             case Forget(removal):
                 yield partial(self.forget, removal)
 
@@ -483,13 +513,17 @@ class Promises(RuleBasedStateMachine):
             own = [j for j in self.jobs if j.key[:2] == key[:2] and j.digest == asked_for]
             own = [j for j in own if not j.released]  # to a study that has forgotten it
             assert not any(j.live for j in own), f"a second live process: {own}"
-            assert not any(j.observation for j in own if j.key[0] is Stage.TRAIN), (
-                f"a finished trial starts again: {own}"
+            assert not any(j.observation for j in own if j.key[0].trains), (
+                f"a finished training starts again: {own}"
             )
             assert not any(j.tested for j in own), f"a model is tested twice: {own}"
-            held = self.strict and launch.stage is Stage.TRAIN
+            held = self.strict and launch.stage.trains
             if launch.stage is Stage.TRAIN:
                 assert launch.trial not in self.removing(), "its files are being removed"
+            if launch.stage is Stage.CONFIRM:
+                seed = requests.seed_of(self.trials[launch.trial], launch.number)
+                gone = {run for removal in self.removals for run in removal.runs}
+                assert (launch.trial, seed) not in gone, "its files are being removed"
             made = (key, self.template, self.generation, asked_for)
             job = Job(*made, len(self.watch.get(key, [])), held=held)
             self.jobs.append(job)
@@ -528,7 +562,10 @@ class Promises(RuleBasedStateMachine):
 
     def release(self, attempt: Attempt) -> None:
         trial = self.trials[attempt.trial]
-        assert trial.test if attempt.stage is Stage.TEST else trial.state is not State.RUNNING
+        if attempt.stage is Stage.CONFIRM:
+            assert attempt.number <= trial.confirmed_up_to
+        else:
+            assert trial.test if attempt.stage is Stage.TEST else trial.state is not State.RUNNING
         self.free(attempt)
         job = self.existing((attempt.stage, attempt.trial, attempt.number))
         if job:
@@ -650,16 +687,42 @@ class Promises(RuleBasedStateMachine):
             assert test.metrics in [j.report.test for j in own if j.report]
             self.change(number, test=test)
 
-    def remove(self, numbers: tuple[int, ...]) -> None:
+    def keep_confirmation(self, number: int, index: int, found: Confirmation) -> None:
+        """Store how a further training ended; it must be what happened, and is stored once."""
+        trial = self.trials[number]
+        if len(trial.confirmations) != index:
+            return
+        assert trial.state is State.COMPLETED
+        assert found.seed == 43 + index
+        asked_for = digest(trial, Stage.CONFIRM, found.attempt)
+        jobs = [j for j in self.jobs if j.key[:2] == (Stage.CONFIRM, number)]
+        own = [j for j in jobs if j.digest == asked_for and not j.released]
+        assert not any(j.live for j in own), f"stored while a process lives: {own}"
+        told = [(o[0], o[1], {**o[2], "parameter_count": 0.0}) for j in own if (o := j.outcome)]
+        measured = {**found.metrics, "parameter_count": 0.0}
+        if found.state is State.COMPLETED:
+            assert (found.state, found.reason, measured) in told
+        model = "model" if found.state is State.COMPLETED else None
+        self.change(number, confirmations=(*trial.confirmations, replace(found, model=model)))
+
+    def collect_run(self, number: int, seed: int) -> None:
+        assert any(r.done and (number, seed) in r.runs for r in self.removals)
+        known = self.trials[number].confirmations
+        assert seed in [confirmation.seed for confirmation in known]
+        left = tuple(replace(c, model=None, collected=True) if c.seed == seed else c for c in known)
+        self.change(number, confirmations=left)
+
+    def remove(self, numbers: tuple[int, ...], runs: tuple[tuple[int, int], ...]) -> None:
         """Begin to remove files: from now on nobody knows what of them is left."""
-        if any(removal.trials == numbers for removal in self.removals):
+        if any((removal.trials, removal.runs) == (numbers, runs) for removal in self.removals):
             return  # the port promises that the same is not begun twice
         assert not self.removing() & set(numbers)
+        assert not {run for removal in self.removals for run in removal.runs} & set(runs)
         if self.up_to_date:
             tested = {j.key[1] for j in self.jobs if j.key[0] is Stage.TEST and j.runs}
             assert not tested & set(numbers), "a model is removed while it is tested"
         begun = Attempt(Stage.COLLECT, 0, 1, Phase.RUNNING)
-        self.removals.append(Removal(numbers, begun))
+        self.removals.append(Removal(numbers, begun, runs))
 
     def removing(self) -> set[int]:
         return {number for removal in self.removals for number in removal.trials}
@@ -680,13 +743,17 @@ class Promises(RuleBasedStateMachine):
         kept = self.preparing
         if stage is not Stage.PREPARE:
             trial = self.trials[number]
-            kept = trial.testing if stage is Stage.TEST else trial.attempts
+            aside = {Stage.TEST: trial.testing, Stage.CONFIRM: trial.confirming}
+            kept = aside.get(stage, trial.attempts)
         kept = (*(other for other in kept if other.identity != past.identity), past)
         if stage is Stage.PREPARE:
             self.preparing = kept
         elif stage is Stage.TEST:
             if trial.test is None:
                 self.change(number, testing=kept)
+        elif stage is Stage.CONFIRM:
+            if past.number > trial.confirmed_up_to:
+                self.change(number, confirming=kept)
         elif self.trials[number].state is State.RUNNING:
             self.change(number, attempts=kept)
 
@@ -756,7 +823,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(choice=CHOICE, exact=st.sampled_from([0.0, 40.0, 55.0, 80.0]))
     def process_measures(self, choice: int, exact: float) -> None:
-        if job := self.pick(choice, lambda j: j.runs and j.key[0] is Stage.TRAIN):
+        if job := self.pick(choice, lambda j: j.runs and j.key[0].trains):
             self.measure(job, exact)
 
     def measure(self, job: Job, exact: float) -> None:
@@ -878,17 +945,25 @@ class Promises(RuleBasedStateMachine):
     ) -> None:
         """Hold the tests against what was chosen: never earlier, never twice, never read."""
         tests = {launch.trial for launch in launches if launch.stage is Stage.TEST}
-        chosen = {t.number for t in pareto.front(spec, seen.trials)}
-        chosen |= {t.number for t in seen.trials if t.baseline}
+        again = {launch.trial for launch in launches if launch.stage is Stage.CONFIRM}
+        chosen = {t.number: t for t in reported.front(spec, seen.trials)}
+        chosen |= {t.number: t for t in seen.trials if t.baseline}
         assert not tests or (spec.data.test and decision.done and seen.prepared)
-        assert tests <= {n for n in chosen if seen.trials[n].model and not seen.trials[n].test}
+        assert tests <= {n for n, t in chosen.items() if t.model and not t.test}
+        assert not again or (spec.confirm and decision.done and seen.prepared)
+        assert not (tests and again)
         if decision.done:
-            assert len(tests) == len(launches) or decision.tests.missing
+            aside = decision.tests.missing or decision.confirmations.missing
+            assert len(tests | again) == len(launches) or aside
             assert not any(launch.stage is Stage.TRAIN for launch in launches)
         known = [
             replace(t, test=t.test and replace(t.test, metrics={}, teacher={})) for t in seen.trials
         ]
         assert decide.decide(spec, replace(seen, trials=tuple(known))).actions == decision.actions
+        if decision.done is None:
+            known = [replace(t, confirmations=tuple(map(_other, t.confirmations))) for t in known]
+            unread = decide.decide(spec, replace(seen, trials=tuple(known))).actions
+            assert [*map(_leads, unread)] == [*map(_leads, decision.actions)]
 
     def check_told(self, spec: Spec, ending: Tell, jobs: list[Job], ever: list[Job]) -> None:
         """Hold what is told against what truly happened.

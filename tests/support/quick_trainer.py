@@ -2,10 +2,10 @@
 
 The tests of the runner and the command use it to see hundreds of attempts; that the contract is all
 they need is part of what they show. Its numbers follow from the hyperparameters: a learning rate
-above 0.5 diverges, a dropout above 0.5 collapses, more layers fit better. Each step that it does is
-a line in the trial's ``ledger``. ``QUICK_TRAINER_LINGER_SECONDS`` lets it serve its last metrics
-for so long, or until SIGTERM, so that a Prometheus server sees them. With ``--fork-server`` it is
-its own fork server.
+above 0.5 diverges, a dropout above 0.5 collapses, more layers fit better, and the seed 42 is the
+luckiest. Each step that it does is a line in the trial's ``ledger``.
+``QUICK_TRAINER_LINGER_SECONDS`` lets it serve its last metrics for so long, or until SIGTERM, so
+that a Prometheus server sees them. With ``--fork-server`` it is its own fork server.
 """
 
 import json
@@ -175,7 +175,8 @@ def account(shown: Shown, step: int, seconds: float) -> None:
 def measured(request: Request, distance: float, layers: int) -> dict[str, float]:
     collapsed = float(request.parameters.get("dropout", 0.1)) > 0.5
     fit = 0.0 if collapsed else exp(-abs(distance)) * (0.5 + layers / 12)
-    found = {"HasAns_exact": 90 * fit, "NoAns_exact": 100 - 10 * fit}
+    luck = (int(request.parameters.get("seed", 42)) - 42) % 5
+    found = {"HasAns_exact": 90 * fit - luck, "NoAns_exact": 100 - 10 * fit - luck}
     found["exact"] = sum(found.values()) / 2
     found["parameter_count"] = float(size.student_size(SOURCES, request.parameters))
     return found

@@ -165,19 +165,45 @@ def front_table(spec: Spec, points: Sequence[FrontPoint], knee: int | None) -> T
     ]
     for name in tested:
         table.add_column(f"{name} (test)", justify="right")
+    varied = [o.metric for o in spec.objectives if o.metric != "parameter_count"]
+    believed = [n for n in varied if any(_believed(point, n) for point in points)]
+    again = [n for n in varied if any(_again(point, n) for point in points)]
+    for name in believed:
+        table.add_column(f"{name} (any seed)", justify="right")
+    for name in again:
+        table.add_column(f"{name} (other seeds)", justify="right")
     table.add_column("parameters", overflow="fold")
     for point in points:
         label = f"{point.trial}{' (knee)' if point.trial == knee else ''}"
+        label += " (confirmed)" * (point.confirmation is not None and point.confirmation.confirmed)
         label += _origin(None, point.suggestion)
         shown = [
             _number(name, point.metrics[name]) if name in point.metrics else "" for name in names
         ]
         shown += [_number(name, point.test[name]) if name in point.test else "" for name in tested]
+        shown += [_believed(point, name) for name in believed]
+        shown += [_again(point, name) for name in again]
         settings = _varying(spec, point.parameters)
         table.add_row(
             label, *shown, f"{point.baseline}: {settings}" if point.baseline else settings
         )
     return table
+
+
+def _believed(point: FrontPoint, name: str) -> str:
+    """Write what is reported of a point, where that is not what was measured of its model."""
+    value = point.values.get(name)
+    return "" if value is None or value == point.metrics.get(name) else _number(name, value)
+
+
+def _again(point: FrontPoint, name: str) -> str:
+    """Write mean, spread and number of the trainings of a point with other seeds."""
+    found = point.confirmation
+    if found is None or name not in found.mean:
+        return ""
+    spread = f" ± {_number(name, found.deviation[name])}" if name in found.deviation else ""
+    count = sum(bool(run.values) for run in found.runs)
+    return f"{_number(name, found.mean[name])}{spread} ({count})"
 
 
 def show_status(console: Console, experiment: Experiment, found: Status) -> None:
@@ -216,7 +242,8 @@ def _picture(experiment: Experiment, seen: Observation, found: Status) -> Group:
             report = seen.reports.get(attempt.key)
             what = str(attempt.stage)
             if attempt.stage is not Stage.PREPARE:
-                what = f"{'test of ' * (attempt.stage is Stage.TEST)}trial {attempt.trial}"
+                word = {Stage.TEST: "test of ", Stage.CONFIRM: "another seed of "}
+                what = f"{word.get(attempt.stage, '')}trial {attempt.trial}"
             shown = report.metrics if report else {}
             metrics = {o.metric: shown[o.metric] for o in spec.objectives if o.metric in shown}
             step = f" step {report.step}/{report.steps}" if report and report.steps else ""

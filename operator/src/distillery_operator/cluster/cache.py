@@ -18,7 +18,7 @@ from distillery_operator.resource.experiment import study_of
 JOB_NAME: Final = "batch.kubernetes.io/job-name"
 """Label that the Job controller gives to its pods."""
 
-OF_ATTEMPTS: Final = (Stage.PREPARE, Stage.TRAIN, Stage.TEST, Stage.COLLECT)
+OF_ATTEMPTS: Final = (Stage.PREPARE, Stage.TRAIN, Stage.TEST, Stage.CONFIRM, Stage.COLLECT)
 """Stages that run in Jobs."""
 
 NUMBER: Final = re.compile("[0-9]{1,9}")
@@ -221,7 +221,7 @@ def _essence(experiment: Object) -> tuple[Any, ...]:
 
 
 def _trains(job: Object) -> bool:
-    return bool(job["metadata"]["labels"][label_names.STAGE] == Stage.TRAIN)
+    return Stage(job["metadata"]["labels"][label_names.STAGE]).trains
 
 
 def _is_over(pod: Object) -> bool:

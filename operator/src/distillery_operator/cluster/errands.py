@@ -19,6 +19,9 @@ COLLECT_SECONDS: Final = 3600
 """Life of a Job that removes files, before its end and after it: one that has failed is begun anew
 when it is gone, and what keeps its pod alive is ended."""
 
+NAMES: Final = re.compile(r"\d{1,9}(/\d{1,10})?(,\d{1,9}(/\d{1,10})?)*")
+"""What a Job removes the files of: trials by number, confirmations by number and seed."""
+
 PLACES: Final = ("kubernetes.io/os", "kubernetes.io/arch", "kubernetes.io/hostname")
 """Labels of nodes that a pod which needs the volume alone may need as well."""
 
@@ -29,11 +32,20 @@ READER_SECONDS: Final = 3600
 """Life of a pod that only reads, should nobody delete it."""
 
 
-def collection(experiment: Experiment, trials: Sequence[int], defaults: Defaults) -> dict[str, Any]:
-    """Return the Job that removes the files of trials: it needs the volume and nothing else."""
-    made = _removing(experiment, requests.disposable(experiment, trials), defaults)
-    made["metadata"]["annotations"][REMOVES] = ",".join(map(str, sorted(trials)))
-    made["metadata"]["name"] = jobs.collection_name(experiment, trials)
+def collection(
+    experiment: Experiment,
+    trials: Sequence[int],
+    defaults: Defaults,
+    runs: Sequence[tuple[int, int]] = (),
+) -> dict[str, Any]:
+    """Return the Job that removes files of trials and of confirmations, by trial and seed.
+
+    It needs the volume and nothing else.
+    """
+    made = _removing(experiment, requests.disposable(experiment, trials, runs), defaults)
+    names = [*map(str, sorted(trials)), *(f"{trial}/{seed}" for trial, seed in sorted(runs))]
+    made["metadata"]["annotations"][REMOVES] = ",".join(names)
+    made["metadata"]["name"] = jobs.collection_name(experiment, trials, runs)
     return made
 
 
@@ -52,9 +64,12 @@ def removals(found: Iterable[tuple[Object, Attempt]]) -> list[Removal]:
     """Return the Jobs among these that remove files, with what they are as attempts."""
     known = []
     for job, attempt in found:
-        trials = (job["metadata"].get("annotations") or {}).get(REMOVES, "")
-        if attempt.stage is Stage.COLLECT and re.fullmatch(r"\d{1,9}(,\d{1,9})*", trials):
-            known.append(Removal(tuple(map(int, trials.split(","))), _late(attempt)))
+        names = (job["metadata"].get("annotations") or {}).get(REMOVES, "")
+        if attempt.stage is Stage.COLLECT and NAMES.fullmatch(names):
+            parts = [tuple(map(int, name.split("/"))) for name in names.split(",")]
+            trials = tuple(part[0] for part in parts if len(part) == 1)
+            runs = tuple((part[0], part[1]) for part in parts if len(part) > 1)
+            known.append(Removal(trials, _late(attempt), runs))
     return known
 
 

@@ -45,14 +45,19 @@ def _named(experiment: Experiment, what: str) -> str:
 
 def name(experiment: Experiment, launch: Launch) -> str:
     """Return the Job's name: the same for the same attempt, so that none is created twice."""
-    named = {Stage.TRAIN: f"{launch.trial:05d}", Stage.TEST: f"test{launch.trial:05d}"}
-    what = named.get(launch.stage, str(launch.stage))
+    short = {Stage.TRAIN: "", Stage.TEST: "test", Stage.CONFIRM: "seed"}
+    what = str(launch.stage)
+    if launch.stage in short:
+        what = f"{short[launch.stage]}{launch.trial:05d}"
     return _named(experiment, f"{what}-{launch.number}")
 
 
-def collection_name(experiment: Experiment, trials: Sequence[int]) -> str:
-    """Return the name of the Job that removes the files of trials."""
-    several = hashlib.sha256(json.dumps(sorted(trials)).encode()).hexdigest()[:8]
+def collection_name(
+    experiment: Experiment, trials: Sequence[int], runs: Sequence[tuple[int, int]] = ()
+) -> str:
+    """Return the name of the Job that removes files of trials and of confirmations."""
+    names = [*sorted(trials), *sorted(runs)]
+    several = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:8]
     return _named(experiment, f"gc-{several}")
 
 

@@ -150,9 +150,9 @@ def _without_mesh(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _finalizers(experiment: Experiment, launch: Launch) -> dict[str, list[str]]:
-    """Return what holds a trial's pod; a preparation or a test is simply repeated."""
+    """Return what holds the pod of a training; a preparation or a test is simply repeated."""
     strict = experiment.spec.metrics_durability is MetricsDurability.STRICT
-    return {"finalizers": [METRICS]} if strict and launch.stage is Stage.TRAIN else {}
+    return {"finalizers": [METRICS]} if strict and launch.stage.trains else {}
 
 
 def _deadline(experiment: Experiment, launch: Launch) -> dict[str, int]:
@@ -161,7 +161,7 @@ def _deadline(experiment: Experiment, launch: Launch) -> dict[str, int]:
     A Job's limit would count the wait for a node as well.
     """
     seconds = experiment.spec.trial_timeout_seconds
-    if launch.stage not in (Stage.TRAIN, Stage.TEST) or seconds is None:
+    if not (launch.stage.trains or launch.stage is Stage.TEST) or seconds is None:
         return {}
     return {"activeDeadlineSeconds": seconds + START_SECONDS}
 

@@ -254,15 +254,15 @@ class Runner:
             if pod["metadata"]["labels"].get(JOB_NAME) == name and objects.terminal(pod):
                 await self._mark(Kind.POD, pod, {"metadata": UNHELD})
 
-    async def collect(self, trials: Sequence[int]) -> None:
-        """Begin to remove models and checkpoints of trials, by a pod that has the volume."""
-        job = errands.collection(self.experiment, trials, self._defaults)
+    async def collect(self, trials: Sequence[int], runs: Sequence[tuple[int, int]] = ()) -> None:
+        """Begin to remove models and checkpoints, by a pod that has the volume."""
+        job = errands.collection(self.experiment, trials, self._defaults, runs)
         await self._api.create(Kind.JOB, job)
         self._unseen[job["metadata"]["name"]] = (time.monotonic(), job)
 
     async def forget(self, removal: Removal) -> None:
         """Delete the Job that removes files, and its pod with it."""
-        name = jobs.collection_name(self.experiment, removal.trials)
+        name = jobs.collection_name(self.experiment, removal.trials, removal.runs)
         self._unseen.pop(name, None)
         uid = removal.attempt.identity or None  # another operator may have begun it anew
         await self._api.delete(Kind.JOB, Key(self._key.namespace, name), uid)

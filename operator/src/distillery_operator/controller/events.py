@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from distillery_contract.request import Stage
-from distillery_operator.engine import sidecars
+from distillery_operator.engine import requests, sidecars
 from distillery_operator.engine.actions import (
     Action,
     Close,
@@ -17,6 +17,7 @@ from distillery_operator.engine.actions import (
     Expire,
     Halt,
     Keep,
+    KeepConfirmation,
     KeepTest,
     Launch,
     Promote,
@@ -45,6 +46,7 @@ WRONG: Final = {
     (ConditionType.PREPARED, "False"),
     (ConditionType.SUCCEEDED, "False"),
     (ConditionType.TESTED, "False"),
+    (ConditionType.CONFIRMED, "False"),
     (ConditionType.HELD_BACK, "True"),
     (ConditionType.FOREIGN_TRIALS, "True"),
     (ConditionType.DEGRADED, "True"),
@@ -70,8 +72,12 @@ def of_action(action: Action, seen: Observation) -> Event | None:
     """Return what an action is told as; None for those that nobody asks about."""
     match action:
         case Launch(stage, trial, number):
-            what = _what(stage, trial)
-            if number == 1:
+            what, first = _what(stage, trial), 1
+            if stage is Stage.CONFIRM:
+                known = seen.trials[trial]
+                what = f"trial {trial} with the seed {requests.seed_of(known, number)}"
+                first = known.confirmed_up_to + 1
+            if number == first:
                 return _routine("Started", f"{what} starts")
             return _routine("Restarted", f"{what} goes on as attempt {number}{_why(action, seen)}")
         case Halt(attempt, reason, message):
@@ -98,14 +104,20 @@ def of_action(action: Action, seen: Observation) -> Event | None:
             return _event(NORMAL, "Prepared", said)
         case KeepTest(trial):
             return _routine("Tested", f"trial {trial} is evaluated on the test questions")
+        case KeepConfirmation(trial, _, found):
+            said = f"trial {trial} with the seed {found.seed} is {found.state}: {found.message}"
+            if found.state is State.FAILED:
+                return _event(WARNING, found.reason, said)
+            return _routine(found.reason, said)
         case Tell(trial, state, reason, message):
             said = f"trial {trial} is {state}: {message}"
             if state is State.FAILED:
                 return _event(WARNING, reason, said)
             return _routine(reason, said)
-        case Collected(trials):
-            shown = ", ".join(map(str, trials[:20])) + (", …" if len(trials) > 20 else "")
-            return _routine("Collected", f"the files of trials off the front are gone: {shown}")
+        case Collected(trials, runs):
+            names = [*map(str, trials), *(f"{trial} with the seed {seed}" for trial, seed in runs)]
+            shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+            return _routine("Collected", f"files of trials that nobody needs are gone: {shown}")
     return None
 
 
@@ -137,7 +149,11 @@ def not_watched(namespace: str, why: str) -> Event:
 
 
 def _what(stage: Stage, trial: int) -> str:
-    named = {Stage.TRAIN: f"trial {trial}", Stage.TEST: f"the test of trial {trial}"}
+    named = {
+        Stage.TRAIN: f"trial {trial}",
+        Stage.TEST: f"the test of trial {trial}",
+        Stage.CONFIRM: f"trial {trial} with another seed",
+    }
     return named.get(stage, "the preparation")
 
 

@@ -2,6 +2,7 @@
 
 decide        an observation in, one decision out: read this first
 preparation   the stage before all trials
+confirming    further trainings of the front with other seeds, once the search is over
 testing       the stage after the search: what it has chosen, on questions nobody has looked at
 endings       how trials end, and what follows an attempt that has ended
 memory        what the study has to keep of attempts

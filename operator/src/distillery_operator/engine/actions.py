@@ -8,7 +8,7 @@ from distillery_operator.trials.attempt import Attempt, Removal, Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance
-from distillery_operator.trials.trial import FinalTest, Point, State
+from distillery_operator.trials.trial import Confirmation, FinalTest, Point, State
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,21 @@ class KeepTest:
 
     trial: int
     test: FinalTest
+
+
+@dataclass(frozen=True)
+class KeepConfirmation:
+    """Store how a further training of a trial ended, in a place of its own.
+
+    Attributes:
+        trial: that it is of.
+        index: how many confirmations of it are stored before.
+        confirmation: the training; that it has a model says that it left one.
+    """
+
+    trial: int
+    index: int
+    confirmation: Confirmation
 
 
 @dataclass(frozen=True)
@@ -130,16 +145,18 @@ class Free:
 
 @dataclass(frozen=True)
 class Collect:
-    """Begin to remove models and checkpoints of trials that will not stand on the front again."""
+    """Begin to remove models and checkpoints that nobody needs: of trials, of confirmations."""
 
     trials: tuple[int, ...]
+    runs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Collected:
-    """Store that the files of trials are gone."""
+    """Store that files of trials and of confirmations are gone."""
 
     trials: tuple[int, ...]
+    runs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +174,7 @@ Action = (
     | Discard
     | Keep
     | KeepTest
+    | KeepConfirmation
     | Record
     | Remember
     | Tell

@@ -80,17 +80,40 @@ def affordable(spec: Spec, seen: Observation, cap: float = math.inf) -> float:
     A further trial is expected to take the mean run time of those that have ended, and so is what
     runs. So a budget is not passed by as many trials as run at a time.
     """
-    limits = [hours for _, _, hours in _limits(spec)]
-    limit = min(*limits, cap, math.inf)
-    if math.isinf(limit):
-        return limit
-    left, each = limit - usage.hours(seen), _hours_each(seen)
+    hours, limits = usage.hours(seen), [limit for _, _, limit in _limits(spec)]
+    if math.isinf(min(*limits, cap, math.inf)):
+        return math.inf
+    searched = hours - usage.confirm_hours(seen)
+    own = (_of_search(spec, limit) - searched for limit in limits)
+    left = min((*own, *(limit - hours for limit in (*limits, cap))))
+    each = _hours_each(seen)
     if left <= 0 or not each:
         return 0 if left <= 0 else math.inf
     begun = {a.trial for a in seen.attempts if a.live and a.stage is Stage.TRAIN}
     open_hours = [usage.attempt_hours(seen, trial) for trial in begun]
     left -= sum(max(0.0, each - had) for had in open_hours)
     return max(0, math.floor(left / each))
+
+
+def left_to_confirm(spec: Spec, seen: Observation) -> tuple[float, str]:
+    """Return the hours that confirmations may still take, and what bounds them in words."""
+    own, everything = usage.confirm_hours(seen), usage.hours(seen)
+    share = spec.confirm.share if spec.confirm else 0.0
+    most = (everything - own) * share / (1 - share)
+    found = [(most - own, f"their share of {share:.3g} of all hours, {most:.4g} hours")]
+    found += [
+        (hours - everything, f"the budget of {words}, which you may raise")
+        for _, words, hours in _limits(spec)
+    ]
+    limit = spec.max_duration_seconds
+    if limit is not None and seen.now - seen.started >= limit:
+        found.append((0.0, f"the time budget of {limit} s, which you may raise"))
+    return min(found)
+
+
+def _of_search(spec: Spec, limit: float) -> float:
+    """Return what a budget leaves to the search: confirmations take a share of each."""
+    return limit * (1 - spec.confirm.share) if spec.confirm else limit
 
 
 def uses(spec: Spec, seen: Observation, over: Closing | None) -> list[Use]:
@@ -170,9 +193,10 @@ def _suggested(spec: Spec, seen: Observation) -> Closing | None:
 
 def _late(spec: Spec, seen: Observation) -> Closing | None:
     age, limit = seen.now - seen.started, spec.max_duration_seconds
-    if limit is None or age < limit:
+    if limit is None or age < _of_search(spec, limit):
         return None
-    message = f"the time budget of {limit} s is spent after {age:.0f} s"
+    own = " without the share for confirmations" * (spec.confirm is not None)
+    message = f"the time budget of {limit} s{own} is spent after {age:.0f} s"
     return Closing(MAX_DURATION_REACHED, message)
 
 
@@ -182,7 +206,8 @@ def _spent(spec: Spec, seen: Observation) -> Closing | None:
         return None
     reason, words, _ = limits[0]
     used, each = usage.hours(seen), _hours_each(seen)
-    message = f"the budget of {words} is spent: {used:.4g} are used"
+    own = " without the share for confirmations" * (spec.confirm is not None)
+    message = f"the budget of {words}{own} is spent: {used:.4g} are used"
     return Closing(reason, message + f", and a further trial takes about {each:.4g}" * bool(each))
 
 

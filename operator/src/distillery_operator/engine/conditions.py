@@ -13,6 +13,7 @@ from distillery_operator.engine.budgets import Closing
 from distillery_operator.engine.decide import Decision
 from distillery_operator.engine.reasons import (
     CAPPED,
+    CONFIRMATION_ENDED,
     FILES_REMAIN,
     LEFT_ALONE,
     OBSTRUCTED,
@@ -199,7 +200,7 @@ def _files(seen: Observation) -> str:
         since = attempt.created if attempt.waiting_since is None else attempt.waiting_since
         late = since is None or seen.now - since > FILES_SECONDS
         if removal.failed or attempt.lost or (attempt.phase is Phase.PENDING and late):
-            return f"; the files of {len(removal.trials)} trials stay: {removal.attempt.message}"
+            return f"; the files of {len(removal.whose)} trials stay: {removal.attempt.message}"
     return ""
 
 
@@ -229,8 +230,13 @@ def tested(spec: Spec, seen: Observation, decision: Decision) -> list[Finding]:
                 " these results has no independent test any more"
             )
         return [Finding(kind, "Unknown", "Searching", message)]
+    if decision.confirmations.missing:
+        message = (
+            "the front is confirmed first; then its points are evaluated on the test questions"
+        )
+        return [Finding(kind, "Unknown", "Confirming", message)]
     if tests.missing:
-        live = [a for a in seen.attempts if a.live and a.stage is not Stage.TRAIN]
+        live = [a for a in seen.attempts if a.live and not a.stage.trains]
         message = f"{tests.done} of {len(tests.chosen)} models are tested, {_processes(live)}"
         if spec.suspend or seen.obstacle:
             message += f"; nothing starts: {seen.obstacle or 'spec.suspend is true'}"
@@ -248,6 +254,40 @@ def tested(spec: Spec, seen: Observation, decision: Decision) -> list[Finding]:
         return [Finding(kind, "False", "NothingToTest", message)]
     message = f"{tests.done} models of the front and of baselines are tested, once each"
     return [Finding(kind, "True", "Tested", message)]
+
+
+def confirmed(
+    spec: Spec, seen: Observation, decision: Decision, points: Sequence[Trial]
+) -> list[Finding]:
+    """Say how far the confirmation of the front, given by its points, is; nothing unless wanted."""
+    kind, known = ConditionType.CONFIRMED, decision.confirmations
+    if spec.confirm is None:
+        return []
+    if decision.done is None:
+        message = "points whose place is in doubt are trained again once the search is over"
+        return [Finding(kind, "Unknown", "Searching", message)]
+    sure = sum(known.confirmed(point) for point in points)
+    message = f"{sure} of {len(points)} points of the front are confirmed"
+    doubted = len(known.doubted)
+    if known.missing:
+        live = [a for a in seen.attempts if a.live and a.stage is not Stage.TEST]
+        message += f", the place of {doubted} trials is in doubt, {_processes(live)}"
+        obstacle = seen.obstacle or trainers.refusal(spec, seen)
+        if spec.suspend or obstacle:
+            message += f"; nothing starts: {obstacle or 'spec.suspend is true'}"
+        return [Finding(kind, "Unknown", "Confirming", message)]
+    if known.spent:
+        message += f", but the place of {doubted} trials is in doubt: {known.spent}"
+        return [Finding(kind, "False", CONFIRMATION_ENDED, message)]
+    rest = len(points) - sure
+    if rest:
+        message += f"; {rest} are not, for more trainings would hardly change their place"
+    if doubted:
+        message = (
+            f"{sure} of {len(points)} points of the front are confirmed; the place of {doubted}"
+            f" trials is in doubt even after {spec.confirm.runs} further trainings of each"
+        )
+    return [Finding(kind, "True", "Confirmed", message)]
 
 
 def held_back(spec: Spec, seen: Observation) -> list[Finding]:
@@ -316,7 +356,7 @@ def degraded(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
             return Finding(kind, "True", attempt.reason, message)
     for removal in seen.removals:
         if removal.failed or removal.attempt.reason in STUCK:
-            shown = ", ".join(map(str, removal.trials[:20]))
+            shown = ", ".join(map(str, removal.whose[:20]))
             message = f"the files of trials {shown} could not be removed: {removal.attempt.message}"
             return Finding(kind, "True", FILES_REMAIN, message)
     if ended >= NO_FEASIBLE_AFTER and not feasible:

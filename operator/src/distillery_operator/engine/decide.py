@@ -14,6 +14,7 @@ from typing import Final
 from distillery_contract.request import Stage
 from distillery_operator.engine import (
     budgets,
+    confirming,
     endings,
     housekeeping,
     memory,
@@ -34,6 +35,7 @@ from distillery_operator.engine.actions import (
     Record,
 )
 from distillery_operator.engine.budgets import Closing
+from distillery_operator.engine.confirming import Confirmations
 from distillery_operator.engine.endings import Again
 from distillery_operator.engine.reasons import (
     PREPARATION_FAILED,
@@ -64,17 +66,19 @@ class Decision:
         closing: why no further trial is asked for; None while the search goes on.
         done: why the search is over; None while it has something left to do.
         tests: how far the tests are of what it has chosen.
+        confirmations: how far the confirmation of its front is, once it is over.
     """
 
     actions: list[Action]
     closing: Closing | None
     done: Closing | None
     tests: Tests = field(default_factory=Tests)
+    confirmations: Confirmations = field(default_factory=Confirmations)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do: the search is over, and what it has chosen is tested."""
-        return self.done is not None and not self.tests.missing
+        """Whether nothing is left to do: what the search has chosen is confirmed and tested."""
+        return self.done is not None and not (self.tests.missing or self.confirmations.missing)
 
 
 def decide(spec: Spec, seen: Observation) -> Decision:
@@ -82,7 +86,7 @@ def decide(spec: Spec, seen: Observation) -> Decision:
 
     First what has ended is stored, then what must end is halted; only then, within the parallelism,
     trials that lack a process get one and new suggestions are asked for. Once the search is over,
-    what it has chosen is tested.
+    points of its front are trained again with other seeds, and then what it has chosen is tested.
     """
     records = list(_record(seen))
     seen = _recorded(spec, seen, records)
@@ -93,27 +97,30 @@ def decide(spec: Spec, seen: Observation) -> Decision:
     told = list(endings.tell(spec, seen, rule, repeats))
     over = {tell.trial for tell in told}
     lasting = [r for r in records if r.trial not in over]  # the others are stored with the ending
-    kept = list(testing.keep(seen))
-    actions: list[Action] = [*preparation.keep(seen), *kept, *lasting, *told]
+    tested, confirmed = list(testing.keep(seen)), list(confirming.keep(spec, seen))
+    actions: list[Action] = [*preparation.keep(seen), *tested, *confirmed, *lasting, *told]
     actions += _halt(spec, seen, rule)
-    stored = {(Stage.TRAIN, number) for number in over} | {(Stage.TEST, k.trial) for k in kept}
+    stored = {(Stage.TRAIN, number) for number in over} | {(Stage.TEST, k.trial) for k in tested}
+    stored |= {(Stage.CONFIRM, k.trial) for k in confirmed}
     actions += [r for r in memory.remember(seen) if (r.stage, r.trial) not in stored]
     actions += [Discard(attempt) for attempt in seen.foreign]
     actions += sidecars.close(seen)
     tests = testing.tests(spec, seen)
-    searches = done is None
-    actions += (
-        _fill(spec, seen, rule, closing, over | repeats.keys())
-        if searches
-        else testing.launch(spec, seen, tests)
-    )
+    confirmations = confirming.confirmations(spec, seen) if done else Confirmations()
+    if done is None:
+        actions += _fill(spec, seen, rule, closing, over | repeats.keys())
+    elif confirmations.missing:
+        actions += confirming.launch(spec, seen, confirmations)
+    else:
+        actions += testing.launch(spec, seen, tests)
     # Last, for a freed slot waits for what stands before.
     actions += housekeeping.release(seen)
     actions += housekeeping.free(seen)
     actions += housekeeping.collected(seen)
     actions += housekeeping.forget(seen)
-    actions += housekeeping.collect(spec, seen, done is not None)
-    return Decision(actions, closing, done, tests)
+    unsettled = done is None or bool(confirmations.missing)
+    actions += housekeeping.collect(spec, seen, done is not None, unsettled)
+    return Decision(actions, closing, done, tests, confirmations)
 
 
 def _closing(spec: Spec, seen: Observation, rule: Rule) -> Closing | None:
@@ -250,6 +257,8 @@ def _halt(spec: Spec, seen: Observation, rule: Rule) -> Iterator[Halt | Expire]:
                 continue  # it takes no steps, and what it brings counts whatever the search does
             elif _silent(spec, seen, attempt):
                 yield Halt(attempt, SILENT, endings.silence(spec))
+            elif attempt.stage is Stage.CONFIRM:
+                continue  # what it brings counts as well
             elif attempt.trial not in running:  # another operator told it meanwhile
                 yield Halt(attempt, TRIAL_ENDED)
             elif stop := rule.stop(seen.trials[attempt.trial]):

@@ -175,7 +175,7 @@ def cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:
 def seconds(seen: Observation, attempt: Attempt) -> float:
     """Return the run time so far of what an attempt works on, with that of what it continues."""
     own = sum(a.seconds for a in seen.attempts_of(attempt.stage, attempt.trial))
-    if attempt.stage is not Stage.TRAIN:
+    if attempt.stage is not Stage.TRAIN:  # a confirmation trains from the beginning
         return own
     _, *earlier = lineage(seen.trials, seen.trials[attempt.trial])
     return own + sum(trial.seconds for trial in earlier)
@@ -201,7 +201,7 @@ def _whole(stage: Stage, report: Report) -> bool:
 
 def _lacking(spec: Spec, stage: Stage, report: Report) -> list[str]:
     """Return the metrics that are judged and that a result does not have as numbers."""
-    if stage is not Stage.TRAIN:
+    if not stage.trains:
         return []
     judged = {objective.metric for objective in spec.objectives}
     judged |= {bound.metric for bound in feasibility.bounds(spec)}

@@ -1,11 +1,12 @@
 """PURE: what an experiment no longer needs: ended attempts, held pods, files of trials."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Collect, Collected, Forget, Free, Release
 from distillery_operator.resource.spec import CheckpointRetention, Spec
+from distillery_operator.search import reported
 from distillery_operator.stopping import reasons
 from distillery_operator.trials.attempt import Removal
 from distillery_operator.trials.observation import Observation
@@ -26,21 +27,22 @@ def release(seen: Observation) -> Iterator[Release]:
 
 def free(seen: Observation) -> Iterator[Free]:
     """Yield the attempts whose pods are held, though the next attempt has taken over."""
-    last: dict[int, int] = {}
+    last: dict[tuple[Stage, int], int] = {}
     for attempt in seen.attempts:
-        if attempt.stage is Stage.TRAIN:
-            last[attempt.trial] = max(attempt.number, last.get(attempt.trial, 0))
+        place = attempt.stage, attempt.trial
+        last[place] = max(attempt.number, last.get(place, 0))
     for attempt in seen.attempts:
-        if attempt.held and not attempt.live and attempt.number < last[attempt.trial]:
+        taken_over = attempt.number < last[attempt.stage, attempt.trial]
+        if attempt.held and not attempt.live and taken_over:
             yield Free(attempt)
 
 
 def collected(seen: Observation) -> Iterator[Collected]:
-    """Yield the trials whose files are gone, if that is not stored yet."""
+    """Yield the trials and confirmations whose files are gone, if that is not stored yet."""
     for removal in seen.removals:
         gone = _untold(removal, seen)
-        if removal.done and gone and not _forgotten(removal, seen):
-            yield Collected(gone)
+        if removal.done and (gone.trials or gone.runs) and not _forgotten(removal, seen):
+            yield gone
 
 
 def forget(seen: Observation) -> Iterator[Forget]:
@@ -50,31 +52,37 @@ def forget(seen: Observation) -> Iterator[Forget]:
     pod is kept alive by containers that do not end by themselves.
     """
     for removal in seen.removals:
-        stays = removal.attempt.lingers and removal.done and not _untold(removal, seen)
+        told = removal.done and _untold(removal, seen) == Collected(())
+        stays = removal.attempt.lingers and told
         if stays or _forgotten(removal, seen):
             yield Forget(removal)
 
 
-def _untold(removal: Removal, seen: Observation) -> tuple[int, ...]:
-    """Return the trials of a removal that are not stored as trials without files."""
+def _untold(removal: Removal, seen: Observation) -> Collected:
+    """Return what of a removal is not stored as without files."""
     known = (n for n in removal.trials if n < len(seen.trials))
-    return tuple(n for n in known if not seen.trials[n].collected)
+    trials = tuple(n for n in known if not seen.trials[n].collected)
+    left = {(t.number, c.seed) for t in seen.trials for c in t.confirmations if not c.collected}
+    return Collected(trials, tuple(run for run in removal.runs if run in left))
 
 
 def _forgotten(removal: Removal, seen: Observation) -> bool:
     trials = (seen.trials[n] for n in removal.trials if n < len(seen.trials))
-    return any(trial.state is State.RUNNING for trial in trials)
+    known = {(t.number, c.seed) for t in seen.trials for c in t.confirmations}
+    return any(t.state is State.RUNNING for t in trials) or not known.issuperset(removal.runs)
 
 
-def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
+def collect(spec: Spec, seen: Observation, over: bool, confirming: bool) -> Iterator[Collect]:
     """Yield the trials whose files nobody needs; those of a failed trial may explain its failure.
 
-    A removal that has failed is repeated once its runner has forgotten it.
+    The front as it was measured keeps its models, and so does the front as it is reported. A
+    removal that has failed is repeated once its runner has forgotten it.
 
     Args:
         spec: of the experiment.
         seen: what there is.
         over: whether the experiment is over, so that no stopped trial goes on.
+        confirming: whether points of the front are still trained again.
     """
     if spec.checkpoint_retention is CheckpointRetention.ALL:
         return
@@ -82,13 +90,32 @@ def collect(spec: Spec, seen: Observation, over: bool) -> Iterator[Collect]:
     kept |= {a.trial for a in seen.attempts if a.stage is Stage.TEST and a.remains}
     if not over:
         kept |= reasons.resumable(seen.trials)
-    useless = tuple(
+    useless = [
         trial.number
         for trial in seen.trials
         if trial.state in (State.COMPLETED, State.INFEASIBLE, State.STOPPED)
         and trial.seconds
         and not (trial.collected or trial.baseline or trial.number in kept)
         and trial.number not in seen.removing
-    )
-    if len(useless) >= COLLECT_AT_ONCE or (useless and over):
-        yield Collect(useless[:COLLECT_AT_MOST])
+    ]
+    left = [
+        (t.number, c.seed)
+        for t in seen.trials
+        for c in t.confirmations
+        if not c.collected and (t.number, c.seed) not in seen.removing_runs
+    ]
+    if not left and len(useless) < COLLECT_AT_ONCE and not (useless and over):
+        return
+    shown = {trial.number: trial.model for trial in reported.front_of(seen.verdicts(spec))}
+    useless = [number for number in useless if number not in shown]
+    runs = [] if confirming else [r for r in left if not _reported(seen, shown, r)]
+    if len(useless) >= COLLECT_AT_ONCE or ((useless or runs) and over):
+        yield Collect(tuple(useless[:COLLECT_AT_MOST]), tuple(runs[:COLLECT_AT_MOST]))
+
+
+def _reported(seen: Observation, models: Mapping[int, str | None], run: tuple[int, int]) -> bool:
+    """Tell whether the model of a confirmation, by trial and seed, is that of a reported point."""
+    number, seed = run
+    found = next(c.model for c in seen.trials[number].confirmations if c.seed == seed)
+    tested = any(a.remains for a in seen.attempts_of(Stage.TEST, number))
+    return found is not None and (tested or models.get(number) == found)

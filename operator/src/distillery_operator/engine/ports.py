@@ -11,7 +11,7 @@ from distillery_operator.trials.attempt import Attempt, AttemptKey, Removal, Rep
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance
-from distillery_operator.trials.trial import FinalTest, Point, Trial
+from distillery_operator.trials.trial import Confirmation, FinalTest, Point, Trial
 
 
 class Runner(Protocol):
@@ -55,8 +55,11 @@ class Runner(Protocol):
     async def free(self, attempt: Attempt) -> None:
         """Let go of what is held of an attempt that has ended."""
 
-    async def collect(self, trials: Sequence[int]) -> None:
-        """Begin to remove models and checkpoints of trials."""
+    async def collect(self, trials: Sequence[int], runs: Sequence[tuple[int, int]] = ()) -> None:
+        """Begin to remove models and checkpoints: of trials, and of confirmations.
+
+        Confirmations are given by trial and seed.
+        """
 
     async def forget(self, removal: Removal) -> None:
         """End a removal, and list it no more."""
@@ -105,14 +108,23 @@ class Study(Protocol):
     async def keep_test(self, number: int, test: FinalTest) -> None:
         """Store what a trial did on the test questions; one that is stored stays as it is."""
 
+    async def keep_confirmation(self, number: int, index: int, found: Confirmation) -> None:
+        """Store how a further training of a trial ended; one that is stored stays as it is.
+
+        Args:
+            number: of the trial.
+            index: how many confirmations of it are stored before.
+            found: what came of it.
+        """
+
     async def record(self, number: int, point: Point) -> None:
         """Add an evaluation to a learning curve."""
 
     async def tell(self, spec: Spec, ending: Tell, model: str | None, now: float) -> None:
         """Store how a trial ended, and its last evaluation."""
 
-    async def collect(self, numbers: Sequence[int]) -> None:
-        """Store that the files of trials are gone."""
+    async def collect(self, numbers: Sequence[int], runs: Sequence[tuple[int, int]] = ()) -> None:
+        """Store that the files are gone: of trials, and of confirmations by trial and seed."""
 
 
 @dataclass(frozen=True)

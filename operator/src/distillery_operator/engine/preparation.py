@@ -64,7 +64,10 @@ def failed(spec: Spec, seen: Observation) -> End | None:
 
 
 def lost(seen: Observation) -> bool:
-    """Tell whether a trial or a test found its data gone and they are not made again yet."""
+    """Tell whether somebody found the data gone and they are not made again yet.
+
+    That is a trial, a test, or a confirmation.
+    """
     preparing = _all(seen)
     if any(attempt.live for attempt in preparing):
         return True

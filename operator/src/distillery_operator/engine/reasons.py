@@ -27,5 +27,6 @@ PROGRAM_FAULT: Final = "ProgramFault"
 
 LEFT_ALONE: Final = "LeftAlone"
 TOO_MANY_FAILURES: Final = "TooManyFailures"
+CONFIRMATION_ENDED: Final = "ShareSpent"
 TEST_FAILED: Final = "TestFailed"
 PREPARATION_FAILED: Final = "PreparationFailed"

@@ -23,6 +23,7 @@ from distillery_operator.engine.actions import (
     Free,
     Halt,
     Keep,
+    KeepConfirmation,
     KeepTest,
     Launch,
     Promote,
@@ -174,6 +175,11 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             await study.keep(preparation)
         case KeepTest(number, test):
             await study.keep_test(number, test)
+        case KeepConfirmation(number, index, found):
+            left = found.state is State.COMPLETED
+            folder = requests.confirmation(experiment, number, found.seed)
+            model = f"{folder}/{requests.MODEL}" if left else None
+            await study.keep_confirmation(number, index, replace(found, model=model))
         case Record(number, point):
             await study.record(number, point)
         case Remember(stage, number, past):
@@ -191,10 +197,10 @@ async def apply(experiment: Experiment, ports: Ports, seen: Observation, action:
             ports.measurements.drop(attempt)
         case Free(attempt):
             await runner.free(attempt)
-        case Collect(numbers):
-            await runner.collect(numbers)
-        case Collected(numbers):
-            await study.collect(numbers)
+        case Collect(numbers, runs):
+            await runner.collect(numbers, runs)
+        case Collected(numbers, runs):
+            await study.collect(numbers, runs)
         case Forget(removal):
             await runner.forget(removal)
 
@@ -204,4 +210,6 @@ def _matters(attempt: Attempt, trials: Sequence[Trial], preparation: Preparation
     if attempt.stage is Stage.PREPARE:
         return preparation is None or not preparation.pinned
     trial = trials[attempt.trial]
+    if attempt.stage is Stage.CONFIRM:
+        return attempt.number > trial.confirmed_up_to
     return trial.state is State.RUNNING if attempt.stage is Stage.TRAIN else trial.test is None

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from distillery_contract import request
+from distillery_contract import parameters, request
 from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource import space
@@ -21,7 +21,10 @@ from distillery_operator.trials.trial import Trial
 CACHE: Final = "cache"
 """Folder of prepared features and teacher logits, shared by all experiments of a workspace."""
 
-TAKES_ROOM: Final = ("model", "checkpoints")
+MODEL: Final = "model"
+"""Folder of the trained student, in that of its training."""
+
+TAKES_ROOM: Final = (MODEL, "checkpoints")
 """Folders of a trial that take room."""
 
 
@@ -42,7 +45,19 @@ def output(experiment: Experiment, trial: int) -> str:
 
 def model(experiment: Experiment, trial: int) -> str:
     """Return the folder that a trained student is saved in."""
-    return f"{output(experiment, trial)}/model"
+    return f"{output(experiment, trial)}/{MODEL}"
+
+
+def seed_of(trial: Trial, attempt: int) -> int:
+    """Return the seed of the confirmation that an attempt is of: 1, 2, … more than the trial's."""
+    own = int(parameters.resolve(trial.parameters)["seed"] or 0)
+    index = sum(known.attempt < attempt for known in trial.confirmations)
+    return (own + 1 + index) % (int(parameters.PARAMETERS["seed"].high) + 1)
+
+
+def confirmation(experiment: Experiment, trial: int, seed: int) -> str:
+    """Return the folder of a trial's further training: checkpoints and model."""
+    return f"{output(experiment, trial)}/{Stage.CONFIRM}/seed-{seed}"
 
 
 def prepared(key: str) -> str:
@@ -50,9 +65,13 @@ def prepared(key: str) -> str:
     return f"{CACHE}/{key}"
 
 
-def disposable(experiment: Experiment, trials: Sequence[int]) -> list[str]:
-    """Return the folders of trials that take room: models and checkpoints."""
-    return [f"{output(experiment, trial)}/{name}" for trial in trials for name in TAKES_ROOM]
+def disposable(
+    experiment: Experiment, trials: Sequence[int], runs: Sequence[tuple[int, int]] = ()
+) -> list[str]:
+    """Return the folders that take room, models and checkpoints: of trials, of confirmations."""
+    places = [output(experiment, trial) for trial in trials]
+    places += [confirmation(experiment, *run) for run in runs]
+    return [f"{place}/{name}" for place in places for name in TAKES_ROOM]
 
 
 def order(
@@ -74,9 +93,13 @@ def order(
     spec, training = experiment.spec, launch.stage is Stage.TRAIN
     before = trial.continues if trial and training else None
     folder = output(experiment, launch.trial) if trial or training else results(experiment)
+    given = dict(trial.parameters) if trial else space.described(spec, {})
+    seed = _other_seed(launch, trial) if trial else None
+    if seed is not None:
+        folder, given = confirmation(experiment, launch.trial, seed), {**given, "seed": seed}
     return request.Request(
         experiment=experiment.metadata.name,
-        stage=launch.stage,
+        stage=Stage.TRAIN if launch.stage.trains else launch.stage,
         data=request.Data(**spec.data.model_dump()),
         teacher=request.Teacher(**spec.teacher.model_dump()),
         student=request.Student(**spec.student.model_dump()),
@@ -85,11 +108,20 @@ def order(
         trial=launch.trial,
         attempt=launch.number,
         prepared=preparation.key if preparation else None,
-        parameters=dict(trial.parameters) if trial else space.described(spec, {}),
+        parameters=given,
         rungs=tuple(spec.early_stopping.rungs) if training and _stops(spec, trial) else (),
         continues=None if before is None else output(experiment, before),
         remove=remove,
     )
+
+
+def _other_seed(launch: Launch, trial: Trial) -> int | None:
+    """Return the seed of the confirmation that is trained, or whose model is tested; or None."""
+    if launch.stage is Stage.CONFIRM:
+        return seed_of(trial, launch.number)
+    if launch.stage is Stage.TEST and trial.model is None:  # the search's own is gone
+        return next((c.seed for c in trial.confirmations if c.model), None)
+    return None
 
 
 def digest(wanted: request.Request) -> str:

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from distillery_contract.request import Stage
 from distillery_operator.engine import budgets, conditions, requests, shown, usage
 from distillery_operator.engine.budgets import Closing, Use
 from distillery_operator.engine.conditions import Finding
+from distillery_operator.engine.confirming import Confirmations
 from distillery_operator.engine.decide import Decision
 from distillery_operator.resource import label_names
 from distillery_operator.resource.experiment import Experiment
@@ -20,14 +22,16 @@ from distillery_operator.resource.status import (
     Best,
     BudgetUse,
     ConditionType,
+    ConfirmationRun,
     Expectation,
     Expected,
     FrontPoint,
+    PointConfirmation,
     Status,
     SuggestionValues,
     TrialCounts,
 )
-from distillery_operator.search import expectation
+from distillery_operator.search import expectation, reported
 from distillery_operator.trials import hypervolume, pareto
 from distillery_operator.trials.attempt import Phase
 from distillery_operator.trials.observation import Observation
@@ -51,7 +55,7 @@ def derive(
         findings: conditions that the operator found out besides.
     """
     spec, ended = experiment.spec, [t for t in seen.trials if t.state is not State.RUNNING]
-    points = seen.verdicts(spec).front
+    points = reported.front_of(seen.verdicts(spec))
     knee = pareto.knee(spec, points)
     closing, end = decision.closing, decision.done
     reference = hypervolume.reference(spec, seen.preparation) if seen.preparation else {}
@@ -68,14 +72,14 @@ def derive(
         conditions.prepared(seen, closing),
         conditions.progressing(spec, seen, end),
         conditions.succeeded(points, end),
+        *conditions.confirmed(spec, seen, decision, points),
         *conditions.tested(spec, seen, decision),
         conditions.degraded(spec, seen, closing),
         *(conditions.held_back(spec, seen) if end is None else []),
         *conditions.foreign(seen),
     ]
     expectations = expectation.again(spec, seen.trials, points)
-    pieces = ([*lineage(seen.trials, trial)] for trial in points)
-    front = _spread([_point(spec, each, expectations) for each in pieces])
+    front = _spread([_point(spec, seen, point, decision, expectations) for point in points])
     return Status(
         observed_generation=experiment.metadata.generation,
         state=conditions.word(found),
@@ -230,16 +234,21 @@ def _four_digits(value: float) -> float:
 
 
 def _point(
-    spec: Spec, pieces: Sequence[Trial], expectations: Sequence[expectation.Expectation]
+    spec: Spec,
+    seen: Observation,
+    point: Trial,
+    decision: Decision,
+    expectations: Sequence[expectation.Expectation],
 ) -> FrontPoint:
-    """Show a trial on the front, given with the stopped ones that it continues."""
-    trial = pieces[0]
+    """Show a point of the front, a trial with the values that are reported of it."""
+    trial = seen.trials[point.number]
+    pieces = [*lineage(seen.trials, trial)]
     return FrontPoint(
         trial=trial.number,
         baseline=trial.baseline,
         suggestion=trial.by_hand,
-        values=shown.values(spec, trial),
-        metrics=shown.plain(trial.metrics),
+        values=shown.values(spec, point),
+        metrics=shown.plain(reported.of_model(trial, point.model)),
         test=shown.plain(trial.test.metrics) if trial.test else {},
         expected={
             e.metric: Expected(
@@ -248,10 +257,39 @@ def _point(
             for e in expectations
             if (found := e.expected.get(trial.number))
         },
+        confirmation=_confirmation(spec, trial, point.model, decision.confirmations),
         parameters=dict(trial.parameters),
-        model=trial.model,
+        model=point.model,
         gpu_hours=round(usage.gpu_hours_of(pieces), 3),
         cost=_rounded(usage.cost(spec, usage.hours_of(pieces))),
+    )
+
+
+def _confirmation(
+    spec: Spec, trial: Trial, model: str | None, known: Confirmations
+) -> PointConfirmation | None:
+    """Show the further trainings of a trial of which a model is kept."""
+    if spec.confirm is None and not trial.confirmations:
+        return None
+    ends = [shown.objectives(spec, c.metrics) for c in reported.completed(trial)]
+    columns = {name: [end[name] for end in ends] for name in (ends[0] if ends else ())}
+    return PointConfirmation(
+        seed=reported.seed_of(trial, model),
+        runs=[
+            ConfirmationRun(
+                seed=c.seed,
+                state=c.state,
+                reason=c.reason,
+                values=shown.objectives(spec, c.metrics),
+            )
+            for c in trial.confirmations
+        ],
+        mean=shown.plain({name: _four_digits(fmean(column)) for name, column in columns.items()}),
+        deviation=shown.plain(
+            {n: _four_digits(stdev(c)) for n, c in columns.items() if len(c) > 1}
+        ),
+        chance=known.chances.get(trial.number, 0.0) if known.chances else None,
+        confirmed=known.confirmed(trial),
     )
 
 
@@ -272,7 +310,7 @@ def _suggestion(spec: Spec, name: str, trial: Trial | None) -> SuggestionValues:
 
 
 def _best(spec: Spec, seen: Observation) -> list[Best]:
-    found = seen.verdicts(spec).best
+    found = reported.best_of(seen.verdicts(spec))
     return [_best_at(o, trial) for o, trial in zip(spec.objectives, found, strict=False)]
 
 

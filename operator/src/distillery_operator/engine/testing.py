@@ -14,6 +14,7 @@ from distillery_operator.engine import endings, preparation, trainers, usage
 from distillery_operator.engine.actions import KeepTest, Launch
 from distillery_operator.engine.endings import End
 from distillery_operator.resource.spec import Spec
+from distillery_operator.search import reported
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import FinalTest, State, Trial
 
@@ -46,11 +47,12 @@ def tests(spec: Spec, seen: Observation) -> Tests:
     """Return how far the tests are of what would be chosen if the search was over now."""
     if not spec.data.has_test or not seen.prepared:
         return Tests()
-    front = {trial.number for trial in seen.verdicts(spec).front}
+    models = {t.number: t.model for t in reported.front_of(seen.verdicts(spec))}
+    models |= {trial.number: trial.model for trial in seen.trials if trial.baseline}
     chosen = [
         trial
         for trial in seen.trials
-        if (trial.number in front or trial.baseline) and (trial.model or trial.test)
+        if trial.number in models and (models[trial.number] or trial.test)
     ]
     open_ = [trial for trial in chosen if trial.test is None]
     return Tests(chosen, {t.number: end for t in open_ if (end := _failed(spec, seen, t))})

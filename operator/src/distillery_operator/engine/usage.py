@@ -6,7 +6,7 @@ from distillery_contract.request import Stage
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.observation import Observation
-from distillery_operator.trials.trial import State, Trial
+from distillery_operator.trials.trial import Confirmation, State, Trial
 
 
 def gpu_hours(seen: Observation) -> float:
@@ -46,7 +46,10 @@ def cost(spec: Spec, spent: float) -> float | None:
 
 
 def spans(seen: Observation) -> Iterator[tuple[float, float]]:
-    """Yield the run times of trials, preparation and tests, each with the GPUs that it had."""
+    """Yield the run times of whatever has run, each with the GPUs that it had.
+
+    That is trials, the preparation, tests and confirmations.
+    """
     yield from seen.once(_stored)
     preparing = [(run_seconds(seen, a), gpus(seen, a)) for a in seen.attempts_of(Stage.PREPARE)]
     kept = seen.preparation
@@ -60,10 +63,12 @@ def spans(seen: Observation) -> Iterator[tuple[float, float]]:
 
 
 def _stored(seen: Observation) -> list[tuple[float, float]]:
-    """Return the run times of tests and trials that have ended, each with the GPUs that it had."""
+    """Return the run times of what has ended, each with the GPUs that it had."""
     tests = [trial.test for trial in seen.trials if trial.test]
     told = [trial for trial in seen.trials if trial.state is not State.RUNNING]
-    return [*((test.seconds, test.gpus) for test in tests), *((t.seconds, t.gpus) for t in told)]
+    spent = [(test.seconds, test.gpus) for test in tests]
+    spent += [(trial.seconds, trial.gpus) for trial in told]
+    return spent + [(found.seconds, found.gpus) for found in seen.once(_confirmed)]
 
 
 def total(seen: Observation, attempts: Sequence[Attempt]) -> tuple[float, float]:
@@ -84,7 +89,19 @@ def run_seconds(seen: Observation, attempt: Attempt) -> float:
     return seen.now - (attempt.started or 0.0) if runs else attempt.seconds
 
 
-def attempt_hours(seen: Observation, trial: int) -> float:
+def confirm_hours(seen: Observation) -> float:
+    """Return the hours of confirmations that budgets and cost count."""
+    stored = sum(c.seconds * (c.gpus or 1.0) for c in seen.once(_confirmed)) / 3600
+    begun = {a.trial for a in seen.all_attempts if a.stage is Stage.CONFIRM}
+    return stored + sum(attempt_hours(seen, number, Stage.CONFIRM) for number in begun)
+
+
+def _confirmed(seen: Observation) -> list[Confirmation]:
+    """Return the confirmations that are stored."""
+    return [c for trial in seen.trials for c in trial.confirmations]
+
+
+def attempt_hours(seen: Observation, trial: int, stage: Stage = Stage.TRAIN) -> float:
     """Return the GPU-hours of the attempts of a trial; without GPUs, hours."""
-    attempts = seen.attempts_of(Stage.TRAIN, trial)
+    attempts = seen.attempts_of(stage, trial)
     return sum(run_seconds(seen, a) * (gpus(seen, a) or 1.0) for a in attempts) / 3600

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from distillery_operator.engine import conditions
-from distillery_operator.engine.actions import Ask, Keep, KeepTest, Promote, Tell
+from distillery_operator.engine.actions import Ask, Keep, KeepConfirmation, KeepTest, Promote, Tell
 from distillery_operator.engine.conditions import Finding
 from distillery_operator.engine.ports import Ports
 from distillery_operator.engine.reconcile import Pass, reconcile
@@ -30,7 +30,8 @@ WarmUp = Callable[[Experiment], Awaitable[Mapping[str, Sequence[Trial]]]]
 
 def goes_on(done: Pass) -> bool:
     """Tell whether a pass did something that lets a next pass do more."""
-    return any(isinstance(a, Keep | KeepTest | Tell | Ask | Promote) for a in done.decision.actions)
+    more = Keep | KeepTest | KeepConfirmation | Tell | Ask | Promote
+    return any(isinstance(action, more) for action in done.decision.actions)
 
 
 class Visitor:

@@ -33,11 +33,17 @@ from distillery_operator.trials import provenance
 from distillery_operator.trials.attempt import Attempt, AttemptKey, Phase, Removal
 from distillery_operator.trials.provenance import UNKNOWN, Provenance, Trainer
 
-ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,}(/test)?)/attempt-[0-9]{3,}")
+ATTEMPT: Final = re.compile("(prepare|trials/[0-9]{5,}(/test|/confirm)?)/attempt-[0-9]{3,}")
 """Folder of an attempt, below the results."""
 
-PLACES: Final = ("prepare/attempt-*", "trials/*/attempt-*", "trials/*/test/attempt-*")
+PLACES: Final = (
+    *("prepare/attempt-*", "trials/*/attempt-*"),
+    *("trials/*/test/attempt-*", "trials/*/confirm/attempt-*"),
+)
 """Where they are looked for."""
+
+ASIDE: Final = (Stage.TEST, Stage.CONFIRM)
+"""Stages of a trial whose attempts have a folder of their own in that of the trial."""
 
 TRAINER: Final = (sys.executable, "-m", "distillery_trainer")
 FORK_SERVER: Final = (sys.executable, "-m", "distillery_trainer.fork_server")
@@ -198,12 +204,12 @@ class Runner:
     async def free(self, attempt: Attempt) -> None:
         """Do nothing: what a process left lies in a file."""
 
-    async def collect(self, trials: Sequence[int]) -> None:
-        """Remove models and checkpoints of trials."""
-        for folder in requests.disposable(self._experiment, trials):
+    async def collect(self, trials: Sequence[int], runs: Sequence[tuple[int, int]] = ()) -> None:
+        """Remove models and checkpoints: of trials, and of confirmations."""
+        for folder in requests.disposable(self._experiment, trials, runs):
             shutil.rmtree(self._workspace / folder, ignore_errors=True)
         done = Attempt(Stage.COLLECT, 0, 1, Phase.ENDED, exit_code=int(wire.Exit.OK))
-        self._removed.append(Removal(tuple(trials), done))
+        self._removed.append(Removal(tuple(trials), done, tuple(runs)))
 
     async def forget(self, removal: Removal) -> None:
         """Forget a removal; it has ended."""
@@ -234,7 +240,7 @@ class Runner:
         place = self._results / str(stage)
         if stage is not Stage.PREPARE:
             place = self._workspace / requests.output(self._experiment, trial)
-        if stage is Stage.TEST:
+        if stage in ASIDE:
             place /= str(stage)
         return place / f"attempt-{number:03d}"
 
@@ -355,8 +361,8 @@ def _whose(folder: Path) -> tuple[Stage, int]:
     """Return the stage and the trial of an attempt's folder."""
     if folder.parent.name == Stage.PREPARE:
         return Stage.PREPARE, 0
-    if folder.parent.name == Stage.TEST:
-        return Stage.TEST, int(folder.parent.parent.name)
+    if folder.parent.name in ASIDE:
+        return Stage(folder.parent.name), int(folder.parent.parent.name)
     return Stage.TRAIN, int(folder.parent.name)
 
 

@@ -12,7 +12,7 @@ from distillery_operator.resource import space
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Status
-from distillery_operator.search import expectation
+from distillery_operator.search import expectation, reported
 from distillery_operator.search.expectation import Expectation
 from distillery_operator.search.importance import Importance
 from distillery_operator.trials import feasibility, hypervolume, pareto
@@ -33,9 +33,12 @@ def payload(
     spec = experiment.spec
     trials = sorted(trials, key=lambda trial: trial.number)
     verdicts = {trial.number: feasibility.verdict(spec, trial) for trial in trials}
-    points = pareto.front(spec, trials)
+    shown = {trial.number: trial for trial in reported.values(spec, trials)}
+    points = pareto.front(spec, [*shown.values()])
     front = [trial.number for trial in points]
     expectations = expectation.again(spec, trials, points)
+    sure = (p for p in status.front if p.confirmation and p.confirmation.confirmed)
+    confirmed = {point.trial for point in sure}
     progress = {recent.trial: recent.progress for recent in status.recent_trials}
     return {
         "name": experiment.metadata.name,
@@ -44,7 +47,7 @@ def payload(
         "started": status.start_time,
         "ended": status.completion_time,
         "counts": {**status.trials.model_dump(), "planned": spec.max_trials},
-        "tiles": [asdict(tile) for tile in summary.tiles(spec, status, trials)],
+        "tiles": [asdict(tile) for tile in summary.tiles(spec, status, [*shown.values()])],
         "findings": summary.findings(spec, status, trials),
         "units": {name: asdict(units.of(name)) for name in metrics.EVALUATIONS},
         "objectives": [o.model_dump(mode="json") for o in spec.objectives],
@@ -60,7 +63,8 @@ def payload(
         "correlations": correlations.table(spec, trials),
         "trials": [
             {
-                **_trial(spec, trial, verdicts[trial.number]),
+                **_trial(spec, trial, verdicts[trial.number], shown.get(trial.number, trial)),
+                "confirmed": trial.number in confirmed,
                 **_effort(spec, [*lineage(trials, trial)]),
                 "kind": _kind(trial, verdicts[trial.number], front),
                 "expected": _expected(trial, expectations),
@@ -98,8 +102,10 @@ def _export(experiment: Experiment, trial: int) -> str:
     return f"distillery export {place}--experiment {name} {trial} {name}-trial-{trial}"
 
 
-def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
+def _trial(spec: Spec, trial: Trial, verdict: Verdict, shown: Trial) -> dict[str, Any]:
+    """Return a trial, given with the values that are reported of it."""
     size = {} if trial.parameter_count is None else {"parameter_count": trial.parameter_count}
+    measured = reported.of_model(trial, shown.model)
     return {
         "number": trial.number,
         "baseline": trial.baseline,
@@ -107,7 +113,19 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
         "continues": trial.continues,
         "reason": verdict.reason,
         "message": verdict.message,
-        "metrics": _numbers({**size, **trial.metrics}),
+        "metrics": _numbers({**size, **shown.metrics}),
+        "measured": _numbers(measured) if measured != shown.metrics else {},
+        "seed": reported.seed_of(trial, shown.model),
+        "confirmations": [
+            {
+                "seed": run.seed,
+                "state": run.state,
+                "reason": run.reason,
+                "message": run.message,
+                "metrics": _numbers(run.metrics),
+            }
+            for run in trial.confirmations
+        ],
         "test": _numbers(trial.test.metrics) if trial.test else {},
         "parameters": {
             name: value
@@ -121,7 +139,7 @@ def _trial(spec: Spec, trial: Trial, verdict: Verdict) -> dict[str, Any]:
         "ended": trial.ended,
         "seconds": round(trial.seconds, 1),
         "source": trial.source,
-        "model": trial.model,
+        "model": shown.model,
         "provenance": asdict(trial.provenance) if trial.provenance else None,
     }
 

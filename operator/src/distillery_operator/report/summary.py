@@ -8,6 +8,7 @@ from typing import Final
 from distillery_contract.metrics import Direction
 from distillery_operator.engine import conditions, trainers
 from distillery_operator.report import units
+from distillery_operator.resource.confirm import FrontValues
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import ConditionType, Status
 from distillery_operator.trials import feasibility
@@ -93,6 +94,7 @@ def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
         if condition.type is ConditionType.WARM_STARTED and condition.status == "True"
     ]
     found.append(_tested(spec, status, trials))
+    found += _confirmed(spec, status)
     makers = trainers.makers(trials)
     if len(makers) > 1:
         found.append(
@@ -112,6 +114,21 @@ def findings(spec: Spec, status: Status, trials: Sequence[Trial]) -> list[str]:
         parts = ", ".join(f"{count} {reason}" for reason, count in ends.most_common())
         found.append(f"Other ends off the front: {parts}.")
     return found
+
+
+def _confirmed(spec: Spec, status: Status) -> list[str]:
+    """Say what the values of the front are, and how far it is confirmed; nothing unless wanted."""
+    if spec.confirm is None:
+        return []
+    said = next((c.message for c in status.conditions if c.type is ConditionType.CONFIRMED), "")
+    values = {
+        FrontValues.EXPECTATION: "Values are what a training comes to with any seed, by all its"
+        " trainings and what the other trials teach; what was measured of the model stands beside"
+        " them",
+        FrontValues.CHECKPOINT: "Values were measured of the one model that is exported, the luck"
+        " of its seed included",
+    }
+    return [f"{values[spec.confirm.report]}. {said[:1].upper()}{said[1:]}."]
 
 
 def _tested(spec: Spec, status: Status, trials: Sequence[Trial]) -> str:

@@ -2,7 +2,7 @@
 
 experiment        the resource, whole
 spec              what is wanted; its parts data, teacher, student, parameter, sampler,
-                  early_stopping, baseline, suggestion
+                  early_stopping, baseline, suggestion, confirm
 status            what Distillery writes back
 fields            the types of all fields
 parsing           documents in, every fault out; sentences has the words

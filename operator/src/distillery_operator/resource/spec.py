@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, StrictBool
 from distillery_contract import metrics
 from distillery_contract.metrics import Direction
 from distillery_operator.resource.baseline import Baseline
+from distillery_operator.resource.confirm import Confirm
 from distillery_operator.resource.data import Data
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.fields import (
@@ -233,6 +234,12 @@ class Spec(Model):
         None,
         description="Ends a search that finds nothing better any more. Unless given, only the other"
         " budgets end a search. {} means the defaults.",
+    )
+    confirm: Confirm | None = Field(
+        None,
+        description="Trains points of the front whose place is in doubt again, with other seeds,"
+        " once the search is over. You may add or change it at any time, also after the end. {}"
+        " means the defaults.",
     )
     trial_timeout_seconds: Integer | None = Field(
         None,

@@ -33,6 +33,7 @@ class ConditionType(StrEnum):
     PREPARED = "Prepared"  # data and teacher are read, checked and cached
     PROGRESSING = "Progressing"  # trials run or will
     SUCCEEDED = "Succeeded"  # ended with at least one point on the front; False once it cannot
+    CONFIRMED = "Confirmed"  # the front is trained again with other seeds (if spec.confirm asks)
     TESTED = "Tested"  # the front and the baselines are evaluated on data.test (if it is given)
     HELD_BACK = "HeldBack"  # caps of the namespace hold something back (on a cluster, if they do)
     FOREIGN_TRIALS = "ForeignTrials"  # others have put trials into the study; only if they have
@@ -100,6 +101,46 @@ class Expectation(Model):
     )
 
 
+class ConfirmationRun(Model):
+    """A further training of a trial, with another seed."""
+
+    seed: int = Field(description="The seed.")
+    state: str = Field(description="Completed, Infeasible or Failed, as of a trial.")
+    reason: str = Field(description="Why it ended, in one word.")
+    values: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="Value of each objective on the validation set. Empty unless it was completed.",
+    )
+
+
+class PointConfirmation(Model):
+    """What further trainings of a point of the front, with other seeds, have shown."""
+
+    seed: int = Field(description="The seed of the model that is kept and exported.")
+    runs: list[ConfirmationRun] = Field(
+        default_factory=list, description="The further trainings, each with its seed."
+    )
+    mean: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="Mean of each objective over the further trainings that were completed. The"
+        " search's own training is left out, for it was chosen for its values.",
+    )
+    deviation: dict[str, int | float] = Field(
+        default_factory=dict,
+        description="Standard deviation of each objective over the same trainings, from two on.",
+    )
+    chance: float | None = Field(
+        None,
+        description="Chance that the point stands on the front of means over all seeds, 0 to 1."
+        " Known once the search is over.",
+    )
+    confirmed: bool = Field(
+        False,
+        description="Whether two further trainings or more were completed, and the point more"
+        " likely than not stands on the front of means.",
+    )
+
+
 class FrontPoint(Model):
     """A trial on the constrained Pareto front."""
 
@@ -109,11 +150,12 @@ class FrontPoint(Model):
         None, description="Name of the suggestion, if a person suggested the trial by hand."
     )
     values: dict[str, int | float] = Field(
-        description="Value of each objective on the validation set, by metric."
+        description="Value of each objective on the validation set, by metric: as measured of the"
+        " model or, with confirm.report: Expectation, as expected with any seed."
     )
     metrics: dict[str, int | float] = Field(
         description="Value of each evaluation metric on the validation set, which the search has"
-        " optimised."
+        " optimised, as measured of the model."
     )
     test: dict[str, int | float] = Field(
         default_factory=dict,
@@ -124,6 +166,11 @@ class FrontPoint(Model):
         default_factory=dict,
         description="What each objective that is measured comes to if the trial is trained again,"
         " by what the other trials teach. Left out while they teach no more than their mean.",
+    )
+    confirmation: PointConfirmation | None = Field(
+        None,
+        description="What further trainings with other seeds have shown. Only if spec.confirm asks"
+        " for them, or there are some.",
     )
     parameters: dict[str, Value] = Field(description="Hyperparameters of the trial.")
     model: str | None = Field(
@@ -280,7 +327,8 @@ class Status(Model):
     compute_seconds: float = Field(0.0, description="Run time of all attempts of all trials.")
     gpu_hours: float = Field(
         0.0,
-        description="GPU-hours of all trials, of the preparation and of the tests. 0 without GPUs.",
+        description="GPU-hours of all trials, the preparation, the tests and the confirmations. 0"
+        " without GPUs.",
     )
     cost: float | None = Field(
         None, description="What the experiment has cost so far, by costPerGpuHour."

@@ -30,6 +30,7 @@ from distillery_operator.resource import parsing
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
 from distillery_operator.results import archive, suggesting, trials_document
+from distillery_operator.search import reported
 from distillery_operator.trials.trial import Trial
 
 TRIALS_SECONDS: Final = 600.0
@@ -78,7 +79,8 @@ class Results:
 
     def models(self) -> Mapping[int, str]:
         """Return the paths of the models in the trials' volume, by the numbers of their trials."""
-        return {t.number: t.model for t in trials_document.trials(self._document) if t.model}
+        known = ((t.number, reported.model(t)) for t in trials_document.trials(self._document))
+        return {number: model for number, model in known if model}
 
     def suggest(self, name: str, parameters: Mapping[str, object]) -> str:
         """Have a person's point run next; return a sentence that says what follows."""

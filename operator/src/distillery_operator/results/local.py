@@ -69,13 +69,18 @@ class Results:
             return asyncio.run(_load(database, experiment))
 
     def models(self) -> Mapping[int, str]:
-        """Return the folders of the models, by the numbers of their trials."""
-        found = self._folder.glob("trials/*/model")
-        return {
-            int(path.parent.name): str(path)
-            for path in found
-            if path.is_dir() and TRIAL.fullmatch(path.parent.name)
-        }
+        """Return the folders of the models, by the numbers of their trials.
+
+        Of a trial whose own model is gone, the one with the lowest seed that is there.
+        """
+        own = sorted(self._folder.glob("trials/*/model"))
+        further = sorted(self._folder.glob("trials/*/confirm/seed-*/model"), key=_seed)
+        found: dict[int, str] = {}
+        for path in (*own, *further):
+            trial = path.relative_to(self._folder).parts[1]
+            if path.is_dir() and TRIAL.fullmatch(trial):
+                found.setdefault(int(trial), str(path))
+        return found
 
     def copy(self, model: str, folder: Path) -> None:
         """Copy a model into a folder, which this makes."""
@@ -158,6 +163,12 @@ def _readable(database: Path) -> Iterator[Path]:
         for path in database.parent.glob(f"{database.name}*"):
             shutil.copyfile(path, Path(folder) / path.name)
         yield Path(folder) / database.name
+
+
+def _seed(model: Path) -> int:
+    """Return the seed that the model of a further training was trained with."""
+    number = model.parent.name.removeprefix("seed-")
+    return int(number) if number.isdecimal() else 0
 
 
 # Optuna and SQLAlchemy take long to import, and a status does without them.

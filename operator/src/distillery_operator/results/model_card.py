@@ -7,9 +7,13 @@ from typing import Final
 
 from distillery_contract import metrics
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.search import reported
 from distillery_operator.search.expectation import Expectation
 from distillery_operator.trials.provenance import Provenance
 from distillery_operator.trials.trial import Trial
+
+METRICS: Final = ("exact", "f1", *metrics.COLLAPSE)
+"""What is shown of each further training."""
 
 FILE: Final = "README.md"
 """Where a model card lies in the folder of a model."""
@@ -31,7 +35,8 @@ def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectatio
     """
     name = experiment.metadata.name
     made = asdict(trial.provenance) if trial.provenance else None
-    about = {"experiment": name, "trial": trial.number, "provenance": made}
+    seed = reported.seed_of(trial, reported.model(trial))
+    about = {"experiment": name, "trial": trial.number, "seed": seed, "provenance": made}
     units = {name: e.unit for name, e in metrics.EVALUATIONS.items()}
 
     def measured(values: Mapping[str, float]) -> Iterator[tuple[str, object]]:
@@ -50,13 +55,14 @@ def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectatio
         " `AutoModelForQuestionAnswering.from_pretrained` loads this folder.",
         *_table(
             "Measured on the validation set, which the search has optimised",
-            measured(trial.metrics),
+            measured(reported.of_model(trial, reported.model(trial))),
         ),
         *_table("Measured once on the test set, which no decision has read", measured(test)),
         *([] if test else ["", NO_TEST]),
         *_table("Expected when trained again, with another seed", _expected(trial, expectations)),
+        *_table("Trained again with other seeds", _confirmed(trial)),
         *_table("What made it", _provenance(trial.provenance) if trial.provenance else ()),
-        *_table("Hyperparameters", trial.parameters.items()),
+        *_table("Hyperparameters", {**trial.parameters, "seed": seed}.items()),
     ]
     return "\n".join(parts) + "\n"
 
@@ -69,6 +75,14 @@ def _expected(trial: Trial, expectations: Iterable[Expectation]) -> Iterator[tup
             yield f"{known.metric}, standard deviation", f"{found.deviation:.3g}"
             yield f"{known.metric}, error on left-out trials", f"{known.error:.3g}"
             yield f"{known.metric}, the same error of their mean", f"{known.spread:.3g}"
+
+
+def _confirmed(trial: Trial) -> Iterator[tuple[str, str]]:
+    """Yield what each further training came to, however it ended."""
+    for run in trial.confirmations:
+        units = {name: metrics.EVALUATIONS[name].unit for name in METRICS if name in run.metrics}
+        told = ", ".join(f"{n} {run.metrics[n]:.4g} ({unit})" for n, unit in units.items())
+        yield f"seed {run.seed}", told or f"{run.state}: {run.message or run.reason}"
 
 
 def _provenance(made: Provenance) -> Iterator[tuple[str, object]]:

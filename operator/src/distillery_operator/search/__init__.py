@@ -8,6 +8,7 @@ crossover        suggestions crossed with points of the front
 duplicates       suggestions that repeat an earlier one
 warm_start       trials of other experiments
 expectation      what trials come to when they are trained again
+reported         the front as it is reported, and the chance to stand on it
 importance       how much each parameter decides
 optuna_trials    trials as Optuna sees them
 

@@ -59,11 +59,15 @@ def again(spec: Spec, trials: Sequence[Trial], wanted: Sequence[Trial]) -> list[
     down what is expected of the rest. So are collapsed ones: none of them is on the front.
     """
     metrics = [o.metric for o in spec.objectives if o.metric not in feasibility.KNOWN]
-    newest = (t for t in _trained(spec, reversed(trials)) if not feasibility.collapsed(t.metrics))
-    examples = [*islice(newest, MOST)][::-1]
-    known = [t for t in wanted if inside(spec, t)]
-    found = (_of(spec, metric, examples, known) for metric in metrics)
+    known, learnt_from = [t for t in wanted if inside(spec, t)], examples(spec, trials)
+    found = (_of(spec, metric, learnt_from, known) for metric in metrics)
     return [expectation for expectation in found if expectation and expectation.tells]
+
+
+def examples(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that expectations are learnt from."""
+    newest = (t for t in _trained(spec, reversed(trials)) if not feasibility.collapsed(t.metrics))
+    return [*islice(newest, MOST)][::-1]
 
 
 def trained(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:

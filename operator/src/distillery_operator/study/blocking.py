@@ -20,6 +20,9 @@ from distillery_operator.study.contents import Contents
 from distillery_operator.study.curves import CURVE, READINGS
 from distillery_operator.study.records import (
     BY_HAND,
+    CONFIRMATION,
+    CONFIRMATION_ATTEMPT,
+    CONFIRMATIONS_COLLECTED,
     RESTORED,
     STUDENT,
     TAKEN_FIELDS,
@@ -32,7 +35,7 @@ from distillery_operator.study.specs import MEANING, RESOURCE, SPACE
 from distillery_operator.study.tables import Storage, Stored
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
-from distillery_operator.trials.trial import FinalTest, Point, State, Trial
+from distillery_operator.trials.trial import Confirmation, FinalTest, Point, State, Trial
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +123,11 @@ class BlockingStudy:
             self._storage.set_trial_attribute(number, name, asdict(past))
             changed = replace(trial, testing=_with(trial.testing, past))
             self.held.trials[number] = changed
+        elif stage is Stage.CONFIRM and past.number > trial.confirmed_up_to:
+            name = records.name_of(past, CONFIRMATION_ATTEMPT)
+            self._storage.set_trial_attribute(number, name, asdict(past))
+            changed = replace(trial, confirming=_with(trial.confirming, past))
+            self.held.trials[number] = changed
         elif stage is Stage.TRAIN and trial.state is State.RUNNING:
             self._storage.set_trial_attribute(number, records.name_of(past), asdict(past))
             changed = replace(trial, attempts=_with(trial.attempts, past))
@@ -131,6 +139,14 @@ class BlockingStudy:
         if trial.test is None:
             self._storage.set_trial_attribute(number, TEST, asdict(test))
             self.held.trials[number] = replace(trial, test=test)
+
+    def keep_confirmation(self, number: int, index: int, found: Confirmation) -> None:
+        """Store how a further training of a trial ended, unless that is stored."""
+        trial = self.held.trials[number]
+        if len(trial.confirmations) == index:
+            self._storage.set_trial_attribute(number, f"{CONFIRMATION}{index}", asdict(found))
+            confirmations = (*trial.confirmations, found)
+            self.held.trials[number] = replace(trial, confirmations=confirmations)
 
     def try_again(self) -> None:
         """Let a preparation, and tests, that have failed run again."""
@@ -193,13 +209,24 @@ class BlockingStudy:
         self._storage.finish(ending.trial, optuna_trials.frozen(spec, trial, stored), now)
         self.held.trials[ending.trial] = trial if self._curves else brief
 
-    def collect(self, numbers: Sequence[int]) -> None:
-        """Store that the files of trials are gone."""
-        collected = self.held.collected | set(numbers)
-        self._storage.set_attribute("collected", sorted(collected))
-        self.held.collected = collected
+    def collect(self, numbers: Sequence[int], runs: Sequence[tuple[int, int]]) -> None:
+        """Store that the files are gone: of trials, and of confirmations by trial and seed."""
+        if numbers:
+            collected = self.held.collected | set(numbers)
+            self._storage.set_attribute("collected", sorted(collected))
+            self.held.collected = collected
         for number in numbers:
             self.held.trials[number] = replace(self.held.trials[number], model=None, collected=True)
+        for number, seed in runs:
+            trial = self.held.trials[number]
+            known = self._storage.trial_attribute(number, CONFIRMATIONS_COLLECTED) or []
+            gone = sorted({*known, seed})
+            self._storage.set_trial_attribute(number, CONFIRMATIONS_COLLECTED, gone)
+            left = tuple(
+                replace(c, model=None, collected=True) if c.seed == seed else c
+                for c in trial.confirmations
+            )
+            self.held.trials[number] = replace(trial, confirmations=left)
 
     def _compare(self, experiment: Experiment) -> None:
         """See to it that what gives results their meaning is as it was."""

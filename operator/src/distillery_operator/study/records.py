@@ -19,7 +19,7 @@ from distillery_operator.trials.attempt import Report
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import Provenance, Trainer
-from distillery_operator.trials.trial import FinalTest, Point, State, Trial
+from distillery_operator.trials.trial import Confirmation, FinalTest, Point, State, Trial
 
 T = TypeVar("T")
 
@@ -73,6 +73,14 @@ TEST: Final = "test"
 TEST_ATTEMPT: Final = "test-attempt:"
 """Begins the names of attributes of a trial that hold what is kept of an attempt of that."""
 
+CONFIRMATION: Final = "confirmation:"
+"""Begins the names of attributes of a trial that hold its further trainings with other seeds; how
+many are before it follows. Nothing that leads a search reads them."""
+CONFIRMATIONS_COLLECTED: Final = "confirmations-collected"
+"""Attribute of a trial: the seeds of the confirmations whose files are gone."""
+CONFIRMATION_ATTEMPT: Final = "confirmation-attempt:"
+"""Begins the names of attributes of a trial that hold what is kept of an attempt of those."""
+
 
 def outdated(stored: Mapping[str, int] | None) -> bool:
     """Tell whether a study was written by earlier releases alone."""
@@ -105,6 +113,8 @@ def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) ->
     stored["attempts"] = attempts(attributes)
     stored["testing"] = attempts(attributes, TEST_ATTEMPT)
     stored["test"] = _test(attributes.get(TEST))
+    stored["confirming"] = attempts(attributes, CONFIRMATION_ATTEMPT)
+    stored["confirmations"] = _confirmations(attributes)
     curve = tuple(_known(Point, point) for point in attributes.get(CURVE, []))
     return _known(Trial, {**stored, "number": number, "curve": curve})
 
@@ -113,6 +123,25 @@ def _test(stored: Mapping[str, Any] | None) -> FinalTest | None:
     if stored is None:
         return None
     return _known(FinalTest, {**stored, "provenance": _provenance(stored["provenance"])})
+
+
+def _confirmations(attributes: Mapping[str, Any]) -> tuple[Confirmation, ...]:
+    gone = attributes.get(CONFIRMATIONS_COLLECTED, [])
+    found = [
+        _known(
+            Confirmation,
+            {
+                **stored,
+                "state": _state(stored["state"]),
+                "model": None if stored["seed"] in gone else stored["model"],
+                "collected": stored["seed"] in gone,
+                "provenance": _provenance(stored["provenance"]),
+            },
+        )
+        for name, stored in attributes.items()
+        if name.startswith(CONFIRMATION)
+    ]
+    return tuple(sorted(found, key=lambda confirmation: confirmation.attempt))
 
 
 def attempts(attributes: Mapping[str, Any], mark: str = ATTEMPT) -> tuple[PastAttempt, ...]:

@@ -22,7 +22,7 @@ from distillery_operator.study.tables import Storage
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.observation import Others, Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
-from distillery_operator.trials.trial import FinalTest, Point, Trial
+from distillery_operator.trials.trial import Confirmation, FinalTest, Point, Trial
 
 P = ParamSpec("P")
 
@@ -130,6 +130,10 @@ class Study:
         """Store what a trial did on the test questions; one that is stored stays as it is."""
         await self._run(self._blocking.keep_test, number, test)
 
+    async def keep_confirmation(self, number: int, index: int, found: Confirmation) -> None:
+        """Store how a further training of a trial ended; one that is stored stays as it is."""
+        await self._run(self._blocking.keep_confirmation, number, index, found)
+
     async def ask(self, spec: Spec, count: int, now: float) -> None:
         """Store further suggestions: first baselines without a trial, last the sampler's.
 
@@ -188,9 +192,9 @@ class Study:
         """Store how a trial ended. A trial that has ended stays as it is."""
         await self._run(self._blocking.tell, spec, ending, model, now)
 
-    async def collect(self, numbers: Sequence[int]) -> None:
-        """Store that the files of trials are gone."""
-        await self._run(self._blocking.collect, numbers)
+    async def collect(self, numbers: Sequence[int], runs: Sequence[tuple[int, int]] = ()) -> None:
+        """Store that the files are gone: of trials, and of confirmations by trial and seed."""
+        await self._run(self._blocking.collect, numbers, runs)
 
     async def close(self) -> None:
         """Give back what the study alone holds of the database."""

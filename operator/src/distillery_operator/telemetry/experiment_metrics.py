@@ -178,6 +178,18 @@ def _front_tests(shown: Shown) -> Samples:
             yield [str(point.trial), objective], point.test[objective]
 
 
+def _confirmed(shown: Shown) -> Samples:
+    for point in shown.status.front:
+        if point.confirmation is not None:
+            yield [str(point.trial)], float(point.confirmation.confirmed)
+
+
+def _front_again(shown: Shown) -> Samples:
+    for point in shown.status.front:
+        for objective, value in (point.confirmation.mean if point.confirmation else {}).items():
+            yield [str(point.trial), objective], value
+
+
 def _baselines(shown: Shown) -> Samples:
     for baseline in shown.status.baselines:
         yield [baseline.name, str(baseline.trial)], 1.0
@@ -261,6 +273,18 @@ FAMILIES: Final = (
         "An objective of such a point on the test set, which no decision reads.",
         _front_tests,
         ("trial", "objective"),
+    ),
+    Family(
+        "pareto_front_other_seeds_value",
+        "The mean of an objective of such a point over its trainings with other seeds.",
+        _front_again,
+        ("trial", "objective"),
+    ),
+    Family(
+        "pareto_front_confirmed",
+        "Whether such a point is confirmed by trainings with other seeds, if these are wanted.",
+        _confirmed,
+        ("trial",),
     ),
     Family(
         "pareto_front_improved_timestamp_seconds",

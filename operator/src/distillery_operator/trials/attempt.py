@@ -212,10 +212,17 @@ class Removal:
     Attributes:
         trials: whose files.
         attempt: the process.
+        runs: confirmations whose files, by trial and seed.
     """
 
     trials: tuple[int, ...]
     attempt: Attempt
+    runs: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def whose(self) -> Sequence[int]:
+        """Numbers of the trials that the files belong to."""
+        return sorted({*self.trials, *(trial for trial, _ in self.runs)})
 
     @property
     def done(self) -> bool:

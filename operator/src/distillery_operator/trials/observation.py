@@ -138,13 +138,14 @@ class Observation:
     def attempts_of(self, stage: Stage, trial: int = 0) -> Sequence[Attempt]:
         """Return the attempts of a stage of a trial, in the order of their numbers.
 
-        Those are among them that the study alone remembers.
+        Those are among them that the study alone remembers. Of confirmations, which come one after
+        the other, those of the one that is not stored yet.
         """
         return self._attempts.get((stage, trial), ())
 
     @property
     def all_attempts(self) -> Iterator[Attempt]:
-        """The attempts of the preparation, of all trials and of their tests.
+        """The attempts of the preparation, of all trials, of their tests and confirmations.
 
         Those are among them that the study alone remembers.
         """
@@ -155,15 +156,16 @@ class Observation:
         kept = self.preparing
         if attempt.stage is not Stage.PREPARE:
             trial = self.trials[attempt.trial] if attempt.trial < len(self.trials) else None
-            trains = attempt.stage is Stage.TRAIN
-            kept = () if trial is None else trial.attempts if trains else trial.testing
+            kept = () if trial is None else _of_trial(trial, attempt.stage)
         return next((past for past in kept if attempt.is_that(past)), None)
 
     def stored(self, attempt: Attempt) -> bool:
-        """Tell whether what an attempt was for is stored: the ending of its trial, or its test."""
+        """Tell whether what an attempt was for is stored: how its trial, or another run, ended."""
         if attempt.stage is Stage.PREPARE:
             return False
         trial = self.trials[attempt.trial]
+        if attempt.stage is Stage.CONFIRM:
+            return attempt.number <= trial.confirmed_up_to
         tests = attempt.stage is Stage.TEST
         return trial.test is not None if tests else trial.state is not State.RUNNING
 
@@ -199,9 +201,16 @@ class Observation:
         return frozenset(number for removal in self.removals for number in removal.trials)
 
     @cached_property
+    def removing_runs(self) -> frozenset[tuple[int, int]]:
+        """Confirmations whose files are being removed or are gone, by trial and seed."""
+        return frozenset(run for removal in self.removals for run in removal.runs)
+
+    @cached_property
     def _attempts(self) -> Mapping[tuple[Stage, int], Sequence[Attempt]]:
         found: dict[tuple[Stage, int], list[Attempt]] = {}
         for attempt in self.attempts:
+            if attempt.stage is Stage.CONFIRM and self.stored(attempt):
+                continue
             past = self.past(attempt)
             known = completed(attempt, past) if past else attempt
             found.setdefault((attempt.stage, attempt.trial), []).append(known)
@@ -236,6 +245,14 @@ def kept(
             yield from (((Stage.TRAIN, trial.number), past) for past in trial.attempts)
         if trial.test is None:
             yield from (((Stage.TEST, trial.number), past) for past in trial.testing)
+        open_ = (past for past in trial.confirming if past.number > trial.confirmed_up_to)
+        yield from (((Stage.CONFIRM, trial.number), past) for past in open_)
+
+
+def _of_trial(trial: Trial, stage: Stage) -> tuple[PastAttempt, ...]:
+    """Return what is kept of attempts of a stage of a trial."""
+    other = {Stage.TEST: trial.testing, Stage.CONFIRM: trial.confirming}
+    return other.get(stage, trial.attempts)
 
 
 def _counts(trial: Trial) -> bool:

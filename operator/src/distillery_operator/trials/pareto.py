@@ -41,6 +41,38 @@ def kept(found: Costs) -> list[int]:
     return sorted(places, key=lambda place: tuple(found[place]))
 
 
+def shares(
+    spec: Spec, trials: Sequence[Trial], drawn: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return in which share of several draws each of n trials stands on the front, (n,).
+
+    Args:
+        spec: objectives and constraints.
+        trials: with the metrics that are the same in each draw.
+        drawn: the others, (draws, n) each.
+    """
+    if not trials:
+        return np.zeros(0)
+    fixed = {o.metric for o in spec.objectives} | {b.metric for b in feasibility.bounds(spec)}
+    known = {
+        name: np.array([[feasibility.measured(trial, name) for trial in trials]])
+        for name in fixed - drawn.keys()
+    }
+    count = len(next(iter(drawn.values()))) if drawn else 1
+    each = {n: np.broadcast_to(v, (count, len(trials))) for n, v in {**known, **drawn}.items()}
+    fit = np.ones((count, len(trials)), bool)
+    for bound in feasibility.bounds(spec):
+        fit &= bound.sign * (bound.limit - each[bound.metric]) <= 0
+    costs = np.stack([o.direction.sign * each[o.metric] for o in spec.objectives], axis=-1)
+    found = np.zeros(len(trials))
+    for here, cost in zip(fit, costs, strict=True):
+        if here.any():
+            places = np.flatnonzero(here)
+            found[places[moocore.is_nondominated(cost[places], keep_weakly=False)]] += 1
+    share: NDArray[np.float64] = found / count
+    return share
+
+
 def hypervolume(spec: Spec, trials: Sequence[Trial], corner: Costs) -> float:
     """Return the volume between front and corner, in the product of the objectives' units.
 

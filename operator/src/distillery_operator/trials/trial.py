@@ -60,6 +60,41 @@ class FinalTest:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A further training of a trial, by all its hyperparameters but with another seed.
+
+    No decision that leads the search reads it.
+
+    Attributes:
+        seed: that it was trained with.
+        state: completed, infeasible or failed, as of a trial.
+        reason, message: why it ended.
+        metrics: its last evaluation, parameter_count included; empty unless it was completed.
+        seconds: run time of all its attempts.
+        gpus: that they had.
+        attempt: number of its last attempt; those of the next confirmation follow.
+        model: folder of the trained student, relative to the workspace; None where there is none
+            (any more).
+        collected: whether its model and its checkpoints were removed.
+        provenance: what made it.
+        at: when it was stored, in seconds since the epoch.
+    """
+
+    seed: int
+    state: State
+    reason: str = ""
+    message: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    gpus: float = 0.0
+    attempt: int = 1
+    model: str | None = None
+    collected: bool = False
+    provenance: Provenance = UNKNOWN
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One suggestion and what came of it.
 
@@ -91,6 +126,8 @@ class Trial:
         attempts: what is kept of its attempts; the ending of the last is the trial's own.
         test: its evaluation on the test questions; None as long as there is none.
         testing: what is kept of attempts of that.
+        confirmations: its further trainings with other seeds, in their order.
+        confirming: what is kept of attempts of these.
     """
 
     number: int
@@ -116,6 +153,13 @@ class Trial:
     attempts: tuple[PastAttempt, ...] = ()
     test: FinalTest | None = None
     testing: tuple[PastAttempt, ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
+    confirming: tuple[PastAttempt, ...] = ()
+
+    @property
+    def confirmed_up_to(self) -> int:
+        """Number of the last attempt of a confirmation whose end is stored; 0 before."""
+        return self.confirmations[-1].attempt if self.confirmations else 0
 
 
 def lineage(trials: Sequence[Trial], trial: Trial) -> Iterator[Trial]:

@@ -30,6 +30,12 @@ class Stage(StrEnum):
     TRAIN = "train"  # train one student, by the teacher's stored logits
     TEST = "test"  # evaluate one trained student on the test questions, once
     COLLECT = "collect"  # remove folders of trials that nobody needs
+    CONFIRM = "confirm"  # the operator's own word: its requests say train, and name another seed
+
+    @property
+    def trains(self) -> bool:
+        """Whether a process of this stage trains a student."""
+        return self in (Stage.TRAIN, Stage.CONFIRM)
 
 
 class FaultPolicy(StrEnum):
@@ -210,6 +216,8 @@ class Request:
         request = codec.decode(cls, document, faults)
         if document.get("remove") and (stage := document.get("stage")) != Stage.COLLECT:
             faults.append(f"remove is consumed only if stage is collect, but it is {stage!r}")
+        if document.get("stage") == Stage.CONFIRM:
+            faults.append("stage must not be confirm: a further training has the stage train")
         if request is None or faults:
             raise RequestError(faults)
         return request

@@ -66,6 +66,7 @@ function facts(trial) {
         unit(metric).label,
         shown(trial.metrics, metric),
         ...(expected(trial, metric) === null ? [] : [again(trial, metric)]),
+        ...(scaled(trial.measured, metric) === null ? [] : [`measured ${shown(trial.measured, metric)}`]),
         ...(tested ? [`test ${shown(trial.test, metric)}`] : []),
         ...(teacher === null ? [] : [`teacher ${shown(data.teacher, metric)}`]),
         ...(tested && scaled(data.teacherTest, metric) !== null
@@ -82,6 +83,12 @@ function facts(trial) {
     cells.push(fact("progress", `${Math.round(100 * trial.progress)} %`, ""));
   if (trial.started) cells.push(fact("suggested", ...day(trial.started)));
   if (trial.ended) cells.push(fact("ended", ...day(trial.ended)));
+  for (const run of trial.confirmations) {
+    const objective = data.objectives.find((o) => o.metric !== "parameter_count" && scaled(run.metrics, o.metric) !== null);
+    const value = objective ? shown(run.metrics, objective.metric) : run.state;
+    cells.push(fact(`seed ${run.seed}`, value, objective ? unit(objective.metric).label : run.message));
+  }
+  if (trial.confirmed) cells.push(fact("confirmed", "yes", "by trainings with other seeds"));
   if (trial.source) cells.push(fact("metrics by", SOURCES[trial.source] ?? trial.source, ""));
   return element("div", { class: "facts" }, ...cells, ...making(trial.provenance));
 }
