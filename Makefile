@@ -38,7 +38,7 @@ test: setup ## Run every test but those of neighbours; says first what it builds
 	cd tests && ../$(BIN)/python -m support.parts
 	$(BIN)/pytest $(PARALLEL) -m "fast or whole"
 
-test-neighbours: setup ## Run the tests beside other projects' programs: a release, the Prometheus operator (root; cold 15 min more)
+test-neighbours: setup ## Run the tests beside other projects' programs, and those of faults of a node that take minutes (root; cold 20 min more)
 	cd tests && ../$(BIN)/python -m support.parts neighbours
 	$(BIN)/pytest tests/neighbours
 

@@ -64,6 +64,26 @@ SHOWN = {
 }
 """Beginnings of rows, each with the test that shows the row."""
 
+NEIGHBOURS = {
+    "eviction, preemption": "test_kueue.py::"
+    "test_quota_decides_and_a_preempted_trial_resumes_as_if_nothing_had_happened",
+    "the trainer has ended, but another": "test_node_faults.py::"
+    "test_a_sidecar_in_every_pod_keeps_no_result_no_file_and_no_deletion",
+    "a node does not answer": "test_node_faults.py::"
+    "test_a_trial_on_a_node_that_falls_silent_holds_no_slot_and_trains_once",
+    "the files of trials off": "test_kueue.py::"
+    "test_a_queue_of_gpus_alone_says_what_it_never_admits_and_holds_no_file",
+    "Kueue does not": "test_kueue.py::"
+    "test_a_job_that_kueue_has_given_up_says_so_and_what_lets_it_try_again",
+    "no room on any": "test_node_faults.py::"
+    "test_a_quota_that_refuses_pods_is_told_in_its_words_and_the_search_continues",
+    "the namespace of an": "test_node_faults.py::"
+    "test_a_deleted_namespace_takes_its_search_along_and_holds_up_no_other",
+    "a watch of the": "test_node_faults.py::test_a_watch_that_falls_silent_holds_no_search_up",
+    "two operators of": "test_node_faults.py::test_two_operators_and_kills_end_each_trial_once",
+}
+"""Beginnings of rows, each with the test of tests/neighbours that shows it on real pods too."""
+
 
 def rows() -> list[str]:
     parts = re.findall(r"^## What happens when [^\n]*\n(.*?)(?=^#)", TEXT, re.M | re.S)
@@ -76,7 +96,13 @@ def test_each_row_of_what_happens_names_the_test_that_shows_it() -> None:
     assert len(rows()) == len(SHOWN)
 
 
-@pytest.mark.parametrize("place", SHOWN.values())
+def test_what_real_pods_show_is_a_row() -> None:
+    assert NEIGHBOURS.keys() <= SHOWN.keys()
+
+
+@pytest.mark.parametrize(
+    "place", [*SHOWN.values(), *(f"neighbours/{place}" for place in NEIGHBOURS.values())]
+)
 def test_that_test_is_there(place: str) -> None:
     file, name = place.split("::")
     assert re.search(rf"(def|class) {name}\(", (ROOT / "tests" / file).read_text())

@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from distillery_contract import wire
 from distillery_contract.wire import Exit
 from distillery_operator.cluster import pod_template
 from distillery_operator.resource import label_names
-from support import discovery, operators
+from support import beside, discovery, ledgers, operators
 from support.cluster import Node, images
 from support.cluster.images import Image
+from support.ledgers import Step
 from support.operators import Operator, until
 from support.postgres import Postgres
 from support.prometheus import Prometheus
-from support.spaces import Object, Space, install, template
+from support.spaces import Object, Space, template
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +38,20 @@ def servers(
 ) -> Iterator[tuple[Operator, Prometheus]]:
     """An operator of the node's cluster and the Prometheus that it may ask."""
     folder = tmp_path_factory.mktemp("operator")
-    kubeconfig = install(node.plane, folder)
-    node.load(quick_image.archive)
     with ExitStack() as stack:
         targets = folder / "targets.json"
         stack.enter_context(discovery.following(node, targets))
         config = json.dumps(discovery.configuration(targets))
         prometheus = stack.enter_context(start_prometheus(folder / "prometheus", config))
-        operator = Operator(
-            kubeconfig,
-            postgresql.url("node"),
-            folder / "log",
-            "--scrape-seconds=0.5",
+        options = [
             f"--prometheus-url={prometheus.url}",
             "--trials-service=distillery/distillery:trials",
-            image=quick_image.name,
-        )
+        ]
+        database = postgresql.url("node")
+        working = beside.working(node, folder, database, quick_image, *options)
+        operator = stack.enter_context(working)
         operators.expose(node.plane, operator.trials)
-        with operator:
-            yield operator, prometheus
-            assert operator.exit_code is None, operator.log.read_text()
-            assert "fault of the program" not in operator.log.read_text()
+        yield operator, prometheus
 
 
 GOOD = [{"name": "good", "parameters": {"learning_rate": 0.2, "n_layers": 3}}]
@@ -67,14 +61,18 @@ GOOD = [{"name": "good", "parameters": {"learning_rate": 0.2, "n_layers": 3}}]
 @pytest.fixture
 def space(node: Node, servers: tuple[Operator, Prometheus]) -> Iterator[Space]:
     """A namespace, whose experiments end with the test."""
-    made = Space(node.plane)
-    yield made
-    made.kubectl("delete", "dexp", "--all", "--timeout=60s")
+    with beside.lent(node) as made:
+        yield made
 
 
 def trial_pods(space: Space) -> list[Object]:
     pods = space.objects("pods")
     return [p for p in pods if p["metadata"]["labels"].get(label_names.STAGE) == "train"]
+
+
+def steps_done(volume: Path, space: Space) -> Sequence[Step]:
+    """Return the steps of the first trial."""
+    return ledgers.steps(volume, space).get(0, ())
 
 
 def running(space: Space) -> list[Object]:
@@ -106,8 +104,7 @@ def test_an_evicted_pod_is_resumed_from_its_checkpoint(
     space.apply(template=template(volume, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
     (pod,) = until(lambda: running(space))
     name = pod["metadata"]["name"]
-    ledger = volume / results(space) / "trials/00000/ledger"
-    until(lambda: ledger.exists() and len(ledger.read_text().splitlines()) >= 2)
+    until(lambda: len(steps_done(volume, space)) >= 2)
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -116,9 +113,8 @@ def test_an_evicted_pod_is_resumed_from_its_checkpoint(
     path = f"/api/v1/namespaces/{space.name}/pods/{name}/eviction"
     space.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
     until(space.reached("Succeeded"))
-    steps = [line.split() for line in ledger.read_text().splitlines()]
-    assert [int(step) for _, _, step in steps] == list(range(20))  # none twice
-    assert {attempt for attempt, _, _ in steps} == {"1", "2"}
+    assert [step for _, step in steps_done(volume, space)] == list(range(20))  # none twice
+    assert {attempt for attempt, _ in steps_done(volume, space)} == {1, 2}
     assert "Restarted" in space.events()
     assert interruptions(servers, space) == 1
 
@@ -127,16 +123,13 @@ def test_suspending_lets_trials_write_a_checkpoint(
     space: Space, volume: Path, servers: tuple[Operator, Prometheus]
 ) -> None:
     space.apply(template=template(volume, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
-    ledger = volume / results(space) / "trials/00000/ledger"
-    until(lambda: ledger.exists())
+    until(lambda: steps_done(volume, space))
     space.patch(suspend=True)
     until(lambda: space.state() == "Suspended" and not space.live())
-    done = len(ledger.read_text().splitlines())
-    assert done < 20
+    assert len(steps_done(volume, space)) < 20
     space.patch(suspend=False)
     until(space.reached("Succeeded"))
-    steps = [int(line.split()[2]) for line in ledger.read_text().splitlines()]
-    assert steps == list(range(20))
+    assert [step for _, step in steps_done(volume, space)] == list(range(20))
     assert interruptions(servers, space) == 0  # it was asked to
 
 
@@ -158,12 +151,10 @@ def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, volume: Path) -> 
     stopped = [t for t in status["recentTrials"] if t["state"] == "Stopped"]
     assert len(stopped) >= 2
     assert all("waits to be one of the best" in t["message"] for t in stopped)
-    folders = sorted((volume / results(space) / "trials").iterdir())
-    ledgers = [
-        [int(x.split()[2]) for x in (f / "ledger").read_text().splitlines()] for f in folders
-    ]
-    assert all(steps == list(range(steps[0], steps[0] + len(steps))) for steps in ledgers)
-    begun = [steps[0] for steps in ledgers]
+    known = sorted(ledgers.steps(volume, space).items())
+    taken = [[step for _, step in steps] for _, steps in known]
+    assert all(steps == list(range(steps[0], steps[0] + len(steps))) for steps in taken)
+    begun = [steps[0] for steps in taken]
     assert len(begun) > 3  # what goes on is another trial, in a folder of its own
     assert begun[:3] == [0, 0, 0]
     assert all(first > 0 for first in begun[3:])
@@ -308,8 +299,7 @@ def test_a_held_pod_keeps_its_metrics_though_it_and_its_job_are_deleted(
         == 1
     )
     until(lambda: not trial_pods(space))
-    ledger = (volume / results(space) / "trials/00000/ledger").read_text().splitlines()
-    assert {line.split()[1] for line in ledger} == {"1"}  # no second attempt
+    assert {attempt for attempt, _ in steps_done(volume, space)} == {1}  # no second attempt
 
 
 def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, volume: Path) -> None:
@@ -320,8 +310,7 @@ def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, volume: Path) ->
         parallelism=1,
         metricsDurability="Strict",
     )
-    ledger = volume / results(space) / "trials/00000/ledger"
-    until(lambda: ledger.exists())
+    until(lambda: steps_done(volume, space))
     space.patch(suspend=True)
     # Jobs count a pod as active no longer once it is asked to end, which takes it a while.
     until(lambda: space.state() == "Suspended" and not space.live() and kept(space))
@@ -398,11 +387,6 @@ def test_a_model_is_exported_from_the_volume_by_a_pod_that_goes(
 def files(folder: Path) -> dict[str, bytes]:
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
-def results(space: Space) -> str:
-    uid = space.get()["metadata"]["uid"]
-    return f"experiments/tiny-{uid[:8]}"
 
 
 @pytest.mark.needs("images")

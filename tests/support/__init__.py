@@ -11,6 +11,8 @@ quick_trainer              a trainer that takes a second; expositions are what i
 command_line               `distillery` in this process, and a workspace with results
 cluster                    a real Kubernetes on this machine, and the images that run there
 spaces, operators, kubelet  a namespace in it, an operator for it, and a pretend kubelet
+beside, ledgers, witness   an operator beside a real node; each step done; an onlooker of its trials
+kueue, sidecars, half_open  Kueue itself; a webhook that adds to every pod; watches that fall silent
 ends, jobs_in_memory       what is left of experiments; the Jobs that remove it
 stack                      everything at once, as a platform team has it
 charts                     the chart, rendered by Helm

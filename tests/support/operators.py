@@ -167,6 +167,11 @@ def until(condition: Callable[[], Any], seconds: float = 180.0, what: str = "") 
     return found
 
 
+def patiently(condition: Callable[[], Any]) -> Any:
+    """Wait as `until` does, ten minutes at most: for what takes a real node minutes."""
+    return until(condition, 600.0)
+
+
 def answers(port: int) -> bool:
     """Tell whether somebody listens on a port of this machine."""
     with socket.socket() as probe:

@@ -45,13 +45,14 @@ PARTS: Final = {
     "openssl": Part(("openssl",)),
     "release": Part(("crane", "cosign", "syft", "pypi-server")),
     "prometheus_operator": Part(("prometheus-operator", "admission-webhook")),
+    "kueue": Part(("kueue",)),
     "browser": Part(("chromium", "chromedriver")),
     "oracle": Part(("oracle",)),
     "quick_image": Part(images.PROGRAMS, (images.BASE, images.QUICK_TRAINER)),
     "images": Part(images.PROGRAMS, images.EVERY),
 }
 
-NEIGHBOURS: Final = ("release", "prometheus_operator")
+NEIGHBOURS: Final = ("release", "prometheus_operator", "kueue")
 """Parts that the tests of tests/neighbours alone need."""
 
 FIXTURES: Final = {

@@ -1,8 +1,8 @@
 """Which tests are fast, what the others need, and what did not run. A plugin of pytest.
 
 Every test is in one of three tiers: ``-m fast`` (`make test-fast`), ``-m whole``, and what lies in
-tests/neighbours: other projects' programs that take long to build (`make test-neighbours`). Any
-other test is whole
+tests/neighbours: other projects' programs that take long to build, and faults of a node that take
+minutes to show (`make test-neighbours`). Any other test is whole
 
 * if it needs a part (see `parts`): ``@pytest.mark.needs("postgres")``, or a fixture that brings it;
 * if it lies in end_to_end;

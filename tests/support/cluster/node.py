@@ -11,8 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ from support.cluster import cgroups, controlplane, namespace, processes, slots, 
 from support.cluster.errors import NotReady, Refused
 
 NAME = "node"
+OTHER = "another"
+"""A node without a machine: see `Node.silent`."""
+RENEW_SECONDS = 5.0
 GPUS = 4
 KUBELET = "/run/kubelet"
 """The kubelet's folder as the node sees it: the kernel takes no socket's path of 108 characters."""
@@ -127,6 +133,49 @@ class Node:
         served = f'[host."http://{self.host}:{port}"]\n{capable}\n'
         (folder / "hosts.toml").write_text(served, encoding="utf-8")
 
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Stop the kubelet for the length of a block: its pods live on, and nobody hears of it.
+
+        Another node, which takes no pods, answers meanwhile: where none does, Kubernetes takes its
+        own network for broken, and gives up no pod.
+        """
+        with self._another():
+            processes.signal_inner(self._kubelet, signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                processes.signal_inner(self._kubelet, signal.SIGCONT)
+                self._until(self._takes_pods, "kubelet", self._kubelet)
+
+    @contextlib.contextmanager
+    def _another(self) -> Iterator[None]:
+        """Have a node that is nothing but its Lease, renewed as a kubelet does."""
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": OTHER}}
+        taken = json.dumps({**node, "spec": {"unschedulable": True}})
+        self.plane.kubectl("create", "--filename=-", stdin=taken)
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+        status = json.dumps({"status": {"conditions": [ready]}})
+        patch = ("--subresource=status", "--type=merge", f"--patch={status}")
+        self.plane.kubectl("patch", "node", OTHER, *patch)
+        gone = threading.Event()
+        renewing = threading.Thread(target=self._renew, args=(gone,))
+        renewing.start()
+        try:
+            yield
+        finally:
+            gone.set()
+            renewing.join()
+            self.plane.kubectl("delete", "node", OTHER)
+
+    def _renew(self, gone: threading.Event) -> None:
+        place = {"name": OTHER, "namespace": "kube-node-lease"}
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": place}
+        while not gone.wait(RENEW_SECONDS):
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            spec = {"holderIdentity": OTHER, "leaseDurationSeconds": 40, "renewTime": now}
+            self.plane.kubectl("apply", "--filename=-", stdin=json.dumps({**lease, "spec": spec}))
+
     def _start(self, stack: contextlib.ExitStack) -> None:
         slot = self.slot = stack.enter_context(slots.taken())
         stack.enter_context(cgroups.made(slot.name))
@@ -156,7 +205,8 @@ class Node:
             f"--node-ip={slot.node}",
             name,
         ]
-        self._until(self._takes_pods, "kubelet", self._run(stack, "kubelet", kubelet, *arguments))
+        self._kubelet = self._run(stack, "kubelet", kubelet, *arguments)
+        self._until(self._takes_pods, "kubelet", self._kubelet)
         self._pretend_gpus()
 
     def _run(self, stack: contextlib.ExitStack, name: str, *command: str) -> processes.Process:

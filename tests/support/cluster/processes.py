@@ -54,6 +54,18 @@ def stop(process: Process, sign: signal.Signals = signal.SIGKILL, seconds: float
         process.wait()
 
 
+def signal_inner(process: Process, sign: signal.Signals) -> None:
+    """Signal what a process runs within a node's namespaces: ``nsenter`` waits for its child.
+
+    That one stops when its child does, and lets its child continue when it does so itself.
+    """
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8")
+    for child in children.split():
+        os.kill(int(child), sign)
+    if sign is signal.SIGCONT:
+        process.send_signal(sign)
+
+
 def until(ready: Callable[[], bool], what: str, process: Process, log: Path) -> None:
     """Wait until something is ready, as long as its process lives and at most two minutes."""
     deadline = time.monotonic() + 120

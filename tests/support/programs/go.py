@@ -114,6 +114,7 @@ PROGRAMS: Final = {
         "github.com/prometheus-operator/prometheus-operator/cmd/admission-webhook",
         10,
     ),
+    "kueue": Binary(Module("kueue"), "sigs.k8s.io/kueue/cmd/kueue", 180),
     "helm": Binary(Module("helm4", _helm4), "helm.sh/helm/v4/cmd/helm", 65),
     "helm3": Binary(Module("helm3", _helm3), "helm.sh/helm/v3/cmd/helm", 50),
 }
