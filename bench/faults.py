@@ -4,11 +4,12 @@
 
 The operator is killed by SIGKILL before and after every kind of action, over and over. Meanwhile
 the API server, PostgreSQL and Prometheus are restarted, Jobs and pods deleted by hand, a pod is
-evicted, a quota refuses Jobs, a second operator works beside the first, and some trainings
-overwrite their termination message. Once, the database is brought back to an old backup. Three
-times, an operator that stands by takes over from a killed one. Pods are real; they run the quick
-trainer, which writes down every step that it does. Prints figures and, as its last line, one JSON
-object; ends with 1 if a result was lost or told twice, or a trial had two live Jobs.
+evicted, quotas refuse Jobs and pods, the kubelet is stopped, a second operator works beside the
+first, and some trainings overwrite their termination message. Once, the database is brought back
+to an old backup. Three times, an operator that stands by takes over from a killed one. Pods are
+real; they run the quick trainer, which writes down every step that it does. Prints figures and, as
+its last line, one JSON object; ends with 1 if a result was lost or told twice, or a trial had two
+live Jobs.
 """
 
 import argparse
@@ -17,26 +18,25 @@ import json
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import psycopg
-
 from distillery_operator.trials.feasibility import DUPLICATE
-from support import parts
+from support import ledgers, parts
 from support.cluster import Node, Refused, images
 from support.operators import COMMAND, Operator
 from support.postgres import restore
 from support.postgres import running as postgres_running
 from support.prometheus import Prometheus
 from support.spaces import Space, install
+from support.witness import Witness
 
 BOUNDARIES: Final = [
     f"{action}-{side}"
@@ -62,91 +62,6 @@ if request["stage"] == "train" and request["trial"] % 7 == 3 and request["attemp
     open("/dev/termination-log", "w").write("x" * 5000)
 sys.exit(code)
 """
-
-TABLE: Final = """
-select t.number, t.state, t.datetime_complete,
-       (select value_json from trial_user_attributes a
-        where a.trial_id = t.trial_id and a.key = 'ending')
-from trials t order by t.number
-"""
-
-
-class Witness:
-    """Looks on from outside, all the time: at the Jobs, the pods and the database's rows."""
-
-    def __init__(self, space: Space, url: str) -> None:
-        self._space, self._url, self._stop = space, url, threading.Event()
-        self._looking = threading.Lock()
-        self.live_jobs = self.live_pods = 0
-        self.endings: dict[int, Any] = {}
-        self.changed: set[int] = set()
-        self.rows = 0
-        self._threads = [threading.Thread(target=self._repeat, args=(look,))
-                         for look in (self._look_at_cluster, self._look_at_rows)]  # fmt: skip
-
-    def __enter__(self) -> "Witness":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    @property
-    def told(self) -> int:
-        """Return how many trials have an ending of their own: copies do not count as trials."""
-        return len(self.endings) - self.copies
-
-    @property
-    def copies(self) -> int:
-        """Return how many suggestions were answered from the record."""
-        known = (json.loads(ending) for _, _, ending in self.endings.values())
-        return sum(ending["reason"] == DUPLICATE for ending in known)
-
-    def _repeat(self, look: Callable[[], None]) -> None:
-        while not self._stop.wait(0.2):
-            with (
-                self._looking,
-                suppress(Refused, psycopg.Error, OSError),
-            ):  # what is looked at is being restarted
-                look()
-
-    @contextmanager
-    def turned_back(self, endings: dict[int, Any]) -> Iterator[None]:
-        """Look away while a backup is restored, in which these trials had ended."""
-        with self._looking:
-            yield
-            self.endings = dict(endings)
-
-    def _look_at_cluster(self) -> None:
-        jobs, pods = Counter[str](), Counter[str]()
-        for job in self._space.trials():
-            conditions = job.get("status", {}).get("conditions", [])
-            if not any(c["type"] in ("Complete", "Failed") for c in conditions):
-                jobs[job["metadata"]["labels"]["distillery.dev/trial"]] += 1
-        for pod in self._space.objects("pods"):
-            labels = pod["metadata"]["labels"]
-            if (
-                labels.get("distillery.dev/stage") == "train"
-                and pod["status"]["phase"] == "Running"
-            ):
-                pods[labels["distillery.dev/trial"]] += 1
-        self.live_jobs = max(self.live_jobs, *jobs.values(), 0)
-        self.live_pods = max(self.live_pods, *pods.values(), 0)
-
-    def _look_at_rows(self) -> None:
-        uid = self._space.get()["metadata"]["uid"].replace("-", "")
-        with psycopg.connect(self._url) as connection:
-            connection.execute(f'set search_path to "exp_{uid}"')
-            rows = connection.execute(TABLE).fetchall()
-        self.rows = len(rows)
-        for number, state, when, ending in rows:
-            if state == "RUNNING":
-                continue
-            if self.endings.setdefault(number, (state, when, ending)) != (state, when, ending):
-                self.changed.add(number)
 
 
 def mishaps(
@@ -177,10 +92,14 @@ def mishaps(
         for job in space.live()[:1]:
             space.kubectl("delete", "job", job["metadata"]["name"], "--wait=false")
 
-    def refuse_jobs() -> None:
-        space.kubectl("create", "quota", "none", "--hard=count/jobs.batch=0")
+    def refuse(what: str) -> None:
+        space.kubectl("create", "quota", "none", f"--hard={what}=0")
         time.sleep(3)
         space.kubectl("delete", "quota", "none")
+
+    def stop_kubelet() -> None:
+        with node.silent():
+            time.sleep(5)
 
     def overlap() -> None:
         with second:
@@ -189,26 +108,18 @@ def mishaps(
 
     return itertools.cycle(
         [
-            ("Jobs refused by a quota", refuse_jobs),
+            ("Jobs refused by a quota", partial(refuse, "count/jobs.batch")),
             ("operators overlapped", overlap),
             ("pod evicted", evict),
+            ("kubelet stopped", stop_kubelet),
             ("API server restarted", node.plane.restart_apiserver),
             ("Job deleted", delete_job),
+            ("pods refused by a quota", partial(refuse, "pods")),
             ("PostgreSQL restarted", restart_database),
             ("pod deleted", delete_pod),
             ("Prometheus restarted", prometheus.restart),
         ]
     )
-
-
-def repeated_steps(workspace: Path, space: Space) -> int:
-    """Return how many steps of trainings were done twice, as their ledgers tell."""
-    results = workspace / f"experiments/tiny-{space.get()['metadata']['uid'][:8]}"
-    repeated = 0
-    for ledger in results.glob("trials/*/ledger"):
-        steps = [line.split()[2] for line in ledger.read_text().splitlines()]
-        repeated += len(steps) - len(set(steps))
-    return repeated
 
 
 def main() -> int:
@@ -367,10 +278,10 @@ def judge(
         "told": witness.told,
         "copies": witness.copies,
         "lost": lost,
-        "duplicated": len(witness.changed) + max(0, witness.rows - witness.copies - trials),
+        "duplicated": witness.doubled(trials),
         "live_jobs_per_trial_max": witness.live_jobs,
         "live_pods_per_trial_max": witness.live_pods,
-        "repeated_steps": repeated_steps(workspace, space),
+        "repeated_steps": ledgers.repeated(workspace, space),
         "interruptions": sum(
             int(j["metadata"]["labels"]["distillery.dev/attempt"]) > 1 for j in space.trials()
         ),
