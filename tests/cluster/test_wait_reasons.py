@@ -110,6 +110,8 @@ def test_where_nothing_was_said_the_pod_starts() -> None:
     assert said(Server(), *starts()) == ("Starting", "the pod starts")
 
 
+AGAIN = "`kubectl delete job tiny-8f1c2f7e-00000-1` lets it try again, as a new Job"
+
 QUEUE: dict[str, tuple[tuple[dict[str, Any], ...], bool, dict[str, Any], str, str]] = {
     "never admitted": (
         (condition("QuotaReserved", "False", "Pending", FLAVORS),),
@@ -143,9 +145,29 @@ QUEUE: dict[str, tuple[tuple[dict[str, Any], ...], bool, dict[str, Any], str, st
         False,
         {},
         "Deactivated",
-        f"Kueue has given the Job up: {GIVEN_UP}; `kubectl patch workload"
-        " job-tiny-8f1c2f7e-00000-1-a1b2c --type=merge --patch"
-        ' \'{"spec": {"active": true}}\'` lets the Job try again',
+        f"Kueue has given the Job up: {GIVEN_UP}; {AGAIN}",
+    ),
+    "given up, and made active again in vain": (
+        (
+            condition("QuotaReserved", "False", "Pending", GIVEN_UP),
+            condition("Evicted", "True", "DeactivatedDueToRequeuingLimitExceeded", GIVEN_UP),
+            condition("Requeued", "False", "DeactivatedDueToRequeuingLimitExceeded", GIVEN_UP),
+        ),
+        True,
+        {},
+        "Deactivated",
+        f"Kueue has given the Job up: {GIVEN_UP}; {AGAIN}",
+    ),
+    "made active again": (
+        (
+            condition("QuotaReserved", "False", "Pending", "no quota"),
+            condition("Evicted", "True", "Deactivated", GIVEN_UP),
+            condition("Requeued", "True", "Reactivated", "The workload was reactivated"),
+        ),
+        True,
+        {},
+        "Queued",
+        f"Kueue does not admit the Job: it was evicted: {GIVEN_UP}; no quota",
     ),
     "admission checks": (
         (condition("QuotaReserved", "True", "QuotaReserved", "Quota reserved"),),

@@ -28,19 +28,37 @@ def by_job(workloads: Iterable[Object]) -> Mapping[str, Object]:
 
 def waits(workload: Object) -> tuple[str, str]:
     """Return why a Job is not admitted: in one word, and in Kueue's own."""
-    name, conditions = workload["metadata"]["name"], _conditions(workload)
+    conditions = _conditions(workload)
     evicted, quota = conditions.get("Evicted", {}), conditions.get("QuotaReserved", {})
-    if (workload.get("spec") or {}).get("active") is False:
-        again = f"`kubectl patch workload {name} --type=merge --patch" + (
-            ' \'{"spec": {"active": true}}\'` lets the Job try again'
-        )
-        return DEACTIVATED, f"Kueue has given the Job up: {evicted.get('message', '')}; {again}"
+    if _given_up(workload, conditions):
+        said = evicted.get("message", "")
+        return DEACTIVATED, f"Kueue has given the Job up: {said}; {_again(workload)}"
     before = f"it was evicted: {evicted['message']}; " if _true(evicted) else ""
     if _true(quota):
         return QUEUED, f"Kueue has quota for the Job, and waits for checks: {_checks(workload)}"
     said = quota.get("message") or "Kueue has not looked at the Job yet"
     word = INADMISSIBLE if quota.get("reason") == INADMISSIBLE else QUEUED
     return word, f"Kueue does not admit the Job: {before}{said}"
+
+
+def _given_up(workload: Object, conditions: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether Kueue lets a Job wait for good.
+
+    To make its Workload active again helps only sometimes: Kueue 0.17 leaves one alone that has
+    reached its limit of requeuing.
+    """
+    if (workload.get("spec") or {}).get("active") is False:
+        return True
+    evicted = conditions.get("Evicted", {})
+    gone = _true(evicted) and str(evicted.get("reason", "")).startswith(DEACTIVATED)
+    return gone and conditions.get("Requeued", {}).get("status") == "False"
+
+
+def _again(workload: Object) -> str:
+    """Say what lets a Job try again that Kueue has given up."""
+    owners = workload["metadata"].get("ownerReferences") or []
+    names = [owner["name"] for owner in owners if owner.get("controller")]
+    return f"`kubectl delete job {' '.join(names)}` lets it try again, as a new Job"
 
 
 def _conditions(workload: Object) -> Mapping[str, Mapping[str, Any]]:
