@@ -41,7 +41,8 @@ def noted(found: Attempt, pods: Iterable[Object], now: float) -> Attempt:
 def _silent(node: str) -> str:
     return (
         f"the node {node} does not answer, so nobody knows whether the process still runs;"
-        " Kubernetes gives the pod up after its tolerationSeconds, by default five minutes"
+        " Kubernetes gives the pod up after its tolerationSeconds, by default five minutes, as long"
+        " as any other node answers"
     )
 
 
