@@ -334,6 +334,22 @@ def test_metrics_are_served_and_scraped_by_tls() -> None:
     assert plain.keys() == {"port", "interval", "honorLabels"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "monitor"), [("ServiceMonitor", "serviceMonitor"), ("PodMonitor", "podMonitor")]
+)
+def test_a_monitor_lies_and_limits_as_its_prometheus_wants(kind: str, monitor: str) -> None:
+    switch, place = f"--set=metrics.{monitor}.enabled=true", f"--set=metrics.{monitor}."
+    own = ("namespace=monitoring", "annotations.owner=sre", "spec.sampleLimit=5000")
+    found = one(render(switch, *(place + each for each in own)), kind)
+    assert found["metadata"]["namespace"] == "monitoring"
+    assert found["metadata"]["annotations"] == {"owner": "sre"}
+    assert found["spec"]["sampleLimit"] == 5000
+    plain = one(render(switch), kind)
+    assert plain["metadata"]["namespace"] == "distillery"
+    wanted = {"ServiceMonitor": {"matchNames": ["distillery"]}, "PodMonitor": {"any": True}}
+    assert found["spec"]["namespaceSelector"] == plain["spec"]["namespaceSelector"] == wanted[kind]
+
+
 def test_the_operator_has_neighbours_and_notes_of_ones_own() -> None:
     objects = render(
         "--set=extraContainers[0].name=proxy",
