@@ -82,7 +82,7 @@ lock: $(UV) ## Pin every dependency again; UPGRADE=--upgrade takes newer version
 bench: setup ## Measure the trainer's speed, and that of a plain training loop
 	$(BIN)/python bench/trainer.py
 
-bench-search: setup ## Compare the searches of Distillery, Optuna and Syne Tune, in simulated time
+bench-search: setup ## Compare the searches of Distillery, Optuna, BoTorch and Syne Tune, in simulated time; goes on where it ended
 	OMP_NUM_THREADS=1 $(BIN)/python bench/search.py --jobs 2 --plot docs/search.png # threads as in the operator's image
 
 cluster: ## Start a Kubernetes of one node on this machine; eval "$(make cluster)" lets kubectl use it

@@ -7,13 +7,16 @@ interrupted at it once more; each evaluation takes its time.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Literal
+from unittest.mock import patch
 
 from contest.clock import History
 from contest.problems import Parameters, Problem, Training
-from distillery_contract import rungs
+from distillery_contract import rungs, size
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
 from distillery_operator.engine import reconcile
@@ -22,6 +25,7 @@ from distillery_operator.engine.ports import Ports
 from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.stopping.rule import Rule
 from distillery_operator.study import curves
 from distillery_operator.study.rows import RUNNING, Row, Rows
 from distillery_operator.study.study import Study
@@ -40,9 +44,18 @@ NINTHS: Final = 9
 ENDLESS: Final = 100_000
 """Trials, more than any GPU time allows."""
 
+Part = Literal["crossings", "stopping", "refusal"]
+"""What can be switched off: crossings with points of the front, early stopping as a whole, and the
+refusal of suggestions by the forecast, which is a part of early stopping."""
+
 
 def search(
-    problem: Problem, *, workers: int, gpu_seconds: float, seed: int, stopping: bool = True
+    problem: Problem,
+    *,
+    workers: int,
+    gpu_seconds: float,
+    seed: int,
+    without: Collection[Part] = (),
 ) -> History:
     """Search until the GPU time is spent; what still trains then is lost.
 
@@ -51,15 +64,28 @@ def search(
         workers: GPUs, each for one trial.
         gpu_seconds: to spend in all.
         seed: of suggestions and of trainings.
-        stopping: whether trainings are stopped early, by the defaults.
+        without: what is switched off, to see what it is worth.
     """
     spec = problem.experiment.spec
     sampler = spec.sampler.model_copy(update={"seed": seed})
+    if "crossings" in without:
+        sampler = sampler.model_copy(update={"crossover": 0.0})
     own = {"sampler": sampler, "parallelism": workers, "max_trials": ENDLESS}
-    if not stopping:
+    if "stopping" in without:
         own["early_stopping"] = EarlyStopping(type=StoppingType.NONE, collapse=False)
     experiment = problem.experiment.model_copy(update={"spec": spec.model_copy(update=own)})
-    return asyncio.run(_search(problem, experiment, gpu_seconds, seed))
+    with ExitStack() as replaced:
+        if "refusal" in without:
+            replaced.enter_context(patch.object(Rule, "start", lambda rule, trial: None))
+        if not problem.shaped:
+            sized = partial(_sized, problem)
+            replaced.enter_context(patch.object(size, "student_size", sized))
+        return asyncio.run(_search(problem, experiment, gpu_seconds, seed))
+
+
+def _sized(problem: Problem, sources: object, parameters: Parameters) -> int:
+    """Return a size in the place of the contract's formula, which knows students of text only."""
+    return problem.size(space.reduced(problem.experiment.spec, parameters))
 
 
 async def _search(

@@ -1,6 +1,6 @@
-"""Syne Tune's MO-ASHA as a contestant: its own scheduler, in an environment of its own.
+"""Searches of other libraries as contestants, each in a process and an environment of its own.
 
-The environment is made from pinned, hashed requirements at the first use, in the user's cache.
+An environment is made from pinned, hashed requirements at the first use, in the user's cache.
 """
 
 import functools
@@ -10,35 +10,37 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from contest.problems import RUNGS, Metrics, Parameters, Problem
+import numpy as np
+
+from contest.problems import Array, Metrics, Parameters, Problem, threshold
+from contest.truth import at
 from distillery_contract.metrics import Direction
 from distillery_contract.parameters import Kind
+from distillery_operator.resource import space
 from distillery_operator.resource.parameter import Parameter
 
 HERE: Final = Path(__file__).parent
-REQUIREMENTS: Final = HERE / "syne-tune.txt"
+SYNE_TUNE: Final = HERE / "syne-tune.txt"
+BOTORCH: Final = HERE / "botorch.txt"
+
+STARTUP: Final = 10
+"""Trainings before BoTorch's process has anything to learn from, as for the other models."""
+CANDIDATES: Final = 256
+LEADERS: Final = 16
 
 
-class MoAsha:
-    """The scheduler behind a pipe; see :class:`contest.clock.Contestant`. Use it in a ``with``."""
+class Peer:
+    """A process that answers a line by a line. Use it in a ``with``."""
 
-    marks: Sequence[float] = (*RUNGS, 1.0)
-
-    def __init__(self, problem: Problem, seed: int) -> None:
-        spec = problem.experiment.spec
-        self._signs = {
-            o.metric: -1 if o.direction is Direction.MAXIMIZE else 1 for o in spec.objectives
-        }
+    def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [interpreter(), HERE / "syne.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )  # fmt: skip
-        space = {parameter.name: domain(parameter) for parameter in spec.parameters}
-        self._send({"seed": seed, "space": space, "metrics": list(self._signs)})
 
     def __enter__(self) -> Self:
         return self
@@ -46,36 +48,117 @@ class MoAsha:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
+    def ask(self, question: Mapping[str, Any]) -> Any:
+        """Send a line, and return the answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        if not (line := self._process.stdout.readline()):
+            raise EOFError(f"{self._process.args!r} ended with {self._process.wait()}")
+        return json.loads(line)
+
+
+class MoAsha(Peer):
+    """Syne Tune's own scheduler; see :class:`contest.clock.Contestant`."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        super().__init__([interpreter(), HERE / "syne.py"], {})
+        self.marks: Sequence[float] = (*problem.rungs, 1.0)
+        spec = problem.experiment.spec
+        self._signs = {
+            o.metric: -1 if o.direction is Direction.MAXIMIZE else 1 for o in spec.objectives
+        }
+        described = {parameter.name: domain(parameter) for parameter in spec.parameters}
+        self.ask({"seed": seed, "space": described, "metrics": list(self._signs)})
+
     def suggest(self) -> Parameters:
         """Ask the scheduler."""
-        found: Parameters = self._ask({"what": "suggest"})
+        found: Parameters = self.ask({"what": "suggest"})
         return found
 
     def goes_on(self, number: int, share: float, metrics: Metrics) -> bool:
         """Hand a result over; tell whether it lets the training go on."""
         asked = {"what": "result", "number": number, "result": self._result(share, metrics)}
-        return bool(self._ask(asked) == "CONTINUE")
+        return bool(self.ask(asked) == "CONTINUE")
 
     def end(self, number: int, metrics: Metrics) -> None:
         """Hand over what a training has reached."""
-        self._ask({"what": "end", "number": number, "result": self._result(1.0, metrics)})
+        self.ask({"what": "end", "number": number, "result": self._result(1.0, metrics)})
 
     def _result(self, share: float, metrics: Metrics) -> dict[str, float]:
         """Return what is to be minimised, and how far a training is."""
         costs = {metric: sign * metrics[metric] for metric, sign in self._signs.items()}
         return {**costs, "ninths": round(9 * share)}
 
-    def _ask(self, question: Mapping[str, Any]) -> Any:
-        self._send(question)
-        assert self._process.stdout is not None
-        if not (line := self._process.stdout.readline()):
-            raise EOFError(f"Syne Tune's process ended with {self._process.wait()}")
-        return json.loads(line)
 
-    def _send(self, question: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
+class Nehvi(Peer):
+    """BoTorch's qLogNEHVI; see :class:`contest.clock.Contestant`.
+
+    The threshold and the teacher's size are its reference point, and the sizes are known to it. It
+    chooses among random points and moves of the best; then twice among moves of those chosen.
+    """
+
+    marks: Sequence[float] = (1.0,)
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        super().__init__([sys.executable, HERE / "nehvi.py"], {"PYTHONPATH": str(botorch())})
+        self._problem, self._dice = problem, np.random.default_rng(seed)
+        self._dimensions = len(problem.experiment.spec.parameters)
+        self._places: list[Array] = []
+        self._values: dict[int, float] = {}
+        self.ask({"seed": seed, "threshold": threshold(problem)})
+
+    def suggest(self) -> Parameters:
+        """Suggest at random at first, later what promises most."""
+        learnt = len(self._values) >= STARTUP
+        place = self._promising() if learnt else self._dice.random(self._dimensions)
+        self._places.append(place)
+        return at(self._problem, place)
+
+    def goes_on(self, number: int, share: float, metrics: Metrics) -> bool:
+        """Let it go on; nobody asks."""
+        return True
+
+    def end(self, number: int, metrics: Metrics) -> None:
+        """Keep what a training has reached."""
+        self._values[number] = metrics["exact"]
+
+    def _promising(self) -> Array:
+        """Return the place that promises most."""
+        done = [*self._values]
+        best = sorted(done, key=lambda number: -self._values[number])[:LEADERS]
+        random = self._dice.random((CANDIDATES, self._dimensions))
+        places = np.vstack([random, self._moved(self._places[n] for n in best)])
+        running = [n for n in range(len(self._places)) if n not in self._values]
+        known: dict[str, Any] = {
+            "points": self._points(self._places[n] for n in done),
+            "values": [*self._values.values()],
+            "pending": self._points(self._places[n] for n in running),
+        }
+        gains = np.array(self.ask({**known, "candidates": self._points(places)}))
+        for width in (0.1, 0.03):
+            nearer = self._moved(places[np.argsort(-gains)[:LEADERS]], width)
+            places = np.vstack([places, nearer])
+            gains = np.append(gains, self.ask({"candidates": self._points(nearer)}))
+        found: Array = places[np.argmax(gains)]
+        return found
+
+    def _moved(self, places: Iterable[Array], width: float = 0.2) -> Array:
+        """Return moves of places: half of the coordinates by a normal step."""
+        many = np.repeat([*places], CANDIDATES // LEADERS, axis=0)
+        steps = width * self._dice.standard_normal(many.shape)
+        steps *= self._dice.random(many.shape) < 0.5
+        found: Array = np.clip(many + steps, 0.0, np.nextafter(1.0, 0.0))
+        return found
+
+    def _points(self, places: Iterable[Array]) -> list[list[float]]:
+        """Return points as the other process takes them."""
+        spec, largest = self._problem.experiment.spec, self._problem.size({})
+        many = [at(self._problem, place) for place in places]
+        return [
+            [*space.coordinates(spec, point), self._problem.size(point) / largest] for point in many
+        ]
 
 
 def domain(parameter: Parameter) -> dict[str, Any]:
@@ -98,15 +181,37 @@ def domain(parameter: Parameter) -> dict[str, Any]:
 @functools.cache
 def interpreter() -> Path:
     """Return the Python of Syne Tune's environment, which is made if it is not there."""
+    folder = _folder("syne-tune", SYNE_TUNE)
+    python = folder / "bin" / "python"
+    if not (folder / "whole").exists():
+        venv.create(folder, clear=True, with_pip=True)
+        _install(python, SYNE_TUNE, folder)
+    return python
+
+
+@functools.cache
+def botorch() -> Path:
+    """Return the folder of BoTorch, which is filled if it is not there.
+
+    It uses the torch of this environment, and what comes with it.
+    """
+    folder = _folder("botorch", BOTORCH)
+    if not (folder / "whole").exists():
+        python = _folder("pip", BOTORCH) / "bin" / "python"
+        venv.create(python.parents[1], clear=True, with_pip=True)
+        _install(python, BOTORCH, folder, "--target", folder)
+    return folder
+
+
+def _folder(name: str, requirements: Path) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "distillery")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    shaped_by = hashlib.sha256(REQUIREMENTS.read_bytes() + version.encode()).hexdigest()[:16]
-    folder = cache / f"syne-tune-{shaped_by}"
-    python, whole = folder / "bin" / "python", folder / "whole"
-    if not whole.exists():
-        print(f"installing Syne Tune into {folder}", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
-        subprocess.run([python, *install, "--requirement", REQUIREMENTS], check=True)
-        whole.touch()
-    return python
+    shaped_by = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()[:16]
+    return cache / f"{name}-{shaped_by}"
+
+
+def _install(python: Path, requirements: Path, folder: Path, *options: str | Path) -> None:
+    print(f"installing {requirements.stem} into {folder}", file=sys.stderr)
+    install = ["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", *options]
+    subprocess.run([python, *install, "--requirement", requirements], check=True)
+    (folder / "whole").touch()

@@ -10,21 +10,24 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from distillery_contract import size
 from distillery_contract.parameters import Value
 from distillery_contract.size import Architecture
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.search import optuna_trials
 from distillery_operator.trials.trial import State, Trial
 
+Array = NDArray[np.float64]
 Parameters = Mapping[str, Value]
 Metrics = dict[str, float]
+
+DATA: Final = Path(__file__).parents[1] / "data"
 
 RUNGS: Final = (1 / 9, 1 / 3)
 """Shares of a training after which contestants that stop trainings see what it has reached."""
@@ -34,19 +37,31 @@ class Problem(Protocol):
     """What there is to search.
 
     Attributes:
-        name: in one word.
+        name: of problem and variant.
         experiment: search space, objectives and thresholds.
-        sources: the architecture of the teacher, which decides every student's size.
+        sources: the architecture of the teacher.
+        shaped: whether sizes follow from that and a student's shape by the contract's formula.
+        rungs: shares of a training after which it can be measured, besides its end.
+        files: what it is made of; whoever changes one of them makes another problem.
     """
 
     name: str
     experiment: Experiment
     sources: Mapping[str, Architecture]
+    shaped: bool
+    rungs: Sequence[float]
+    files: Sequence[Path]
+
+    def __hash__(self) -> int:
+        """Return a number by which it is remembered."""
+
+    def size(self, parameters: Parameters) -> int:
+        """Return the weights of a student; of the largest one, the teacher, without parameters."""
 
     def metrics(self, parameters: Parameters, share: float, seed: int) -> Metrics:
         """Return what a training has reached after a share of its steps, in percent."""
 
-    def true_exact(self, many: Sequence[Parameters]) -> NDArray[np.float64]:
+    def true_exact(self, many: Sequence[Parameters]) -> Array:
         """Return the mean exact of whole trainings over all seeds, in percent, of each of n."""
 
     def seconds(self, parameters: Parameters, seed: int) -> float:
@@ -86,9 +101,8 @@ class Training:
 
     def at(self, share: float) -> Metrics:
         """Return its metrics after a share of its steps, the size included."""
-        count = size.student_size(self.problem.sources, self.parameters)
         measured = self.problem.metrics(self.parameters, share, self.draw)
-        return {**measured, "parameter_count": float(count)}
+        return {**measured, "parameter_count": float(self.problem.size(self.parameters))}
 
     def whole(self, number: int) -> Trial:
         """Return it as a trial that went to its end."""
@@ -116,3 +130,10 @@ def mean_seconds(problem: Problem) -> float:
     return statistics.fmean(
         training.until_measured(1.0) for training in sample(problem, 300, seed=0)
     )
+
+
+def threshold(problem: Problem) -> float:
+    """Return the exact, in percent, below which a student counts nothing."""
+    found = problem.experiment.spec.objectives[0].threshold
+    assert found is not None
+    return found

@@ -62,6 +62,7 @@ def main() -> None:
         reduction_factor=3,
         random_seed=asked["seed"],
     )
+    print("null", flush=True)
     trials: dict[int, Trial] = {}
     for line in sys.stdin:
         print(json.dumps(answer(scheduler, trials, json.loads(line))), flush=True)

@@ -4,8 +4,7 @@ import asyncio
 import json
 import statistics
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +12,25 @@ import pytest
 
 import deciding
 import search
-from contest import clock, figures, ours, peer, problems
-from contest.clock import History
+from contest import clock, ours, peer, problems
 from contest.problems import RUNGS, Metrics, Parameters, Problem, Training, sample
 from contest.recorded import Recorded
 from contest.synthetic import Synthetic, collapses
+from distillery_contract.parameters import Value
 from distillery_contract.request import Data, Request, Stage, Student
 from distillery_contract.wire import Exit
 from distillery_operator.engine.actions import Launch
 from distillery_operator.stopping import forecast, hyperparameters
 from distillery_operator.trials import pareto
 
-SEARCH = Path(__file__).parents[2] / "bench" / "search.py"
 PROBLEM = Synthetic()
-GOOD = {
-    "n_layers": 6, "n_heads": 12, "learning_rate": 7e-4, "alpha_ce": 0.7, "temperature": 3.5,
-    "dropout": 0.1, "attention_dropout": 0.08,
+GOOD: Parameters = {
+    "n_layers": 4, "n_heads": 12, "layer_selection": "First", "learning_rate": 4e-4,
+    "alpha_ce": 0.7, "temperature": 3.5, "dropout": 0.1, "attention_dropout": 0.08,
 }  # fmt: skip
 
 
-def training(**changes: float) -> Training:
+def training(**changes: Value) -> Training:
     return Training(PROBLEM, {**GOOD, **changes}, seed=0)
 
 
@@ -96,71 +94,17 @@ def test_the_budget_is_in_trainings_that_are_evaluated_at_their_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "least", "most"), [(Recorded, 0.06, 0.1), (Synthetic, 0.01, 0.01)]
+    ("problem", "share"), [(Recorded(price=0.08), 0.08), (Recorded(price=0.01), 0.01)]
 )
-def test_an_evaluation_takes_a_part_of_the_mean_training(
-    problem: Callable[[], Problem], least: float, most: float
-) -> None:
-    found = sample(problem(), 300, seed=0)
+def test_an_evaluation_has_the_price_that_is_asked_for(problem: Problem, share: float) -> None:
+    for found in sample(problem, 5, seed=0):
+        assert found.evaluation_seconds == pytest.approx(share * found.seconds)
+
+
+def test_an_evaluation_takes_a_hundredth_of_the_mean_training() -> None:
+    found = sample(PROBLEM, 300, seed=0)
     stepping = statistics.fmean(training.seconds for training in found)
-    evaluating = statistics.fmean(training.evaluation_seconds for training in found)
-    assert least * stepping <= evaluating * (1 + 1e-9)
-    assert evaluating <= most * stepping * (1 + 1e-9)
-
-
-def test_a_stop_or_a_refusal_is_wrong_if_the_whole_training_would_have_improved_the_front() -> None:
-    history = History()
-    history.add(10.0, training().whole(0), stopped=False)
-    history.add(20.0, training(n_layers=3).whole(1), stopped=True)  # smaller, feasible
-    history.add(30.0, training(dropout=0.5).whole(2), stopped=True)  # far worse, as large
-    history.add(40.0, training(n_layers=4).whole(3), stopped=True)  # goes on below
-    history.add(50.0, training(n_layers=4).whole(4), stopped=False)
-    history.add(60.0, training(n_layers=2).whole(5), stopped=True, trained=False)  # smaller still
-    history.add(70.0, training(dropout=0.4).whole(6), stopped=True, trained=False)
-    found = figures.figures(PROBLEM, history, gpu_seconds=100.0)
-    assert (found.finished, found.stopped, found.refused, found.wrong) == (2, 2, 2, 2)
-    assert found.times.tolist() == [0.0, 0.1, 0.5]
-    assert 0 == found.volumes[0] < found.volumes[1] < found.volumes[2] == found.final
-
-
-def test_the_time_to_reach_is_that_of_the_mean() -> None:
-    searches = []
-    for late in (0.2, 0.6):
-        history = History()
-        history.add(late, training().whole(0), stopped=False)
-        searches.append(figures.figures(PROBLEM, history, gpu_seconds=1.0))
-    whole = searches[0].final
-    assert figures.time_to_reach(searches, whole / 2) == 0.2
-    assert figures.time_to_reach(searches, whole) == 0.6
-    assert figures.time_to_reach(searches, whole * 1.01) is None
-
-
-def arriving(*times: float) -> list[figures.Search]:
-    """Return searches that rise to a hypervolume of 1 at given times; at 2 they never do."""
-    return [
-        figures.Search(np.array([0.0, time]), np.array([0.0, float(time <= 1)]), 1, 0, 0, 0)
-        for time in times
-    ]
-
-
-def test_the_interval_of_a_ratio_draws_seeds_in_pairs() -> None:
-    late, early = arriving(0.2, 0.4, 0.6, 0.8, 1.0), arriving(0.1, 0.2, 0.3, 0.4, 0.5)
-    assert figures.time_ratio(early, late, 1.0) == 0.5
-    # Of every draw the slowest search counts, which is that of one seed in both.
-    assert figures.time_ratio_interval(early, late) == [0.5, 0.5]
-
-
-def test_the_interval_of_a_ratio_spans_what_other_seeds_could_have_shown() -> None:
-    other, own = arriving(*[1.0] * 10), arriving(0.2, *[0.4] * 6, 0.6, 0.8, 1.0)
-    assert figures.time_ratio(own, other, 1.0) == 1.0
-    assert figures.time_ratio_interval(own, other) == [0.6, 1.0]
-    assert figures.time_ratio_interval(own, other) == [0.6, 1.0]  # always the same draws
-
-
-def test_the_interval_of_a_ratio_has_no_bound_where_too_many_draws_never_arrive() -> None:
-    own = arriving(*[0.5] * 9, 2.0)
-    assert figures.time_ratio(own, arriving(*[1.0] * 10), 1.0) is None
-    assert figures.time_ratio_interval(own, arriving(*[1.0] * 10)) == [0.5, None]
+    assert found[0].evaluation_seconds == pytest.approx(0.01 * stepping)
 
 
 def test_the_peer_ranks_by_layers_and_inside_one_by_an_epsilon_net() -> None:
@@ -268,8 +212,8 @@ def test_a_stopped_attempt_goes_on_from_the_share_that_it_had_reached() -> None:
     ("words", "said"),
     [
         (
-            ["--repeats", "1"],
-            "argument --repeats: must be a whole number of at least 2, but got '1'",
+            ["--seeds", "1"],
+            "argument --seeds: must be a whole number of at least 2, but got '1'",
         ),
         (["--trainings", "0"], "--trainings: must be a whole number of at least 1, but got '0'"),
         (
@@ -310,34 +254,5 @@ def test_the_decision_that_is_timed_judges_a_suggestion_by_ends_that_were_expect
 
 def test_quick_means_other_defaults() -> None:
     quick = search.asked(["--quick", "--workers", "3"])
-    assert (quick.repeats, quick.trainings, quick.workers, quick.plot) == (2, 12, [3], None)
-    assert search.asked([]).repeats == 20
-
-
-@pytest.mark.long
-def test_the_command_compares_all_contestants(tmp_path: Path) -> None:
-    plot = tmp_path / "search.png"
-    command: list[str | Path] = [sys.executable, SEARCH, "--quick", "--plot", plot]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert ran.returncode == 0, ran.stderr
-    *table, last = ran.stdout.splitlines()
-    told = json.loads(last)
-    for problem in ("recorded", "synthetic"):
-        figures_of = told[f"{problem}, 4 workers"]
-        assert set(figures_of) == {
-            "gpu_time_ratio",
-            "gpu_time_ratio_interval",
-            "gpu_time_ratio_of_shorter",
-            "constrained_gpu_time_ratio",
-            "final_ratio",
-            "stopping_gpu_time_ratio",
-            "wrongly_stopped_ratio",
-        }
-        assert len(figures_of["gpu_time_ratio_of_shorter"]) == 3
-    assert told["decide_and_suggest_seconds"] > 0
-    for name in (
-        "random", "NSGA-II", "TPE", "TPE, constrained", "MO-ASHA",
-        "Distillery, whole", "Distillery",
-    ):  # fmt: skip
-        assert sum(line.startswith(f"{name} ") for line in table) == 2
-    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert (quick.seeds, quick.trainings, quick.workers, quick.plot) == (2, 12, [3], None)
+    assert search.asked([]).seeds == 20

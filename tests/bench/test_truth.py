@@ -13,8 +13,8 @@ from contest.recorded import Recorded
 from contest.synthetic import Synthetic, collapses
 
 GOOD: Parameters = {
-    "n_layers": 6, "n_heads": 12, "learning_rate": 7e-4, "alpha_ce": 0.7, "temperature": 3.5,
-    "dropout": 0.1, "attention_dropout": 0.08,
+    "n_layers": 4, "n_heads": 12, "layer_selection": "First", "learning_rate": 4e-4,
+    "alpha_ce": 0.7, "temperature": 3.5, "dropout": 0.1, "attention_dropout": 0.08,
 }  # fmt: skip
 COLLAPSED: Parameters = {**GOOD, "alpha_ce": 0.0}
 SHORT: Parameters = {

@@ -1,0 +1,90 @@
+"""Finished searches, a line of JSON each, so that a bench of hours goes on where it ended.
+
+A search is known by everything that it depends on. Whoever changes a problem, a contestant or the
+operator runs anew what hangs on it, and nothing else.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from contest.score import Score
+
+HERE: Final = Path(__file__).parent
+ALWAYS: Final = ("problems.py", "clock.py", "truth.py", "score.py")
+"""Modules beside this one that every search depends on."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search, as it is stored.
+
+    Attributes:
+        problem: its name.
+        contestant: its name.
+        workers: GPUs.
+        trainings: GPU time, in mean trainings.
+        seed: of suggestions and trainings.
+        version: of everything that it depends on, see :func:`version`.
+    """
+
+    problem: str
+    contestant: str
+    workers: int
+    trainings: int
+    seed: int
+    version: str
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        where = f"{self.problem}, {self.workers} worker{'s' * (self.workers > 1)}"
+        return f"{where}: {self.contestant}, seed {self.seed}"
+
+
+@functools.cache
+def version(files: Sequence[Path], packages: Sequence[str]) -> str:
+    """Return a digest of code and data that a search depends on.
+
+    Args:
+        files: and folders, of whose contents the Python files count.
+        packages: whose installed versions count.
+    """
+    digest = hashlib.sha256()
+    for path in (*(HERE / name for name in ALWAYS), *files):
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for package in packages:
+        digest.update(f"{package} {metadata.version(package)}".encode())
+    return digest.hexdigest()[:16]
+
+
+class Store:
+    """A file of searches. A last line that was cut short, as by a kill, is dropped."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[Search, Score] = {}
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        *lines, cut = text.split("\n")
+        if cut:
+            path.write_text(text[: -len(cut)], encoding="utf-8")
+        for stored in map(json.loads, lines):
+            self._known[Search(**stored["search"])] = Score.read(stored["score"])
+
+    def get(self, search: Search) -> Score | None:
+        """Return what a search came to; None if it has not been finished."""
+        return self._known.get(search)
+
+    def add(self, search: Search, score: Score) -> None:
+        """Keep what a search came to."""
+        self._known[search] = score
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"search": asdict(search), "score": score.stored()})
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")

@@ -1,0 +1,234 @@
+"""The benchmark of searches: what is kept of it, what it goes on from, what it prints."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+import search
+from contest import comparison, contestants, store
+from contest.clock import History
+from contest.comparison import Difference
+from contest.contestants import CONTESTANTS, OURS, Contestant
+from contest.problems import Problem
+from contest.score import Score
+from contest.store import Search, Store
+
+SEARCH = Path(__file__).parents[2] / "bench" / "search.py"
+ONE = Search("synthetic", "random", 4, 12, 7, "of today")
+
+
+def reaching(volume: float, after: float = 0.5) -> Score:
+    """Return a search that reaches a volume at a time, overstated by half of it."""
+    return Score([after], [volume], [volume], [1.5 * volume], 3.0, 2, 1, 5, 4, 3, 1)
+
+
+def seeds(*volumes: float, after: float = 0.5) -> dict[int, Score]:
+    return {seed: reaching(volume, after) for seed, volume in enumerate(volumes)}
+
+
+def test_a_finished_search_is_kept_and_a_line_cut_short_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "searches.jsonl"
+    Store(path).add(ONE, reaching(0.5))
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"search": {"probl')
+    again = Store(path)
+    assert again.get(ONE) == reaching(0.5)
+    again.add(replace(ONE, seed=8), reaching(0.6))
+    last = Store(path)
+    assert (last.get(ONE), last.get(replace(ONE, seed=8))) == (reaching(0.5), reaching(0.6))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"problem": "graph"},
+        {"contestant": "TPE"},
+        {"workers": 1},
+        {"trainings": 300},
+        {"seed": 8},
+        {"version": "of tomorrow"},
+    ],
+)
+def test_a_search_is_known_by_everything_that_it_depends_on(
+    other: Mapping[str, str | int], tmp_path: Path
+) -> None:
+    Store(tmp_path / "s").add(ONE, reaching(0.5))
+    assert Store(tmp_path / "s").get(replace(ONE, **other)) is None  # type: ignore[arg-type]
+
+
+def test_a_version_is_another_where_a_file_or_a_package_is(tmp_path: Path) -> None:
+    folder = tmp_path / "package" / "inner"
+    folder.mkdir(parents=True)
+    (folder / "module.py").write_text("1")
+    data = tmp_path / "data.yaml"
+    data.write_text("1")
+
+    def version() -> str:
+        store.version.cache_clear()
+        return store.version((tmp_path / "package", data), ("optuna",))
+
+    found = [version()]
+    (folder / "module.py").write_text("2")
+    found.append(version())
+    data.write_text("2")
+    found.append(version())
+    (folder / "further.py").touch()
+    found.append(version())
+    assert len({*found}) == len(found)
+    assert version() == found[-1] != store.version((tmp_path / "package", data), ())
+
+
+def test_the_operator_is_a_part_of_its_own_contestants_alone() -> None:
+    [operator, *_] = contestants.OPERATOR
+    assert (operator / "search" / "suggester.py").is_file()
+    for name, one in CONTESTANTS.items():
+        assert (operator in one.files) == name.startswith(OURS)
+
+
+def test_those_whose_suggestions_take_seconds_search_with_fewer_seeds() -> None:
+    words = ["--problems", "graph", "--workers", "4", "--first-seed", "20", "--seeds", "9"]
+    found: dict[str, list[int]] = {}
+    for one in search.wanted(search.asked([*words, "--slow-seeds", "3"])):
+        found.setdefault(one.contestant, []).append(one.seed)
+    assert {*found} == {*CONTESTANTS}
+    for name, many in found.items():
+        slow = name in ("Optuna's GP", "qLogNEHVI")
+        assert many == [*range(20, 23 if slow else 29)]
+
+
+def test_a_second_run_goes_on_where_the_first_one_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    again = False
+
+    def run(problem: Problem, *, workers: int, gpu_seconds: float, seed: int) -> History:
+        if len(ran) == 2 and not again:
+            raise KeyboardInterrupt
+        ran.append(seed)
+        return History()
+
+    random = replace(CONTESTANTS["random"], run=run)
+    monkeypatch.setitem(cast(dict[str, Contestant], CONTESTANTS), "random", random)
+    words = ["--problems", "graph", "--contestants", "random", "--workers", "4", "--seeds", "4"]
+    searches = search.wanted(search.asked(words))
+    assert [one.seed for one in searches] == [0, 1, 2, 3]
+    with pytest.raises(KeyboardInterrupt):
+        [*search.run(searches, 1, Store(tmp_path / "s"))]
+    assert ran == [0, 1]
+    again = True
+    found = [*search.run(searches, 1, Store(tmp_path / "s"))]
+    assert ran == [0, 1, 2, 3]
+    assert [one for one, _ in found] == searches
+
+
+def test_seeds_are_compared_in_pairs() -> None:
+    one, other = seeds(0.5, 0.7, 0.9), {**seeds(0.4, 0.6, 0.7), 9: reaching(1.0)}
+    found = comparison.difference(one, other, "true")
+    assert found.mean == pytest.approx((0.1 + 0.1 + 0.2) / 3)
+    assert found.error == pytest.approx(np.std([0.1, 0.1, 0.2], ddof=1) / 3**0.5)
+    assert found.seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "count", "clear"),
+    [
+        (0.31, 0.1, 4, True), (-0.31, 0.1, 4, True), (0.29, 0.1, 4, False),
+        (0.0, 0.0, 4, False), (0.5, 0.0, 1, False),
+    ],
+)  # fmt: skip
+def test_a_difference_is_clear_from_three_errors_on(
+    mean: float, error: float, count: int, clear: bool
+) -> None:
+    assert Difference(mean, error, count).clear is clear
+
+
+def test_a_line_that_is_not_three_errors_apart_says_so() -> None:
+    scores = {
+        OURS: seeds(0.80, 0.82, 0.84),
+        "TPE": seeds(0.79, 0.83, 0.82),
+        "random": seeds(0.5, 0.52, 0.53),
+    }
+    head, unclear, clear = comparison.differences(scores).splitlines()
+    assert head.startswith("Distillery against")
+    assert unclear.startswith("TPE ")
+    assert unclear.endswith("not three errors apart")
+    assert clear.startswith("random ")
+    assert "apart" not in clear
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (seeds(0.8, 0.8, after=0.3), 0.6),
+        (seeds(0.6, 0.6, after=0.4), 0.8),
+        (seeds(0.8, 0.4, after=0.25), 0.5),  # the mean is what has to get there
+        (seeds(0.5, 0.5), None),
+    ],
+)
+def test_gpu_time_is_that_to_the_others_final_volume(
+    own: dict[int, Score], expected: float | None
+) -> None:
+    found = comparison.time_ratio(own, seeds(0.6, 0.6))
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_the_best_rival_is_no_part_of_ours() -> None:
+    scores = {
+        "random": seeds(0.5, 0.6), "TPE": seeds(0.7, 0.6), OURS: seeds(0.8, 0.9),
+        f"{OURS}, plain": seeds(1.0, 1.0),
+    }  # fmt: skip
+    assert comparison.best_rival(scores) == "TPE"
+    assert comparison.best_rival({OURS: seeds(0.8, 0.9)}) is None
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        ([(0.5, 0.5), (0.6, 0.6)], "ahead"),
+        ([(0.9, 0.9), (0.95, 0.95)], "behind"),
+        ([(0.5, 0.5), (0.95, 0.95)], "not shown"),
+        ([(0.5, 0.5), (0.4, 0.95)], "not shown"),
+    ],
+)
+def test_a_ranking_counts_where_both_interpolators_agree(
+    others: Sequence[tuple[float, float]], verdict: str
+) -> None:
+    scores = [{OURS: seeds(0.8, 0.8), "TPE": seeds(*volumes)} for volumes in others]
+    assert comparison.agreed(scores) == {"TPE": verdict}
+
+
+@pytest.mark.long
+def test_the_command_compares_all_contestants_and_goes_on(tmp_path: Path) -> None:
+    plot, kept = tmp_path / "search.png", tmp_path / "searches.jsonl"
+    fast = [name for name in CONTESTANTS if name not in ("Optuna's GP", "qLogNEHVI")]
+    command: list[str | Path] = [
+        sys.executable, SEARCH, "--quick", "--plot", plot, "--store", kept, "--jobs", "2",
+        "--trainings", "8", "--problems", "recorded-trees-8", "recorded-gp-8", "graph",
+        "--contestants", *fast,
+    ]  # fmt: skip
+    outputs = []
+    for _ in range(2):
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+        assert ran.returncode == 0, ran.stderr
+        outputs.append(ran.stdout.splitlines())
+    assert len(kept.read_text().splitlines()) == 3 * len(fast) * 2
+    told, again = (json.loads(lines[-1]) for lines in outputs)
+    del told["decide_and_suggest_seconds"], again["decide_and_suggest_seconds"]
+    assert told == again
+    for problem in ("recorded-trees-8", "recorded-gp-8", "graph"):
+        figures = told[f"{problem}, 4 workers"]
+        assert [*figures["contestants"]] == fast
+        assert {*figures["against"]} == {*fast} - {OURS}
+        for name in fast:
+            assert figures["contestants"][name]["seeds"] == 2
+            assert 0 <= figures["contestants"][name]["true"] <= 1
+    assert {*told["agreed"]} == {"recorded, evaluations at 8%, 4 workers"}
+    assert plot.read_bytes().startswith(b"\x89PNG")
