@@ -20,7 +20,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-pack
 	--no-emit-package distillery-trainer --no-emit-package distillery-operator --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup demo demo-cluster test test-neighbours test-fast check generate manifest format lock bench bench-search cluster \
+.PHONY: help setup demo demo-cluster test test-neighbours test-fast check generate manifest format lock bench bench-search bench-katib cluster \
 	cluster-down wheels images push chart push-chart sbom sign verify publish release-check release-dry-run clean
 
 help: ## Show this list
@@ -84,6 +84,9 @@ bench: setup ## Measure the trainer's speed, and that of a plain training loop
 
 bench-search: setup ## Compare the searches of Distillery, Optuna, BoTorch and Syne Tune, in simulated time; goes on where it ended
 	OMP_NUM_THREADS=1 $(BIN)/python bench/search.py --jobs 2 --plot docs/search.png # threads as in the operator's image
+
+bench-katib: setup ## Compare refills, rates and costs with those of Katib v0.19.0, on control planes of this machine (root; 25 minutes)
+	$(BIN)/python bench/katib
 
 cluster: ## Start a Kubernetes of one node on this machine; eval "$(make cluster)" lets kubectl use it
 	@cd tests && $(PYTHON) -m support.cluster up

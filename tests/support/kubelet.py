@@ -10,7 +10,7 @@ import json
 import random
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import exp
@@ -126,6 +126,8 @@ class Kubelet:
         """
         self._kubeconfig = kubeconfig
         self.seconds, self._ending = seconds, ending
+        self.deliver: Callable[[Request, str], Awaitable[None]] | None = None
+        """What a trainer does with its termination message before it ends, besides leaving it."""
         self._begun: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.started: dict[str, float] = {}
@@ -174,6 +176,8 @@ class Kubelet:
         share = random.Random(text).uniform(0.5, 1.5)
         await asyncio.sleep(self.seconds * (share if request.stage is Stage.TRAIN else 0.1))
         code, message = self._ending(request)
+        if self.deliver:
+            await self.deliver(request, message)
         terminated = {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}
         times = {"startedAt": begun, "finishedAt": _timestamp(), "message": message}
         state = {"terminated": {**terminated, **times}}

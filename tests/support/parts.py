@@ -42,6 +42,10 @@ PARTS: Final = {
     "prometheus": Part(("prometheus", "promtool")),
     "alertmanager": Part(("prometheus-alertmanager", "amtool")),
     "actionlint": Part(("actionlint",)),
+    "katib": Part(
+        ("katib-controller", "katib-db-manager", "katib-goptuna", "katib-python", "ip"),
+        check=namespace.check,
+    ),
     "openssl": Part(("openssl",)),
     "release": Part(("crane", "cosign", "syft", "pypi-server")),
     "prometheus_operator": Part(("prometheus-operator", "admission-webhook")),
@@ -54,6 +58,9 @@ PARTS: Final = {
 
 NEIGHBOURS: Final = ("release", "prometheus_operator", "kueue")
 """Parts that the tests of tests/neighbours alone need."""
+
+BENCHES: Final = ("katib",)
+"""Parts that a bench alone needs."""
 
 FIXTURES: Final = {
     "chromium": "browser",
@@ -113,6 +120,12 @@ def announce(builds: dict[str, float]) -> None:
               flush=True)  # fmt: skip
 
 
+def of_tests(*, neighbours: bool) -> list[str]:
+    """Return the parts that `make test` needs, and with neighbours `make test-neighbours` too."""
+    others = BENCHES if neighbours else (*BENCHES, *NEIGHBOURS)
+    return [name for name in PARTS if name not in others]
+
+
 def in_ci() -> bool:
     """Tell whether every part has to be there."""
     return os.environ.get("CI") == "true"
@@ -120,7 +133,7 @@ def in_ci() -> bool:
 
 def main() -> int:
     """Bring parts here; say what cannot be had, which fails where nothing may be skipped."""
-    names = [name for name in PARTS if name not in NEIGHBOURS or "neighbours" in sys.argv[1:]]
+    names = of_tests(neighbours="neighbours" in sys.argv[1:])
     builds = absent(*names)
     announce(builds)
     lacking = {}

