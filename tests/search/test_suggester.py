@@ -244,7 +244,7 @@ def test_gaussian_processes_suggest_the_same_after_a_restart() -> None:
     assert mean(rates(trials[10:])) < mean(rates(trials[1:7]))
 
 
-@pytest.mark.parametrize("kind", ["TPE", "NSGAII", "GP"])
+@pytest.mark.parametrize("kind", ["TPE", "EHVI", "NSGAII", "GP"])
 def test_only_active_parameters_are_suggested(kind: str) -> None:
     trials = searched(sampled(kind, startupTrials=6), 14 if kind == "GP" else 40, seen_from=99)[1:]
     deep = [t for t in trials if int(t.parameters["n_layers"]) >= 3]
@@ -252,7 +252,7 @@ def test_only_active_parameters_are_suggested(kind: str) -> None:
     assert [t for t in trials if "dropout" in t.parameters] == deep
 
 
-@pytest.mark.parametrize("kind", ["TPE", "NSGAII", "GP", "Random", "QMC", "Grid"])
+@pytest.mark.parametrize("kind", ["TPE", "EHVI", "NSGAII", "GP", "Random", "QMC", "Grid"])
 def test_a_stepped_value_is_the_one_that_the_file_names(kind: str) -> None:
     others = STEPPED[:3] if kind == "Grid" else STEPPED
     spec = sampled(kind, others, startupTrials=3)

@@ -401,7 +401,7 @@ BROKEN: list[tuple[object, str, str]] = [
     (worlds.document(sampler="TPE"), "spec.sampler", 'must be of type object, but got "TPE"'),
     (worlds.document(checkpointRetention="Best"), "spec.checkpointRetention", '"Front", "All"'),
     (worlds.document(maxTrials="8"), "spec.maxTrials", 'must be of type integer, but got "8"'),
-    (worlds.document(sampler={"type": "CMAES"}), "spec.sampler.type", 'values: "TPE", "NSGAII"'),
+    (worlds.document(sampler={"type": "CMAES"}), "spec.sampler.type", 'values: "TPE", "EHVI"'),
     (
         worlds.document(sampler={"type": "Grid"}),
         "spec.sampler.type",

@@ -158,7 +158,25 @@ def coordinates(spec: Spec, values: Values) -> list[float]:
     A choice among numbers lies at its place in the list; any other makes a 0 or 1 of every choice
     but the first. What has no value, or one that is no number of its range, lies in the middle.
     """
-    return [number for p in spec.parameters for number in _coordinates(p, values.get(p.name))]
+    return [number for p in spec.parameters for number in place(p, values.get(p.name))]
+
+
+def place(parameter: Parameter, value: Value | None) -> list[float]:
+    """Return one value as numbers: see :func:`coordinates`."""
+    if parameter.type is Kind.CATEGORICAL:
+        choices = parameter.choices or []
+        if any(isinstance(choice, str | bool) for choice in choices):
+            return [float(value == choice) for choice in choices[1:]]
+        if value not in choices or len(choices) == 1:
+            return [0.0]
+        return [choices.index(value) / (len(choices) - 1) - 0.5]
+    low, high = _bounds(parameter)
+    if value is None or isinstance(value, str) or high <= low:
+        return [0.0]
+    at = float(value)
+    if parameter.log:
+        low, high, at = math.log(low), math.log(high), math.log(max(at, low * 1e-3))
+    return [(at - low) / (high - low) - 0.5]
 
 
 def grid_size(spec: Spec) -> int:
@@ -189,23 +207,6 @@ def _points(rest: Sequence[Parameter], parents: set[str], values: Values) -> int
         return values_of_first * _points(others, parents, values)
     branches = (level(first, place) for place in range(values_of_first))
     return sum(_points(others, parents, {**values, first.name: value}) for value in branches)
-
-
-def _coordinates(parameter: Parameter, value: Value | None) -> list[float]:
-    if parameter.type is Kind.CATEGORICAL:
-        choices = parameter.choices or []
-        if any(isinstance(choice, str | bool) for choice in choices):
-            return [float(value == choice) for choice in choices[1:]]
-        if value not in choices or len(choices) == 1:
-            return [0.0]
-        return [choices.index(value) / (len(choices) - 1) - 0.5]
-    low, high = _bounds(parameter)
-    if value is None or isinstance(value, str) or high <= low:
-        return [0.0]
-    place = float(value)
-    if parameter.log:
-        low, high, place = math.log(low), math.log(high), math.log(max(place, low * 1e-3))
-    return [(place - low) / (high - low) - 0.5]
 
 
 def _bounds(parameter: Parameter) -> tuple[float, float]:

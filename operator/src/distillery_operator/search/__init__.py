@@ -4,7 +4,11 @@ suggester        the next suggestion
 optuna_samplers  Optuna's samplers, as ``spec.sampler`` asks for them
 grid_and_random  suggestions that look at no result: random, even, grid
 own_points       baselines and a person's suggestions that have no trial yet
-crossover        suggestions crossed with points of the front
+crossover        suggestions of TPE crossed with points of the front
+choice           EHVI: of the points that may be trained next, the one that promises most
+candidates       these points
+hypervolume_gain how much a training is expected to add to the hypervolume
+gaussian_process what trials came to, as a model with its doubt
 duplicates       suggestions that repeat an earlier one
 warm_start       trials of other experiments
 expectation      what trials come to when they are trained again

@@ -16,8 +16,10 @@ from distillery_operator.search import optuna_trials
 from distillery_operator.trials import pareto
 from distillery_operator.trials.trial import Trial
 
-MODELS: Final = (SamplerType.TPE, SamplerType.GP)
+MODELS: Final = (SamplerType.EHVI, SamplerType.TPE, SamplerType.GP)
 """Samplers that learn where to look, for which the first trials are spread evenly."""
+
+DRAWN_BY_TPE: Final = (SamplerType.EHVI, SamplerType.TPE)
 
 NEEDS: Final = {SamplerType.GP: ("torch", "scipy")}
 
@@ -40,7 +42,7 @@ def learnt_from(spec: Spec, trials: Sequence[Trial]) -> Sequence[Trial]:
     some of all the others tell as well where not to look. Other samplers get all: GP never has so
     many, and NSGA-II breeds from the last generation alone.
     """
-    if spec.sampler.type is not SamplerType.TPE or len(trials) <= MOST:
+    if spec.sampler.type not in DRAWN_BY_TPE or len(trials) <= MOST:
         return trials
     settled = len(trials) // STEP * STEP - STEP
     return [*pareto.sample(spec, trials[:settled], SAMPLED), *trials[settled:]]

@@ -19,7 +19,13 @@ from distillery_operator.internals import of_optuna
 from distillery_operator.resource import space
 from distillery_operator.resource.sampler import DESIGNS, SamplerType
 from distillery_operator.resource.spec import Spec
-from distillery_operator.search import crossover, grid_and_random, optuna_samplers, optuna_trials
+from distillery_operator.search import (
+    choice,
+    crossover,
+    grid_and_random,
+    optuna_samplers,
+    optuna_trials,
+)
 from distillery_operator.search.optuna_samplers import MODELS
 from distillery_operator.search.optuna_trials import TOGETHER
 from distillery_operator.trials.trial import Trial
@@ -94,17 +100,27 @@ class Suggester:
             if space.active(parameter, drawn):
                 value = _suggest(trial, parameter.name, self._space[parameter.name])
                 drawn[parameter.name] = space.nearest(parameter, value)
-        verdicts = Verdicts.of(spec, own, self._verdicts)
-        chosen = crossover.crossed(spec, own, drawn, size, verdicts)
-        self._verdicts = verdicts.bare()
-        self._keep(trial.number, chosen)
-        return chosen
+        wanted = self._instead(spec, own, drawn, size)
+        self._keep(trial.number, wanted)
+        return wanted
 
-    def _keep(self, number: int, chosen: Mapping[str, Value]) -> None:
-        """Let the study go on with what is trained, which may differ from what it drew."""
-        for name, value in chosen.items():
-            kind = self._space[name]  # one object for all trials: each would keep its own
-            self._storage.set_trial_param(number, name, kind.to_internal_repr(value), kind)
+    def _instead(
+        self, spec: Spec, own: Sequence[Trial], drawn: Mapping[str, Value], size: crossover.Size
+    ) -> Mapping[str, Value]:
+        """Return what is trained instead of what was drawn."""
+        if spec.sampler.type is SamplerType.EHVI:
+            return choice.chosen(spec, own, drawn, size)
+        verdicts = Verdicts.of(spec, own, self._verdicts)
+        self._verdicts = verdicts.bare()
+        return crossover.crossed(spec, own, drawn, size, verdicts)
+
+    def _keep(self, number: int, wanted: Mapping[str, Value]) -> None:
+        """Let the study go on with what is trained, which may differ from what it drew.
+
+        Other parameters may be active there, which the storage's own methods cannot undo.
+        """
+        trial = self._study.get_trials(deepcopy=False)[number]
+        trial.params, trial.distributions = dict(wanted), {n: self._space[n] for n in wanted}
 
     def _breed(self, spec: Spec, ended: int) -> None:
         """Choose the parents of every generation once: later they are found in another order."""

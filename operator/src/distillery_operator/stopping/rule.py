@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Protocol
 
 from distillery_operator.resource.early_stopping import StoppingType
+from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping import reasons
 from distillery_operator.stopping.asha import ASHA
@@ -48,6 +49,7 @@ class Rule:
             verdicts: how the spec judges them; found out unless given.
         """
         self._trials, self._shares = trials, spec.early_stopping.rungs
+        self._suggested_by_gain = spec.sampler.type is SamplerType.EHVI
         self._collapse = Collapse(spec, trials)
         kind = spec.early_stopping.type
         self._outlook = (
@@ -58,8 +60,11 @@ class Rule:
             self._comparison = ASHA(spec, trials)
 
     def start(self, trial: Trial) -> Stop | None:
-        """Return why a suggestion should not be trained at all; None if it may."""
-        if trial.baseline or trial.curve or not self._outlook:
+        """Return why a suggestion should not be trained at all; None if it may.
+
+        What EHVI suggests is expected to improve the front, by a model that knows its doubt better.
+        """
+        if trial.baseline or trial.curve or not self._outlook or self._suggested_by_gain:
             return None
         return self._outlook.refuse(trial)
 
