@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import transformers
+from ruamel.yaml import YAML
 
 import demo
 from distillery_contract import request as requests
+from distillery_contract import size
 from distillery_trainer import tiny
 from distillery_trainer.data.prepared import Prepared
 from distillery_trainer.evaluation import evaluate
@@ -45,3 +47,24 @@ def test_the_demos_answers_are_those_that_are_measured(
     answers = [demo.answer(model, tokenizer, q.question, q.context) for q in questions]
     assert answers == [text or "(no answer)" for text in measured]
     assert any(" " in answer or "," in answer for answer in answers)
+
+
+def test_the_quickstarts_front_has_sizes_that_no_suggestion_can_take_away() -> None:
+    """Of its suggestions those with four layers learn; those with three collapse."""
+    spec = YAML(typ="safe").load(demo.EXPERIMENT)["spec"]
+    teacher = size.Architecture(
+        size.Family.BERT,
+        vocab_size=3285,
+        max_position_embeddings=512,
+        hidden_size=384,
+        intermediate_size=1536,
+        n_layers=6,
+        n_heads=12,
+        type_vocab_size=2,
+    )
+    learning = [b["parameters"] for b in spec["baselines"] if b["parameters"]["n_layers"] >= 4]
+    sizes = {size.student_size({"teacher": teacher}, parameters) for parameters in learning}
+    (fewest,) = (p["low"] for p in spec["parameters"] if p["name"] == "n_heads")
+    least = size.student_size({"teacher": teacher}, {"n_layers": 4, "n_heads": fewest})
+    assert len(sizes) == len(learning) == 5
+    assert len([count for count in sizes if count < least]) == 2
