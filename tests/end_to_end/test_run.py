@@ -22,7 +22,7 @@ from distillery_operator.engine import requests
 from distillery_operator.local.runner import Runner
 from distillery_operator.resource import yaml_files
 from distillery_operator.resource.early_stopping import EarlyStopping
-from distillery_operator.resource.status import ConditionType, Status
+from distillery_operator.resource.status import Status
 from distillery_trainer import tiny
 from distillery_trainer.students import families, model_folder, sources
 from support import worlds
@@ -92,40 +92,6 @@ def copy_inputs(workspace: Path, files: tuple[Path, Path], teacher: Path, **spec
 
 def status(workspace: Path) -> Status:
     return yaml_files.read_status(workspace / "experiments" / "tiny" / "status.yaml")
-
-
-def test_a_front_is_trained_again_with_other_seeds_by_the_real_trainer(
-    tmp_path: Path, tiny_squad_files: tuple[Path, Path], tiny_teacher: Path
-) -> None:
-    copy_inputs(tmp_path, tiny_squad_files, tiny_teacher, confirm={"share": 0.5, "runs": 2})
-    code, said = distillery(tmp_path, "run", "experiment.yaml")
-    assert code == 0, said
-    found = status(tmp_path)
-    conditions = {c.type: c.status for c in found.conditions}
-    assert conditions[ConditionType.CONFIRMED] != "Unknown"
-    assert conditions[ConditionType.TESTED] == "True"
-    requests = [
-        json.loads(path.read_text())
-        for path in tmp_path.glob("experiments/tiny/trials/*/confirm/attempt-*/request.json")
-    ]
-    assert requests
-    assert {(r["stage"], r["parameters"]["seed"]) for r in requests} <= {
-        ("train", 43),
-        ("train", 44),
-    }
-    points = [p for p in found.front if p.confirmation and p.confirmation.runs]
-    for point in points:
-        assert point.confirmation
-        assert point.model is not None
-        assert (tmp_path / point.model).is_dir()
-        for done in point.confirmation.runs:
-            assert done.state == "Completed"
-            assert done.values["parameter_count"] == point.values["parameter_count"]
-    trial = found.front[0].trial
-    code, said = distillery(tmp_path, "export", "--experiment", "tiny", str(trial), "out")
-    assert code == 0, said
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert f"| seed | {found.front[0].confirmation.seed} |" in card  # type: ignore[union-attr]
 
 
 def test_a_search_ends_with_a_front_of_measured_models(searched: tuple[Path, str]) -> None:
