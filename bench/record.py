@@ -2,9 +2,8 @@
 
     python bench/record.py [--trainings N] [--into bench/data/curves.jsonl]
 
-Trains the students of bench/data/curves.yaml on the quickstart's data and teacher, as long as the
-quickstart does and evaluated on all of its questions, one after the other in this process and on
-one thread, by the trainer's own steps and evaluations. A line is added per training; run again, it
+Trains the students of bench/data/curves.yaml on the quickstart's data and teacher, for half an epoch
+and evaluated on all of its questions, one after the other in this process and on one thread, by the trainer's own steps and evaluations. A line is added per training; run again, it
 goes on where it ended.
 
 What is trained was chosen by 203 shorter trainings, of a Sobol sequence over the same space, which
@@ -108,8 +107,8 @@ def header(experiment: Experiment, prepared: Prepared) -> dict[str, Any]:
     """Return the first line of the file: what the others are."""
     config = sources.load_config(experiment.spec.teacher.model)
     return {
-        "about": "Real trainings of students of the quickstart's teacher, by bench/record.py: as"
-        " long as the quickstart's, and evaluated on all of its validation questions.",
+        "about": "Real trainings of students of the quickstart's teacher, by bench/record.py: for"
+        " half an epoch, and evaluated on all of the quickstart's validation questions.",
         "answerable": sum(bool(question.answers) for question in prepared.questions),
         "unanswerable": sum(not question.answers for question in prepared.questions),
         "sources": {"teacher": asdict(families.architecture(config))},
