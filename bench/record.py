@@ -2,9 +2,10 @@
 
     python bench/record.py [--trainings N] [--into bench/data/curves.jsonl]
 
-Trains the students of bench/data/curves.yaml on the quickstart's data and teacher, for half an epoch
-and evaluated on all of its questions, one after the other in this process and on one thread, by the trainer's own steps and evaluations. A line is added per training; run again, it
-goes on where it ended.
+Trains the students of bench/data/curves.yaml on the quickstart's data and teacher, for half an
+epoch and evaluated on all of its questions, one after the other in this process and on one thread,
+by the trainer's own steps and evaluations. A line is added per training; run again, it goes on
+where it ended.
 
 What is trained was chosen by 203 shorter trainings, of a Sobol sequence over the same space, which
 an earlier version of this script recorded into bench/data/short.jsonl.gz. The first 25
