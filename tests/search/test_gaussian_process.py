@@ -25,7 +25,7 @@ def truth(places: Array, sizes: Array) -> Array:
 
 def test_it_learns_what_came_of_places_and_sizes() -> None:
     places, sizes, ends = problem(80, 0.2)
-    process = Process(places, sizes, ends, np.zeros(80))
+    process = Process(places, sizes, ends, np.zeros(80, np.bool_))
     others, theirs, _ = problem(200, 0.0, seed=1)
     errors = process.means(others, theirs) - truth(others, theirs)
     assert np.sqrt(np.mean(errors**2)) < 0.5
@@ -35,7 +35,7 @@ def test_it_learns_what_came_of_places_and_sizes() -> None:
 def test_it_knows_least_where_it_has_seen_nothing() -> None:
     places, sizes, ends = problem(60, 0.2)
     near = places[:, 0] < 0.4
-    process = Process(places[near], sizes[near], ends[near], np.zeros(near.sum()))
+    process = Process(places[near], sizes[near], ends[near], np.zeros(near.sum(), np.bool_))
     known = process.deviations(np.array([[0.2, 0.5, 0.5], [0.5, 0.5, 0.5], [0.9, 0.5, 0.5]]))
     assert known[0] < known[1] < known[2]
 
@@ -58,7 +58,7 @@ def test_a_small_student_promises_no_more_than_a_large_one_where_nothing_else_is
     sizes = np.linspace(1e6, 9e6, 20)
     for rise in (4.0, -4.0):
         ends = rise * np.log(sizes) + 0.1 * dice.standard_normal(20)
-        process = Process(places, sizes, ends, np.zeros(20))
+        process = Process(places, sizes, ends, np.zeros(20, np.bool_))
         small, large = process.means(np.full((2, 1), 50.0), np.array([1e6, 9e6]))
         assert large - small == pytest.approx(4 * np.log(9) if rise > 0 else 0.0, rel=0.15)
 
@@ -80,13 +80,15 @@ def test_the_gradient_is_that_of_the_posterior() -> None:
 
 def test_examples_that_are_all_alike_are_expected_again() -> None:
     """No spread, and no size that differs."""
-    process = Process(np.full((8, 2), 0.5), np.full(8, 1e6), np.full(8, 70.0), np.zeros(8))
+    process = Process(
+        np.full((8, 2), 0.5), np.full(8, 1e6), np.full(8, 70.0), np.zeros(8, np.bool_)
+    )
     assert process.means(np.array([[0.5, 0.5]]), np.array([2e6])) == pytest.approx([70.0])
 
 
 def test_a_draw_tells_what_lies_near_it_and_nothing_of_what_is_far() -> None:
     places, sizes, ends = problem(40, 0.2)
-    process = Process(places, sizes, ends, np.zeros(40))
+    process = Process(places, sizes, ends, np.zeros(40, np.bool_))
     points = np.array([[0.95, 0.95, 0.5], [0.05, 0.05, 0.5]])
     counts = np.full(2, 2e6)
     normals = np.random.default_rng(0).standard_normal((4000, 2))

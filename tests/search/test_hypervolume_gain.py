@@ -31,10 +31,11 @@ def area(more: list[tuple[float, float]]) -> float:
     points = [*zip(SIZES, VALUES[0], strict=True), *more]
     edges = sorted({size for size, _ in points if size < CORNER} | {CORNER})
     best = [max([THRESHOLD, *(v for s, v in points if s <= edge)]) for edge in edges[:-1]]
-    return sum(
+    added: float = sum(
         (last - first) * (level - THRESHOLD)
         for first, last, level in zip(edges[:-1], edges[1:], best, strict=True)
     )
+    return added
 
 
 def test_several_draws_count_by_their_mean() -> None:

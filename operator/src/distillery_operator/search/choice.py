@@ -86,7 +86,7 @@ def chosen(spec: Spec, trials: Sequence[Trial], drawn: Point, size: Size) -> Poi
     gain = _gain(spec, learnt, running, new, _corner(spec, [*own, *new], size), luck)
     promise = _chance(spec, ended, new) * gain
     for place in np.argsort(-promise, kind="stable"):
-        point, trial = pool[place]
+        point, trial = pool[int(place)]
         if not any(_repeats(spec, trial, other) for other in trials):
             return point
     return drawn
@@ -159,7 +159,7 @@ def _chance(spec: Spec, ended: Sequence[Example], new: Sequence[Trial]) -> Array
         return np.ones(len(new))
     some = np.unique(np.linspace(0, len(ended) - 1, min(len(ended), MOST)).astype(int))
     places, sizes = _placed(spec, [ended[place].trial for place in some])
-    model = Process(places, sizes, holds[some], np.zeros(len(some)))
+    model = Process(places, sizes, holds[some], np.zeros(len(some), np.bool_))
     places, sizes = _placed(spec, new)
     spread = np.sqrt(model.deviations(places) ** 2 + DOUBT)
     return hypervolume_gain.below((model.means(places, sizes) - 0.5) / spread)
@@ -203,7 +203,9 @@ def _gain(
     sign = -objective.direction.sign
     ends = sign * np.array([example.end[objective.metric] for example in learnt])
     places, sizes = _placed(spec, [example.trial for example in learnt])
-    model = Process(places, sizes, ends, np.array([example.guessed for example in learnt]))
+    model = Process(
+        places, sizes, ends, np.array([example.guessed for example in learnt], np.bool_)
+    )
     known = np.flatnonzero(_holds(spec, learnt))
     steps = _steps(sizes[known], model.means(places[known], sizes[known]))
     students = [*(learnt[known[step]].trial for step in steps), *running]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 STEPS: Final = 40
 """Of the search for the most likely lengths: as likely ones as L-BFGS finds, in the same time."""
@@ -36,7 +37,7 @@ SLOPE_DOUBT: Final = 2.0
 class Process:
     """Predicts a number from a place in the search space and the size, with the doubt about it."""
 
-    def __init__(self, places: Array, sizes: Array, ends: Array, guessed: Array) -> None:
+    def __init__(self, places: Array, sizes: Array, ends: Array, guessed: Flags) -> None:
         """Learn from examples.
 
         Args:
@@ -128,7 +129,7 @@ def _kernel(one: Array, other: Array, lengths: Array) -> Array:
     return found
 
 
-def _noises(theta: Array, guessed: Array) -> Array:
+def _noises(theta: Array, guessed: Flags) -> Array:
     found: Array = np.exp(theta[-2]) + guessed * np.exp(theta[-1]) + JITTER
     return found
 
@@ -139,7 +140,7 @@ def _inverse_root(covariance: Array) -> Array:
     return found
 
 
-def _fitted(places: Array, values: Array, guessed: Array) -> Array:
+def _fitted(places: Array, values: Array, guessed: Flags) -> Array:
     """Return the most likely logarithms: of d lengths, of the noise, of what guesses add to it."""
     _count, dimensions = places.shape
     apart = (places[:, None, :] - places[None, :, :]) ** 2
@@ -147,7 +148,8 @@ def _fitted(places: Array, values: Array, guessed: Array) -> Array:
     high = np.r_[np.full(dimensions, LONGEST), LOUDEST, LOUDEST]
     theta = np.r_[np.full(dimensions, math.log(0.5)), math.log(0.05), math.log(0.05)]
     step, before = np.full(len(theta), 0.2), np.zeros(len(theta))
-    least, best = math.inf, theta
+    least = math.inf
+    best: Array = theta
     for _ in range(STEPS):
         loss, slope = _loss(theta, apart, values, guessed)
         if loss < least:
@@ -159,7 +161,7 @@ def _fitted(places: Array, values: Array, guessed: Array) -> Array:
     return best
 
 
-def _loss(theta: Array, apart: Array, values: Array, guessed: Array) -> tuple[float, Array]:
+def _loss(theta: Array, apart: Array, values: Array, guessed: Flags) -> tuple[float, Array]:
     """Return the negative logarithm of the posterior, and its gradient."""
     count, dimensions = len(values), apart.shape[2]
     inverses = np.exp(-2.0 * theta[:-2])
