@@ -271,6 +271,9 @@ CASES: dict[str, dict[str, Case]] = {
         "a long list holds it up": Case(
             {f"distillery_event_loop_lag_seconds{{{OPERATOR}}}": "0.01x20 30x2 0.01x60"}, 24
         ),
+        "it has just started": Case(
+            {f"distillery_event_loop_lag_seconds{{{OPERATOR}}}": "2x3 0.01x60"}, 3
+        ),
     },
     "DistilleryOperatorMemory": {
         "it grows": Case(memory("95x60"), 20, [BY_OPERATOR]),
