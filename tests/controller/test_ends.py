@@ -153,8 +153,8 @@ def test_a_finished_experiment_is_not_read_again_until_it_changes(
     until(lambda: connections(url) == 0)  # of the one that was killed
     with Operator(*options) as operator:
         until(lambda: operator.serving and ends.visited(operator) >= 1)
-        # No study is read, for that would keep a connection. The question whether the server answers
-        # makes one for a moment.
+        # No study is read, for that would keep a connection. The question whether the server
+        # answers makes one for a moment.
         until(lambda: connections(url) == 0)
         series = operator.metrics()
         assert not [
