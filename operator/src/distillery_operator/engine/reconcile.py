@@ -209,7 +209,4 @@ def _matters(attempt: Attempt, trials: Sequence[Trial], preparation: Preparation
     """Tell whether a decision can depend on what an attempt exposes."""
     if attempt.stage is Stage.PREPARE:
         return preparation is None or not preparation.pinned
-    trial = trials[attempt.trial]
-    if attempt.stage is Stage.CONFIRM:
-        return attempt.number > trial.confirmed_up_to
-    return trial.state is State.RUNNING if attempt.stage is Stage.TRAIN else trial.test is None
+    return not trials[attempt.trial].stored(attempt.stage, attempt.number)

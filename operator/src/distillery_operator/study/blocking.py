@@ -21,13 +21,12 @@ from distillery_operator.study.curves import CURVE, READINGS
 from distillery_operator.study.records import (
     BY_HAND,
     CONFIRMATION,
-    CONFIRMATION_ATTEMPT,
     CONFIRMATIONS_COLLECTED,
+    KEPT,
     RESTORED,
     STUDENT,
     TAKEN_FIELDS,
     TEST,
-    TEST_ATTEMPT,
     WARM,
 )
 from distillery_operator.study.rows import Row, Rows
@@ -118,20 +117,12 @@ class BlockingStudy:
             self.held.preparing = _with(self.held.preparing, past)
             return
         trial = self.held.trials[number]
-        if stage is Stage.TEST and trial.test is None:
-            name = records.name_of(past, TEST_ATTEMPT)
-            self._storage.set_trial_attribute(number, name, asdict(past))
-            changed = replace(trial, testing=_with(trial.testing, past))
-            self.held.trials[number] = changed
-        elif stage is Stage.CONFIRM and past.number > trial.confirmed_up_to:
-            name = records.name_of(past, CONFIRMATION_ATTEMPT)
-            self._storage.set_trial_attribute(number, name, asdict(past))
-            changed = replace(trial, confirming=_with(trial.confirming, past))
-            self.held.trials[number] = changed
-        elif stage is Stage.TRAIN and trial.state is State.RUNNING:
-            self._storage.set_trial_attribute(number, records.name_of(past), asdict(past))
-            changed = replace(trial, attempts=_with(trial.attempts, past))
-            self.held.trials[number] = changed
+        if trial.stored(stage, past.number):
+            return
+        field, mark = KEPT[stage]
+        self._storage.set_trial_attribute(number, records.name_of(past, mark), asdict(past))
+        changed: dict[str, Any] = {field: _with(getattr(trial, field), past)}
+        self.held.trials[number] = replace(trial, **changed)
 
     def keep_test(self, number: int, test: FinalTest) -> None:
         """Store what a trial did on the test questions, unless that is stored."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from typing import Any, Final, TypeVar
 
 from distillery_contract import metrics, size
+from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Tell
 from distillery_operator.study import curves
 from distillery_operator.study.curves import CURVE
@@ -81,6 +82,13 @@ CONFIRMATIONS_COLLECTED: Final = "confirmations-collected"
 CONFIRMATION_ATTEMPT: Final = "confirmation-attempt:"
 """Begins the names of attributes of a trial that hold what is kept of an attempt of those."""
 
+KEPT: Final = {
+    Stage.TRAIN: ("attempts", ATTEMPT),
+    Stage.TEST: ("testing", TEST_ATTEMPT),
+    Stage.CONFIRM: ("confirming", CONFIRMATION_ATTEMPT),
+}
+"""Where attempts of a trial are kept, by their stage: its field, and how the attributes begin."""
+
 
 def outdated(stored: Mapping[str, int] | None) -> bool:
     """Tell whether a study was written by earlier releases alone."""
@@ -110,10 +118,9 @@ def restored(number: int, attributes: Mapping[str, Any], collected: Set[int]) ->
         stored["model"] = None if number in collected else stored.get("model")
         stored["collected"] = number in collected
         stored["provenance"] = _provenance(stored.get("provenance"))
-    stored["attempts"] = attempts(attributes)
-    stored["testing"] = attempts(attributes, TEST_ATTEMPT)
+    for name, mark in KEPT.values():
+        stored[name] = attempts(attributes, mark)
     stored["test"] = _test(attributes.get(TEST))
-    stored["confirming"] = attempts(attributes, CONFIRMATION_ATTEMPT)
     stored["confirmations"] = _confirmations(attributes)
     curve = tuple(_known(Point, point) for point in attributes.get(CURVE, []))
     return _known(Trial, {**stored, "number": number, "curve": curve})

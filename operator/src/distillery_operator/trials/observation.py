@@ -163,11 +163,7 @@ class Observation:
         """Tell whether what an attempt was for is stored: how its trial, or another run, ended."""
         if attempt.stage is Stage.PREPARE:
             return False
-        trial = self.trials[attempt.trial]
-        if attempt.stage is Stage.CONFIRM:
-            return attempt.number <= trial.confirmed_up_to
-        tests = attempt.stage is Stage.TEST
-        return trial.test is not None if tests else trial.state is not State.RUNNING
+        return self.trials[attempt.trial].stored(attempt.stage, attempt.number)
 
     def report(self, attempt: Attempt) -> Report | None:
         """Return what an attempt exposes; None if nothing is known."""

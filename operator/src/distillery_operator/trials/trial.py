@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from distillery_contract.parameters import Value
+from distillery_contract.request import Stage
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.provenance import UNKNOWN, Provenance
 
@@ -160,6 +161,17 @@ class Trial:
     def confirmed_up_to(self) -> int:
         """Number of the last attempt of a confirmation whose end is stored; 0 before."""
         return self.confirmations[-1].attempt if self.confirmations else 0
+
+    def stored(self, stage: Stage, attempt: int) -> bool:
+        """Tell whether what an attempt of a stage was for is stored: how that ended.
+
+        Args:
+            stage: of the trial, of its test, or of a confirmation.
+            attempt: its number.
+        """
+        if stage is Stage.CONFIRM:
+            return attempt <= self.confirmed_up_to
+        return self.test is not None if stage is Stage.TEST else self.state is not State.RUNNING
 
 
 def lineage(trials: Sequence[Trial], trial: Trial) -> Iterator[Trial]:
