@@ -13,7 +13,6 @@ from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import RECENT_LIMIT, RecentTrial
 from distillery_operator.trials import feasibility
 from distillery_operator.trials.attempt import Attempt, Phase
-from distillery_operator.trials.feasibility import Verdict
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial
 
@@ -22,13 +21,8 @@ RECENT_BYTES: Final = 512
 
 
 def state(spec: Spec, trial: Trial) -> State:
-    """Return a trial's state as people see it: measured but not acceptable counts as infeasible."""
-    return _state(trial, feasibility.verdict(spec, trial))
-
-
-def _state(trial: Trial, verdict: Verdict) -> State:
-    unfit = trial.state is State.COMPLETED and not verdict.feasible
-    return State.INFEASIBLE if unfit else trial.state
+    """Return a trial's state as people see it, by the spec of today."""
+    return feasibility.state(trial, feasibility.verdict(spec, trial))
 
 
 def values(spec: Spec, trial: Trial) -> dict[str, float]:
@@ -70,7 +64,7 @@ def _finished(spec: Spec, trial: Trial) -> RecentTrial:
     return RecentTrial(
         trial=trial.number,
         suggestion=trial.by_hand,
-        state=_state(trial, verdict),
+        state=feasibility.state(trial, verdict),
         reason=verdict.reason,
         message=conditions.cut(verdict.message, RECENT_BYTES),
         values=values(spec, trial),

@@ -132,6 +132,12 @@ def judge(spec: Spec, limits: Sequence[Bound], trial: Trial) -> Verdict:
     return Verdict(False, broken[0].reason, sentence)
 
 
+def state(trial: Trial, verdict: Verdict) -> State:
+    """Return a trial's state as people see it: measured but not acceptable counts as infeasible."""
+    unfit = trial.state is State.COMPLETED and not verdict.feasible
+    return State.INFEASIBLE if unfit else trial.state
+
+
 def refusal(spec: Spec, trial: Trial, sources: Mapping[str, Architecture]) -> Verdict | None:
     """Return why a suggestion's shape alone rules out its training; None if it may start."""
     try:

@@ -25,7 +25,7 @@ Places = NDArray[np.intp]
 
 
 class Ending(NamedTuple):
-    """How a trial ended as people see it: what is measured but not acceptable is infeasible."""
+    """How a trial ended as people see it: see :func:`feasibility.state`."""
 
     state: State
     reason: str
@@ -93,16 +93,14 @@ class Verdicts:
         for place in ended:
             trial = trials[place]
             found = feasibility.judge(self.spec, limits, trial)
-            completed = trial.state is State.COMPLETED
-            unfit = completed and not found.feasible
-            ending = Ending(State.INFEASIBLE if unfit else trial.state, found.reason)
+            ending = Ending(feasibility.state(trial, found), found.reason)
             endings[place] = shared.setdefault(ending, ending)
             facts[place] = (
                 trial.ended or 0.0,
                 True,
                 trial.state is not State.FAILED,
                 found.feasible,
-                completed and trial.reason != feasibility.DUPLICATE,
+                trial.state is State.COMPLETED and trial.reason != feasibility.DUPLICATE,
                 feasibility.collapsed(trial.metrics),
             )
         for place in {*changed}.difference(ended):  # a restored study may have forgotten an ending
