@@ -15,7 +15,6 @@ from distillery_contract.request import Stage
 from distillery_operator.engine import budgets, endings, preparation, requests, trainers, usage
 from distillery_operator.engine.actions import KeepConfirmation, Launch
 from distillery_operator.engine.endings import Again, End
-from distillery_operator.resource.confirm import FrontValues
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import reported
 from distillery_operator.trials.attempt import Report
@@ -58,12 +57,10 @@ def confirmations(spec: Spec, seen: Observation) -> Confirmations:
         return Confirmations()
     verdicts = seen.verdicts(spec)
     chances = verdicts.once("chances", lambda: reported.chances(spec, seen.trials))
-    known = {trial.number for trial in verdicts.front}
-    if spec.confirm.report is FrontValues.EXPECTATION:
-        known = {*chances}
-    low, high = DOUBT
+    expects, (low, high) = reported.expected(spec), DOUBT
+    known = {*chances} if expects else {trial.number for trial in verdicts.front}
     doubted = [n for n, chance in chances.items() if n in known and low < chance < high]
-    if spec.confirm.report is FrontValues.EXPECTATION:  # what is reported needs a model
+    if expects:  # what is reported needs a model
         bare = {t.number for t in reported.front_of(verdicts) if t.model is None}
         doubted += sorted(bare - {*doubted})
     doubted.sort(key=lambda n: (abs(chances.get(n, 1.0) - 0.5), n))
@@ -76,11 +73,8 @@ def confirmations(spec: Spec, seen: Observation) -> Confirmations:
 
 def launch(spec: Spec, seen: Observation, done: Confirmations) -> Iterator[Launch]:
     """Yield the attempts that begin now that the search is over."""
-    if spec.suspend or seen.obstacle or not done.missing or usage.capped(seen):
-        return
-    free = int(usage.free_slots(spec, seen))
-    again = preparation.launch(spec, seen) if preparation.lost(seen) else None
-    yield from [*(_next(spec, seen, done.missing) if again is None else again)][:free]
+    if done.missing:
+        yield from preparation.ahead(spec, seen, _next(spec, seen, done.missing))
 
 
 def keep(spec: Spec, seen: Observation) -> Iterator[KeepConfirmation]:

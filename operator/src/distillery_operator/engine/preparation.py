@@ -1,7 +1,8 @@
 """PURE: the stage that comes before all trials: when it is run, and what is kept of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit, Reason
@@ -25,6 +26,17 @@ def launch(spec: Spec, seen: Observation) -> Iterator[Launch]:
         return
     elif not (failed(spec, seen) or any(keep(seen))):
         yield Launch(Stage.PREPARE, 0, attempts[-1].number + 1)
+
+
+def ahead(spec: Spec, seen: Observation, launches: Iterable[Launch]) -> Iterator[Launch]:
+    """Yield what begins in the free slots after the search: these, or what they read if it is gone.
+
+    Nothing does while the experiment is suspended, obstructed, or out of its namespace's GPU-hours.
+    """
+    if spec.suspend or seen.obstacle or usage.capped(seen):
+        return
+    wanted = launch(spec, seen) if lost(seen) else launches
+    yield from islice(wanted, int(usage.free_slots(spec, seen)))
 
 
 def keep(seen: Observation) -> Iterator[Keep]:

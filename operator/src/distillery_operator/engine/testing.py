@@ -60,11 +60,8 @@ def tests(spec: Spec, seen: Observation) -> Tests:
 
 def launch(spec: Spec, seen: Observation, done: Tests) -> Iterator[Launch]:
     """Yield the attempts that begin now that the search is over."""
-    if spec.suspend or seen.obstacle or not done.missing or usage.capped(seen):
-        return
-    free = int(usage.free_slots(spec, seen))
-    again = preparation.launch(spec, seen) if preparation.lost(seen) else None
-    yield from [*(_next(spec, seen, done.missing) if again is None else again)][:free]
+    if done.missing:
+        yield from preparation.ahead(spec, seen, _next(spec, seen, done.missing))
 
 
 def keep(seen: Observation) -> Iterator[KeepTest]:
