@@ -10,7 +10,7 @@ from distillery_operator.search import reported
 from distillery_operator.stopping import reasons
 from distillery_operator.trials.attempt import Removal
 from distillery_operator.trials.observation import Observation
-from distillery_operator.trials.trial import State
+from distillery_operator.trials.trial import Confirmation, State
 
 COLLECT_AT_ONCE: Final = 10
 COLLECT_AT_MOST: Final = 500
@@ -53,8 +53,7 @@ def forget(seen: Observation) -> Iterator[Forget]:
     """
     for removal in seen.removals:
         told = removal.done and _untold(removal, seen) == Collected(())
-        stays = removal.attempt.lingers and told
-        if stays or _forgotten(removal, seen):
+        if (told and removal.attempt.lingers) or _forgotten(removal, seen):
             yield Forget(removal)
 
 
@@ -62,14 +61,21 @@ def _untold(removal: Removal, seen: Observation) -> Collected:
     """Return what of a removal is not stored as without files."""
     known = (n for n in removal.trials if n < len(seen.trials))
     trials = tuple(n for n in known if not seen.trials[n].collected)
-    left = {(t.number, c.seed) for t in seen.trials for c in t.confirmations if not c.collected}
-    return Collected(trials, tuple(run for run in removal.runs if run in left))
+    runs = ((run, _confirmation(seen, run)) for run in removal.runs)
+    return Collected(trials, tuple(run for run, found in runs if found and not found.collected))
 
 
 def _forgotten(removal: Removal, seen: Observation) -> bool:
     trials = (seen.trials[n] for n in removal.trials if n < len(seen.trials))
-    known = {(t.number, c.seed) for t in seen.trials for c in t.confirmations}
-    return any(t.state is State.RUNNING for t in trials) or not known.issuperset(removal.runs)
+    again = any(trial.state is State.RUNNING for trial in trials)
+    return again or any(_confirmation(seen, run) is None for run in removal.runs)
+
+
+def _confirmation(seen: Observation, run: tuple[int, int]) -> Confirmation | None:
+    """Return a confirmation by its trial and seed; None of one that the study does not know."""
+    number, seed = run
+    known = seen.trials[number].confirmations if number < len(seen.trials) else ()
+    return next((found for found in known if found.seed == seed), None)
 
 
 def collect(spec: Spec, seen: Observation, over: bool, confirming: bool) -> Iterator[Collect]:
@@ -115,7 +121,8 @@ def collect(spec: Spec, seen: Observation, over: bool, confirming: bool) -> Iter
 
 def _reported(seen: Observation, models: Mapping[int, str | None], run: tuple[int, int]) -> bool:
     """Tell whether the model of a confirmation, by trial and seed, is that of a reported point."""
-    number, seed = run
-    found = next(c.model for c in seen.trials[number].confirmations if c.seed == seed)
+    found, (number, _) = _confirmation(seen, run), run
+    if found is None or found.model is None:
+        return False
     tested = any(a.remains for a in seen.attempts_of(Stage.TEST, number))
-    return found is not None and (tested or models.get(number) == found)
+    return tested or models.get(number) == found.model
