@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from math import exp
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ async def events(
     while True:
         try:
             async with session.get(path, params=query) as answer:
+                answer.raise_for_status()  # such as 429: one that has just started is not ready
                 buffer = bytearray()
                 async for chunk in answer.content.iter_any():
                     *lines, buffer = (buffer + chunk).split(b"\n")
@@ -197,7 +199,7 @@ class Kubelet:
         for _ in range(100):  # the API server may be restarting
             try:
                 async with self._session.patch(path, json=body, headers=headers) as answer:
-                    if answer.status < 500:
+                    if answer.status < 500 and answer.status != HTTPStatus.TOO_MANY_REQUESTS:
                         return
             except aiohttp.ClientError:
                 pass
