@@ -97,7 +97,7 @@ def measure(
                         "too high by": statistics.fmean(excess),
                         "error": float(np.sqrt(np.mean(np.square(excess)))),
                         "below the threshold": statistics.fmean(
-                            [true < threshold(spec) for _, true in points]
+                            [true < problems.threshold(problem) for _, true in points]
                         ),
                         "true volume": volume(problem, points) / volume(problem, own),
                         "points": len(points),
@@ -146,11 +146,6 @@ def truth(problem: Problem, front: Sequence[Trial]) -> Front:
     """Return points with their mean exact over all seeds."""
     searched = [space.reduced(problem.experiment.spec, trial.parameters) for trial in front]
     return list(zip(front, map(float, problem.true_exact(searched)), strict=True)) if front else []
-
-
-def threshold(spec: Spec) -> float:
-    """Return the least exact that is wanted."""
-    return next(o.threshold or 0.0 for o in spec.objectives if o.metric == "exact")
 
 
 def volume(problem: Problem, points: Front) -> float:

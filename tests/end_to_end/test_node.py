@@ -19,6 +19,7 @@ from distillery_contract.wire import Exit
 from distillery_operator.cluster import pod_template
 from distillery_operator.resource import label_names
 from support import beside, discovery, ledgers, operators
+from support.beside import good
 from support.cluster import Node, images
 from support.cluster.images import Image
 from support.ledgers import Step
@@ -52,10 +53,6 @@ def servers(
         operator = stack.enter_context(working)
         operators.expose(node.plane, operator.trials)
         yield operator, prometheus
-
-
-GOOD = [{"name": "good", "parameters": {"learning_rate": 0.2, "n_layers": 3}}]
-"""A trial that is as good as its experiment asks for, whatever would be suggested."""
 
 
 @pytest.fixture
@@ -101,7 +98,7 @@ def interruptions(servers: tuple[Operator, Prometheus], space: Space) -> float:
 def test_an_evicted_pod_is_resumed_from_its_checkpoint(
     space: Space, volume: Path, servers: tuple[Operator, Prometheus]
 ) -> None:
-    space.apply(template=template(volume, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
+    space.apply(template=template(volume, 0.5), baselines=good(3), maxTrials=1, parallelism=1)
     (pod,) = until(lambda: running(space))
     name = pod["metadata"]["name"]
     until(lambda: len(steps_done(volume, space)) >= 2)
@@ -122,7 +119,7 @@ def test_an_evicted_pod_is_resumed_from_its_checkpoint(
 def test_suspending_lets_trials_write_a_checkpoint(
     space: Space, volume: Path, servers: tuple[Operator, Prometheus]
 ) -> None:
-    space.apply(template=template(volume, 0.5), baselines=GOOD, maxTrials=1, parallelism=1)
+    space.apply(template=template(volume, 0.5), baselines=good(3), maxTrials=1, parallelism=1)
     until(lambda: steps_done(volume, space))
     space.patch(suspend=True)
     until(lambda: space.state() == "Suspended" and not space.live())
@@ -161,7 +158,7 @@ def test_pods_pause_at_a_rung_and_the_best_go_on(space: Space, volume: Path) -> 
 
 
 def test_progress_and_metrics_are_read_while_a_trial_runs(space: Space, volume: Path) -> None:
-    space.apply(template=template(volume, 0.4), baselines=GOOD, maxTrials=1, parallelism=1)
+    space.apply(template=template(volume, 0.4), baselines=good(3), maxTrials=1, parallelism=1)
     seen = until(lambda: [t for t in space.status().get("recentTrials", []) if t.get("progress")])
     assert 0 < seen[0]["progress"] < 1
     assert "exact" in seen[0]["values"]
@@ -279,7 +276,7 @@ def test_a_held_pod_keeps_its_metrics_though_it_and_its_job_are_deleted(
     operator, _ = servers
     space.apply(
         template=template(volume, 0.05),
-        baselines=GOOD,
+        baselines=good(3),
         maxTrials=1,
         parallelism=1,
         metricsDurability="Strict",
@@ -305,7 +302,7 @@ def test_a_held_pod_keeps_its_metrics_though_it_and_its_job_are_deleted(
 def test_what_a_trial_says_at_its_sigterm_is_kept(space: Space, volume: Path) -> None:
     space.apply(
         template=template(volume, 0.5),
-        baselines=GOOD,
+        baselines=good(3),
         maxTrials=1,
         parallelism=1,
         metricsDurability="Strict",
@@ -330,7 +327,7 @@ def test_held_pods_of_a_deleted_experiment_are_free_to_go(
     operator, _ = servers
     space.apply(
         template=template(volume, 0.5),
-        baselines=GOOD,
+        baselines=good(3),
         maxTrials=1,
         parallelism=1,
         metricsDurability="Strict",

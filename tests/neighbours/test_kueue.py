@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support import beside, ledgers
+from support.beside import ALONE, good
 from support.cluster import Node
 from support.cluster.images import Image
 from support.kueue import GPU, Kueue
@@ -25,8 +26,6 @@ pytestmark = pytest.mark.needs("kueue", "openssl")
 QUEUE = "gpus"
 LABEL = {"kueue.x-k8s.io/queue-name": QUEUE}
 WHOLE: Mapping[str, int | str] = {"cpu": 8, "memory": "16Gi"}
-ALONE = {"type": "None", "collapse": False}
-"""Of early stopping: every trial runs to its end."""
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +54,6 @@ def space(node: Node, kueue: Kueue, operator: Operator) -> Iterator[Space]:
         yield made
     made.kubectl("delete", "jobs", "--all", "--timeout=60s")
     kueue.remove_queue(made)
-
-
-def good(*layers: int) -> list[Object]:
-    """Return trials that are worth their training, so that each has steps to count."""
-    return [
-        {"name": f"good-{n}", "parameters": {"learning_rate": 0.2, "n_layers": n}} for n in layers
-    ]
 
 
 def queued(volume: Path, step_seconds: float, *, queue: str = QUEUE, **container: Any) -> Object:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import beside, ledgers
+from support.beside import ALONE, good
 from support.cluster import Node
 from support.cluster.images import Image
 from support.half_open import HalfOpen
@@ -18,10 +19,6 @@ from support.spaces import Object, Space, install, template
 from support.witness import Witness
 
 pytestmark = pytest.mark.needs("openssl")
-
-ALONE = {"type": "None", "collapse": False}
-"""Of early stopping: every trial runs to its end."""
-GOOD = [{"name": "good", "parameters": {"learning_rate": 0.2, "n_layers": 3}}]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +59,7 @@ def test_a_sidecar_in_every_pod_keeps_no_result_no_file_and_no_deletion(
     with injected(node.plane, space, tmp_path, sleeper):
         space.apply(
             template=gracious(template(volume, 0.01)),
-            baselines=GOOD,
+            baselines=good(3),
             earlyStopping=ALONE,
             deletionPolicy="Delete",
             maxTrials=4,
@@ -104,7 +101,7 @@ def test_a_trial_on_a_node_that_falls_silent_holds_no_slot_and_trains_once(
 ) -> None:
     space.apply(
         template=impatient(volume, 12),
-        baselines=GOOD,
+        baselines=good(3),
         earlyStopping=ALONE,
         maxTrials=2,
         parallelism=1,
@@ -168,7 +165,7 @@ def test_a_deleted_namespace_takes_its_search_along_and_holds_up_no_other(
     for each in (space, other):
         each.apply(
             template=template(volume, 0.5),
-            baselines=GOOD,
+            baselines=good(3),
             earlyStopping=ALONE,
             deletionPolicy="Delete",
             metricsDurability="Strict",
@@ -187,7 +184,7 @@ def test_a_quota_that_refuses_pods_is_told_in_its_words_and_the_search_continues
     space.kubectl("create", "quota", "gpus", "--hard=requests.nvidia.com/gpu=1")
     space.apply(
         template=template(volume, 2.5),
-        baselines=GOOD,
+        baselines=good(3),
         earlyStopping=ALONE,
         maxTrials=2,
         parallelism=2,

@@ -8,9 +8,19 @@ from typing import Final
 from support.cluster import Node
 from support.cluster.images import Image
 from support.operators import Operator
-from support.spaces import Space, install
+from support.spaces import Object, Space, install
 
 SCRAPE: Final = "--scrape-seconds=0.5"
+
+ALONE: Final = {"type": "None", "collapse": False}
+"""Of early stopping: every trial runs to its end."""
+
+
+def good(*layers: int) -> list[Object]:
+    """Return baselines as good as their experiment asks for, whatever would be suggested."""
+    return [
+        {"name": f"good-{n}", "parameters": {"learning_rate": 0.2, "n_layers": n}} for n in layers
+    ]
 
 
 @contextmanager
