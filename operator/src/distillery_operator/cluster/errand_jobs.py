@@ -37,8 +37,7 @@ async def done(api: Api, name: Key, make: Callable[[], Awaitable[Object]]) -> bo
             raise
         await api.create(Kind.JOB, await make())
         return False
-    found = api.found(Kind.POD, name.namespace, f"{JOB_NAME}={name.name}")
-    pod = objects.youngest([pod async for pod in found])
+    pod = None if objects.finished(job) else await _pod(api, name)
     end = _end(job, pod)
     if end is None:
         if said := _waits(name, job, pod):
@@ -48,6 +47,12 @@ async def done(api: Api, name: Key, make: Callable[[], Awaitable[Object]]) -> bo
         await api.delete(Kind.JOB, name)
         raise Refused("Failed", f"the Job {name.name}, which removes files, has failed: {end}")
     return True
+
+
+async def _pod(api: Api, name: Key) -> Object | None:
+    """Return the youngest pod of an errand."""
+    found = api.found(Kind.POD, name.namespace, f"{JOB_NAME}={name.name}")
+    return objects.youngest([pod async for pod in found])
 
 
 def _end(job: Object, pod: Object | None) -> str | None:
