@@ -16,6 +16,7 @@ from contest.ours import Part
 from contest.peer import MoAsha, Nehvi
 from contest.problems import Problem
 from contest.samplers import Optuna
+from distillery_operator.resource.sampler import SamplerType
 
 HERE: Final = Path(__file__).parent
 OPERATOR: Final = tuple(
@@ -70,10 +71,12 @@ def _of_optuna(make: Callable[..., BaseSampler], *knows: str, slow: bool = False
     return Contestant(run, knows, (HERE / "samplers.py",), ("optuna",), slow)
 
 
-def _of_ours(*without: Part) -> Contestant:
+def _of_ours(*without: Part, sampler: SamplerType | None = None) -> Contestant:
     knows = ["constraints", "size", "running", *(["curve"] if "stopping" not in without else [])]
     files = (HERE / "ours.py", *OPERATOR)
-    return Contestant(partial(ours.search, without=without), knows, files, ("optuna",))
+    return Contestant(
+        partial(ours.search, sampler=sampler, without=without), knows, files, ("optuna",)
+    )
 
 
 RANDOM: Final = "random"
@@ -100,5 +103,7 @@ CONTESTANTS: Final[Mapping[str, Contestant]] = {
     "Distillery, no refusal": _of_ours("refusal"),
     "Distillery, no stopping": _of_ours("stopping"),
     "Distillery, plain": _of_ours("crossings", "stopping"),
+    "Distillery, EHVI": _of_ours(sampler=SamplerType.EHVI),
+    "Distillery, EHVI, no stopping": _of_ours("stopping", sampler=SamplerType.EHVI),
 }  # fmt: skip
 """By name. The parts of ours are switched off one by one; refusal goes with stopping."""

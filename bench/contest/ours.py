@@ -25,6 +25,7 @@ from distillery_operator.engine.ports import Ports
 from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.stopping.rule import Rule
 from distillery_operator.study import curves
 from distillery_operator.study.rows import RUNNING, Row, Rows
@@ -55,6 +56,7 @@ def search(
     workers: int,
     gpu_seconds: float,
     seed: int,
+    sampler: SamplerType | None = None,
     without: Collection[Part] = (),
 ) -> History:
     """Search until the GPU time is spent; what still trains then is lost.
@@ -64,13 +66,16 @@ def search(
         workers: GPUs, each for one trial.
         gpu_seconds: to spend in all.
         seed: of suggestions and of trainings.
+        sampler: what suggests; by default what the problem's experiment says.
         without: what is switched off, to see what it is worth.
     """
     spec = problem.experiment.spec
-    sampler = spec.sampler.model_copy(update={"seed": seed})
+    suggests = spec.sampler.model_copy(update={"seed": seed})
+    if sampler is not None:
+        suggests = suggests.model_copy(update={"type": sampler})
     if "crossings" in without:
-        sampler = sampler.model_copy(update={"crossover": 0.0})
-    own = {"sampler": sampler, "parallelism": workers, "max_trials": ENDLESS}
+        suggests = suggests.model_copy(update={"crossover": 0.0})
+    own = {"sampler": suggests, "parallelism": workers, "max_trials": ENDLESS}
     if "stopping" in without:
         own["early_stopping"] = EarlyStopping(type=StoppingType.NONE, collapse=False)
     experiment = problem.experiment.model_copy(update={"spec": spec.model_copy(update=own)})

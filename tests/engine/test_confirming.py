@@ -199,6 +199,18 @@ def test_a_point_is_confirmed_by_two_further_trainings_that_hold_its_place() -> 
     assert point.confirmation.deviation["exact"] == pytest.approx(1.414, abs=0.001)
 
 
+def test_the_place_of_a_sole_trial_is_in_doubt_until_another_seed_was_measured() -> None:
+    sole = FRONT[:1]
+    for confirm in ({"share": 0.5}, {"share": 0.5, "report": "Checkpoint"}):
+        wanted = experiment(confirm=confirm, maxTrials=1, parallelism=1)
+        _, decision = decided(trials=sole, wanted=wanted)
+        assert decision.confirmations.doubted == [0]
+        seen, decision = decided(trials=(again(sole[0], 74.0),), wanted=wanted)
+        assert decision.confirmations.doubted == []
+        (point,) = worlds.status(wanted, seen).front
+        assert point.values["exact"] == (80.0 if "report" in confirm else 77.0)
+
+
 def test_expectations_are_reported_instead_of_lucky_seeds() -> None:
     fell = again(FRONT[0], 52.0, 51.0, 50.0)
     seen, _ = decided(trials=with_trial(fell), wanted=EXPECTED)

@@ -10,8 +10,8 @@ this.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from math import sqrt
-from statistics import fmean
+from math import inf, isinf, sqrt
+from statistics import fmean, stdev
 from typing import Final
 
 import numpy as np
@@ -42,6 +42,9 @@ was trained again."""
 
 NOISE_WEIGHT: Final = 4.0
 """Degrees of freedom that this guess is worth beside what repeated trainings show."""
+
+UNKNOWN: Final = 0.5
+"""Chance of a trial of which nothing tells by how much another seed changes it."""
 
 LEAST_DOUBT: Final = 0.05
 """Share of what a forecast leaves unexplained that is its own error, at least."""
@@ -153,7 +156,9 @@ def chances(spec: Spec, trials: Sequence[Trial]) -> Mapping[int, float]:
         luck = dice.standard_normal((DRAWS, len(believed)))
         drawn[metric] = np.array(means) + luck * np.array(deviations)
     shares = pareto.shares(spec, believed, drawn)
-    return {trial.number: float(share) for trial, share in zip(believed, shares, strict=True)}
+    found = {trial.number: float(share) for trial, share in zip(believed, shares, strict=True)}
+    bare = {n for of in known.values() for n in found if isinf(of[n].deviation)}
+    return {**found, **dict.fromkeys(bare, UNKNOWN)}
 
 
 def _broken(trial: Trial) -> bool:
@@ -193,7 +198,7 @@ def _believed(
 ) -> Mapping[int, Expected]:
     prior = _prior(spec, trials, metric)
     if prior.error is None:
-        return {trial.number: Expected(trial.metrics[metric], 0.0) for trial in candidates}
+        return {trial.number: _alone(trial, metric) for trial in candidates}
     noise = _noise(candidates, metric, prior.error**2)
     first = {trial.number: _first(trial, metric, prior, noise) for trial in candidates}
     further = {t.number: [c.metrics[metric] for c in completed(t)] for t in candidates}
@@ -209,6 +214,12 @@ def _believed(
             own, deviation = own + weight * (fmean(ends) - own), deviation * sqrt(1 - weight)
         found[number] = Expected(own, deviation)
     return found
+
+
+def _alone(trial: Trial, metric: str) -> Expected:
+    """Return what is believed of a trial that has no others to be compared with."""
+    ends = [trial.metrics[metric], *(c.metrics[metric] for c in completed(trial))]
+    return Expected(fmean(ends), stdev(ends) / sqrt(len(ends)) if len(ends) > 1 else inf)
 
 
 def _first(trial: Trial, metric: str, prior: Prior, noise: float) -> Expected:
