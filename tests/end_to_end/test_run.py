@@ -172,6 +172,31 @@ def test_an_exported_model_answers_in_plain_transformers(
     assert "must not exist yet" in said
 
 
+def test_a_point_whose_place_is_in_doubt_is_trained_again_with_another_seed(
+    tmp_path: Path, tiny_squad_files: tuple[Path, Path], tiny_teacher: Path
+) -> None:
+    sole = {"maxTrials": 1, "parallelism": 1, "baselines": SEARCH["baselines"][:1]}
+    confirm = {"share": 0.5, "runs": 2}
+    copy_inputs(tmp_path, tiny_squad_files, tiny_teacher, **sole, confirm=confirm)
+    code, said = distillery(tmp_path, "run", "experiment.yaml")
+    assert code == 0, said
+    (point,) = status(tmp_path).front
+    assert point.confirmation is not None
+    (again,) = point.confirmation.runs
+    assert (point.confirmation.seed, again.seed) == (42, 43)
+    trial = tmp_path / "experiments/tiny/trials/00000"
+    own, other = (
+        json.loads((folder / "history.json").read_text())["evaluations"]
+        for folder in (trial, trial / "confirm" / "seed-43")
+    )
+    assert own[0]["metrics"] != other[0]["metrics"], "another seed, another training"
+    ends = [evaluations[-1]["metrics"]["exact"] for evaluations in (own, other)]
+    assert again.values["exact"] == ends[1]
+    assert point.values["exact"] == pytest.approx(sum(ends) / 2)
+    assert point.metrics["exact"] == ends[0]
+    assert point.model == str(trial.relative_to(tmp_path) / "model")
+
+
 def kill_everything(child: subprocess.Popen[bytes], workspace: Path) -> None:
     """Kill the command, and the trainings that live on without it."""
     child.kill()
