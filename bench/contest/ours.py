@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from unittest.mock import patch
 
 from contest.clock import History
-from contest.problems import Parameters, Problem, Training
+from contest.problems import Metrics, Parameters, Problem, Training
 from distillery_contract import rungs, size
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
@@ -162,6 +162,7 @@ class World:
         self._done: dict[int, Progress] = {}  # how far a trial's stopped attempts have come
         self._begun: dict[AttemptKey, Progress] = {}  # where an attempt goes on from
         self._marks: dict[AttemptKey, Sequence[float]] = {}  # the shares it is evaluated after
+        self._measured: dict[tuple[int, float], Metrics] = {}  # of a trial, after a share
 
     def advance(self) -> None:
         """Go on to the end of the next evaluation; who has made its last one ends."""
@@ -254,8 +255,13 @@ class World:
             step=round(progress.share * STEPS),
             steps=STEPS,
             metric_step=round(measured * STEPS) if measured else None,
-            metrics=training.at(measured) if measured else {},
+            metrics=self._metrics(attempt.trial, measured) if measured else {},
         )
+
+    def _metrics(self, trial: int, share: float) -> Metrics:
+        if (trial, share) not in self._measured:
+            self._measured[trial, share] = self._trainings[trial].at(share)
+        return self._measured[trial, share]
 
     def standing(self, attempt: Attempt) -> None:
         """Nothing stands still."""
