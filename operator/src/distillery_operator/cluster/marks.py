@@ -6,6 +6,7 @@ where study and results are to be deleted with it.
 
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.kinds import Key, Kind, Object
+from distillery_operator.errors import Refused
 from distillery_operator.resource.experiment import STUDY, Experiment
 from distillery_operator.resource.label_names import DELETION
 from distillery_operator.resource.spec import DeletionPolicy
@@ -17,10 +18,17 @@ def held(found: Object) -> bool:
 
 
 async def hold(api: Api, found: Object, experiment: Experiment) -> None:
-    """Hold an experiment if its study is to be deleted with it, and let go of it if not."""
+    """Hold an experiment if its study is to be deleted with it, and let go of it if not.
+
+    Where it has changed meanwhile, as by the claim of the same look, the watch brings the next look.
+    """
     wanted = experiment.spec.deletion_policy is DeletionPolicy.DELETE
     if wanted != held(found):
-        await _set_finalizers(api, found, wanted)
+        try:
+            await _set_finalizers(api, found, wanted)
+        except Refused as refusal:
+            if refusal.reason != "Conflict":
+                raise
 
 
 async def let_go(api: Api, found: Object) -> None:
