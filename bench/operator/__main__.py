@@ -3,7 +3,7 @@
     python bench/operator [--finished 500] [--parallelism 20] [--restart 2000] [--experiments 100]
 
 Five parts, each with an operator and experiments of its own, studies in PostgreSQL, suggested by
-TPE:
+the default sampler:
 
 * the floor: the Job controller alone, from a Job's creation to its condition Complete;
 * one search with many finished trials: from a freed slot to the next Job, and from the creation of

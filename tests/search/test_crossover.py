@@ -10,6 +10,7 @@ import pytest
 
 from distillery_contract.parameters import Value
 from distillery_operator.resource import space
+from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import crossover
 from distillery_operator.search.suggester import Suggester
@@ -22,6 +23,12 @@ DRAWN: dict[str, Value] = {"learning_rate": 0.3, "n_layers": 6, "layer_selection
 
 def crossing_with(share: float, **changes: Any) -> Spec:
     return worlds.experiment(maxTrials=200, sampler={"crossover": share}, **changes).spec
+
+
+def test_a_crossover_without_a_type_means_tpe() -> None:
+    for given in ({"crossover": 0.2}, {"crossover": 0.2, "type": None}):
+        assert worlds.experiment(sampler=given).spec.sampler.type is SamplerType.TPE
+    assert worlds.experiment(sampler={"seed": 1}).spec.sampler.type is SamplerType.EHVI
 
 
 def trained(number: int, exact: float, layers: int) -> Trial:

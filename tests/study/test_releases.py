@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from distillery_operator.errors import DatabaseUnavailable, StudyMismatch
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.sampler import Sampler, SamplerType
 from distillery_operator.study import records, specs
 from distillery_operator.trials.trial import Point, State, Trial
 from support import ports, releases
@@ -121,6 +122,28 @@ def test_the_study_of_a_release_goes_on(url: str, version: str) -> None:
     assert [t.user_attrs["record"]["number"] for t in seen] == list(range(10))
     assert [t.user_attrs["record"]["version"] for t in seen] == [1] * 7 + [records.VERSION] * 3
     assert seen[4].state is TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("version", releases.versions())
+def test_a_search_goes_on_with_the_default_sampler_that_it_began_with(
+    url: str, version: str
+) -> None:
+    releases.restore(version, url)
+
+    async def sampler(uid: str, wanted: Experiment = EXPERIMENT) -> str:
+        async with ports.opened(url, uid, wanted) as kept:
+            return str((await kept.own(wanted)).spec.sampler.type)
+
+    named = SPEC.model_copy(update={"sampler": Sampler(type=SamplerType.NSGAII)})
+    begun = str(uuid.uuid4())
+    assert asyncio.run(sampler(STORED)) == "TPE", "the default of releases that stored none"
+    assert asyncio.run(sampler(STORED, EXPERIMENT.model_copy(update={"spec": named}))) == "NSGAII"
+    assert [asyncio.run(sampler(begun)) for _ in range(2)] == ["EHVI", "EHVI"]
+
+
+def test_a_default_sampler_of_a_later_release_is_taken_for_that_of_this_one() -> None:
+    found = [specs.settled(SPEC, stored).sampler.type for stored in ("QMC", "Oracle", "EHVI")]
+    assert found == [SamplerType.QMC, SamplerType.EHVI, SamplerType.EHVI]
 
 
 def with_optuna(url: str) -> optuna.Study:

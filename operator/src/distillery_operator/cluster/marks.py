@@ -20,7 +20,7 @@ def held(found: Object) -> bool:
 async def hold(api: Api, found: Object, experiment: Experiment) -> None:
     """Hold an experiment if its study is to be deleted with it, and let go of it if not.
 
-    Where it has changed meanwhile, as by the claim of the same look, the watch brings the next look.
+    Where it has changed meanwhile, as by the claim of the same look, the watch brings another look.
     """
     wanted = experiment.spec.deletion_policy is DeletionPolicy.DELETE
     if wanted != held(found):

@@ -216,6 +216,7 @@ class Controller:
                         begun=before.start_time if before else None,
                     )
                 )
+            experiment = await study.own(experiment)
             session = self._session(key, experiment, study, before)
             self._sessions[key] = session
             # Its trials stay. With 60,000 of them, each collection of everything would stop the
@@ -224,6 +225,7 @@ class Controller:
             gc.freeze()
         elif experiment is not session.experiment:
             await session.study.follow(experiment)
+            experiment = await session.study.own(experiment)
         session.follow(experiment)
         return session
 

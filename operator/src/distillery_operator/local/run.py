@@ -63,12 +63,12 @@ async def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, interrupt)
     before = results.before()
-    wanted = experiment
     try:
         async with study.in_file(results.database, experiment, time.time()) as kept:
             results.keep(text)
             runner.forget_failures()
             await kept.try_again()
+            wanted = experiment = await kept.own(experiment)
 
             def find(name: str) -> tables.Storage | None:
                 found = local.known(workspace).get(name)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distillery_operator.resource.fields import (
     Integer,
@@ -36,13 +36,14 @@ class Sampler(Model):
     """The search strategy."""
 
     type: SamplerType = Field(
-        SamplerType.TPE,
-        description="TPE, EHVI and GP model the results, with the constraints and the running"
+        SamplerType.EHVI,
+        description="EHVI, TPE and GP model the results, with the constraints and the running"
         " trials. TPE models each parameter on its own. EHVI trains what promises most of what TPE"
         " draws, its crossings with the best trials, and these changed a little: by the expected"
         " gain of hypervolume. It does so where a training tells one objective, and is plain TPE"
-        " elsewhere. GP uses Optuna's Gaussian processes: it is slow with many trials, allows at"
-        " most 500, and needs torch. NSGAII breeds generations of trials, each of twice the"
+        " elsewhere. A search goes on with the default that it began with, and crossover without a"
+        " type means TPE. GP uses Optuna's Gaussian processes: it is slow with many trials, allows"
+        " at most 500, and needs torch. NSGAII breeds generations of trials, each of twice the"
         " parallelism, from 20 to 50. Random, QMC (evenly spread) and Grid (every combination, so"
         " every Float needs a step) look at no result.",
     )
@@ -70,6 +71,15 @@ class Sampler(Model):
         " taken of which a forecast, with an error drawn by chance, promises to improve the front."
         " TPE only.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _crossed(cls, value: object) -> object:
+        """Let a spec of the time when TPE was the default mean what it meant."""
+        crossed = isinstance(value, dict) and value.get("crossover") is not None
+        if crossed and value.get("type") is None:
+            return {**value, "type": SamplerType.TPE}
+        return value
 
     READ_BY: ClassVar[Mapping[str, Sequence[SamplerType]]] = {
         "startup_trials": (SamplerType.TPE, SamplerType.EHVI, SamplerType.GP),

@@ -12,6 +12,7 @@ from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Tell
 from distillery_operator.resource import space, suggestion_rules
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.sampler import Sampler
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import optuna_trials, warm_start
 from distillery_operator.study import belonging, contents, curves, notes, records, specs
@@ -30,7 +31,7 @@ from distillery_operator.study.records import (
     WARM,
 )
 from distillery_operator.study.rows import Row, Rows
-from distillery_operator.study.specs import MEANING, RESOURCE, SPACE
+from distillery_operator.study.specs import MEANING, RESOURCE, SAMPLER, SPACE
 from distillery_operator.study.tables import Storage, Stored
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.past_attempt import PastAttempt
@@ -67,6 +68,7 @@ class BlockingStudy:
         self._asking = Asking()
         self._stale = True
         self._resource: dict[str, Any] | None = None
+        self._sampler: object = None
         self.notes: Sequence[str] = ()
 
     def open(self, experiment: Experiment, now: float, begun: str | None) -> None:
@@ -75,7 +77,8 @@ class BlockingStudy:
         if metadata.settled:
             belonging.expect(experiment, self._storage.find(metadata.name), begun)
         directions = optuna_trials.directions(experiment.spec)
-        self._storage.open(metadata.name, directions, {SPACE: searched, "started": now})
+        began = {SPACE: searched, SAMPLER: str(Sampler().type), "started": now}
+        self._storage.open(metadata.name, directions, began)
         self._compare(experiment)
         if self._resource is not None and self._resource["uid"] != metadata.uid:
             said = "the experiment was created again, with another uid, and goes on with its study"
@@ -86,6 +89,13 @@ class BlockingStudy:
         """Go on with an experiment as it was edited."""
         self._compare(experiment)
         self._belong(experiment)
+
+    def own(self, experiment: Experiment) -> Experiment:
+        """Return an experiment with what this search has begun with, where it leaves that open."""
+        spec = specs.settled(experiment.spec, self._sampler)
+        return (
+            experiment if spec is experiment.spec else experiment.model_copy(update={"spec": spec})
+        )
 
     def refresh(self) -> None:
         """Read what another process has written meanwhile."""
@@ -244,6 +254,7 @@ class BlockingStudy:
             raise self._storage.unavailable(str(error)) from error
         self._attend(stored.rows)
         self._resource = stored.attributes.get(RESOURCE)
+        self._sampler = stored.attributes.get(SAMPLER)
         self._stale = False
         return stored
 

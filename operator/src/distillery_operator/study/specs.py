@@ -10,6 +10,7 @@ from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.fields import Model
 from distillery_operator.resource.parameter import Parameter, When
+from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.trial import Trial
 
@@ -20,6 +21,11 @@ MEANING: Final = "meaning"
 """Attribute of the study: what else gives its results their meaning, and so is immutable."""
 MEANING_PARTS: Final = ("data", "teacher", "student")
 """Parts of a spec that are stored there, beside the hyperparameters of all trials."""
+
+SAMPLER: Final = "sampler"
+"""Attribute of the study: the sampler of a spec that names none, as of when the study began."""
+FIRST_SAMPLER: Final = SamplerType.TPE
+"""The same in releases that did not store it."""
 
 RESOURCE: Final = "resource"
 """Attribute of the study: the experiment that it belongs to, as it was last seen on a cluster."""
@@ -62,6 +68,23 @@ def meaning_of(spec: Spec) -> dict[str, Any]:
         part: getattr(spec, part).model_dump(mode="json") for part in MEANING_PARTS
     }
     return {**parts, "training": dict(spec.training)}
+
+
+def settled(spec: Spec, stored: object) -> Spec:
+    """Return a spec with what a search has begun with where it leaves that open: its sampler.
+
+    Args:
+        spec: of today.
+        stored: the default of then; None if that release did not store it. One that this release
+            does not know is as today.
+    """
+    if "type" in spec.sampler.model_fields_set:
+        return spec
+    began = FIRST_SAMPLER if stored is None else stored
+    if began == spec.sampler.type or began not in {*SamplerType}:
+        return spec
+    sampler = spec.sampler.model_copy(update={"type": SamplerType(str(began))})
+    return spec.model_copy(update={"sampler": sampler})
 
 
 def resource_of(experiment: Experiment, cluster: str) -> dict[str, Any]:

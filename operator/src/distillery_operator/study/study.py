@@ -91,6 +91,13 @@ class Study:
         """
         await self._workers.run(self._storage.key, self._blocking.follow, experiment)
 
+    async def own(self, experiment: Experiment) -> Experiment:
+        """Return an experiment with what this search has begun with, where it leaves that open.
+
+        That is its sampler: another release may have another default.
+        """
+        return self._blocking.own(experiment)
+
     async def load(self) -> tuple[float, Preparation | None, tuple[Trial, ...]]:
         """Return when the study began, what was prepared, and all trials in their order.
 

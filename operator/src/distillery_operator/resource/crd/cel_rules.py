@@ -37,7 +37,7 @@ from distillery_operator.resource.data import Data
 from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.fields import NAME, NAME_RULE, SAME
 from distillery_operator.resource.parameter import STEPS
-from distillery_operator.resource.sampler import DESIGNS, GP_TRIALS, Sampler
+from distillery_operator.resource.sampler import DESIGNS, GP_TRIALS, Sampler, SamplerType
 from distillery_operator.resource.spec import Spec
 
 
@@ -259,6 +259,8 @@ DATA: Final = [
 def _unread(part: type[Sampler | EarlyStopping]) -> list[Rule]:
     """Refuse what is given though the chosen type does not read it."""
     default = text(part.model_fields["type"].default)
+    if part is Sampler:
+        default = f"(has(self.crossover) ? {text(SamplerType.TPE)} : {default})"
     chosen = f"(has(self.type) ? self.type : {default})"
     return [
         rule(
