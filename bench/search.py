@@ -133,7 +133,7 @@ def main() -> None:
         for title, verdicts in agreed.items():
             print(f"\n{title}, by trees and Gaussian processes alike, {OURS} is")
             for name, verdict in verdicts.items():
-                print(f"{name:26}{verdict}")
+                print(f"{name:{comparison.WIDTH}}{verdict}")
     if any(name.startswith("recorded") for name in arguments.problems):
         if recorded.recording().lines:
             told["interpolators"] = recorded.error()

@@ -19,6 +19,7 @@ Scores = Mapping[str, Mapping[int, Score]]
 
 QUARTERS: Final = np.array([0.25, 0.5, 0.75, 1.0])
 APART: Final = 3.0
+WIDTH: Final = max(map(len, CONTESTANTS)) + 2
 UNCLEAR: Final = "not three errors apart"
 
 
@@ -84,7 +85,7 @@ def table(scores: Scores) -> str:
     """Return the figures of each contestant, a row each."""
     knows = max(len(_knows(name)) for name in scores)
     lines = [
-        f"{'':26}{'knows':{knows}}{'seeds':>7}{'true at 25 %':>14}{'50 %':>7}{'75 %':>7}"
+        f"{'':{WIDTH}}{'knows':{knows}}{'seeds':>7}{'true at 25 %':>14}{'50 %':>7}{'75 %':>7}"
         f"{'the end':>15}{'kept':>15}{'measured':>15}{'overstated':>12}{'missed':>8}"
         f"{'finished':>10}{'stopped':>9}{'refused':>9}{'wrongly':>9}"
     ]
@@ -93,7 +94,7 @@ def table(scores: Scores) -> str:
         volumes = "".join(f"{found[f'{k}']:9.3f} ± {found[f'{k}_error']:.3f}" for k in KINDS)
         early = found["true_at_quarters"]
         lines.append(
-            f"{name:26}{_knows(name):{knows}}{len(many):7}{early[0]:14.3f}{early[1]:7.3f}"
+            f"{name:{WIDTH}}{_knows(name):{knows}}{len(many):7}{early[0]:14.3f}{early[1]:7.3f}"
             f"{early[2]:7.3f}{volumes}{found['overstated']:+12.2f}{found['missed']:8.0%}"
             f"{found['finished']:10.1f}{found['stopped']:9.1f}{found['refused']:9.1f}"
             f"{found['wrong']:9.2f}"
@@ -129,7 +130,8 @@ def differences(scores: Scores) -> str:
     """Return how ours differs from each other contestant, a row each."""
     own = scores[OURS]
     lines = [
-        f"{OURS + ' against':26}{'true':>17}{'kept':>17}{'measured':>17}{'GPU time to its end':>21}"
+        f"{OURS + ' against':{WIDTH}}{'true':>17}{'kept':>17}{'measured':>17}"
+        f"{'GPU time to its end':>21}"
     ]
     for name, other in scores.items():
         if name == OURS:
@@ -138,7 +140,7 @@ def differences(scores: Scores) -> str:
         ratio = time_ratio(own, other)
         cells = "".join(f"{found[kind]!s:>17}" for kind in KINDS)
         lines.append(
-            f"{name:26}{cells}{'never' if ratio is None else f'{ratio:.0%}':>21}"
+            f"{name:{WIDTH}}{cells}{'never' if ratio is None else f'{ratio:.0%}':>21}"
             f"{'' if found['true'].clear else f'  true: {UNCLEAR}'}"
         )
     return "\n".join(lines)

@@ -99,11 +99,11 @@ CONTESTANTS: Final[Mapping[str, Contestant]] = {
         (HERE / "peer.py", HERE / "syne.py", peer.SYNE_TUNE), (),
     ),
     OURS: _of_ours(),
-    "Distillery, no crossings": _of_ours("crossings"),
-    "Distillery, no refusal": _of_ours("refusal"),
     "Distillery, no stopping": _of_ours("stopping"),
-    "Distillery, plain": _of_ours("crossings", "stopping"),
-    "Distillery, EHVI": _of_ours(sampler=SamplerType.EHVI),
-    "Distillery, EHVI, no stopping": _of_ours("stopping", sampler=SamplerType.EHVI),
+    "Distillery, TPE": _of_ours(sampler=SamplerType.TPE),
+    "Distillery, TPE, no crossings": _of_ours("crossings", sampler=SamplerType.TPE),
+    "Distillery, TPE, no refusal": _of_ours("refusal", sampler=SamplerType.TPE),
+    "Distillery, TPE, plain": _of_ours("crossings", "stopping", sampler=SamplerType.TPE),
 }  # fmt: skip
-"""By name. The parts of ours are switched off one by one; refusal goes with stopping."""
+"""By name. The parts of ours are switched off one by one: early stopping, the choice by EHVI, and
+those of TPE, crossings and the refusal of suggestions, which goes with stopping."""

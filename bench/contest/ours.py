@@ -46,8 +46,8 @@ ENDLESS: Final = 100_000
 """Trials, more than any GPU time allows."""
 
 Part = Literal["crossings", "stopping", "refusal"]
-"""What can be switched off: crossings with points of the front, early stopping as a whole, and the
-refusal of suggestions by the forecast, which is a part of early stopping."""
+"""What can be switched off: the crossings of TPE with points of the front, early stopping as a
+whole, and its refusal of what TPE suggests by the forecast."""
 
 
 def search(
@@ -247,7 +247,7 @@ class World:
             teacher = {"exact": 100.0, "HasAns_exact": 100.0, "NoAns_exact": 100.0}
             sources = self._problem.sources
             return Report("Simulated", key="simulated", teacher=teacher, sources=sources)
-        training, progress = self._trainings[attempt.trial], self._progress(attempt)
+        progress = self._progress(attempt)
         measured = progress.measured
         return Report(
             "Simulated",
