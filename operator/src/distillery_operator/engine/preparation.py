@@ -78,12 +78,13 @@ def failed(spec: Spec, seen: Observation) -> End | None:
 def lost(seen: Observation) -> bool:
     """Tell whether somebody found the data gone and they are not made again yet.
 
-    That is a trial, a test, or a confirmation.
+    That is a trial, a test, or a confirmation. What was interrupted while it made them again says
+    so, too: after a restore of the database nobody may know any more who had found it.
     """
     preparing = _all(seen)
-    if any(attempt.live for attempt in preparing):
-        return True
     whole = [a for a in preparing if endings.cause(a, None)[0] is not Reason.INTERRUPTED]
+    if any(attempt.live for attempt in preparing) or any(a not in whole for a in preparing[-1:]):
+        return True
     made = max((attempt.started or 0.0 for attempt in whole), default=0.0)
     last = {(a.stage, a.trial): a for a in seen.all_attempts if a.stage is not Stage.PREPARE}
     return any(
