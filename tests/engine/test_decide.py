@@ -31,6 +31,7 @@ from distillery_operator.engine.actions import (
     Remember,
     Tell,
 )
+from distillery_operator.resource.sampler import Sampler, SamplerType
 from distillery_operator.resource.spec import Spec
 from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report, Standing
 from distillery_operator.trials.observation import Observation
@@ -456,6 +457,9 @@ def test_prepared_data_that_are_gone_are_made_again_before_the_trial_goes_on() -
     assert launches(replace(seen, attempts=(prepared, gone, made))) == [Launch(Stage.TRAIN, 0, 2)]
     twice = replace(seen, attempts=(prepared, gone, made, attempt(2, code=Exit.BAD_DATA)))
     assert tells(twice) == [(State.FAILED, "BadData")]
+    # A restored database may have forgotten who found them gone, but not who was at work.
+    stopped = replace(made, exit_code=Exit.INTERRUPTED)
+    assert acts(SPEC, replace(seen, attempts=(prepared, stopped))) == [Launch(Stage.PREPARE, 0, 3)]
 
 
 def test_an_oversize_suggestion_costs_no_process() -> None:
@@ -795,10 +799,12 @@ def test_a_suggestion_whose_likes_all_fell_short_is_not_started() -> None:
         parameter_count=600_000,
     )
     seen = worlds.observation((*poor, large))
-    assert tells(seen, MANY) == [(State.STOPPED, "CannotImprove")]
-    assert launches(seen, MANY) == []
+    suggested = MANY.model_copy(update={"sampler": Sampler(type=SamplerType.TPE)})
+    assert tells(seen, suggested) == [(State.STOPPED, "CannotImprove")]
+    assert launches(seen, suggested) == []
     fewer = worlds.observation((*poor[:12], replace(large, number=12)))
-    assert launches(fewer, MANY) == [Launch(Stage.TRAIN, 12, 1)]
+    assert launches(fewer, suggested) == [Launch(Stage.TRAIN, 12, 1)]
+    assert launches(seen, MANY) == [Launch(Stage.TRAIN, 30, 1)], "EHVI knows better"
 
 
 STOPPING: list[dict[str, object]] = [

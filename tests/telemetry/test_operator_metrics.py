@@ -292,7 +292,7 @@ def test_an_experiment_is_described_by_its_status(shown: experiment_metrics.Expe
     }
     assert others.pop("hypervolume{}") > 0
     assert others == {
-        f'info{{objectives="exact,parameter_count",sampler="TPE",state="Succeeded",'
+        f'info{{objectives="exact,parameter_count",sampler="EHVI",state="Succeeded",'
         f'uid="{shapes.UID}"}}': 1,
         'trials{state="Pending"}': 0,
         'trials{state="Running"}': 0,

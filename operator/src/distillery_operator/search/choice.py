@@ -7,7 +7,7 @@ have learnt, and where not exactly one objective is left for a training to tell.
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -99,7 +99,8 @@ def _examples(trials: Sequence[Trial]) -> Iterator[Example]:
         if trial.reason == feasibility.DUPLICATE or trial.number in begun:
             continue
         if trial.state is State.COMPLETED or (trial.state is State.STOPPED and trial.curve):
-            yield Example(trial, {**trial.metrics, **trial.expected})
+            end = {**trial.metrics, **trial.expected} if trial.expected else trial.metrics
+            yield Example(trial, end)
         elif trial.state is State.INFEASIBLE and trial.seconds:
             yield Example(trial, {})
 
@@ -154,31 +155,38 @@ def _repeats(spec: Spec, new: Trial, trial: Trial) -> bool:
 
 def _chance(spec: Spec, ended: Sequence[Example], new: Sequence[Trial]) -> Array:
     """Return the chance of each of n students to learn, and to hold to the limits, (n,)."""
-    holds = _holds(spec, ended).astype(np.float64)
-    if holds.all():
+    if all(map(_holding(spec), ended)):
         return np.ones(len(new))
     some = np.unique(np.linspace(0, len(ended) - 1, min(len(ended), MOST)).astype(int))
-    places, sizes = _placed(spec, [ended[place].trial for place in some])
-    model = Process(places, sizes, holds[some], np.zeros(len(some), np.bool_))
+    learnt = [ended[place] for place in some]
+    places, sizes = _placed(spec, [example.trial for example in learnt])
+    holds = _holds(spec, learnt).astype(np.float64)
+    model = Process(places, sizes, holds, np.zeros(len(some), np.bool_))
     places, sizes = _placed(spec, new)
     spread = np.sqrt(model.deviations(places) ** 2 + DOUBT)
     return hypervolume_gain.below((model.means(places, sizes) - 0.5) / spread)
 
 
 def _holds(spec: Spec, examples: Sequence[Example]) -> NDArray[np.bool_]:
-    """Tell of n trainings whether they learnt anything, and hold to the limits, (n,).
+    """Tell of n trainings whether they learnt anything, and hold to the limits, (n,)."""
+    return np.array([*map(_holding(spec), examples)], bool)
+
+
+def _holding(spec: Spec) -> Callable[[Example], bool]:
+    """Return what tells of a training whether it learnt anything, and holds to the limits.
 
     The threshold of the objective is none of these limits: what a student comes to decides that.
     """
     elsewhere = {*feasibility.KNOWN, *(o.metric for o in _trained(spec))}
     limits = [bound for bound in feasibility.bounds(spec) if bound.metric not in elsewhere]
 
-    def holds(end: Mapping[str, float]) -> bool:
+    def holds(example: Example) -> bool:
+        end = example.end
         if not end or feasibility.collapsed(end):
             return False
         return all(b.metric in end and b.violation(end[b.metric]) <= 0 for b in limits)
 
-    return np.array([holds(example.end) for example in examples], bool)
+    return holds
 
 
 def _gain(
