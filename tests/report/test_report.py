@@ -164,6 +164,8 @@ def test_the_report_says_whose_values_it_has_and_what_other_seeds_came_to() -> N
     for place in told["front"]:
         one = told["trials"][place]
         assert one["measured"]["exact"] == pytest.approx(trials[place].metrics["exact"], rel=1e-5)
+    assert own["expectations"]
+    assert (told["expectations"], told["trials"][place]["expected"]) == ([], {}), "said already"
 
 
 def _findings(wanted: Experiment, trials: Sequence[Trial]) -> list[str]:
@@ -385,7 +387,7 @@ def test_what_the_front_comes_to_again_stands_beside_what_was_measured(show: Any
         found = known.expected[trial.number]
         _row(driver, trial.number).click()
         panel = driver.find_element(By.ID, "trial").text
-        assert f"trained again: {found.mean:.2f} ± {found.deviation:.2f} %" in panel
+        assert f"trained again: {found.mean:.2f} ± {found.deviation:.2f} %\nteacher" in panel
     other = next(t for t in trials if t.state is State.STOPPED)
     _row(driver, other.number).click()
     assert "trained again" not in driver.find_element(By.ID, "trial").text

@@ -78,7 +78,7 @@ def derive(
         *(conditions.held_back(spec, seen) if end is None else []),
         *conditions.foreign(seen),
     ]
-    expectations = expectation.again(spec, seen.trials, points)
+    expectations = reported.again(spec, seen.trials, points)
     front = _spread([_point(spec, seen, point, decision, expectations) for point in points])
     return Status(
         observed_generation=experiment.metadata.generation,

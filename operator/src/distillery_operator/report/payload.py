@@ -12,7 +12,7 @@ from distillery_operator.resource import space
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Status
-from distillery_operator.search import expectation, reported
+from distillery_operator.search import reported
 from distillery_operator.search.expectation import Expectation
 from distillery_operator.search.importance import Importance
 from distillery_operator.trials import feasibility, hypervolume, pareto
@@ -36,7 +36,7 @@ def payload(
     shown = {trial.number: trial for trial in reported.values(spec, trials)}
     points = pareto.front(spec, [*shown.values()])
     front = [trial.number for trial in points]
-    expectations = expectation.again(spec, trials, points)
+    expectations = reported.again(spec, trials, points)
     sure = (p for p in status.front if p.confirmation and p.confirmation.confirmed)
     confirmed = {point.trial for point in sure}
     progress = {recent.trial: recent.progress for recent in status.recent_trials}

@@ -76,10 +76,9 @@ class Sampler(Model):
     @classmethod
     def _crossed(cls, value: object) -> object:
         """Let a spec of the time when TPE was the default mean what it meant."""
-        crossed = isinstance(value, dict) and value.get("crossover") is not None
-        if crossed and value.get("type") is None:
-            return {**value, "type": SamplerType.TPE}
-        return value
+        if not isinstance(value, dict) or value.get("crossover") is None:
+            return value
+        return value if value.get("type") is not None else {**value, "type": SamplerType.TPE}
 
     READ_BY: ClassVar[Mapping[str, Sequence[SamplerType]]] = {
         "startup_trials": (SamplerType.TPE, SamplerType.EHVI, SamplerType.GP),

@@ -20,6 +20,7 @@ from distillery_contract import parameters
 from distillery_operator.resource.confirm import FrontValues
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import expectation
+from distillery_operator.search.expectation import Expectation
 from distillery_operator.stopping import hyperparameters
 from distillery_operator.stopping.forecast import Expected, root_mean_square
 from distillery_operator.trials import feasibility, pareto
@@ -88,6 +89,11 @@ def best_of(verdicts: Verdicts) -> list[Trial]:
 def expected(spec: Spec) -> bool:
     """Tell whether expectations are reported."""
     return spec.confirm is not None and spec.confirm.report is FrontValues.EXPECTATION
+
+
+def again(spec: Spec, trials: Sequence[Trial], points: Sequence[Trial]) -> list[Expectation]:
+    """Return what to expect beside the values of the front; nothing where these say it already."""
+    return [] if expected(spec) else expectation.again(spec, trials, points)
 
 
 def values(spec: Spec, trials: Sequence[Trial]) -> list[Trial]:

@@ -38,7 +38,8 @@ function other(trial) {
 }
 
 function fact(label, value, ...notes) {
-  return element("div", {}, label, element("b", {}, value), ...notes);
+  const lines = notes.map((note) => (typeof note === "string" ? element("span", {}, note) : note));
+  return element("div", {}, label, element("b", {}, value), ...lines);
 }
 
 function again(trial, metric) {
@@ -61,12 +62,14 @@ function facts(trial) {
     .filter((m) => scaled(trial.metrics, m) !== null)
     .map((metric) => {
       const tested = scaled(trial.test, metric) !== null;
+      const measured = scaled(trial.measured, metric);
+      const differs = measured !== null && measured !== scaled(trial.metrics, metric);
       const teacher = scaled(data.teacher, metric);
       return fact(
         unit(metric).label,
         shown(trial.metrics, metric),
         ...(expected(trial, metric) === null ? [] : [again(trial, metric)]),
-        ...(scaled(trial.measured, metric) === null ? [] : [`measured ${shown(trial.measured, metric)}`]),
+        ...(differs ? [`measured ${shown(trial.measured, metric)}`] : []),
         ...(tested ? [`test ${shown(trial.test, metric)}`] : []),
         ...(teacher === null ? [] : [`teacher ${shown(data.teacher, metric)}`]),
         ...(tested && scaled(data.teacherTest, metric) !== null
