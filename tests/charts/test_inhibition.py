@@ -48,17 +48,25 @@ class Alertmanager:
         except OSError:
             return False
 
-    def silenced(self, *alerts: tuple[str, dict[str, str]]) -> set[str]:
-        """Send alerts; return the names of those that another one of them silences."""
+    def silenced(self, *alerts: tuple[str, dict[str, str]], count: int = 0) -> set[str]:
+        """Send alerts; return the names of those that another one of them silences.
+
+        Alertmanager finds that out a moment after it has taken them: wait until so many are.
+        """
         scene = {"scene": str(time.monotonic_ns())}
         body = [{"labels": {"alertname": n, **labels, **scene}} for n, labels in alerts]
         headers = {"Content-Type": "application/json"}
         sent = urllib.request.Request(self._api, json.dumps(body).encode(), headers)
         urllib.request.urlopen(sent).close()
-        with urllib.request.urlopen(f'{self._api}?filter=scene="{scene["scene"]}"') as answer:
-            found: list[dict[str, Any]] = json.load(answer)
-        assert len(found) == len(alerts)
-        return {a["labels"]["alertname"] for a in found if a["status"]["inhibitedBy"]}
+
+        def silent() -> list[str]:
+            with urllib.request.urlopen(f'{self._api}?filter=scene="{scene["scene"]}"') as answer:
+                found: list[dict[str, Any]] = json.load(answer)
+            assert len(found) == len(alerts)
+            return [a["labels"]["alertname"] for a in found if a["status"]["inhibitedBy"]]
+
+        until(lambda: len(silent()) >= count)
+        return {*silent()}
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +119,7 @@ def test_an_outage_of_the_database_sends_one_message(alertmanager: Alertmanager)
         ("DistilleryReconcileErrors", OPERATOR),
         (OBSTRUCTED, {**TINY, **waits}),
         (OBSTRUCTED, {**OTHER, **waits}),
+        count=3,
     ) == {"DistilleryReconcileErrors", OBSTRUCTED}
 
 
@@ -136,6 +145,7 @@ def test_what_says_more_silences_what_says_less_of_the_same_experiment(
     alertmanager: Alertmanager,
 ) -> None:
     degraded, none = "DistilleryExperimentDegraded", "DistilleryNoAcceptableTrial"
-    assert alertmanager.silenced((degraded, TINY), (none, TINY)) == {degraded}
+    assert alertmanager.silenced((degraded, TINY), (none, TINY), count=1) == {degraded}
     assert alertmanager.silenced((degraded, OTHER), (none, TINY)) == set()
-    assert alertmanager.silenced(("DistilleryTrialsOneSided", TINY), (none, TINY)) == {none}
+    sided = ("DistilleryTrialsOneSided", TINY)
+    assert alertmanager.silenced(sided, (none, TINY), count=1) == {none}

@@ -148,7 +148,8 @@ def test_a_finished_experiment_is_not_read_again_until_it_changes(
     space: Space, kubeconfig: Path, url: str, tmp_path: Path
 ) -> None:
     space.apply(maxTrials=2)
-    options = (kubeconfig, url, tmp_path / "log", "--workspace-claim=work")
+    own = f"--namespace={space.name}"  # other tests' experiments have studies elsewhere
+    options = (kubeconfig, url, tmp_path / "log", "--workspace-claim=work", own)
     with Operator(*options):
         until(lambda: space.status().get("finishedGeneration") == 1)
     until(lambda: connections(url) == 0)  # of the one that was killed
