@@ -73,7 +73,7 @@ def test_an_experiment_that_asks_for_it_takes_study_files_and_prepared_data_alon
     until(lambda: len(space.live()) >= 3)
     found = space.get()
     assert found["metadata"]["finalizers"] == [label_names.DELETION]
-    assert not [e for e in space.objects("events") if e["reason"] == "Refused"]
+    assert not [e for e in space.objects("events") if "has been modified" in e["message"]]
     results = space.status()["results"]
     assert ends.schema(space) in ends.schemas(url)
     space.kubectl("delete", "dexp", "tiny", "--timeout=120s")
