@@ -2,9 +2,9 @@
 
     python bench/deciding.py [--trials 2000] [--running 20]
 
-Prints the times of a pass that judges every running trial at its rungs and a new suggestion by its
-hyperparameters, of the rule alone, and of a suggestion by a study that is kept from one to the
-next; as its last line one JSON object. CPU seconds, for others may work on this machine.
+Prints the times of a pass that judges every running trial at its rungs and starts a suggestion, of
+the rule alone, and of a suggestion by a study that is kept from one to the next; as its last line
+one JSON object. CPU seconds, for others may work on this machine.
 """
 
 import argparse
@@ -50,9 +50,8 @@ def main() -> None:
 
 def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
     """Return the figures; of the trials that have ended, two of three were stopped."""
-    found = yaml_files.read_experiment(SAMPLE).spec
     changes = {"max_trials": 10**5, "parallelism": running_trials + 1}
-    spec = found.model_copy(update=changes)
+    spec = yaml_files.read_experiment(SAMPLE).spec.model_copy(update=changes)
     suggester, trials = Suggester(), [ended(n, spec) for n in range(ended_trials)]
     trials += [running(n, spec) for n in range(len(trials), len(trials) + running_trials)]
     attempts = tuple(

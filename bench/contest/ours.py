@@ -70,12 +70,16 @@ def search(
         without: what is switched off, to see what it is worth.
     """
     spec = problem.experiment.spec
-    suggests = spec.sampler.model_copy(update={"seed": seed})
+    suggests: dict[str, object] = {"seed": seed}
     if sampler is not None:
-        suggests = suggests.model_copy(update={"type": sampler})
+        suggests["type"] = sampler
     if "crossings" in without:
-        suggests = suggests.model_copy(update={"crossover": 0.0})
-    own = {"sampler": suggests, "parallelism": workers, "max_trials": ENDLESS}
+        suggests["crossover"] = 0.0
+    own = {
+        "sampler": spec.sampler.model_copy(update=suggests),
+        "parallelism": workers,
+        "max_trials": ENDLESS,
+    }
     if "stopping" in without:
         own["early_stopping"] = EarlyStopping(type=StoppingType.NONE, collapse=False)
     experiment = problem.experiment.model_copy(update={"spec": spec.model_copy(update=own)})

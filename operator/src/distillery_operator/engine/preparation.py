@@ -82,9 +82,9 @@ def lost(seen: Observation) -> bool:
     so, too: after a restore of the database nobody may know any more who had found it.
     """
     preparing = _all(seen)
-    whole = [a for a in preparing if endings.cause(a, None)[0] is not Reason.INTERRUPTED]
-    if any(attempt.live for attempt in preparing) or any(a not in whole for a in preparing[-1:]):
+    if any(attempt.live for attempt in preparing) or any(map(_interrupted, preparing[-1:])):
         return True
+    whole = [attempt for attempt in preparing if not _interrupted(attempt)]
     made = max((attempt.started or 0.0 for attempt in whole), default=0.0)
     last = {(a.stage, a.trial): a for a in seen.all_attempts if a.stage is not Stage.PREPARE}
     return any(
@@ -92,6 +92,10 @@ def lost(seen: Observation) -> bool:
         for attempt in last.values()
         if not seen.stored(attempt)
     )
+
+
+def _interrupted(attempt: Attempt) -> bool:
+    return endings.cause(attempt, None)[0] is Reason.INTERRUPTED
 
 
 def _all(seen: Observation) -> Sequence[Attempt]:

@@ -155,12 +155,13 @@ def _repeats(spec: Spec, new: Trial, trial: Trial) -> bool:
 
 def _chance(spec: Spec, ended: Sequence[Example], new: Sequence[Trial]) -> Array:
     """Return the chance of each of n students to learn, and to hold to the limits, (n,)."""
-    if all(map(_holding(spec), ended)):
+    holding = _holding(spec)
+    if all(map(holding, ended)):
         return np.ones(len(new))
     some = np.unique(np.linspace(0, len(ended) - 1, min(len(ended), MOST)).astype(int))
     learnt = [ended[place] for place in some]
     places, sizes = _placed(spec, [example.trial for example in learnt])
-    holds = _holds(spec, learnt).astype(np.float64)
+    holds = np.array([*map(holding, learnt)], np.float64)
     model = Process(places, sizes, holds, np.zeros(len(some), np.bool_))
     places, sizes = _placed(spec, new)
     spread = np.sqrt(model.deviations(places) ** 2 + DOUBT)

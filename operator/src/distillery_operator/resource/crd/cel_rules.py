@@ -256,11 +256,8 @@ DATA: Final = [
 ]
 
 
-def _unread(part: type[Sampler | EarlyStopping]) -> list[Rule]:
-    """Refuse what is given though the chosen type does not read it."""
-    default = text(part.model_fields["type"].default)
-    if part is Sampler:
-        default = f"(has(self.crossover) ? {text(SamplerType.TPE)} : {default})"
+def _unread(part: type[Sampler | EarlyStopping], default: str) -> list[Rule]:
+    """Refuse what is given though the type, which is chosen or by default, does not read it."""
     chosen = f"(has(self.type) ? self.type : {default})"
     return [
         rule(
@@ -277,7 +274,7 @@ def _unread(part: type[Sampler | EarlyStopping]) -> list[Rule]:
 
 
 EARLY_STOPPING: Final = [
-    *_unread(EarlyStopping),
+    *_unread(EarlyStopping, text(EarlyStopping.model_fields["type"].default)),
     rule(
         "self.rungs.isSorted() && self.rungs.all(r, self.rungs.exists_one(o, o == r))",
         sentences.RUNGS,
@@ -288,6 +285,10 @@ EARLY_STOPPING: Final = [
 ]
 
 TRIALS: Final = _or_default(Spec, "max_trials")
+SAMPLER_BY_DEFAULT: Final = (
+    f"(has(self.crossover) ? {text(SamplerType.TPE)}"
+    f" : {text(Sampler.model_fields['type'].default)})"
+)
 SAMPLER: Final = "(has(self.sampler) && has(self.sampler.type) ? self.sampler.type : '')"
 CONTINUOUS: Final = "p.type == 'Float' && !has(p.step)"
 FREE: Final = "self.parameters.exists(p, p.name == 'initialization')"
@@ -398,7 +399,7 @@ RULES: Final[Mapping[str, list[Rule]]] = {
     "spec.training": HYPERPARAMETERS,
     "spec.baselines[].parameters": HYPERPARAMETERS,
     "spec.suggestions[].parameters": HYPERPARAMETERS,
-    "spec.sampler": _unread(Sampler),
+    "spec.sampler": _unread(Sampler, SAMPLER_BY_DEFAULT),
     "spec.earlyStopping": EARLY_STOPPING,
     "spec.data": DATA,
     "spec.teacher": [rule("self == oldSelf", sentences.MEANING.format(part="teacher"))],
