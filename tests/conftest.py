@@ -17,4 +17,5 @@ pytest_plugins = (
     "support.fixtures.models",
     "support.fixtures.servers",
     "support.fixtures.workspaces",
+    "support.logs",
 )

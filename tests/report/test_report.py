@@ -393,6 +393,26 @@ def test_what_the_front_comes_to_again_stands_beside_what_was_measured(show: Any
     assert "trained again" not in driver.find_element(By.ID, "trial").text
 
 
+def test_no_bar_of_what_is_expected_goes_beyond_all_questions(show: Any) -> None:
+    wanted, found = searches.experiment(), searches.search(30)
+    better = [{k: v + 28 if k == "exact" else v for k, v in t.metrics.items()} for t in found]
+    trials = [replace(t, metrics=end) for t, end in zip(found, better, strict=True)]
+    (known,) = expectation.again(wanted.spec, trials, pareto.front(wanted.spec, trials))
+    wide = [e for e in known.expected.values() if e.mean + e.deviation > 100 > e.mean]
+    assert wide
+    driver = show(wanted, trials)
+    bars = driver.execute_script(
+        "const bars = document.getElementById('tradeoff').data.find((t) => t.name === arguments[0]);"
+        "const { array, arrayminus } = bars.error_y;"
+        "return bars.y.map((middle, n) => [middle - arrayminus[n], middle + array[n]])",
+        "Expected again",
+    )
+    assert len(bars) == len(known.expected)
+    for (low, high), e in zip(bars, known.expected.values(), strict=True):
+        assert low == pytest.approx(e.mean - e.deviation, rel=1e-4)
+        assert high == pytest.approx(min(100, e.mean + e.deviation), rel=1e-4)
+
+
 def test_a_row_opens_the_panel_over_the_table_until_it_is_closed(show: Any) -> None:
     driver = show(searches.experiment(), searches.search(60))
     opened = "return document.getElementById('trial').classList.contains('open')"

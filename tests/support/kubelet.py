@@ -33,6 +33,8 @@ Object = dict[str, Any]
 SELECTOR = "app.kubernetes.io/managed-by=distillery"
 """Of all Jobs and pods of an operator."""
 
+RETRIED = (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
+
 CONNECTIONS = 40
 """To the API server at once; what waits for one is late."""
 
@@ -132,6 +134,7 @@ class Kubelet:
         """What a trainer does with its termination message before it ends, besides leaving it."""
         self._begun: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._faults: list[BaseException] = []
         self.started: dict[str, float] = {}
         self.ended: dict[str, float] = {}
 
@@ -141,18 +144,25 @@ class Kubelet:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = list(self._tasks)
+        tasks, faults = list(self._tasks), list(self._faults)
         # First, for it aborts connections; a request that is cancelled would take leave of its
         # server, and nobody would wait for that.
         await self._session.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if faults:  # a pod that never ends would look like a fault of the operator
+            raise BaseExceptionGroup("the kubelets failed", faults)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            self._faults.append(fault)
 
     async def _watch(self) -> None:
         fields = "status.phase=Pending"
@@ -199,11 +209,16 @@ class Kubelet:
         for _ in range(100):  # the API server may be restarting
             try:
                 async with self._session.patch(path, json=body, headers=headers) as answer:
-                    if answer.status < 500 and answer.status != HTTPStatus.TOO_MANY_REQUESTS:
+                    if answer.status == HTTPStatus.NOT_FOUND:
+                        return  # somebody has deleted the pod
+                    if answer.status not in RETRIED and answer.status < 500:
+                        answer.raise_for_status()
                         return
-            except aiohttp.ClientError:
-                pass
+                    refused = f"{answer.status} {await answer.text()}"
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+                refused = repr(error)
             await asyncio.sleep(0.2)
+        raise TimeoutError(f"{path} could not be written: {refused}")
 
 
 @contextmanager

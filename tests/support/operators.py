@@ -20,6 +20,9 @@ LOOPBACK = ("127.0.0.1", "[::1]") if socket.has_dualstack_ipv6() else ("127.0.0.
 """By which a server of this machine is reached, which must listen everywhere."""
 COMMAND = (sys.executable, "-m", "distillery_operator")
 
+LOGS: set[Path] = set()
+"""Of every operator that this process has started; see `support.logs`."""
+
 
 class Operator:
     """An operator of a cluster; use as a context manager, or start and kill it."""
@@ -70,6 +73,7 @@ class Operator:
 
     def start(self) -> None:
         """Start the process."""
+        LOGS.add(self.log)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT

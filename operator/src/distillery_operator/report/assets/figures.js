@@ -178,17 +178,20 @@ function records(y) {
   return good.filter((t) => sign * place(t, y) < best && ((best = sign * place(t, y)), true));
 }
 
-// From where to where a trial is expected to come when it is trained again.
+// From where to where a trial is expected to come when it is trained again; no share is below nothing or above all.
 function reach(trial, metric) {
   const found = trial.expected[metric];
-  return found ? [-1, 1].map((side) => (found.mean + side * found.deviation) * unit(metric).factor) : [];
+  const { factor, short } = unit(metric);
+  const ends = found ? [-1, 1].map((side) => (found.mean + side * found.deviation) * factor) : [];
+  return short === "%" ? ends.map((end) => Math.min(100, Math.max(0, end))) : ends;
 }
 
 // What the front's points come to when they are trained again: a bar of one standard deviation each way, and its middle.
 function expectations(x, y) {
   const list = data.front.map((number) => trials.get(number)).filter((t) => t.expected[y] && place(t, x) !== null);
   if (!list.length) return [];
-  const { factor } = unit(y);
+  const middles = list.map((t) => t.expected[y].mean * unit(y).factor);
+  const arm = (side) => list.map((t, n) => Math.max(0, (side ? 1 : -1) * (reach(t, y)[side] - middles[n])));
   return [
     points(
       list,
@@ -197,9 +200,11 @@ function expectations(x, y) {
       "Expected again",
       { symbol: "line-ew", size: 11, line: { width: 2, color: color("expected") } },
       {
-        y: list.map((t) => t.expected[y].mean * factor),
+        y: middles,
         error_y: {
-          array: list.map((t) => t.expected[y].deviation * factor),
+          symmetric: false,
+          array: arm(1),
+          arrayminus: arm(0),
           color: color("expected"),
           thickness: 1.6,
           width: 4,
