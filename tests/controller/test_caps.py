@@ -63,11 +63,11 @@ def actions(observation: Observation) -> list[object]:
 @pytest.mark.parametrize(
     ("observation", "expected"),
     [
-        (seen(Caps(parallelism=Cap(10, others=4))), [Ask(6)]),
+        (seen(Caps(parallelism=Cap(10, others=9))), [Ask(1)]),
         (seen(Caps(parallelism=Cap(10, others=14))), []),
         (seen(Caps(parallelism=Cap(2)), trials=4, live=2), []),
         (seen(Caps(parallelism=Cap(3)), trials=4, live=2), [Launch(Stage.TRAIN, 2, 1)]),
-        (seen(Caps(trials=Cap(50, others=47))), [Ask(3)]),
+        (seen(Caps(trials=Cap(50, others=49))), [Ask(1)]),
         (seen(Caps(trials=Cap(50, others=48)), trials=2, live=2), []),
         (seen(Caps(gpu_hours=Cap(10, others=7)), trials=2, live=2, hours=2), []),
     ],

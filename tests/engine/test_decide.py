@@ -119,6 +119,11 @@ def test_the_free_places_are_filled_with_suggestions() -> None:
     assert acts(SPEC, worlds.observation()) == [Ask(2)]
 
 
+def test_few_suggestions_are_asked_for_at_once() -> None:
+    spec = worlds.experiment(parallelism=30, maxTrials=100).spec
+    assert acts(spec, worlds.observation()) == [Ask(decide.AT_ONCE)]
+
+
 def test_no_more_is_asked_for_than_max_trials() -> None:
     ended = tuple(worlds.completed(n, 80.0, 1 + n % 6) for n in range(7))
     asked = [a for a in acts(SPEC, worlds.observation(ended)) if isinstance(a, Ask)]

@@ -1,11 +1,14 @@
 """One pass: what is gathered, and what becomes of actions that are refused."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import pytest
+
 from distillery_contract.request import Request, Stage
-from distillery_operator.engine import reconcile, requests
+from distillery_operator.engine import reconcile, requests, visit
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.engine.ports import Ports
 from distillery_operator.engine.visit import Visitor
@@ -152,6 +155,20 @@ def test_a_pass_looks_at_the_study_once() -> None:
     world = World([])
     asyncio.run(Visitor(Ports(world, world, world), nothing).visit(EXPERIMENT))
     assert (world.started, world.loads) == ([0, 1, 2], 1)
+
+
+@pytest.mark.parametrize(("long", "passes"), [(math.inf, visit.PASSES), (0.0, 1)])
+def test_a_visit_that_takes_long_lets_others_go_first(
+    long: float, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_: Experiment) -> Mapping[str, Sequence[Trial]]:
+        return {}
+
+    monkeypatch.setattr(visit, "LONG_SECONDS", long)
+    world = World([own(TRIALS[0], code=0)])  # which is told again and again
+    done = asyncio.run(Visitor(Ports(world, world, world), nothing).visit(EXPERIMENT))
+    assert world.loads == passes
+    assert visit.goes_on(done)  # so that the next visit comes at once
 
 
 def test_an_action_that_is_refused_holds_up_no_other() -> None:

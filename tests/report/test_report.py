@@ -402,7 +402,8 @@ def test_no_bar_of_what_is_expected_goes_beyond_all_questions(show: Any) -> None
     assert wide
     driver = show(wanted, trials)
     bars = driver.execute_script(
-        "const bars = document.getElementById('tradeoff').data.find((t) => t.name === arguments[0]);"
+        "const bars = document.getElementById('tradeoff').data"
+        ".find((t) => t.name === arguments[0]);"
         "const { array, arrayminus } = bars.error_y;"
         "return bars.y.map((middle, n) => [middle - arrayminus[n], middle + array[n]])",
         "Expected again",

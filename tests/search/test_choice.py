@@ -120,7 +120,7 @@ def test_the_end_that_was_expected_of_stopped_trials_teaches() -> None:
 
 def test_where_a_student_is_in_training_another_adds_less() -> None:
     trials = history(40)
-    learnt = choice._learnt(SPEC, list(choice._examples(trials)))
+    learnt = choice._learnt(SPEC, list(choice._examples(SPEC, trials)))
     best, other = trained(90, 0.01, 3), trained(91, 0.01, 6)
 
     def gain(running: Sequence[Trial]) -> Any:
@@ -204,7 +204,7 @@ def test_a_student_above_the_limit_of_the_size_is_not_chosen() -> None:
 
 def test_of_very_many_trials_those_nearest_to_the_front_teach() -> None:
     trials = history(choice.MOST + 200)
-    learnt = choice._learnt(SPEC, list(choice._examples(trials)))
+    learnt = choice._learnt(SPEC, list(choice._examples(SPEC, trials)))
     assert len(learnt) == choice.MOST
     left = {trial.number for trial in trials} - {example.trial.number for example in learnt}
     best = max(trials, key=lambda trial: trial.metrics["exact"])
@@ -221,7 +221,7 @@ def test_trials_that_repeat_or_continue_another_teach_once() -> None:
     again = replace(trained(1, 0.1, 2), continues=0)
     twin = replace(trained(2, 0.1, 2), reason=feasibility.DUPLICATE)
     failed = replace(trained(3, 0.1, 2), state=State.FAILED)
-    assert [e.trial.number for e in choice._examples([stopped, again, twin, failed])] == [1]
+    assert [e.trial.number for e in choice._examples(SPEC, [stopped, again, twin, failed])] == [1]
 
 
 def test_a_search_built_anew_suggests_the_same() -> None:

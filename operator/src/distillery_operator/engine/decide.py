@@ -53,6 +53,9 @@ from distillery_operator.trials.attempt import Attempt
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State
 
+AT_ONCE: Final = 2
+"""Suggestions in one pass at most: each may take 0.2 s, and other experiments wait meanwhile."""
+
 TIMES_ITS_PACE: Final = 3
 """How many times as long as its longest step so far a training may take for the next one."""
 
@@ -197,7 +200,7 @@ def _begin(
     wanted = budgets.missing(spec, seen) if closing is None else budgets.own(spec, seen)
     missing = min(free - len(promoted), wanted, seen.caps.trials.left - seen.suggested)
     if missing > 0:
-        yield Ask(int(missing))
+        yield Ask(min(int(missing), AT_ONCE))
 
 
 def _waiting(spec: Spec, seen: Observation) -> Iterator[Launch]:

@@ -21,6 +21,9 @@ from distillery_operator.trials.verdicts import Verdicts
 PASSES: Final = 3
 """Passes in one visit at most: one tells and asks, the next one starts what was asked."""
 
+LONG_SECONDS: Final = 0.3
+"""Time after which a visit makes no further pass: other experiments wait, and go first."""
+
 AGAIN_SECONDS: Final = 60.0
 """Time between two questions whether what was refused is accepted now."""
 
@@ -66,6 +69,7 @@ class Visitor:
             after: is called after each pass.
             caps: of the namespace.
         """
+        begun = time.monotonic()
         for _ in range(PASSES):
             await self._inform(experiment)
             why = obstacle or (str(self.fault) if self.fault else "")
@@ -73,7 +77,7 @@ class Visitor:
             done = await reconcile(experiment, self._ports, now, why, caps, self._judged)
             self._judged = done.seen.verdicts(experiment.spec)
             after(done)
-            if not goes_on(done):
+            if not goes_on(done) or time.monotonic() - begun >= LONG_SECONDS:
                 break
         self._judged = done.seen.verdicts(experiment.spec).bare()
         return done

@@ -7,12 +7,11 @@ have learnt, and where not exactly one objective is left for a training to tell.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distillery_operator.resource import space
 from distillery_operator.resource.spec import Objective, Spec
@@ -48,10 +47,20 @@ DOUBT: Final = 0.02
 
 @dataclass(frozen=True)
 class Example:
-    """A training and the metrics that it ended with; of a stopped one, those expected of it."""
+    """A training that has ended.
+
+    Attributes:
+        trial: the training.
+        end: the metrics that it ended with; of a stopped one, those expected of it.
+        learnt: whether the student learnt anything.
+        holds: whether it did, and holds to the limits. The threshold of the objective is none of
+            these: what a student comes to decides that.
+    """
 
     trial: Trial
     end: Mapping[str, float]
+    learnt: bool
+    holds: bool
 
     @property
     def guessed(self) -> bool:
@@ -72,7 +81,7 @@ def chosen(spec: Spec, trials: Sequence[Trial], drawn: Point, size: Size) -> Poi
     if dice.random() < DRAWN or len(_trained(spec)) != 1:
         return drawn
     own = [trial for trial in trials if trial.parameter_count and expectation.inside(spec, trial)]
-    ended = list(_examples(own))
+    ended = list(_examples(spec, own))
     learnt = _learnt(spec, ended)
     leaders = _leaders(spec, learnt)
     if sum(not example.guessed for example in learnt) < LEAST or not leaders:
@@ -92,23 +101,31 @@ def chosen(spec: Spec, trials: Sequence[Trial], drawn: Point, size: Size) -> Poi
     return drawn
 
 
-def _examples(trials: Sequence[Trial]) -> Iterator[Example]:
+def _examples(spec: Spec, trials: Sequence[Trial]) -> Iterator[Example]:
     """Yield the trainings that have ended, each once."""
+    elsewhere = {*feasibility.KNOWN, *(o.metric for o in _trained(spec))}
+    limits = [bound for bound in feasibility.bounds(spec) if bound.metric not in elsewhere]
+
+    def example(trial: Trial, end: Mapping[str, float]) -> Example:
+        learnt = bool(end) and not feasibility.collapsed(end)
+        holds = learnt and all(b.metric in end and b.violation(end[b.metric]) <= 0 for b in limits)
+        return Example(trial, end, learnt, holds)
+
     begun = continued(trials)
     for trial in trials:
         if trial.reason == feasibility.DUPLICATE or trial.number in begun:
             continue
         if trial.state is State.COMPLETED or (trial.state is State.STOPPED and trial.curve):
             end = {**trial.metrics, **trial.expected} if trial.expected else trial.metrics
-            yield Example(trial, end)
+            yield example(trial, end)
         elif trial.state is State.INFEASIBLE and trial.seconds:
-            yield Example(trial, {})
+            yield example(trial, {})
 
 
 def _learnt(spec: Spec, ended: Sequence[Example]) -> list[Example]:
     """Return the trainings that did not collapse; of very many those nearest to the front."""
     (objective,) = _trained(spec)
-    found = [e for e in ended if objective.metric in e.end and not feasibility.collapsed(e.end)]
+    found = [example for example in ended if example.learnt and objective.metric in example.end]
     if len(found) <= MOST:
         return found
     ends = pareto.costs(spec, [example.end for example in found])
@@ -118,8 +135,7 @@ def _learnt(spec: Spec, ended: Sequence[Example]) -> list[Example]:
 def _leaders(spec: Spec, learnt: Sequence[Example]) -> list[Point]:
     """Return the points of the front, and those of the best values that hold to the limits."""
     ((metric, sign),) = [(o.metric, o.direction.sign) for o in _trained(spec)]
-    holding = zip(learnt, _holds(spec, learnt), strict=True)
-    done = [example.trial for example, holds in holding if holds and not example.guessed]
+    done = [example.trial for example in learnt if example.holds and not example.guessed]
     best = sorted(done, key=lambda trial: sign * trial.metrics[metric])
     found = [*pareto.front(spec, done), *best[:LARGEST]]
     return [space.reduced(spec, trial.parameters) for trial in found]
@@ -155,39 +171,16 @@ def _repeats(spec: Spec, new: Trial, trial: Trial) -> bool:
 
 def _chance(spec: Spec, ended: Sequence[Example], new: Sequence[Trial]) -> Array:
     """Return the chance of each of n students to learn, and to hold to the limits, (n,)."""
-    holding = _holding(spec)
-    if all(map(holding, ended)):
+    if all(example.holds for example in ended):
         return np.ones(len(new))
     some = np.unique(np.linspace(0, len(ended) - 1, min(len(ended), MOST)).astype(int))
-    learnt = [ended[place] for place in some]
-    places, sizes = _placed(spec, [example.trial for example in learnt])
-    holds = np.array([*map(holding, learnt)], np.float64)
+    known = [ended[place] for place in some]
+    places, sizes = _placed(spec, [example.trial for example in known])
+    holds = np.array([example.holds for example in known], np.float64)
     model = Process(places, sizes, holds, np.zeros(len(some), np.bool_))
     places, sizes = _placed(spec, new)
     spread = np.sqrt(model.deviations(places) ** 2 + DOUBT)
     return hypervolume_gain.below((model.means(places, sizes) - 0.5) / spread)
-
-
-def _holds(spec: Spec, examples: Sequence[Example]) -> NDArray[np.bool_]:
-    """Tell of n trainings whether they learnt anything, and hold to the limits, (n,)."""
-    return np.array([*map(_holding(spec), examples)], bool)
-
-
-def _holding(spec: Spec) -> Callable[[Example], bool]:
-    """Return what tells of a training whether it learnt anything, and holds to the limits.
-
-    The threshold of the objective is none of these limits: what a student comes to decides that.
-    """
-    elsewhere = {*feasibility.KNOWN, *(o.metric for o in _trained(spec))}
-    limits = [bound for bound in feasibility.bounds(spec) if bound.metric not in elsewhere]
-
-    def holds(example: Example) -> bool:
-        end = example.end
-        if not end or feasibility.collapsed(end):
-            return False
-        return all(b.metric in end and b.violation(end[b.metric]) <= 0 for b in limits)
-
-    return holds
 
 
 def _gain(
@@ -215,7 +208,7 @@ def _gain(
     model = Process(
         places, sizes, ends, np.array([example.guessed for example in learnt], np.bool_)
     )
-    known = np.flatnonzero(_holds(spec, learnt))
+    known = np.flatnonzero([example.holds for example in learnt])
     steps = _steps(sizes[known], model.means(places[known], sizes[known]))
     students = [*(learnt[known[step]].trial for step in steps), *running]
     places, sizes = _placed(spec, students)
