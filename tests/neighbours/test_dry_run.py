@@ -231,9 +231,19 @@ def test_packages_install_from_the_index(published: Published, tmp_path: Path) -
     assert VERSION in told.stdout
 
 
+@pytest.fixture
+def emptied(node: Node) -> Iterator[Node]:
+    """A node on which nothing of a release stays: its operator would take others' experiments."""
+    try:
+        yield node
+    finally:
+        stack.uninstall(node.plane)
+
+
 def test_the_chart_of_the_registry_installs_the_images_of_the_registry(
-    published: Published, node: Node, tmp_path: Path
+    published: Published, emptied: Node, tmp_path: Path
 ) -> None:
+    node = emptied
     node.trust(published.registry, published.port)
     node.load(images.postgres().archive)
     for name in (NAMESPACE, stack.TEAM):

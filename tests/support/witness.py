@@ -61,7 +61,8 @@ class Witness:
     @property
     def copies(self) -> int:
         """Return how many suggestions were answered from the record."""
-        known = (json.loads(ending) for _, _, ending in self.endings.values())
+        endings = [*self.endings.values()]  # at once: a thread adds to them
+        known = (json.loads(ending) for _, _, ending in endings)
         return sum(ending["reason"] == DUPLICATE for ending in known)
 
     def doubled(self, trials: int) -> int:
