@@ -31,10 +31,20 @@ def test_an_api_server_that_stays_away_and_a_refusal_are_raised() -> None:
     with pytest.raises(ApiUnavailable):
         virtual_time.run(lambda: api_retries.patiently(for_good))
     assert for_good.asked == len(api_retries.BACKOFFS) + 1
-    refused = Failing(1000, Refused("Forbidden", "no"))
+    refused = Failing(1000, Refused("Invalid", "no"))
     with pytest.raises(Refused):
         virtual_time.run(lambda: api_retries.patiently(refused))
     assert refused.asked == 1
+
+
+def test_an_api_server_that_has_not_read_anybodys_rights_yet_is_asked_again() -> None:
+    unread = Refused("Forbidden", "jobs.batch is forbidden: User cannot list resource")
+    soon = Failing(api_retries.UNREAD, unread)
+    virtual_time.run(lambda: api_retries.patiently(soon))
+    never = Failing(1000, unread)
+    with pytest.raises(Refused):
+        virtual_time.run(lambda: api_retries.patiently(never))
+    assert never.asked == api_retries.UNREAD + 1
 
 
 def test_the_watches_are_as_patient() -> None:

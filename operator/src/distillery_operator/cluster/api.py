@@ -97,16 +97,16 @@ class Api:
         return await self._request("get", kind, _place(kind, key), {})
 
     async def cluster(self) -> str:
-        """Return what tells this cluster from others; empty if this user may not know.
+        """Return what tells this cluster from others.
 
         It is the uid of a namespace that every cluster has and nobody can delete.
+
+        Raises:
+            Refused: this user may not know.
         """
         path = "/api/v1/namespaces/kube-system"
-        try:
-            code, text = await self._send("get", "namespaces", "GET", path, {}, None)
-            return str(_answer(code, text)["metadata"]["uid"])
-        except Refused:
-            return ""
+        code, text = await self._send("get", "namespaces", "GET", path, {}, None)
+        return str(_answer(code, text)["metadata"]["uid"])
 
     async def read(self, path: str, seconds: float) -> bytes:
         """Return what a path answers, as it is, within some seconds."""

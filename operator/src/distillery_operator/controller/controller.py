@@ -278,6 +278,8 @@ class Controller:
         unsettled = session.obstacle or result.refused or removing or capped
         wait = AGAIN_SECONDS if unsettled else VISIT_SECONDS
         wait = self._settings.scrape_seconds if live else wait
+        if session.refusal:
+            wait = min(wait, max(0.0, session.due - time.monotonic()))
         return wait if rest is None else min(rest, wait)
 
     async def _note_restored(self, session: Session, result: Pass) -> None:
@@ -288,13 +290,19 @@ class Controller:
         session.restored = await session.study.restored()
 
     async def _check_template(self, session: Session) -> None:
-        """Ask, once for each generation, whether the API server takes the trials' Jobs."""
+        """Ask, once for each generation, whether the API server takes the trials' Jobs.
+
+        What it refuses is tried again: soon at first, for a new namespace lacks its service account
+        for a moment.
+        """
         generation, now = session.experiment.metadata.generation, time.monotonic()
-        checked, when = session.checked
-        stale = session.refusal and now - when >= AGAIN_SECONDS
-        if checked != generation or stale:
-            session.refusal = await session.runner.check()
-            session.checked = (generation, now)
+        if session.checked != generation:
+            session.refusals = 0
+        elif not session.refusal or now < session.due:
+            return
+        session.refusal, session.checked = await session.runner.check(), generation
+        session.refusals += 1
+        session.due = now + min(AGAIN_SECONDS, 2.0**session.refusals)
 
     async def _delete(self, key: Key, found: Mapping[str, Any]) -> float | None:
         """Delete what goes with an experiment; say in its status what that waits for."""

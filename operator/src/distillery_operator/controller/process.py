@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,7 @@ from distillery_operator.cluster import lease
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.cache import Cache
 from distillery_operator.cluster.kinds import Key
-from distillery_operator.controller import event_writer, resync, watches
-from distillery_operator.controller.api_retries import patiently
+from distillery_operator.controller import api_retries, event_writer, resync, watches
 from distillery_operator.controller.controller import Controller
 from distillery_operator.controller.event_writer import Announcer
 from distillery_operator.controller.health import Health
@@ -96,11 +96,22 @@ async def run(
         Scraper(prometheus_url, operator_metrics.PROMETHEUS_ERRORS.inc),
     )
     await api.open()
-    settings = replace(settings, cluster=await api.cluster())
     port = operator_metrics.serve(metrics_port, tls=metrics_tls, clients=metrics_clients)
     log.info("serving /metrics on port %d", port)
-    with Workers(THREADS) as workers:
+    async with AsyncExitStack() as closing:
+        workers = closing.enter_context(Workers(THREADS))
+        closing.callback(database.close)
+        closing.push_async_callback(api.close)
+        closing.push_async_callback(scraper.close)
+        health = Health(database.check)
+        closing.push_async_callback(health.close)
+        await health.open(health_port)  # first, for the API server may have to be waited for
         announcing = Announcer(api)
+        watched = Namespaces(
+            api, cache, queue, announcing, names=namespaces, selector=namespace_selector
+        )
+        await api_retries.patiently(watched.look)
+        settings = replace(settings, cluster=await api_retries.cluster(api))
         controller = Controller(
             api,
             cache,
@@ -111,11 +122,11 @@ async def run(
             announcer=announcing,
             settings=settings,
         )
-        watched = Namespaces(
-            api, cache, queue, announcing, names=namespaces, selector=namespace_selector
-        )
+        closing.push_async_callback(controller.close)
         trials = trials_server.Server(cache, database, workers, settings.defaults)
-        health = Health(database.check)
+        closing.push_async_callback(trials.close)
+        if settings.trials_service:
+            await trials.open(trials_port)
 
         async def work() -> None:
             """Visit experiments, for ever."""
@@ -136,25 +147,13 @@ async def run(
                 identity = f"{socket.gethostname()}_{uuid.uuid4()}"
                 await lease.lead(api.lock(lease_place, identity), work)
 
-        try:
-            await health.open(health_port)  # first, for the lists may have to wait
-            await patiently(watched.look)
-            if settings.trials_service:
-                await trials.open(trials_port)
-            async with asyncio.TaskGroup() as group:  # a fault in one ends them all
-                tasks = [
-                    group.create_task(operator_metrics.watch_lag()),
-                    group.create_task(operator_metrics.watch_storage(health.database)),
-                    group.create_task(resync.resync(api, cache, queue, watched)),
-                    group.create_task(lead()),
-                ]
-                await watches.watch(cache, queue, controller, watched, stop)
-                for task in tasks:
-                    task.cancel()
-        finally:
-            await health.close()
-            await trials.close()
-            await controller.close()
-            await scraper.close()
-            await api.close()
-            database.close()
+        async with asyncio.TaskGroup() as group:  # a fault in one ends them all
+            tasks = [
+                group.create_task(operator_metrics.watch_lag()),
+                group.create_task(operator_metrics.watch_storage(health.database)),
+                group.create_task(resync.resync(api, cache, queue, watched)),
+                group.create_task(lead()),
+            ]
+            await watches.watch(cache, queue, controller, watched, stop)
+            for task in tasks:
+                task.cancel()

@@ -17,6 +17,7 @@ from distillery_operator.cluster import default_template, errand_jobs, errands
 from distillery_operator.cluster.api import Api
 from distillery_operator.cluster.kinds import Key, Kind
 from distillery_operator.cluster.pod_template import Defaults
+from distillery_operator.controller import api_retries
 from distillery_operator.engine import requests
 from distillery_operator.errors import DistilleryError, Refused
 from distillery_operator.resource.experiment import API_VERSION, KIND, STUDY, Experiment, study_of
@@ -66,7 +67,7 @@ class Unowned:
 async def look(api: Api, database: Database) -> Unowned:
     """Find what nobody owns."""
     found = [*survey.look(database)]  # first: an experiment that comes later has a later study
-    unowned, cluster = Unowned(), await api.cluster()
+    unowned, cluster = Unowned(), await api_retries.cluster(api)
     everywhere = await _listed(api, "")
     namespaces = {f.resource["namespace"] for f in found if f.resource}
     listed = {n: await _listed(api, n) if everywhere is None else everywhere for n in namespaces}

@@ -25,7 +25,9 @@ class Session:
     status: Status | None
     written: float = 0.0
     refusal: str = ""
-    checked: tuple[int, float] = (0, 0.0)  # generation, time
+    refusals: int = 0  # in a row
+    checked: int = 0  # the generation
+    due: float = 0.0  # when a template that was refused is tried again
     restored: str = ""
     restored_at: float = 0.0  # since the status was written last
     collecting: tuple[int, ...] = ()
