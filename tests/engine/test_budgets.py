@@ -83,15 +83,15 @@ def test_a_spent_budget_ends_the_search_with_its_reason_and_its_numbers(
     assert decide.decide(wanted, found).done == Closing(reason, sentence)
     assert starts(wanted, found) == 0
     name = next(iter(budget))
-    assert starts(spec(**{**budget, name: 400_000}), found) == 4
+    assert starts(spec(**{**budget, name: 400_000}), found) == decide.AT_ONCE
 
 
 def test_no_more_trials_start_than_the_budget_pays_for() -> None:
-    assert starts(spec(maxGpuHours=5.5), seen(ended(3))) == 2
+    assert starts(spec(maxGpuHours=4.5), seen(ended(3))) == 1
     waiting = (*ended(3), Trial(3, {"n_layers": 2}))
     assert starts(spec(maxGpuHours=5.5), seen(waiting)) == 2
     assert starts(spec(maxGpuHours=3.5), seen(waiting)) == 0
-    assert starts(spec(maxGpuHours=0.1), seen(())) == 4  # nothing is known of their time yet
+    assert starts(spec(maxGpuHours=0.1), seen(())) == decide.AT_ONCE  # no time is known yet
 
 
 def test_what_runs_is_expected_to_take_as_long_as_what_has_ended() -> None:
