@@ -33,7 +33,7 @@ from distillery_operator.engine.actions import (
 )
 from distillery_operator.resource.sampler import Sampler, SamplerType
 from distillery_operator.resource.spec import Spec
-from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report, Standing
+from distillery_operator.trials.attempt import WITHIN_ONE, Attempt, Phase, Removal, Report, Standing
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.past_attempt import PastAttempt
 from distillery_operator.trials.trial import Point, State, Trial
@@ -567,6 +567,19 @@ def test_while_a_search_runs_files_are_removed_for_many_trials_at_once() -> None
 
     assert collected(housekeeping.COLLECT_AT_ONCE) == []
     assert collected(housekeeping.COLLECT_AT_ONCE + 1) == [Collect(tuple(range(1, 11)))]
+
+
+def test_a_training_within_one_second_has_run_so_that_its_files_are_collected() -> None:
+    """A cluster tells times in whole seconds."""
+    quick = attempt(code=0, started=990.0, ended=990.0)
+    seen = worlds.observation((RUNNING,), (quick,), {quick: FINAL})
+    (told,) = [action for action in acts(SPEC, seen) if isinstance(action, Tell)]
+    assert told.seconds == WITHIN_ONE
+    trials = (worlds.completed(0, 80.0, 3), worlds.completed(1, 70.0, 4))
+    trials = (trials[0], replace(trials[1], seconds=told.seconds))
+    spec = SPEC.model_copy(update={"max_trials": 2})
+    assert Collect((1,)) in acts(spec, worlds.observation(trials))
+    assert attempt(code=None, started=None, ended=999.0).seconds == 0
 
 
 def test_an_attempt_is_released_once_its_trials_ending_is_stored() -> None:

@@ -50,6 +50,9 @@ PENDING_TIMEOUT: Final = "PendingTimeout"
 """Reason of an attempt that was ended because no machine took it in time."""
 
 
+WITHIN_ONE: Final = 0.5
+"""Run time of what began and ended in the same second: a cluster tells times in whole seconds."""
+
 AttemptKey = tuple[Stage, int, int]
 """Stage, trial and number: what tells the attempts of an experiment apart."""
 
@@ -136,12 +139,10 @@ class Attempt:
 
     @property
     def seconds(self) -> float:
-        """Run time, once ended."""
-        return (
-            self.ended - self.started
-            if self.started is not None and self.ended is not None
-            else 0.0
-        )
+        """Run time, once ended; 0 only if it never ran."""
+        if self.started is None or self.ended is None:
+            return 0.0
+        return self.ended - self.started or WITHIN_ONE
 
     def is_that(self, past: PastAttempt) -> bool:
         """Tell whether it is an attempt that the study keeps, of the same trial."""
