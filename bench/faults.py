@@ -289,6 +289,9 @@ def judge(
         "stuck": trials - witness.told,
         "failover_s": round(failover_s, 1),
     }
+    for number, (_, _, ending) in sorted(witness.endings.items()):
+        if (found := json.loads(ending))["state"] == "Failed":
+            print(f"trial {number} is Failed: {found['reason']}: {found['message']}")
     for name, count in sorted(killed.items()):
         print(f"{name:24} {count}")
     for name, figure in figures.items():

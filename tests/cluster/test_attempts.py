@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from distillery_contract.request import Stage
 from distillery_contract.wire import Exit
-from distillery_operator.cluster import attempts, pod_template
+from distillery_operator.cluster import attempts, outcomes, pod_template
 from distillery_operator.engine import decide, requests
 from distillery_operator.engine.actions import Launch, Tell
 from distillery_operator.trials.attempt import Attempt, Phase
@@ -206,7 +206,7 @@ ENDINGS: dict[str, tuple[tuple[Object, ...], Attempt]] = {
     ),
     "complete and the pod gone": (
         (job(complete()),),
-        replace(GONE, exit_code=0, started=seconds(0)),
+        replace(GONE, exit_code=0, started=seconds(0), disrupted=True, message=outcomes.UNREAD),
     ),
     **{
         f"{code.name}": (
@@ -869,7 +869,7 @@ def test_whatever_is_seen_an_attempt_has_ended_if_and_only_if_nothing_of_it_can_
         assert got.ended is not None
         if conditions[0]["type"] == "Complete":
             assert got.exit_code == 0
-            assert not got.disrupted
+            assert got.disrupted is lost  # its last words went with the pod
         elif halted:
             assert got.exit_code in tuple(Exit)
         elif disruptions and not lost and got.exit_code != 0:

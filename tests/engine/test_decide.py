@@ -356,6 +356,17 @@ def test_a_success_without_a_sound_final_report_is_no_result(report: Report | No
     ]
 
 
+def test_a_success_whose_report_went_with_its_pod_is_as_good_as_interrupted() -> None:
+    """So it is not taken for a crash, of which a trial may have one."""
+    gone = tuple(attempt(n, code=0, disrupted=True) for n in (1, 2, 3))
+    assert launches(worlds.observation((RUNNING,), gone[:2])) == [Launch(Stage.TRAIN, 0, 3)]
+    assert tells(worlds.observation((RUNNING,), gone)) == [(State.FAILED, "TooManyInterruptions")]
+    part = {gone[0]: replace(FINAL, final=False)}
+    assert launches(worlds.observation((RUNNING,), gone[:1], part)) == [Launch(Stage.TRAIN, 0, 2)]
+    told = worlds.observation((RUNNING,), gone[:1], {gone[0]: FINAL})  # it came another way
+    assert tells(told) == [(State.COMPLETED, "Completed")]
+
+
 def test_an_attempt_that_the_study_does_not_know_is_discarded_and_nothing_of_it_is_told() -> None:
     for foreign in (attempt(1, live=True), attempt(1, code=0)):
         seen = replace(worlds.observation((RUNNING,)), foreign=(foreign,))

@@ -50,6 +50,8 @@ EXIT_CODE: Final = re.compile(r"failed with exit code (\d+)")
 """What the Job controller's message says where the failure policy has seen the trainer's code."""
 
 
+UNREAD: Final = "the trainer ended well, but its pod is gone, and what it said with it"
+
 NOT_TAKEN: Final = "no machine took the pod within spec.pendingTimeoutSeconds"
 
 
@@ -66,7 +68,7 @@ class Outcome:
 def by_job(condition: Object) -> Outcome:
     """Return what a finished Job says by itself."""
     if condition["type"] == "Complete":
-        return Outcome(int(Exit.OK))
+        return Outcome(int(Exit.OK), message=UNREAD, disrupted=True)
     if condition.get("reason") == DEADLINE_EXCEEDED:  # a Job gets a deadline only to end its wait
         return Outcome(None, PENDING_TIMEOUT, NOT_TAKEN, True)
     message = condition.get("message", "")

@@ -163,9 +163,14 @@ def _hung(attempt: Attempt) -> bool:
 
 
 def cause(attempt: Attempt, report: Report | None) -> tuple[Reason, str]:
-    """Return why an attempt ended: the reason by exit code, the sentence by report."""
+    """Return why an attempt ended: the reason by exit code, the sentence by report.
+
+    One that ended well and of which there is a whole report has ended so, whatever became of its
+    pod; where its report went with the pod, it is as good as interrupted.
+    """
     message = (report.message if report else "") or attempt.message
-    if attempt.disrupted or attempt.exit_code is None:
+    told = attempt.exit_code == Exit.OK and report is not None and _whole(attempt.stage, report)
+    if attempt.exit_code is None or (attempt.disrupted and not told):
         return Reason.INTERRUPTED, message or "the process was lost"
     if attempt.exit_code in REASON_OF_EXIT:
         return REASON_OF_EXIT[Exit(attempt.exit_code)], message
