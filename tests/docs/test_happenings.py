@@ -20,6 +20,8 @@ SHOWN = {
     "a training reports no further": "engine/test_decide.py::"
     "test_silence_counts_as_a_crash_and_resumes_within_that_limit",
     "crash, or": "controller/test_controller.py::test_a_crash_is_tried_again_as_another_job",
+    "a training ends well": "engine/test_decide.py::"
+    "test_a_success_whose_report_went_with_its_pod_is_as_good_as_interrupted",
     "divergence": "controller/test_controller.py::"
     "test_what_a_suggestion_caused_is_told_and_not_tried_again",
     "a rule of": "engine/test_decide.py::test_a_hopeless_training_is_asked_to_end_with_its_reason",
@@ -44,8 +46,8 @@ SHOWN = {
     "test_a_namespace_that_refuses_holds_up_no_other_and_comes_back_without_a_restart",
     "a namespace gets": "charts/test_release.py::"
     "test_namespaces_are_followed_by_their_labels_without_a_restart",
-    "the API server answers": "controller/test_api_retries.py::"
-    "test_minutes_of_errors_of_the_api_server_are_waited_out",
+    "the API server answers": "controller/test_starting.py::"
+    "test_an_api_server_that_is_away_is_waited_for",
     "a watch of the": "internals/test_watches_of_kopf.py::"
     "test_a_watch_that_falls_silent_is_opened_again_from_where_it_was",
     "an error comes": "internals/test_watches_of_kopf.py::"
