@@ -586,8 +586,8 @@ def test_a_training_within_one_second_has_run_so_that_its_files_are_collected() 
     seen = worlds.observation((RUNNING,), (quick,), {quick: FINAL})
     (told,) = [action for action in acts(SPEC, seen) if isinstance(action, Tell)]
     assert told.seconds == WITHIN_ONE
-    trials = (worlds.completed(0, 80.0, 3), worlds.completed(1, 70.0, 4))
-    trials = (trials[0], replace(trials[1], seconds=told.seconds))
+    off_the_front = replace(worlds.completed(1, 70.0, 4), seconds=told.seconds)
+    trials = (worlds.completed(0, 80.0, 3), off_the_front)
     spec = SPEC.model_copy(update={"max_trials": 2})
     assert Collect((1,)) in acts(spec, worlds.observation(trials))
     assert attempt(code=None, started=None, ended=999.0).seconds == 0

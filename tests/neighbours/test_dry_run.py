@@ -232,18 +232,16 @@ def test_packages_install_from_the_index(published: Published, tmp_path: Path) -
 
 
 @pytest.fixture
-def emptied(node: Node) -> Iterator[Node]:
-    """A node on which nothing of a release stays: its operator would take others' experiments."""
-    try:
-        yield node
-    finally:
-        stack.uninstall(node.plane)
+def emptied(node: Node) -> Iterator[None]:
+    """Leave nothing of a release on the node: its operator would take others' experiments."""
+    yield
+    stack.uninstall(node.plane)
 
 
+@pytest.mark.usefixtures("emptied")
 def test_the_chart_of_the_registry_installs_the_images_of_the_registry(
-    published: Published, emptied: Node, tmp_path: Path
+    published: Published, node: Node, tmp_path: Path
 ) -> None:
-    node = emptied
     node.trust(published.registry, published.port)
     node.load(images.postgres().archive)
     for name in (NAMESPACE, stack.TEAM):
