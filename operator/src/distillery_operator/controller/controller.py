@@ -297,12 +297,12 @@ class Controller:
         """
         generation, now = session.experiment.metadata.generation, time.monotonic()
         if session.checked != generation:
-            session.refusals = 0
+            session.pause = 1.0
         elif not session.refusal or now < session.due:
             return
         session.refusal, session.checked = await session.runner.check(), generation
-        session.refusals += 1
-        session.due = now + min(AGAIN_SECONDS, 2.0**session.refusals)
+        session.pause = min(AGAIN_SECONDS, 2 * session.pause)
+        session.due = now + session.pause
 
     async def _delete(self, key: Key, found: Mapping[str, Any]) -> float | None:
         """Delete what goes with an experiment; say in its status what that waits for."""

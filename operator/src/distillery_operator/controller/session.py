@@ -25,7 +25,7 @@ class Session:
     status: Status | None
     written: float = 0.0
     refusal: str = ""
-    refusals: int = 0  # in a row
+    pause: float = 1.0  # before a template that was refused is tried again, in seconds
     checked: int = 0  # the generation
     due: float = 0.0  # when a template that was refused is tried again
     restored: str = ""
