@@ -1,6 +1,6 @@
 """Does Distillery's search find better students than others? Simulated searches, real decisions.
 
-    python bench/search.py [--seeds 20] [--trainings 300] [--jobs 1] [--plot FILE] [--quick]
+    python bench/search.py [--seeds 20] [--trainings 150] [--jobs 1] [--plot FILE] [--quick]
 
 Every contestant searches every problem with the GPU time of so many mean trainings, on 1 and on 20
 workers, asynchronously, once per seed. docs/search.md says what the problems are, who competes and
@@ -66,6 +66,8 @@ PROBLEMS: Final[Mapping[str, Callable[[], Problem]]] = {
     "graph": Graph,
 }
 
+SEARCHES: Final = problems.DATA / "searches.jsonl"
+
 QUICK: Final[Mapping[str, Any]] = {
     "seeds": 2,
     "trainings": 12,
@@ -90,12 +92,12 @@ def asked(words: Sequence[str] | None = None) -> argparse.Namespace:
         help="at most, where a suggestion takes seconds",
     )
     add("--first-seed", type=at_least(0), default=0, help="seed of the first, others follow it")
-    add("--trainings", type=at_least(1), default=300, help="GPU time, in mean trainings")
+    add("--trainings", type=at_least(1), default=150, help="GPU time, in mean trainings")
     add("--workers", type=at_least(1), nargs="+", default=[20, 1], help="GPUs of a search")
     add("--jobs", type=at_least(1), default=1, help="searches at the same time, a process each")
     add("--problems", nargs="+", choices=PROBLEMS, default=[*PROBLEMS], help="what is searched")
     add("--contestants", nargs="+", choices=CONTESTANTS, default=[*CONTESTANTS], help="who does")
-    add("--store", type=Path, default=Path(".cache/searches.jsonl"), help="finished searches")
+    add("--store", type=Path, default=SEARCHES, help="finished searches")
     told = ", ".join(f"{name} {value}" for name, value in QUICK.items())
     quick = f"see that it works, in minutes: other defaults, {told}"
     add("--quick", action="store_true", help=quick)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from modulefinder import ModuleFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, Protocol
 
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
@@ -19,11 +21,19 @@ from contest.samplers import Optuna
 from distillery_operator.resource.sampler import SamplerType
 
 HERE: Final = Path(__file__).parent
-OPERATOR: Final = tuple(
-    Path(package.__file__).parent
-    for package in (distillery_operator, distillery_contract)
-    if package.__file__
-)
+
+
+def imported(script: Path, *packages: ModuleType) -> tuple[Path, ...]:
+    """Return the modules of some packages that a script imports, be it on the way of others."""
+    folders = [str(Path(folder).parent) for package in packages for folder in package.__path__]
+    finder = ModuleFinder(path=folders)
+    finder.run_script(str(script))
+    files = (module.__file__ for module in finder.modules.values() if module.__file__)
+    return tuple(sorted(path for path in map(Path, files) if path != script))
+
+
+OPERATOR: Final = imported(HERE / "ours.py", distillery_operator, distillery_contract)
+"""What of the operator a simulated search runs: no cluster, no command line, no report."""
 
 
 class Runs(Protocol):
@@ -42,7 +52,7 @@ class Contestant:
         knows: besides the objectives: constraints (threshold and guard against the collapse), size
             (before the training), running (which trainings run), curve (what a training has reached
             on its way).
-        files: modules and folders that its searches depend on.
+        files: that its searches depend on.
         packages: likewise, by their versions.
         slow: whether a suggestion takes seconds, so that a search takes many minutes.
     """

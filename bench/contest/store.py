@@ -1,23 +1,29 @@
 """Finished searches, a line of JSON each, so that a bench of hours goes on where it ended.
 
 A search is known by everything that it depends on. Whoever changes a problem, a contestant or the
-operator runs anew what hangs on it, and nothing else.
+operator runs anew what hangs on it, and nothing else. What is run anew takes the place of the older
+line.
 """
 
 import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from contest.score import Score
 
 HERE: Final = Path(__file__).parent
 ALWAYS: Final = ("problems.py", "clock.py", "truth.py", "score.py")
 """Modules beside this one that every search depends on."""
+
+DIGITS: Final = 4
+"""Of a stored figure behind the point: standard errors are a hundred times as large."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,12 @@ def version(files: Sequence[Path], packages: Sequence[str]) -> str:
     """Return a digest of code and data that a search depends on.
 
     Args:
-        files: and folders, of whose contents the Python files count.
+        files: whose contents count.
         packages: whose installed versions count.
     """
     digest = hashlib.sha256()
-    for path in (*(HERE / name for name in ALWAYS), *files):
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file in (*(HERE / name for name in ALWAYS), *files):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
     for package in packages:
         digest.update(f"{package} {metadata.version(package)}".encode())
     return digest.hexdigest()[:16]
@@ -72,10 +77,14 @@ class Store:
         self._known: dict[Search, Score] = {}
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         *lines, cut = text.split("\n")
-        if cut:
-            path.write_text(text[: -len(cut)], encoding="utf-8")
-        for stored in map(json.loads, lines):
-            self._known[Search(**stored["search"])] = Score.read(stored["score"])
+        latest: dict[Search, str] = {}
+        for line in lines:
+            stored = json.loads(line)
+            search = Search(**stored["search"])
+            latest[replace(search, version="")] = line
+            self._known[search] = Score.read(stored["score"])
+        if cut or len(latest) < len(lines):
+            path.write_text("".join(f"{line}\n" for line in latest.values()), encoding="utf-8")
 
     def get(self, search: Search) -> Score | None:
         """Return what a search came to; None if it has not been finished."""
@@ -83,8 +92,9 @@ class Store:
 
     def add(self, search: Search, score: Score) -> None:
         """Keep what a search came to."""
-        self._known[search] = score
+        rounded = {k: np.round(value, DIGITS).tolist() for k, value in score.stored().items()}
+        self._known[search] = Score.read(rounded)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"search": asdict(search), "score": score.stored()})
+        line = json.dumps({"search": asdict(search), "score": rounded})
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")

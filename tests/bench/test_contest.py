@@ -26,7 +26,8 @@ ONE = Search("synthetic", "random", 4, 12, 7, "of today")
 
 def reaching(volume: float, after: float = 0.5) -> Score:
     """Return a search that reaches a volume at a time, overstated by half of it."""
-    return Score([after], [volume], [volume], [1.5 * volume], 3.0, 2, 1, 5, 4, 3, 1)
+    measured = round(1.5 * volume, store.DIGITS)
+    return Score([after], [volume], [volume], [measured], 3.0, 2, 1, 5, 4, 3, 1)
 
 
 def seeds(*volumes: float, after: float = 0.5) -> dict[int, Score]:
@@ -63,33 +64,47 @@ def test_a_search_is_known_by_everything_that_it_depends_on(
     assert Store(tmp_path / "s").get(replace(ONE, **other)) is None  # type: ignore[arg-type]
 
 
+def test_a_search_that_was_made_anew_replaces_its_older_line(tmp_path: Path) -> None:
+    path, anew = tmp_path / "s", replace(ONE, version="of tomorrow")
+    for one, volume in ((ONE, 0.5), (replace(ONE, seed=8), 0.6), (anew, 0.7)):
+        Store(path).add(one, reaching(volume))
+    again = Store(path)
+    assert again.get(anew) == reaching(0.7)
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_finished_search_is_the_same_in_the_run_that_made_it_and_in_the_next(
+    tmp_path: Path,
+) -> None:
+    here = Store(tmp_path / "s")
+    here.add(ONE, reaching(2 / 3, after=1 / 3))
+    assert here.get(ONE) == Store(tmp_path / "s").get(ONE) == reaching(0.6667, after=0.3333)
+
+
 def test_a_version_is_another_where_a_file_or_a_package_is(tmp_path: Path) -> None:
-    folder = tmp_path / "package" / "inner"
-    folder.mkdir(parents=True)
-    (folder / "module.py").write_text("1")
-    data = tmp_path / "data.yaml"
+    module, data = tmp_path / "module.py", tmp_path / "data.yaml"
+    module.write_text("1")
     data.write_text("1")
 
-    def version() -> str:
+    def version(*files: Path) -> str:
         store.version.cache_clear()
-        return store.version((tmp_path / "package", data), ("optuna",))
+        return store.version(files, ("optuna",))
 
-    found = [version()]
-    (folder / "module.py").write_text("2")
-    found.append(version())
+    found = [version(module), version(module, data)]
+    module.write_text("2")
+    found.append(version(module, data))
     data.write_text("2")
-    found.append(version())
-    (folder / "further.py").touch()
-    found.append(version())
+    found.append(version(module, data))
     assert len({*found}) == len(found)
-    assert version() == found[-1] != store.version((tmp_path / "package", data), ())
+    assert version(module, data) == found[-1] != store.version((module, data), ())
 
 
-def test_the_operator_is_a_part_of_its_own_contestants_alone() -> None:
-    [operator, *_] = contestants.OPERATOR
-    assert (operator / "search" / "suggester.py").is_file()
+def test_what_a_simulated_search_runs_of_the_operator_is_a_part_of_our_contestants_alone() -> None:
+    names = {path.name for path in contestants.OPERATOR}
+    assert {"suggester.py", "gaussian_process.py", "decide.py", "rungs.py"} <= names
+    assert not {"main.py", "page.py", "jobs.py"} & names
     for name, one in CONTESTANTS.items():
-        assert (operator in one.files) == name.startswith(OURS)
+        assert ({*contestants.OPERATOR} <= {*one.files}) == name.startswith(OURS)
 
 
 def test_those_whose_suggestions_take_seconds_search_with_fewer_seeds() -> None:
