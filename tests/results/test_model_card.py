@@ -12,8 +12,7 @@ from distillery_operator.errors import NotFound
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
 from distillery_operator.results import model_card, results
-from distillery_operator.search.expectation import Expectation
-from distillery_operator.stopping.forecast import Expected
+from distillery_operator.search import reported
 from distillery_operator.trials.provenance import Provenance, Trainer
 from distillery_operator.trials.trial import FinalTest, State, Trial
 from support import worlds
@@ -26,8 +25,12 @@ MADE = Provenance(
 TRIAL = worlds.completed(7, 81.5, 3, provenance=MADE)
 
 
+def card(trial: Trial) -> str:
+    return model_card.card(EXPERIMENT, [trial], trial.number)
+
+
 def test_a_model_card_says_what_was_measured_and_what_made_it() -> None:
-    text = model_card.card(EXPERIMENT, TRIAL)
+    text = card(TRIAL)
     _, head, body = text.split("---\n", 2)
     metadata = YAML(typ="safe").load(head)
     assert metadata["pipeline_tag"] == "question-answering"
@@ -50,49 +53,69 @@ def test_a_model_card_says_what_was_measured_and_what_made_it() -> None:
 
 def test_a_model_card_tells_what_was_optimised_from_what_no_decision_has_read() -> None:
     tested = replace(TRIAL, test=FinalTest({"exact": 79.25}))
-    lines = model_card.card(EXPERIMENT, tested).splitlines()
+    lines = card(tested).splitlines()
     places = [n for n, line in enumerate(lines) if line.startswith("## Measured")]
     assert "which the search has optimised" in lines[places[0]]
     assert "which no decision has read" in lines[places[1]]
     assert lines.index("| exact (percent) | 81.5 |") < places[1]
     assert lines.index("| exact (percent) | 79.25 |") > places[1]
     assert model_card.NO_TEST not in lines
-    assert model_card.NO_TEST in model_card.card(EXPERIMENT, TRIAL).splitlines()
+    assert model_card.NO_TEST in card(TRIAL).splitlines()
 
 
 def test_what_is_not_known_is_not_said() -> None:
     silent = replace(TRIAL, provenance=Provenance(request="0f0f"))
-    assert "| digest of the request | 0f0f |" in model_card.card(EXPERIMENT, silent)
-    assert "| trainer |" not in model_card.card(EXPERIMENT, silent)
-    unknown = model_card.card(EXPERIMENT, replace(TRIAL, provenance=None))
+    assert "| digest of the request | 0f0f |" in card(silent)
+    assert "| trainer |" not in card(silent)
+    unknown = card(replace(TRIAL, provenance=None))
     assert "What made it" not in unknown
 
 
+def others(*confirmed: float) -> list[Trial]:
+    """Return twelve trials that are the better the larger they are, the last trained again."""
+    trials = [worlds.completed(n, 60 + 5 * (1 + n % 4) + n % 3, 1 + n % 4) for n in range(12)]
+    return [*trials[:-1], again(trials[-1], *confirmed)]
+
+
 def test_a_model_card_says_what_to_expect_when_it_is_trained_again() -> None:
-    known = Expectation("exact", 40, 3.25, 6.5, {7: Expected(78.125, 3.5)})
-    lines = model_card.card(EXPERIMENT, TRIAL, [known]).splitlines()
+    trials = others()
+    lines = model_card.card(EXPERIMENT, trials, 11).splitlines()
+    [known] = reported.again(EXPERIMENT.spec, trials, [trials[11]])
     start = lines.index("## Expected when trained again, with another seed")
     assert lines[start + 4 : start + 8] == [
-        "| exact, mean | 78.12 |",
-        "| exact, standard deviation | 3.5 |",
-        "| exact, error on left-out trials | 3.25 |",
-        "| exact, the same error of their mean | 6.5 |",
+        f"| exact, mean | {known.expected[11].mean:.4g} |",
+        f"| exact, standard deviation | {known.expected[11].deviation:.3g} |",
+        f"| exact, error on left-out trials | {known.error:.3g} |",
+        f"| exact, the same error of their mean | {known.spread:.3g} |",
     ]
-    other = replace(TRIAL, number=8)
-    assert "trained again" not in model_card.card(EXPERIMENT, other, [known])
+    assert "trained again" not in card(TRIAL)  # a single trial lets expect nothing
+
+
+def test_a_model_card_expects_what_the_front_says_where_it_reports_expectations() -> None:
+    experiment = worlds.experiment(confirm={"share": 0.1, "report": "Expectation"})
+    trials = others(83.0, 84.0)
+    lines = model_card.card(experiment, trials, 11).splitlines()
+    point = next(t for t in reported.front(experiment.spec, trials) if t.number == 11)
+    believed = reported.beliefs(experiment.spec, trials)["exact"][11]
+    start = lines.index("## Expected when trained again, with another seed")
+    assert lines[start + 4 : start + 7] == [
+        f"| exact, mean | {point.metrics['exact']:.4g} |",
+        f"| exact, standard deviation | {believed.deviation:.3g} |",
+        "",
+    ]
 
 
 def test_a_model_card_names_the_seed_of_the_model_and_what_others_came_to() -> None:
     trained = again(TRIAL, 79.5, 80.5, model="seed")
     failed = replace(trained.confirmations[1], state=State.INFEASIBLE, metrics={}, message="nan")
     trial = replace(trained, confirmations=(trained.confirmations[0], failed))
-    lines = model_card.card(EXPERIMENT, replace(trial, model="own")).splitlines()
+    lines = card(replace(trial, model="own")).splitlines()
     start = lines.index("## Trained again with other seeds")
     assert lines[start + 4].startswith("| seed 43 | exact 79.5 (percent), ")
     assert lines[start + 5] == "| seed 44 | Infeasible: nan |"
     assert "| seed | 42 |" in lines
     assert "| exact (percent) | 81.5 |" in lines
-    lines = model_card.card(EXPERIMENT, trial).splitlines()  # the search's own model is gone
+    lines = card(trial).splitlines()  # the search's own model is gone
     assert "| seed | 43 |" in lines
     assert "| exact (percent) | 79.5 |" in lines
 
@@ -133,5 +156,5 @@ def test_an_exported_model_has_its_card_as_far_as_the_study_is_there(
 ) -> None:
     results.export(World(study), 7, tmp_path / "out")
     files = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
-    cards = {"README.md": model_card.card(EXPERIMENT, TRIAL)} if study else {}
+    cards = {"README.md": card(TRIAL)} if study else {}
     assert files == {"config.json": "trials/00007/model", **cards}

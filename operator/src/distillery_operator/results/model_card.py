@@ -1,14 +1,15 @@
 """PURE: what lies beside an exported model: what it is, as the Hugging Face hub shows it."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from typing import Final
 
 from distillery_contract import metrics
 from distillery_operator.resource.experiment import Experiment
+from distillery_operator.resource.spec import Spec
 from distillery_operator.search import reported
-from distillery_operator.search.expectation import Expectation
 from distillery_operator.trials.provenance import Provenance
 from distillery_operator.trials.trial import Trial
 
@@ -25,15 +26,16 @@ NO_TEST: Final = (
 """What it means that a model was not tested."""
 
 
-def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectation] = ()) -> str:
+def card(experiment: Experiment, trials: Sequence[Trial], number: int) -> str:
     """Return the model card of a trial's student: metadata, what was measured, what made it.
 
     Args:
         experiment: that it is of.
-        trial: that trained it.
-        expectations: what to expect of the trial when it is trained again.
+        trials: all of its own.
+        number: of the trial that trained it.
     """
-    name = experiment.metadata.name
+    name, spec = experiment.metadata.name, experiment.spec
+    trial = next(trial for trial in trials if trial.number == number)
     made = asdict(trial.provenance) if trial.provenance else None
     seed = reported.seed_of(trial, reported.model(trial))
     about = {"experiment": name, "trial": trial.number, "seed": seed, "provenance": made}
@@ -51,7 +53,7 @@ def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectatio
         "---",
         f"# Trial {trial.number} of {name}",
         "",
-        f"A student of {_plain(experiment.spec.teacher.model)} that Distillery found."
+        f"A student of {_plain(spec.teacher.model)} that Distillery found."
         " `AutoModelForQuestionAnswering.from_pretrained` loads this folder.",
         *_table(
             "Measured on the validation set, which the search has optimised",
@@ -59,7 +61,7 @@ def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectatio
         ),
         *_table("Measured once on the test set, which no decision has read", measured(test)),
         *([] if test else ["", NO_TEST]),
-        *_table("Expected when trained again, with another seed", _expected(trial, expectations)),
+        *_table("Expected when trained again, with another seed", _expected(spec, trials, trial)),
         *_table("Trained again with other seeds", _confirmed(trial)),
         *_table("What made it", _provenance(trial.provenance) if trial.provenance else ()),
         *_table("Hyperparameters", {**trial.parameters, "seed": seed}.items()),
@@ -67,9 +69,14 @@ def card(experiment: Experiment, trial: Trial, expectations: Iterable[Expectatio
     return "\n".join(parts) + "\n"
 
 
-def _expected(trial: Trial, expectations: Iterable[Expectation]) -> Iterator[tuple[str, str]]:
-    """Yield what trainings of these hyperparameters come to, and how far that can be trusted."""
-    for known in expectations:
+def _expected(spec: Spec, trials: Sequence[Trial], trial: Trial) -> Iterator[tuple[str, str]]:
+    """Yield what trainings of these hyperparameters come to, as status and report say it."""
+    believed = reported.beliefs(spec, trials) if reported.expected(spec) else {}
+    for metric, of in believed.items():
+        if (found := of.get(trial.number)) and isfinite(found.deviation):
+            yield f"{metric}, mean", f"{found.mean:.4g}"
+            yield f"{metric}, standard deviation", f"{found.deviation:.3g}"
+    for known in reported.again(spec, trials, [trial]):
         if found := known.expected.get(trial.number):
             yield f"{known.metric}, mean", f"{found.mean:.4g}"
             yield f"{known.metric}, standard deviation", f"{found.deviation:.3g}"

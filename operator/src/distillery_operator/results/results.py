@@ -15,7 +15,6 @@ from distillery_operator.resource import files
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import Status
 from distillery_operator.results import model_card
-from distillery_operator.search import expectation
 from distillery_operator.trials.trial import Trial
 
 
@@ -66,7 +65,5 @@ def export(results: Results, trial: int, folder: Path) -> None:
         results.copy(models[trial], part)
         with suppress(NotFound):
             (experiment, _), trials = results.look(), results.trials()
-            known = {each.number: each for each in trials}[trial]
-            expected = expectation.again(experiment.spec, trials, [known])
-            text = model_card.card(experiment, known, expected)
+            text = model_card.card(experiment, trials, trial)
             (part / model_card.FILE).write_text(text, encoding="utf-8")
