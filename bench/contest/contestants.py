@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 
 import distillery_contract
 import distillery_operator
-from contest import clock, ours, peer
+from contest import clock, environments, ours
 from contest.clock import History
 from contest.ours import Part
 from contest.peer import MoAsha, Nehvi
@@ -28,8 +28,8 @@ def imported(script: Path, *packages: ModuleType) -> tuple[Path, ...]:
     folders = [str(Path(folder).parent) for package in packages for folder in package.__path__]
     finder = ModuleFinder(path=folders)
     finder.run_script(str(script))
-    files = (module.__file__ for module in finder.modules.values() if module.__file__)
-    return tuple(sorted(path for path in map(Path, files) if path != script))
+    files = (vars(module)["__file__"] for module in finder.modules.values())
+    return tuple(sorted(path for path in map(Path, filter(None, files)) if path != script))
 
 
 OPERATOR: Final = imported(HERE / "ours.py", distillery_operator, distillery_contract)
@@ -102,11 +102,11 @@ CONTESTANTS: Final[Mapping[str, Contestant]] = {
     ),
     "qLogNEHVI": Contestant(
         partial(_peer, Nehvi), ("constraints", "size", "running"),
-        (HERE / "peer.py", HERE / "nehvi.py", peer.BOTORCH), ("torch",), slow=True,
+        (HERE / "peer.py", HERE / "nehvi.py", environments.BOTORCH), ("torch",), slow=True,
     ),
     "MO-ASHA": Contestant(
         partial(_peer, MoAsha), ("curve",),
-        (HERE / "peer.py", HERE / "syne.py", peer.SYNE_TUNE), (),
+        (HERE / "peer.py", HERE / "syne.py", environments.SYNE_TUNE), (),
     ),
     OURS: _of_ours(),
     "Distillery, no stopping": _of_ours("stopping"),

@@ -1,21 +1,16 @@
-"""Searches of other libraries as contestants, each in a process and an environment of its own.
+"""Searches of other libraries as contestants, each in a process and an environment of its own."""
 
-An environment is made from pinned, hashed requirements at the first use, in the user's cache.
-"""
-
-import functools
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
 
+from contest import environments
 from contest.problems import Array, Metrics, Parameters, Problem, threshold
 from contest.truth import at
 from distillery_contract.metrics import Direction
@@ -24,8 +19,6 @@ from distillery_operator.resource import space
 from distillery_operator.resource.parameter import Parameter
 
 HERE: Final = Path(__file__).parent
-SYNE_TUNE: Final = HERE / "syne-tune.txt"
-BOTORCH: Final = HERE / "botorch.txt"
 
 STARTUP: Final = 10
 """Trainings before BoTorch's process has anything to learn from, as for the other models."""
@@ -63,7 +56,7 @@ class MoAsha(Peer):
     """Syne Tune's own scheduler; see :class:`contest.clock.Contestant`."""
 
     def __init__(self, problem: Problem, seed: int) -> None:
-        super().__init__([interpreter(), HERE / "syne.py"], {})
+        super().__init__([environments.interpreter(), HERE / "syne.py"], {})
         self.marks: Sequence[float] = (*problem.rungs, 1.0)
         spec = problem.experiment.spec
         self._signs = {
@@ -102,7 +95,9 @@ class Nehvi(Peer):
     marks: Sequence[float] = (1.0,)
 
     def __init__(self, problem: Problem, seed: int) -> None:
-        super().__init__([sys.executable, HERE / "nehvi.py"], {"PYTHONPATH": str(botorch())})
+        super().__init__(
+            [sys.executable, HERE / "nehvi.py"], {"PYTHONPATH": str(environments.botorch())}
+        )
         self._problem, self._dice = problem, np.random.default_rng(seed)
         self._dimensions = len(problem.experiment.spec.parameters)
         self._places: list[Array] = []
@@ -176,42 +171,3 @@ def domain(parameter: Parameter) -> dict[str, Any]:
         "high": parameter.high,
         "log": parameter.log,
     }
-
-
-@functools.cache
-def interpreter() -> Path:
-    """Return the Python of Syne Tune's environment, which is made if it is not there."""
-    folder = _folder("syne-tune", SYNE_TUNE)
-    python = folder / "bin" / "python"
-    if not (folder / "whole").exists():
-        venv.create(folder, clear=True, with_pip=True)
-        _install(python, SYNE_TUNE, folder)
-    return python
-
-
-@functools.cache
-def botorch() -> Path:
-    """Return the folder of BoTorch, which is filled if it is not there.
-
-    It uses the torch of this environment, and what comes with it.
-    """
-    folder = _folder("botorch", BOTORCH)
-    if not (folder / "whole").exists():
-        python = _folder("pip", BOTORCH) / "bin" / "python"
-        venv.create(python.parents[1], clear=True, with_pip=True)
-        _install(python, BOTORCH, folder, "--target", folder)
-    return folder
-
-
-def _folder(name: str, requirements: Path) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "distillery")
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    shaped_by = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()[:16]
-    return cache / f"{name}-{shaped_by}"
-
-
-def _install(python: Path, requirements: Path, folder: Path, *options: str | Path) -> None:
-    print(f"installing {requirements.stem} into {folder}", file=sys.stderr)
-    install = ["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", *options]
-    subprocess.run([python, *install, "--requirement", requirements], check=True)
-    (folder / "whole").touch()

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from contest import peer
+from contest import environments, peer
 from contest.peer import Nehvi, Peer
 from contest.problems import Training
 from contest.synthetic import Synthetic
@@ -17,7 +17,7 @@ def test_the_acquisition_prefers_what_is_good_for_its_size() -> None:
     points = [[float(place), 0.5] for place in places]
     values = [90 - 60 * abs(place - 0.2) for place in places]
     asked = {"points": points, "values": values, "pending": []}
-    environment = {"PYTHONPATH": str(peer.botorch())}
+    environment = {"PYTHONPATH": str(environments.botorch())}
     with Peer([sys.executable, peer.HERE / "nehvi.py"], environment) as process:
         process.ask({"seed": 1, "threshold": 60.0})
         candidates = [[0.2, 0.3], [-0.1, 0.3], [0.2, 0.5], [0.2, 0.9], [0.2, 1.1]]

@@ -12,7 +12,7 @@ import pytest
 
 import deciding
 import search
-from contest import clock, ours, peer, problems
+from contest import clock, environments, ours, peer, problems
 from contest.problems import RUNGS, Metrics, Parameters, Problem, Training, sample
 from contest.recorded import Recorded
 from contest.synthetic import Synthetic, collapses
@@ -117,8 +117,8 @@ def test_the_peer_ranks_by_layers_and_inside_one_by_an_epsilon_net() -> None:
     rank = "import json, numpy, sys, syne; order = syne.Ranks(); print(json.dumps("
     rank += "[order(numpy.array(costs)).tolist() for costs in json.load(sys.stdin)]))"
     ran = subprocess.run(
-        [peer.interpreter(), "-c", rank], input=asked, capture_output=True, text=True, check=True,
-        cwd=Path(peer.__file__).parent,
+        [environments.interpreter(), "-c", rank],
+        input=asked, capture_output=True, text=True, check=True, cwd=Path(peer.__file__).parent,
     )  # fmt: skip
     for costs, ranks in zip([*sets, front], json.loads(ran.stdout), strict=True):
         ranking = pareto.Ranking(costs)

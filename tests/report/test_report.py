@@ -143,7 +143,7 @@ def test_the_report_tells_what_was_optimised_from_what_no_decision_has_read() ->
 
 
 def test_the_report_says_whose_values_it_has_and_what_other_seeds_came_to() -> None:
-    trials = searches.search(30, running=0)
+    trials = searches.search(60, running=0)
     assert not [f for f in _findings(searches.experiment(), trials) if "any seed" in f]
     own = payload.payload(
         searches.experiment(), searches.observed(searches.experiment(), trials), trials, {}

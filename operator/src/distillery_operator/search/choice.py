@@ -175,10 +175,10 @@ def _chance(spec: Spec, ended: Sequence[Example], new: Sequence[Trial]) -> Array
         return np.ones(len(new))
     some = np.unique(np.linspace(0, len(ended) - 1, min(len(ended), MOST)).astype(int))
     known = [ended[place] for place in some]
-    places, sizes = _placed(spec, [example.trial for example in known])
+    places, sizes = expectation.placed(spec, [example.trial for example in known])
     holds = np.array([example.holds for example in known], np.float64)
     model = Process(places, sizes, holds, np.zeros(len(some), np.bool_))
-    places, sizes = _placed(spec, new)
+    places, sizes = expectation.placed(spec, new)
     spread = np.sqrt(model.deviations(places) ** 2 + DOUBT)
     return hypervolume_gain.below((model.means(places, sizes) - 0.5) / spread)
 
@@ -204,17 +204,17 @@ def _gain(
     (objective,) = _trained(spec)
     sign = -objective.direction.sign
     ends = sign * np.array([example.end[objective.metric] for example in learnt])
-    places, sizes = _placed(spec, [example.trial for example in learnt])
+    places, sizes = expectation.placed(spec, [example.trial for example in learnt])
     model = Process(
         places, sizes, ends, np.array([example.guessed for example in learnt], np.bool_)
     )
     known = np.flatnonzero([example.holds for example in learnt])
     steps = _steps(sizes[known], model.means(places[known], sizes[known]))
     students = [*(learnt[known[step]].trial for step in steps), *running]
-    places, sizes = _placed(spec, students)
+    places, sizes = expectation.placed(spec, students)
     draws = Draws(model, places, sizes, luck.standard_normal((STAIRCASES, len(students))))
     threshold = ends.min() if objective.threshold is None else sign * objective.threshold
-    places, wanted = _placed(spec, new)
+    places, wanted = expectation.placed(spec, new)
     means, deviations = draws.given(places, wanted)
     if len(spec.objectives) == 1:  # size is no objective, so one counts as much as another
         sizes, wanted, corner = np.zeros_like(sizes), np.zeros_like(wanted), 1.0
@@ -230,10 +230,3 @@ def _steps(sizes: Array, means: Array) -> list[int]:
         if count[sizes[place]] <= OF_ONE_SIZE:
             found.append(int(place))
     return found[:STUDENTS]
-
-
-def _placed(spec: Spec, trials: Sequence[Trial]) -> tuple[Array, Array]:
-    """Return coordinates of n trials, (n, d), and their sizes, (n,)."""
-    places = [space.coordinates(spec, trial.parameters) for trial in trials]
-    sizes = [trial.parameter_count or 1 for trial in trials]
-    return np.array(places, np.float64), np.array(sizes, np.float64)

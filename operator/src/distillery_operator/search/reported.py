@@ -21,8 +21,7 @@ from distillery_operator.resource.confirm import FrontValues
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import expectation
 from distillery_operator.search.expectation import Expectation
-from distillery_operator.stopping import hyperparameters
-from distillery_operator.stopping.forecast import Expected, root_mean_square
+from distillery_operator.stopping.forecast import Expected
 from distillery_operator.trials import feasibility, pareto
 from distillery_operator.trials.feasibility import DUPLICATE
 from distillery_operator.trials.trial import Confirmation, State, Trial
@@ -56,7 +55,7 @@ class Prior:
     """What other trials let expect of a metric.
 
     Attributes:
-        means: of trials by their numbers, each from all others; empty where these are too few.
+        means: of trials by their numbers, each from others; empty where these are too few.
         error: standard deviation of their errors, the luck of one seed included; None where there
             is nothing to tell it by.
     """
@@ -202,7 +201,7 @@ def _at_best(spec: Spec, trial: Trial, known: Mapping[str, Mapping[int, Expected
 def _believed(
     spec: Spec, trials: Sequence[Trial], candidates: Sequence[Trial], metric: str
 ) -> Mapping[int, Expected]:
-    prior = _prior(spec, trials, metric)
+    prior = _prior(spec, trials, candidates, metric)
     if prior.error is None:
         return {trial.number: _alone(trial, metric) for trial in candidates}
     noise = _noise(candidates, metric, prior.error**2)
@@ -238,19 +237,20 @@ def _first(trial: Trial, metric: str, prior: Prior, noise: float) -> Expected:
     return Expected(before + weight * (end - before), sqrt(weight * noise))
 
 
-def _prior(spec: Spec, trials: Sequence[Trial], metric: str) -> Prior:
-    """Return what is expected of each trial by all others: by a forecast, or else their mean."""
-    examples = expectation.examples(spec, trials)
+def _prior(spec: Spec, trials: Sequence[Trial], candidates: Sequence[Trial], metric: str) -> Prior:
+    """Return what is expected of each candidate by others: as these let expect, or their mean."""
+    examples = expectation.examples(spec, trials, metric)
     ends = np.array([trial.metrics[metric] for trial in examples])
     if len(ends) < expectation.LEAST:  # they tell how far trials differ, and no more
         return Prior({}, expectation.mean_error(ends) if len(ends) > 1 else None)
-    forecast = hyperparameters.learn([hyperparameters.row(spec, t) for t in examples], ends)
-    error, spread = root_mean_square(forecast.left_out), expectation.mean_error(ends)
-    numbers = [trial.number for trial in examples]
-    if error < spread:
-        return Prior(dict(zip(numbers, map(float, ends - forecast.left_out), strict=True)), error)
+    inner = [trial for trial in candidates if expectation.inside(spec, trial)]
+    learnt = expectation.Learnt(spec, examples, metric)
+    if learnt.error < learnt.spread:
+        return Prior(learnt.by_others(inner), learnt.error)
+    means = dict.fromkeys((trial.number for trial in inner), float(ends.mean()))
     others = (ends.sum() - ends) / (len(ends) - 1)
-    return Prior(dict(zip(numbers, map(float, others), strict=True)), spread)
+    own = zip(learnt.numbers, map(float, others), strict=True)
+    return Prior({**means, **dict(own)}, learnt.spread)
 
 
 def _noise(candidates: Sequence[Trial], metric: str, variance: float) -> float:
