@@ -5,6 +5,7 @@ operator runs anew what hangs on it, and nothing else. What is run anew takes th
 line.
 """
 
+import ast
 import functools
 import hashlib
 import json
@@ -58,15 +59,32 @@ def version(files: Sequence[Path], packages: Sequence[str]) -> str:
     """Return a digest of code and data that a search depends on.
 
     Args:
-        files: whose contents count.
+        files: whose contents count; of Python files what they do, not what they say of it.
         packages: whose installed versions count.
     """
     digest = hashlib.sha256()
     for file in (*(HERE / name for name in ALWAYS), *files):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        content = code(file.read_text("utf-8")) if file.suffix == ".py" else file.read_bytes()
+        digest.update(file.name.encode() + b"\0" + content)
     for package in packages:
         digest.update(f"{package} {metadata.version(package)}".encode())
     return digest.hexdigest()[:16]
+
+
+def code(source: str) -> bytes:
+    """Return a module of Python without its comments and docstrings."""
+    module = ast.parse(source)
+    for node in ast.walk(module):
+        if isinstance(body := getattr(node, "body", None), list):
+            stays = [one for one in body if not _says(one)]
+            vars(node)["body"] = stays or [ast.Pass()]
+    return ast.unparse(ast.fix_missing_locations(module)).encode()
+
+
+def _says(statement: ast.stmt) -> bool:
+    """Tell whether a statement is a text alone."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 class Store:

@@ -83,7 +83,7 @@ def test_a_finished_search_is_the_same_in_the_run_that_made_it_and_in_the_next(
 
 def test_a_version_is_another_where_a_file_or_a_package_is(tmp_path: Path) -> None:
     module, data = tmp_path / "module.py", tmp_path / "data.yaml"
-    module.write_text("1")
+    module.write_text("a = 1")
     data.write_text("1")
 
     def version(*files: Path) -> str:
@@ -91,12 +91,29 @@ def test_a_version_is_another_where_a_file_or_a_package_is(tmp_path: Path) -> No
         return store.version(files, ("optuna",))
 
     found = [version(module), version(module, data)]
-    module.write_text("2")
+    module.write_text("a = 2")
     found.append(version(module, data))
     data.write_text("2")
     found.append(version(module, data))
     assert len({*found}) == len(found)
     assert version(module, data) == found[-1] != store.version((module, data), ())
+
+
+@pytest.mark.parametrize(
+    ("source", "same"),
+    [
+        ('"""What."""\na = 1\n', True),
+        ('a  =  1  # one\n"""Why."""\n', True),
+        ('a = """What."""\n', False),
+        ("a = 1\nb = 2\n", False),
+    ],
+)
+def test_what_a_module_says_of_itself_is_no_part_of_its_version(source: str, same: bool) -> None:
+    assert (store.code(source) == store.code("a = 1")) == same
+    function = "def f() -> None:\n"
+    assert store.code(f'{function}    """What."""\n') == store.code(
+        f"{function}    # why\n    pass"
+    )
 
 
 def test_what_a_simulated_search_runs_of_the_operator_is_a_part_of_our_contestants_alone() -> None:
