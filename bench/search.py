@@ -14,9 +14,9 @@ is told where. Volumes are shares of the best true front's. Ends with one JSON o
 * for each problem and number of workers: ``contestants``, the means of each with their standard
   errors; ``best_rival``, the one besides ours with the largest true volume at the end; and
   ``against`` each other, by how much the volume of ours exceeds its own in the mean of the common
-  seeds (``clear`` if that is three standard errors from none), and ``gpu_time_ratio``, the GPU time
-  at which the mean true volume of ours reaches the other's final one, as a share of the other's;
-  null if it never does;
+  seeds (``clear`` if that is three standard errors from none, by five seeds or more), and
+  ``gpu_time_ratio``, the GPU time at which the mean true volume of ours reaches the other's final
+  one, as a share of the other's; null if it never does;
 * ``agreed``: for each price of an evaluation on the recorded problem, whether ours is ahead of a
   contestant or behind by trees and by Gaussian processes alike;
 * ``interpolators``: how well these know configurations that they have not seen, once enough

@@ -22,6 +22,9 @@ APART: Final = 3.0
 WIDTH: Final = max(map(len, CONTESTANTS)) + 2
 UNCLEAR: Final = "not three errors apart"
 
+LEAST: Final = 5
+"""Seeds, fewer of which have a standard error that is itself chance: they show nothing."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -39,8 +42,15 @@ class Difference:
 
     @property
     def clear(self) -> bool:
-        """Whether it is three errors away from none."""
-        return self.seeds > 1 and abs(self.mean) >= APART * self.error and self.mean != 0
+        """Whether it is three errors away from none, and these are known."""
+        apart = abs(self.mean) >= APART * self.error and self.mean != 0
+        return self.seeds >= LEAST and apart
+
+    @property
+    def verdict(self) -> str:
+        """Why it shows nothing; empty if it does."""
+        few = f"fewer than {LEAST} seeds" if self.seeds < LEAST else UNCLEAR
+        return "" if self.clear else few
 
     def __str__(self) -> str:
         return f"{self.mean:+.3f} ± {self.error:.3f}"
@@ -137,11 +147,11 @@ def differences(scores: Scores) -> str:
         if name == OURS:
             continue
         found = {kind: difference(own, other, kind) for kind in KINDS}
-        ratio = time_ratio(own, other)
+        ratio, said = time_ratio(own, other), found["true"].verdict
         cells = "".join(f"{found[kind]!s:>17}" for kind in KINDS)
         lines.append(
             f"{name:{WIDTH}}{cells}{'never' if ratio is None else f'{ratio:.0%}':>21}"
-            f"{'' if found['true'].clear else f'  true: {UNCLEAR}'}"
+            f"{said and f'  true: {said}'}"
         )
     return "\n".join(lines)
 

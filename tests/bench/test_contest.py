@@ -170,23 +170,27 @@ def test_seeds_are_compared_in_pairs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "error", "count", "clear"),
+    ("mean", "error", "count", "verdict"),
     [
-        (0.31, 0.1, 4, True), (-0.31, 0.1, 4, True), (0.29, 0.1, 4, False),
-        (0.0, 0.0, 4, False), (0.5, 0.0, 1, False),
+        (0.31, 0.1, 5, ""),
+        (-0.31, 0.1, 5, ""),
+        (0.29, 0.1, 5, "not three errors apart"),
+        (0.0, 0.0, 5, "not three errors apart"),
+        (0.5, 0.01, 4, "fewer than 5 seeds"),
     ],
-)  # fmt: skip
+)
 def test_a_difference_is_clear_from_three_errors_on(
-    mean: float, error: float, count: int, clear: bool
+    mean: float, error: float, count: int, verdict: str
 ) -> None:
-    assert Difference(mean, error, count).clear is clear
+    found = Difference(mean, error, count)
+    assert (found.clear, found.verdict) == (not verdict, verdict)
 
 
 def test_a_line_that_is_not_three_errors_apart_says_so() -> None:
     scores = {
-        OURS: seeds(0.80, 0.82, 0.84),
-        "TPE": seeds(0.79, 0.83, 0.82),
-        "random": seeds(0.5, 0.52, 0.53),
+        OURS: seeds(0.80, 0.82, 0.84, 0.81, 0.83),
+        "TPE": seeds(0.79, 0.83, 0.82, 0.82, 0.81),
+        "random": seeds(0.5, 0.52, 0.53, 0.51, 0.5),
     }
     head, unclear, clear = comparison.differences(scores).splitlines()
     assert head.startswith("Distillery against")
@@ -224,16 +228,16 @@ def test_the_best_rival_is_no_part_of_ours() -> None:
 @pytest.mark.parametrize(
     ("others", "verdict"),
     [
-        ([(0.5, 0.5), (0.6, 0.6)], "ahead"),
-        ([(0.9, 0.9), (0.95, 0.95)], "behind"),
-        ([(0.5, 0.5), (0.95, 0.95)], "not shown"),
-        ([(0.5, 0.5), (0.4, 0.95)], "not shown"),
+        ([0.5, 0.6], "ahead"),
+        ([0.9, 0.95], "behind"),
+        ([0.5, 0.95], "not shown"),
+        ([0.5, 0.8], "not shown"),
     ],
 )
 def test_a_ranking_counts_where_both_interpolators_agree(
-    others: Sequence[tuple[float, float]], verdict: str
+    others: Sequence[float], verdict: str
 ) -> None:
-    scores = [{OURS: seeds(0.8, 0.8), "TPE": seeds(*volumes)} for volumes in others]
+    scores = [{OURS: seeds(*[0.8] * 5), "TPE": seeds(*[volume] * 5)} for volume in others]
     assert comparison.agreed(scores) == {"TPE": verdict}
 
 
