@@ -1,6 +1,6 @@
 """Does Distillery's search find better students than others? Simulated searches, real decisions.
 
-    python bench/search.py [--seeds 20] [--trainings 150] [--jobs 1] [--plot FILE] [--quick]
+    python bench/search.py [--seeds 20] [--trainings 150] [--jobs 1] [--show] [--plot FILE]
 
 Every contestant searches every problem with the GPU time of so many mean trainings, on 1 and on 20
 workers, asynchronously, once per seed. docs/search.md says what the problems are, who competes and
@@ -98,6 +98,7 @@ def asked(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--problems", nargs="+", choices=PROBLEMS, default=[*PROBLEMS], help="what is searched")
     add("--contestants", nargs="+", choices=CONTESTANTS, default=[*CONTESTANTS], help="who does")
     add("--store", type=Path, default=SEARCHES, help="finished searches")
+    add("--show", action="store_true", help="search no further: show what is finished")
     told = ", ".join(f"{name} {value}" for name, value in QUICK.items())
     quick = f"see that it works, in minutes: other defaults, {told}"
     add("--quick", action="store_true", help=quick)
@@ -119,8 +120,11 @@ def drawing(text: str) -> Path:
 def main() -> None:
     """Search, compare, print, draw."""
     arguments = asked()
+    searches, known = wanted(arguments), Store(arguments.store)
+    if arguments.show:
+        searches = [search for search in searches if known.get(search)]
     found: dict[tuple[str, int], dict[str, dict[int, Score]]] = {}
-    for search, result in run(wanted(arguments), arguments.jobs, Store(arguments.store)):
+    for search, result in run(searches, arguments.jobs, known):
         scores = found.setdefault((search.problem, search.workers), {})
         scores.setdefault(search.contestant, {})[search.seed] = result
     told: dict[str, object] = {}

@@ -241,6 +241,20 @@ def test_a_ranking_counts_where_both_interpolators_agree(
     assert comparison.agreed(scores) == {"TPE": verdict}
 
 
+def test_what_is_finished_can_be_shown_without_a_further_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--problems", "graph", "--contestants", "random", "TPE", "--workers", "4"]
+    done = [one for one in search.wanted(search.asked(words)) if one.seed < 7]
+    for one in done:
+        Store(tmp_path / "s").add(one, reaching(0.5))
+    shown = [*words, "--show", "--store", str(tmp_path / "s"), "--quick"]
+    monkeypatch.setattr(sys, "argv", ["search.py", *shown, "--seeds", "20", "--trainings", "150"])
+    search.main()
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["graph, 4 workers"]
+    assert {n: c["seeds"] for n, c in told["contestants"].items()} == {"random": 7, "TPE": 7}
+
+
 @pytest.mark.long
 def test_the_command_compares_all_contestants_and_goes_on(tmp_path: Path) -> None:
     plot, kept = tmp_path / "search.png", tmp_path / "searches.jsonl"
