@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 from unittest.mock import patch
 
 from contest.clock import History
-from contest.problems import Metrics, Parameters, Problem, Training
-from distillery_contract import rungs, size
+from contest.problems import Metrics, Parameters, Problem, Training, sample
+from distillery_contract import parameters, rungs, size
 from distillery_contract.request import Request, Stage
 from distillery_contract.wire import Exit
 from distillery_operator.engine import reconcile
@@ -26,6 +26,7 @@ from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.sampler import SamplerType
+from distillery_operator.stopping import measuring
 from distillery_operator.stopping.rule import Rule
 from distillery_operator.study import curves
 from distillery_operator.study.rows import RUNNING, Row, Rows
@@ -121,6 +122,14 @@ async def _search(
                     break
             world.advance()
     return history
+
+
+def _windows(problem: Problem) -> Mapping[str, float]:
+    """Return windows of an epoch and of the validation set that cost what an evaluation costs."""
+    (one,) = sample(problem, 1, seed=0)
+    epochs = float(parameters.resolve(problem.experiment.spec.training)["epochs"] or 0.0)
+    price = one.evaluation_seconds / one.seconds
+    return {"train": 1.0, "validation": price * epochs / measuring.FORWARD}
 
 
 def training(problem: Problem, parameters: Parameters, seed: int) -> Training:
@@ -250,7 +259,13 @@ class World:
         if attempt.stage is not Stage.TRAIN:
             teacher = {"exact": 100.0, "HasAns_exact": 100.0, "NoAns_exact": 100.0}
             sources = self._problem.sources
-            return Report("Simulated", key="simulated", teacher=teacher, sources=sources)
+            return Report(
+                "Simulated",
+                key="simulated",
+                teacher=teacher,
+                sources=sources,
+                windows=_windows(self._problem),
+            )
         progress = self._progress(attempt)
         measured = progress.measured
         return Report(

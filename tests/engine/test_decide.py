@@ -83,9 +83,12 @@ def test_nothing_is_asked_for_before_data_and_teacher_are_prepared() -> None:
 
 def test_what_the_preparation_found_is_kept() -> None:
     done = replace(attempt(code=0), stage=Stage.PREPARE)
-    report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0})
-    actions = acts(SPEC, worlds.observation((), (done,), {done: report}, preparation=None))
-    assert [type(a) for a in actions] == [Keep]
+    windows = {"train": 2400.0, "validation": 396.0}
+    report = Report("x", key="k", sources=worlds.SOURCES, teacher={"exact": 9.0}, windows=windows)
+    (keep,) = acts(SPEC, worlds.observation((), (done,), {done: report}, preparation=None))
+    assert isinstance(keep, Keep)
+    found = keep.preparation
+    assert (found.key, found.sources, found.windows) == ("k", worlds.SOURCES, windows)
 
 
 def test_what_a_person_should_know_of_the_data_is_kept() -> None:

@@ -65,7 +65,7 @@ def test_models_that_cannot_be_pinned_end_the_search_and_cost_no_trial() -> None
     assert acts(seen) == []
     assert decision.done is not None
     assert (decision.done.reason, decision.done.message) == ("PreparationFailed", changed)
-    assert conditions.prepared(seen, decision.closing).status == "False"
+    assert conditions.prepared(SPEC, seen, decision.closing).status == "False"
 
 
 def test_a_teacher_with_metrics_out_of_bounds_fails_the_preparation() -> None:

@@ -33,6 +33,7 @@ def test_all_that_a_trainer_tells_is_read() -> None:
     told.losses({"total": 1.5, "hard": 2.0})
     told.seen(640, 33_000, 12.5)
     told.prepared("abc")
+    told.windows("train", 2400)
     told.trainer("0.1.0", "2.15.0", "5.23.0", "NVIDIA H200")
     told.architecture("teacher", worlds.SOURCES["teacher"])
     told.final()
@@ -51,6 +52,7 @@ def test_all_that_a_trainer_tells_is_read() -> None:
         teacher={"exact": 97.0},
         sources=worlds.SOURCES,
         key="abc",
+        windows={"train": 2400.0},
         trainer=Trainer("0.1.0", "2.15.0", "5.23.0", "NVIDIA H200"),
     )
 

@@ -24,9 +24,10 @@ from distillery_operator.engine.reasons import (
     TRAINER_CHANGED,
 )
 from distillery_operator.errors import DistilleryError, Unfit
+from distillery_operator.resource import space
 from distillery_operator.resource.spec import Spec
 from distillery_operator.resource.status import Condition, ConditionType, Status
-from distillery_operator.stopping import reasons
+from distillery_operator.stopping import measuring, reasons
 from distillery_operator.trials.attempt import NODE_LOST, STUCK, Attempt, Phase
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial, continued
@@ -134,7 +135,7 @@ def word(findings: Iterable[Finding]) -> str:
     return said[ConditionType.PROGRESSING].reason
 
 
-def prepared(seen: Observation, closing: Closing | None) -> Finding:
+def prepared(spec: Spec, seen: Observation, closing: Closing | None) -> Finding:
     """Say whether data and teacher are ready."""
     kind = ConditionType.PREPARED
     if closing and closing.reason == PREPARATION_FAILED:
@@ -144,8 +145,10 @@ def prepared(seen: Observation, closing: Closing | None) -> Finding:
         teacher = seen.preparation.teacher
         floor = ", ".join(f"{k} {v:.2f}" for k, v in teacher.items() if k in metrics.COLLAPSE)
         message = f"data and teacher are checked and cached; the teacher has {floor}"
-        if seen.preparation.notes:
-            message += NOTED + seen.preparation.notes
+        usual, windows = space.described(spec, {}), seen.preparation.windows
+        notes = [seen.preparation.notes, measuring.note(spec, usual, windows)]
+        if told := "; ".join(filter(None, notes)):
+            message += NOTED + told
         return Finding(kind, "True", "Prepared", message)
     message = "data and teacher are being read and checked"
     return Finding(kind, "Unknown", "Preparing", message)

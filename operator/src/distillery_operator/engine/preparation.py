@@ -56,9 +56,19 @@ def keep(seen: Observation) -> Iterator[Keep]:
             yield Keep(replace(before, seconds=seconds, gpus=mean, pinned=True))
             return
         seconds, gpus = usage.total(seen, _all(seen))
-        teacher, sources = report.teacher, report.sources
         _, _, notes = report.message.partition("; ")  # the first sentence says that it is done
-        yield Keep(Preparation(report.key, teacher, sources, seconds, gpus, notes, pinned=True))
+        yield Keep(
+            Preparation(
+                report.key,
+                report.teacher,
+                report.sources,
+                seconds,
+                gpus,
+                notes,
+                report.windows,
+                pinned=True,
+            )
+        )
         return
 
 

@@ -12,9 +12,8 @@ from distillery_contract import parameters, request
 from distillery_contract.request import Stage
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource import space
-from distillery_operator.resource.early_stopping import StoppingType
 from distillery_operator.resource.experiment import Experiment
-from distillery_operator.resource.spec import Spec
+from distillery_operator.stopping import measuring
 from distillery_operator.trials.observation import Preparation
 from distillery_operator.trials.trial import Trial
 
@@ -94,6 +93,7 @@ def order(
     before = trial.continues if trial and training else None
     folder = output(experiment, launch.trial) if trial or training else results(experiment)
     given = dict(trial.parameters) if trial else space.described(spec, {})
+    windows = preparation.windows if preparation else {}
     seed = _other_seed(launch, trial) if trial else None
     if seed is not None:
         folder, given = confirmation(experiment, launch.trial, seed), {**given, "seed": seed}
@@ -109,7 +109,7 @@ def order(
         attempt=launch.number,
         prepared=preparation.key if preparation else None,
         parameters=given,
-        rungs=tuple(spec.early_stopping.rungs) if training and _stops(spec, trial) else (),
+        rungs=tuple(measuring.rungs(spec, given, windows)) if training and trial else (),
         continues=None if before is None else output(experiment, before),
         remove=remove,
     )
@@ -140,10 +140,3 @@ def digest(wanted: request.Request) -> str:
         sorted(wanted.parameters.items()),
     )
     return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
-
-
-def _stops(spec: Spec, trial: Trial | None) -> bool:
-    """Tell whether a trial is judged at rungs, and so has to be measured there."""
-    wanted = spec.early_stopping
-    guarded = wanted.collapse and spec.data.unanswerable
-    return trial is not None and (guarded or wanted.type is not StoppingType.NONE)

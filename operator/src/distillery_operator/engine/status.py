@@ -69,7 +69,7 @@ def derive(
     found = [
         *findings,
         *conditions.trainer_accepted(spec, seen, end),
-        conditions.prepared(seen, closing),
+        conditions.prepared(spec, seen, closing),
         conditions.progressing(spec, seen, end),
         conditions.succeeded(points, end),
         *conditions.confirmed(spec, seen, decision, points),

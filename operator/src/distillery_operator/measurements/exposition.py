@@ -54,6 +54,7 @@ def report(samples: Iterable[Sample], source: str) -> Report:
         teacher_test=_evaluation(reading.by(metrics.TEACHER_TEST_METRIC)),
         sources=reading.architectures(),
         key=reading.info(metrics.PREPARED).get("key"),
+        windows=reading.by(metrics.DATA_FEATURES),
         trainer=_trainer(reading.info(metrics.TRAINER)),
     )
 

@@ -251,6 +251,7 @@ class Report:
         test, teacher_test: evaluations on the test set (stage test), there once they are made.
         sources: architectures of the models (stages describe and prepare).
         key: key of the prepared data (stage prepare).
+        windows: how many windows of tokens each split has (stage prepare).
         trainer: what it says of itself.
     """
 
@@ -268,6 +269,7 @@ class Report:
     teacher_test: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, Architecture] = field(default_factory=dict)
     key: str | None = None
+    windows: Mapping[str, float] = field(default_factory=dict)
     trainer: Trainer = SILENT
 
     @property

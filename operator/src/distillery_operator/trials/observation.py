@@ -43,6 +43,7 @@ class Preparation:
         seconds: run time of its attempts.
         gpus: that they had.
         notes: what a person should know of data and models, as the trainer said it.
+        windows: how many windows of tokens each split has; empty if an earlier release prepared.
         pinned: whether it was asked to pin the models that trials read; earlier releases did not,
             and then it is run again before a trial starts.
     """
@@ -53,6 +54,7 @@ class Preparation:
     seconds: float = 0.0
     gpus: float = 0.0
     notes: str = ""
+    windows: Mapping[str, float] = field(default_factory=dict)
     pinned: bool = False
 
 
