@@ -21,7 +21,6 @@ from distillery_contract import rungs, size, wire
 from distillery_operator.engine import requests
 from distillery_operator.local.runner import Runner
 from distillery_operator.resource import yaml_files
-from distillery_operator.resource.early_stopping import EarlyStopping
 from distillery_operator.resource.status import Status
 from distillery_trainer import tiny
 from distillery_trainer.students import families, model_folder, sources
@@ -47,6 +46,9 @@ SEARCH: dict[str, Any] = {
         {"name": "too-wide", "parameters": {"n_layers": 2, "n_heads": 8}},
     ],
     "data": {**worlds.DOCUMENT["spec"]["data"], "test": "test.json"},
+    "earlyStopping": {
+        "rungs": [0.11, 0.33]
+    },  # named, for each costs a good part of these trainings
     "maxTrials": 4,
     "parallelism": 2,
 }
@@ -145,7 +147,8 @@ def test_learning_curves_and_the_teacher_reach_study_and_status(searched: tuple[
     stored = optuna.load_study(study_name="tiny", storage=url).get_trials()[0]
     curve, last = stored.user_attrs["curve"], history["evaluations"][-1]
     steps = curve[-1]["steps"]
-    measured = {rungs.step(share, steps) for share in EarlyStopping().rungs} | {steps // 2, steps}
+    shares = SEARCH["earlyStopping"]["rungs"]
+    measured = {rungs.step(share, steps) for share in shares} | {steps // 2, steps}
     assert [e["step"] for e in history["evaluations"]] == sorted(measured)  # rungs and epochs
     assert curve[-1]["step"] == last["step"]
     assert curve[-1]["metrics"]["exact"] == last["metrics"]["exact"]

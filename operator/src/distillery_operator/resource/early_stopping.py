@@ -35,7 +35,9 @@ class EarlyStopping(Model):
         min_length=1,
         max_length=8,
         description="Where a training is measured and may be stopped: shares of its steps, in"
-        " ascending order.",
+        " ascending order. Unless they are named here, trials are measured at these two only where"
+        " an evaluation takes at most 5 % of a training, as far as the numbers of windows tell."
+        " ASHA always measures.",
     )
     confidence: Annotated[Number, Field(ge=0, le=10)] = Field(
         2.0,
