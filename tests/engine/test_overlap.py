@@ -84,12 +84,6 @@ class Overlap(Promises):
     def the_other_operator_is_killed(self) -> None:
         self.other = None
 
-    def all_watches_catch_up(self) -> None:
-        """No operator's watch is late for as long as a quiet while takes."""
-        super().all_watches_catch_up()
-        if self.other:
-            self.other.seen_up_to = dict(self.seen_up_to)
-
     def decide(self) -> None:
         self.known, self.up_to_date = self.version, True
         super().decide()

@@ -623,10 +623,6 @@ class Promises(RuleBasedStateMachine):
     def catch_up(self) -> None:
         self.seen_up_to = {key: len(states) - 1 for key, states in self.watch.items()}
 
-    def all_watches_catch_up(self) -> None:
-        """Show all to every operator that there is."""
-        self.catch_up()
-
     # The study
 
     def ask(self, count: int) -> None:
@@ -802,7 +798,7 @@ class Promises(RuleBasedStateMachine):
             self.decide()
             self.act(len(self.plan))
             self.cluster_goes_on([0] * len(self.jobs), [one], 0)
-        self.all_watches_catch_up()
+        self.catch_up()
 
     @rule(choice=CHOICE)
     def queue_suspends_or_admits(self, choice: int) -> None:
