@@ -10,6 +10,7 @@ from distillery_contract import metrics
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.spec import Spec
 from distillery_operator.search import reported
+from distillery_operator.stopping.forecast import Expected
 from distillery_operator.trials.provenance import Provenance
 from distillery_operator.trials.trial import Trial
 
@@ -74,14 +75,17 @@ def _expected(spec: Spec, trials: Sequence[Trial], trial: Trial) -> Iterator[tup
     believed = reported.beliefs(spec, trials) if reported.expected(spec) else {}
     for metric, of in believed.items():
         if (found := of.get(trial.number)) and isfinite(found.deviation):
-            yield f"{metric}, mean", f"{found.mean:.4g}"
-            yield f"{metric}, standard deviation", f"{found.deviation:.3g}"
+            yield from _spread(metric, found)
     for known in reported.again(spec, trials, [trial]):
         if found := known.expected.get(trial.number):
-            yield f"{known.metric}, mean", f"{found.mean:.4g}"
-            yield f"{known.metric}, standard deviation", f"{found.deviation:.3g}"
+            yield from _spread(known.metric, found)
             yield f"{known.metric}, error on left-out trials", f"{known.error:.3g}"
             yield f"{known.metric}, the same error of their mean", f"{known.spread:.3g}"
+
+
+def _spread(metric: str, expected: Expected) -> Iterator[tuple[str, str]]:
+    yield f"{metric}, mean", f"{expected.mean:.4g}"
+    yield f"{metric}, standard deviation", f"{expected.deviation:.3g}"
 
 
 def _confirmed(trial: Trial) -> Iterator[tuple[str, str]]:
