@@ -49,8 +49,7 @@ def test_a_search_goes_through_restart_rotation_and_failover(
         until(lambda: words in space.condition("StorageReachable").get("message", ""))
 
     with postgres.running(of=postgresql) as standby:
-        postgresql.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        postgresql.execute("SELECT pg_reload_conf()")
+        postgresql.configure("SET synchronous_standby_names = '*'")
         hosts = f"127.0.0.1:{postgresql.port},127.0.0.1:{standby.port}{place}"
         file.write_text(f"postgresql://distillery:secret@{hosts}")
         with operator:

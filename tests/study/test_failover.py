@@ -19,7 +19,6 @@ from support import ports, postgres, worlds
 from support.postgres import Postgres
 
 SPEC = ports.EXPERIMENT.spec
-RELOAD = "SELECT pg_reload_conf()"
 READ_ONLY = "cannot be used: it is read-only, as a standby is"
 
 
@@ -47,7 +46,7 @@ def test_a_server_that_turns_read_only_is_neither_believed_nor_written_to(
 
     async def turned(kept: Study) -> None:
         await kept.ask(SPEC, 2, 2.0)
-        postgresql.execute("ALTER SYSTEM SET default_transaction_read_only = on", RELOAD)
+        postgresql.configure("SET default_transaction_read_only = on")
         try:
             await refused(
                 READ_ONLY,
@@ -60,7 +59,7 @@ def test_a_server_that_turns_read_only_is_neither_believed_nor_written_to(
                     other.check()
                 assert other.readable() == [ports.UID]  # whoever only looks may
         finally:
-            postgresql.execute("ALTER SYSTEM RESET default_transaction_read_only", RELOAD)
+            postgresql.configure("RESET default_transaction_read_only")
         await kept.tell(SPEC, ports.tell(0), "model", 3.0)
 
     found = ports.work(url, turned)

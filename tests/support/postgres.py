@@ -89,6 +89,18 @@ class Postgres:
             *_, last = (connection.execute(statement.encode()) for statement in statements)
             return last.fetchall() if last.description else []
 
+    def configure(self, change: str) -> None:
+        """Change a setting, as ``SET name = value`` or ``RESET name``, for all connections.
+
+        The server signals its connections before it takes another one. So whoever sent a command
+        later than this returns is served with the change.
+        """
+        loaded = "SELECT pg_conf_load_time()"
+        before = self.execute(loaded)
+        self.execute(f"ALTER SYSTEM {change}", "SELECT pg_reload_conf()")
+        while self.execute(loaded) == before:
+            time.sleep(0.01)
+
     def encrypt(self, certificate: Path, key: Path) -> None:
         """Offer TLS with a certificate from now on."""
         for source, name in ((certificate, "server.crt"), (key, "server.key")):
@@ -96,7 +108,7 @@ class Postgres:
             (self._data / name).chmod(0o600)
             if os.geteuid() == 0:
                 shutil.chown(self._data / name, USER, USER)
-        self.execute("ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()")
+        self.configure("SET ssl = on")
 
     def dump(self, url: str) -> str:
         """Return a backup of a database, as SQL that :func:`restore` takes."""
