@@ -20,7 +20,7 @@ from distillery_contract.parameters import Value
 from distillery_contract.request import Data, Request, Stage, Student
 from distillery_contract.wire import Exit
 from distillery_operator.engine.actions import Launch
-from distillery_operator.search import choice, gaussian_process
+from distillery_operator.search import gaussian_process, promise
 from distillery_operator.search.gaussian_process import Array, Flags
 from distillery_operator.trials import pareto
 
@@ -245,10 +245,10 @@ def test_the_suggestions_that_are_timed_learn_from_ends_that_were_expected(
             assert guessed.sum() in (0, 60)  # as to the chance, whether it was stopped is nothing
             super().__init__(places, sizes, ends, guessed)
 
-    monkeypatch.setattr(choice, "Process", Noted)
+    monkeypatch.setattr(promise, "Process", Noted)
     deciding.measure(90, 3)
     assert set(learnt) == {90}  # 30 that ended, 60 that were stopped
-    assert len(learnt) > deciding.REPEATS / 2, "one suggestion in ten is what TPE drew"
+    assert len(learnt) >= deciding.REPEATS
 
 
 def test_quick_means_other_defaults() -> None:

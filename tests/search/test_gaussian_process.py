@@ -98,3 +98,10 @@ def test_a_draw_tells_what_lies_near_it_and_nothing_of_what_is_far() -> None:
     means, deviations = draws.given(points, counts)
     assert means == pytest.approx(draws.values, abs=0.05)  # the point itself is known then
     assert (deviations < 0.1 * process.deviations(points)).all()
+
+
+@pytest.mark.parametrize("count", [61, 119, 120, 200])
+def test_what_is_left_out_of_very_many_is_judged_by_the_other_half(count: int) -> None:
+    places, sizes, ends = problem(count, 0.2)
+    errors = Process(places, sizes, ends, np.zeros(count, np.bool_)).left_out()
+    assert np.sqrt(np.mean(errors**2)) < 0.5  # noise, and what the process does not know

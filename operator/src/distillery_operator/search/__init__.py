@@ -7,6 +7,7 @@ own_points       baselines and a person's suggestions that have no trial yet
 crossover        suggestions of TPE crossed with points of the front
 choice           EHVI: of the points that may be trained next, the one that promises most
 candidates       these points
+promise          what each of them promises
 hypervolume_gain how much a training is expected to add to the hypervolume
 gaussian_process what trials came to, as a model with its doubt
 duplicates       suggestions that repeat an earlier one

@@ -29,12 +29,16 @@ WIDTHS: Final = (0.03, 0.1, 0.25)
 def made(spec: Spec, drawn: Point, leaders: Sequence[Point], dice: random.Random) -> list[Point]:
     """Return points to choose from: first what was drawn, then others by chance."""
     crossings = (crossed(spec, drawn, dice.choice(leaders), dice) for _ in range(CROSSINGS))
-    moves = (
-        moved(spec, dice.choice(leaders), WIDTHS[place % len(WIDTHS)], dice)
-        for place in range(MOVES)
-    )
     anywhere = (_completed(spec, {}, dice) for _ in range(ANYWHERE))
-    return [drawn, *crossings, *moves, *anywhere]
+    return [drawn, *crossings, *near(spec, leaders, 1, dice), *anywhere]
+
+
+def near(spec: Spec, points: Sequence[Point], closer: int, dice: random.Random) -> list[Point]:
+    """Return points near others, so many times closer than the widths say."""
+    return [
+        moved(spec, dice.choice(points), WIDTHS[place % len(WIDTHS)] / closer, dice)
+        for place in range(MOVES)
+    ]
 
 
 def crossed(spec: Spec, one: Point, other: Point, dice: random.Random) -> Point:

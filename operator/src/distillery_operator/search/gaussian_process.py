@@ -59,9 +59,7 @@ class Process:
         self._mean, self._scale = float(left.mean()), float(left.std()) or 1.0
         self._places, self._guessed = places, guessed
         self._values = (left - self._mean) / self._scale
-        chosen = np.linspace(0, len(ends) - 1, min(len(ends), FITTED)).round().astype(int)
-        self._chosen = np.unique(chosen)
-        theta = self._most_likely(self._chosen)
+        theta = self._most_likely(np.arange(len(ends)), FITTED)
         self._lengths, self._root = np.exp(theta[:-2]), _root(theta, places, guessed)
         self._weights = self._root.T @ (self._root @ self._values)
         self.noise = self._scale * math.sqrt(math.exp(theta[-2]))
@@ -76,14 +74,15 @@ class Process:
         """
         errors, even = np.empty(len(self._values)), np.arange(len(self._values)) % 2 == 0
         for half in (even, ~even):
-            theta = self._most_likely(self._chosen[half[self._chosen]])
+            theta = self._most_likely(np.flatnonzero(half), FITTED // 2)
             root = _root(theta, self._places, self._guessed)
             each = root.T @ (root @ self._values) / (root**2).sum(axis=0)
             errors[~half] = self._scale * each[~half]
         return errors
 
-    def _most_likely(self, some: Places) -> Array:
-        """Return the most likely lengths and noises by the examples at some places."""
+    def _most_likely(self, known: Places, most: int) -> Array:
+        """Return the most likely lengths and noises by examples at known places, not by all."""
+        some = known[np.linspace(0, len(known) - 1, min(len(known), most)).round().astype(int)]
         return _fitted(self._places[some], self._values[some], self._guessed[some])
 
     def means(self, places: Array, sizes: Array) -> Array:
