@@ -26,6 +26,7 @@ from distillery_operator.resource import space
 from distillery_operator.resource.early_stopping import EarlyStopping, StoppingType
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.sampler import SamplerType
+from distillery_operator.search import choice, promise
 from distillery_operator.stopping import measuring
 from distillery_operator.stopping.rule import Rule
 from distillery_operator.study import curves
@@ -46,9 +47,10 @@ NINTHS: Final = 9
 ENDLESS: Final = 100_000
 """Trials, more than any GPU time allows."""
 
-Part = Literal["crossings", "stopping", "refusal"]
-"""What can be switched off: the crossings of TPE with points of the front, early stopping as a
-whole, and its refusal of what TPE suggests by the forecast."""
+Part = Literal["stopping", "rounds", "softening", "crossings", "refusal"]
+"""What can be switched off: early stopping as a whole; of EHVI, the rounds of points near the most
+promising ones, and that ends far below the threshold count as nearer; of TPE, the crossings with
+points of the front, and the refusal of suggestions by the forecast."""
 
 
 def search(
@@ -87,6 +89,10 @@ def search(
     with ExitStack() as replaced:
         if "refusal" in without:
             replaced.enter_context(patch.object(Rule, "start", lambda rule, trial: None))
+        if "rounds" in without:
+            replaced.enter_context(patch.object(choice, "ROUNDS", 0))
+        if "softening" in without:
+            replaced.enter_context(patch.object(promise, "softened", lambda ends, threshold: ends))
         if not problem.shaped:
             sized = partial(_sized, problem)
             replaced.enter_context(patch.object(size, "student_size", sized))
