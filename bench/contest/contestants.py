@@ -117,6 +117,6 @@ CONTESTANTS: Final[Mapping[str, Contestant]] = {
     "Distillery, TPE, no refusal": _of_ours("refusal", sampler=SamplerType.TPE),
     "Distillery, TPE, plain": _of_ours("crossings", "stopping", sampler=SamplerType.TPE),
 }  # fmt: skip
-"""By name. The parts of ours are switched off one by one: early stopping, the rounds of EHVI and its
+"""By name. The parts of ours are switched off one by one: early stopping, the rounds of EHVI, its
 softening of bad ends, the choice by EHVI, and those of TPE, crossings and the refusal of
 suggestions, which goes with stopping."""
