@@ -34,7 +34,7 @@ def test_where_a_student_is_in_training_another_adds_less() -> None:
 
 
 def test_what_lies_far_below_the_threshold_hides_less_of_what_lies_above_it() -> None:
-    """All high rates end at 0 to 4: twenty times as far from the others as these from each other."""
+    """All high rates end at 0 to 4: much farther from the others than these from each other."""
     new = [trained(90 + n, float(rate), 5) for n, rate in enumerate(np.geomspace(0.01, 0.19, 8))]
     truth = np.array([trial.metrics["exact"] for trial in new])
 
