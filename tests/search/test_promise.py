@@ -22,7 +22,8 @@ CORNER = 700_000.0
 
 def promised(trials: Sequence[Trial], running: Sequence[Trial], new: Sequence[Trial]) -> Any:
     ended = list(promise.examples(SPEC, trials))
-    return Promise(SPEC, ended, running, CORNER, np.random.default_rng(0)).of(new)
+    known, luck = promise.learnt(SPEC, ended), np.random.default_rng(0)
+    return Promise(SPEC, ended, known, running, CORNER, luck).of(new)
 
 
 def test_where_a_student_is_in_training_another_adds_less() -> None:

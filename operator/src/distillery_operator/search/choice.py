@@ -55,7 +55,7 @@ def chosen(spec: Spec, trials: Sequence[Trial], drawn: Point, size: Size) -> Poi
     running = [trial for trial in own if trial.state is State.RUNNING]
     corner = _corner(spec, [*own, *(trial for _, trial in pool)], size)
     luck = np.random.default_rng(dice.getrandbits(64))
-    promised = Promise(spec, ended, running, corner, luck)
+    promised = Promise(spec, ended, learnt, running, corner, luck)
     gains = promised.of([trial for _, trial in pool])
     for closer in range(1, ROUNDS + 1):
         best = [pool[int(place)][0] for place in np.argsort(-gains, kind="stable")[:MOVED]]

@@ -62,6 +62,7 @@ class Promise:
         self,
         spec: Spec,
         ended: Sequence[Example],
+        known: Sequence[Example],
         running: Sequence[Trial],
         corner: float,
         luck: np.random.Generator,
@@ -70,7 +71,8 @@ class Promise:
 
         Args:
             spec: of the experiment.
-            ended: the trainings that have ended; some of them learnt anything.
+            ended: the trainings that have ended.
+            known: those of them that a model of what students come to learns from, see ``learnt``.
             running: trials whose ends are not known yet.
             corner: the size from which on a student adds nothing.
             luck: of the draws.
@@ -78,7 +80,7 @@ class Promise:
         self._spec, self._corner = spec, corner
         self._acceptable = _acceptable(spec, ended)
         (objective,) = trained_objectives(spec)
-        sign, known = -objective.direction.sign, learnt(spec, ended)
+        sign = -objective.direction.sign
         ends = sign * np.array([example.end[objective.metric] for example in known])
         if objective.threshold is None:
             least = float(ends.min())
