@@ -15,7 +15,7 @@ from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource import parsing
 from measured import objects
-from support import worlds
+from support import definitions, worlds
 from support.cluster import ControlPlane
 
 EXPERIMENTS: Final = "/apis/kubeflow.org/v1beta1/namespaces/default/experiments"
@@ -29,9 +29,10 @@ WEBHOOKS: Final = "https://127.0.0.1:8443"
 
 def install(plane: ControlPlane, manifests: Path) -> Path:
     """Make Katib's kinds known, and store its configuration; return the file that has it too."""
-    for kind in ("experiment", "suggestion", "trial"):
-        plane.kubectl("create", f"--filename={manifests / f'components/crd/{kind}.yaml'}")
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+    crds = manifests / "components" / "crd"
+    definitions.apply_files(
+        plane, [crds / f"{k}.yaml" for k in ("experiment", "suggestion", "trial")]
+    )
     yaml = YAML(typ="safe")
     config = yaml.load(manifests / "installs" / "katib-standalone" / "katib-config.yaml")
     config["init"]["certGenerator"]["enable"] = False  # for it makes certificates of a Service

@@ -11,6 +11,7 @@ from typing import Self
 
 from measured import commands, usage
 from measured.setting import Bench
+from support import definitions
 from support.cluster import ControlPlane
 from support.operators import Operator
 
@@ -22,8 +23,7 @@ SOURCES = ("operator/src", "trainer/contract/src")
 
 def install(plane: ControlPlane) -> None:
     """Make experiments known to a cluster."""
-    plane.kubectl("apply", f"--filename={ROOT / 'manifests' / 'crd.yaml'}")
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all")
+    definitions.apply_files(plane, [ROOT / "manifests" / "crd.yaml"])
 
 
 def operator(bench: Bench) -> Operator:

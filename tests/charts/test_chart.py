@@ -19,7 +19,7 @@ from distillery_operator.cluster import jobs
 from distillery_operator.engine import requests
 from distillery_operator.engine.actions import Launch
 from distillery_operator.resource import parsing
-from support import charts, documentation, monitoring, shapes
+from support import charts, definitions, documentation, monitoring, shapes
 from support.charts import CHART, NAMESPACE, RELEASE, Object, install, kinds, one, render
 from support.cluster import ControlPlane, Refused, access
 from support.programs import go
@@ -905,9 +905,7 @@ def test_an_api_server_takes_every_set_of_values_that_is_shown_to_people(
 
 def define_clusters_of_cloudnativepg(plane: ControlPlane) -> None:
     sources = go.fetched("cloudnative-pg", "github.com/cloudnative-pg/cloudnative-pg")
-    crd = f"--filename={sources / 'config/crd/bases/postgresql.cnpg.io_clusters.yaml'}"
-    plane.kubectl("apply", "--server-side", crd)
-    plane.kubectl("wait", "--for=condition=Established", crd)
+    definitions.apply_files(plane, [sources / "config/crd/bases/postgresql.cnpg.io_clusters.yaml"])
 
 
 @pytest.mark.needs("control_plane")

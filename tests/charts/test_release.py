@@ -18,7 +18,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from distillery_operator.resource import label_names
-from support import charts, kubelet, worlds
+from support import charts, definitions, kubelet, worlds
 from support.charts import CHART, NAMESPACE, RELEASE, Object
 from support.cluster import ControlPlane, Refused, access
 from support.cluster.access import Cluster
@@ -235,14 +235,13 @@ def blocks(word: str) -> list[str]:
 def test_the_queues_of_the_documentation_are_what_kueue_takes(plane: ControlPlane) -> None:
     crds = go.fetched("kueue", "sigs.k8s.io/kueue") / "config" / "components" / "crd" / "bases"
     plurals = ("resourceflavors", "clusterqueues", "localqueues")
-    files = [f"--filename={crds / f'kueue.x-k8s.io_{plural}.yaml'}" for plural in plurals]
-    plane.kubectl("apply", "--server-side", *files)
-    plane.kubectl("wait", "--for=condition=Established", *files)
+    files = [crds / f"kueue.x-k8s.io_{plural}.yaml" for plural in plurals]
+    definitions.apply_files(plane, files)
     (queues,) = blocks("kind: LocalQueue")
     place = f"--namespace={NAMESPACE}"
     said = plane.kubectl("create", place, "--filename=-", stdin=queues)
     assert said.count(" created") == len(plurals)
-    plane.kubectl("delete", *files)
+    plane.kubectl("delete", *(f"--filename={file}" for file in files))
 
 
 def test_the_templates_of_the_documentation_are_taken(plane: ControlPlane, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from distillery_operator.resource import parsing, yaml_files
 from distillery_operator.resource.crd import definition
 from distillery_operator.resource.experiment import GROUP, PLURAL, VERSION, Experiment
 from distillery_operator.resource.status import Status
-from support import broken, worlds
+from support import broken, definitions, worlds
 from support.cluster import Refused
 from support.cluster.access import Cluster
 from support.spaces import MANIFESTS, Space
@@ -33,7 +33,7 @@ Document = dict[str, Any]
 @pytest.fixture(scope="module")
 def space(control_plane: Cluster) -> Iterator[Space]:
     control_plane.kubectl("apply", "--filename", str(CRD))
-    control_plane.kubectl("wait", "--for=condition=Established", "--filename", str(CRD))
+    definitions.wait(control_plane, CRD.read_text())
     made = Space(control_plane)
     yield made
     control_plane.kubectl("delete", "namespace", made.name, "--wait=false")

@@ -19,7 +19,7 @@ from distillery_operator.study.study import Study
 from distillery_operator.study.workers import Workers
 from distillery_operator.trials.trial import Point, State
 from support import ports, shared, worlds
-from support.postgres import Postgres
+from support.postgres import GONE, Postgres
 
 EXPERIMENT = worlds.experiment()
 SPEC = EXPERIMENT.spec
@@ -86,7 +86,7 @@ def test_while_the_server_is_down_every_call_says_so_and_nothing_is_lost(
         postgresql.stop()
         try:
             for call in calls:
-                with pytest.raises(DatabaseUnavailable, match="Connection refused") as caught:
+                with pytest.raises(DatabaseUnavailable, match=GONE) as caught:
                     await call()
                 assert_sound(caught.value)
         finally:

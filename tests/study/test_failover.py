@@ -16,7 +16,7 @@ from distillery_operator.study.database import Database
 from distillery_operator.study.study import Study
 from distillery_operator.trials.trial import State
 from support import ports, postgres, worlds
-from support.postgres import Postgres
+from support.postgres import GONE, Postgres
 
 SPEC = ports.EXPERIMENT.spec
 READ_ONLY = "cannot be used: it is read-only, as a standby is"
@@ -102,7 +102,7 @@ def test_a_search_continues_on_the_standby_that_was_promoted(
             await refused(READ_ONLY, lambda: open_and_close(moved(url, standby)))
             postgresql.stop(signal.SIGQUIT)
             await refused(
-                "Connection refused.*read-only",
+                f"{GONE}.*read-only",
                 kept.load,
                 lambda: kept.ask(SPEC, 1, 4.0),
                 lambda: kept.tell(SPEC, ports.tell(1), "model", 4.0),

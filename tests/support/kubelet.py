@@ -56,8 +56,13 @@ def connect(kubeconfig: Path) -> aiohttp.ClientSession:
 async def events(
     session: aiohttp.ClientSession, path: str, labels: str, fields: str = ""
 ) -> AsyncIterator[Object]:
-    """Yield what a watch shows, for ever; one that breaks begins again with all that there is."""
-    query = {"watch": "1", "labelSelector": labels, "fieldSelector": fields}
+    """Yield what a watch shows, for ever; one that breaks begins again with all that there is.
+
+    Version 0 is whatever the API server has in memory. Without one it waits until that is as new as
+    etcd, and refuses after 3 s; an etcd before 3.4.31 does not tell it so while nothing that is
+    watched changes.
+    """
+    query = {"watch": "1", "labelSelector": labels, "fieldSelector": fields, "resourceVersion": "0"}
     while True:
         try:
             async with session.get(path, params=query) as answer:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from support import certificates, programs
+from support import certificates, definitions, programs
 from support.cluster import ControlPlane, processes
 from support.operators import answers, free_port
 from support.programs import go
@@ -53,10 +53,8 @@ class Kueue:
     def __enter__(self) -> "Kueue":
         # The API server knows the webhooks by it.
         certificates.make(self._folder, "tls", "kueue", "-addext", "subjectAltName=IP:127.0.0.1")
-        kinds, hooks = (self._documents(part) for part in PARTS)
-        self._apply(kinds)
-        names = [f"crd/{kind['metadata']['name']}" for kind in kinds]
-        self._cluster.kubectl("wait", "--for=condition=Established", *names)
+        crds, hooks = (self._documents(part) for part in PARTS)
+        definitions.apply(self._cluster, _list(crds))
         self.start()
         self._apply(hooks)
         flavor = {"apiVersion": f"{GROUP}/v1beta2", "kind": "ResourceFlavor"}
@@ -67,7 +65,7 @@ class Kueue:
         """End the manager, and remove what it has made known; its queues must be gone."""
         self._cluster.kubectl("delete", f"resourceflavors.{GROUP}", FLAVOR, "--timeout=60s")
         for part in reversed(PARTS):
-            text = json.dumps({"kind": "List", "apiVersion": "v1", "items": self._documents(part)})
+            text = _list(self._documents(part))
             self._cluster.kubectl("delete", "--filename=-", "--timeout=60s", stdin=text)
         self.stop()
 
@@ -160,6 +158,8 @@ class Kueue:
         return name, {"url": url, "caBundle": authority}
 
     def _apply(self, documents: list[Object]) -> None:
-        for document in documents:
-            arguments = ("apply", "--server-side", "--filename=-")
-            self._cluster.kubectl(*arguments, stdin=json.dumps(document))
+        self._cluster.kubectl("apply", "--server-side", "--filename=-", stdin=_list(documents))
+
+
+def _list(documents: list[Object]) -> str:
+    return json.dumps({"kind": "List", "apiVersion": "v1", "items": documents})

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from support import definitions
 from support.cluster.access import Cluster
 from support.programs import go
 
@@ -33,13 +34,11 @@ def define(cluster: Cluster) -> None:
     define_kinds(cluster, *KINDS)
 
 
-def define_kinds(cluster: Cluster, *kinds: str) -> None:
+def define_kinds(cluster: Cluster, *plurals: str) -> None:
     """Make kinds of the Prometheus operator known, by their plurals."""
     sources = go.fetched("prometheus-operator", f"github.com/{MODULE}")
     crds = sources / "example" / "prometheus-operator-crd"
-    files = [f"--filename={crds / f'{GROUP}_{kind}.yaml'}" for kind in kinds]
-    cluster.kubectl("apply", "--server-side", *files)
-    cluster.kubectl("wait", "--for=condition=Established", *files)
+    definitions.apply_files(cluster, (crds / f"{GROUP}_{plural}.yaml" for plural in plurals))
 
 
 def install(cluster: Cluster, image: str) -> None:

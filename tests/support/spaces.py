@@ -10,9 +10,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from distillery_operator.resource import label_names
-from support import worlds
+from support import definitions, worlds
 from support.cluster.access import Cluster
-from support.operators import until
 
 Object = dict[str, Any]
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -23,9 +22,7 @@ def install(cluster: Cluster, folder: Path) -> Path:
 
     It may do what ``manifests/operator.yaml`` grants it, and nothing else.
     """
-    crd = f"--filename={MANIFESTS / 'crd.yaml'}"
-    cluster.kubectl("apply", crd)
-    until(lambda: _established(json.loads(cluster.kubectl("get", crd, "--output=json"))))
+    definitions.apply_files(cluster, [MANIFESTS / "crd.yaml"])
     for document in _documents():
         cluster.kubectl("apply", "--filename=-", stdin=json.dumps(document))
     token = cluster.kubectl("--namespace=distillery", "create", "token", "distillery")
@@ -48,12 +45,6 @@ def _documents() -> list[Object]:
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "distillery"}}
     given = YAML(typ="safe").load_all((MANIFESTS / "operator.yaml").read_text())
     return [space, *(document for document in given if document["kind"] != "Deployment")]
-
-
-def _established(crd: Object) -> bool:
-    """Tell whether a kind is served. `kubectl wait` fails where there is no condition yet."""
-    conditions = crd.get("status", {}).get("conditions") or []
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
 class Space:
