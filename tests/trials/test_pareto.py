@@ -167,3 +167,13 @@ def test_a_sample_has_the_front_and_what_lies_all_over_the_rest() -> None:
     assert {t.number for t in pareto.front(SPEC, trials)} <= {t.number for t in chosen}
     assert all(any(lo <= t.number < lo + 50 for t in chosen) for lo in range(0, 300, 50))
     assert pareto.sample(SPEC, trials, 300) == trials
+
+
+def test_trials_of_a_warm_start_that_have_the_same_numbers_are_no_reason_to_take_others() -> None:
+    own = [worlds.completed(n, 50 + 40 * (n * 0.618 % 1), 1 + n % 6) for n in range(150)]
+    before = [replace(worlds.completed(n, 99.0, 1), state=State.FAILED) for n in range(150)]
+    chosen = pareto.sample(SPEC, [*before, *own], 60)
+    assert sum(trial.state is State.COMPLETED for trial in chosen) >= 30
+    fit = [replace(trial, number=150 + trial.number) for trial in own]
+    renamed = [replace(trial, number=150 + trial.number) for trial in chosen if trial in own]
+    assert renamed == [t for t in pareto.sample(SPEC, [*before, *fit], 60) if t in fit]

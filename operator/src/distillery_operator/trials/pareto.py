@@ -151,8 +151,9 @@ def sample(spec: Spec, trials: Sequence[Trial], count: int) -> list[Trial]:
     """
     if len(trials) <= count:
         return [*trials]
-    fit = {trial.number for trial in feasibility.feasible(spec, trials)}
-    good = np.array([trial.number in fit for trial in trials], np.bool_)
+    # By the objects: trials of a warm start may have the same numbers as others.
+    fit = {id(trial) for trial in feasibility.feasible(spec, trials)}
+    good = np.array([id(trial) in fit for trial in trials], np.bool_)
     chosen = sampled(costs(spec, [trial.metrics for trial in trials]), good, count)
     return [trials[place] for place in chosen]
 
