@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 import re
@@ -372,6 +373,26 @@ def test_a_click_on_a_point_shows_that_trials_training(show: Any) -> None:
     expected = [p.metrics["exact"] for p in baseline.curve]
     assert named["exact of distilbert"][1] == pytest.approx(expected, rel=1e-4)
     assert driver.current_url.endswith(f"#trial-{number}")
+
+
+def test_the_names_of_baselines_beside_each_other_do_not_cover_each_other(show: Any) -> None:
+    named = {"four-layers-4-heads": (56, 40), "four-layers-5-heads": (83, 41)}
+    named |= {"four-layers-8-heads": (84, 43), "five-layers": (90, 55), "all-layers": (94, 60)}
+    trials = [
+        worlds.completed(number, exact, size, baseline=name)
+        for number, (name, (exact, size)) in enumerate(named.items())
+    ]
+    driver = show(worlds.experiment(), trials)
+    boxes = driver.execute_script(
+        "return [...document.querySelectorAll('#tradeoff .textpoint text')]"
+        ".filter((text) => arguments[0].includes(text.textContent))"
+        ".map((text) => text.getBoundingClientRect())"
+        ".map(({ left, right, top, bottom }) => [left, right, top, bottom])",
+        list(named),
+    )
+    assert len(boxes) == len(named)
+    for (left, right, top, bottom), other in itertools.combinations(boxes, 2):
+        assert right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
 
 
 def test_what_the_front_comes_to_again_stands_beside_what_was_measured(show: Any) -> None:

@@ -56,7 +56,6 @@ function clouds(list, x, y, selected) {
   const diamond = { symbol: "diamond", size: 13, color: color("baseline"), line: { width: 1.5, color: color("card") } };
   const labels = {
     mode: "markers+text",
-    textposition: "top center",
     textfont: { size: 11, color: color("baseline"), shadow: halo },
   };
   labels.text = baselines.map((t) => {
@@ -64,6 +63,7 @@ function clouds(list, x, y, selected) {
     // Baselines at the same place share one label, or their names would cover each other.
     return here[0] === t ? plain(here.map((o) => shorten(o.baseline, 24)).join(", ")) : "";
   });
+  labels.textposition = sides(baselines, labels.text, list, x, y);
   traces.push(points(baselines, x, y, "Baseline", diamond, labels));
   const teacher = x === null ? null : scaled(data.teacher, x);
   if (teacher !== null && scaled(data.teacher, y) !== null) {
@@ -96,6 +96,25 @@ function clouds(list, x, y, selected) {
     ),
   );
   return traces.filter((trace) => trace.x.length);
+}
+
+// On which side of their points names stand: below, where one above would cover another to the left of it.
+function sides(named, texts, list, x, y) {
+  const extent = (metric) => {
+    const values = list.map((t) => place(t, metric)).filter((value) => value !== null);
+    return Math.max(...values) - Math.min(...values);
+  };
+  const [wide, high] = [0.25 * extent(x), 0.06 * extent(y)]; // of a name: a quarter of the width, a line
+  const above = [];
+  const found = named.map(() => "top center");
+  const order = [...named.keys()].filter((n) => texts[n]).sort((a, b) => place(named[a], x) - place(named[b], x));
+  for (const n of order) {
+    const [across, up] = [place(named[n], x), place(named[n], y)];
+    const covers = ([otherAcross, otherUp]) => across - otherAcross < wide && Math.abs(up - otherUp) < high;
+    if (above.some(covers)) found[n] = "bottom center";
+    else above.push([across, up]);
+  }
+  return found;
 }
 
 function range(values) {
