@@ -44,7 +44,9 @@ def draw(arenas: Mapping[tuple[str, int], Scores], path: Path) -> None:
         panel.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
         panel.grid(alpha=0.25)
     panels[0][0].set_ylabel("true volume, best front = 1")
-    panels.flat[len(arenas) - 1].legend(loc="lower right", fontsize="x-small")
+    lines = {line.get_label(): line for panel in panels.flat for line in panel.get_lines()}
+    drawn = [lines[name] for name in CONTESTANTS if name in lines]
+    figure.legend(handles=drawn, loc="outside lower center", ncols=2 * min(len(arenas), ACROSS))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
