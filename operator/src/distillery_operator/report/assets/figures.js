@@ -37,7 +37,7 @@ function points(list, x, y, name, marker, more = {}) {
 }
 
 // One trace per kind of trial, then the baselines with their names, the teacher, and a ring around the selected trial.
-function clouds(list, x, y, selected) {
+function clouds(list, x, y, selected, across, up) {
   const scale = list.length > 400 ? 0.65 : 1;
   const halo = `0 0 3px ${color("card")}, 0 0 3px ${color("card")}, 0 0 3px ${color("card")}`;
   const traces = ["stopped", "infeasible", "failed", "collapsed", "running", "feasible", "front"].map((kind) => {
@@ -63,7 +63,12 @@ function clouds(list, x, y, selected) {
     // Baselines at the same place share one label, or their names would cover each other.
     return here[0] === t ? plain(here.map((o) => shorten(o.baseline, 24)).join(", ")) : "";
   });
-  labels.textposition = sides(baselines, labels.text, list, x, y);
+  labels.textposition = sides(
+    baselines.map((t) => [place(t, x), place(t, y)]),
+    labels.text,
+    across,
+    up,
+  );
   traces.push(points(baselines, x, y, "Baseline", diamond, labels));
   const teacher = x === null ? null : scaled(data.teacher, x);
   if (teacher !== null && scaled(data.teacher, y) !== null) {
@@ -99,20 +104,17 @@ function clouds(list, x, y, selected) {
 }
 
 // On which side of their points names stand: below, where one above would cover another to the left of it.
-function sides(named, texts, list, x, y) {
-  const extent = (metric) => {
-    const values = list.map((t) => place(t, metric)).filter((value) => value !== null);
-    return Math.max(...values) - Math.min(...values);
-  };
-  const [wide, high] = [0.25 * extent(x), 0.06 * extent(y)]; // of a name: a quarter of the width, a line
+// A name takes a quarter of the axis across, and a line of the axis up.
+function sides(places, texts, across, up) {
+  const [wide, high] = [0.25 * (across[1] - across[0]), 0.06 * (up[1] - up[0])];
+  const found = places.map(() => "top center");
   const above = [];
-  const found = named.map(() => "top center");
-  const order = [...named.keys()].filter((n) => texts[n]).sort((a, b) => place(named[a], x) - place(named[b], x));
+  const order = [...places.keys()].filter((n) => texts[n]).sort((a, b) => places[a][0] - places[b][0]);
   for (const n of order) {
-    const [across, up] = [place(named[n], x), place(named[n], y)];
-    const covers = ([otherAcross, otherUp]) => across - otherAcross < wide && Math.abs(up - otherUp) < high;
+    const [right, height] = places[n];
+    const covers = ([left, other]) => right - left < wide && Math.abs(height - other) < high;
     if (above.some(covers)) found[n] = "bottom center";
-    else above.push([across, up]);
+    else above.push(places[n]);
   }
   return found;
 }
@@ -272,7 +274,7 @@ function tradeoff(x, y, selected) {
         ]
       : [];
   return {
-    traces: [line, ...(x === null ? [] : expectations(x, y)), ...clouds(list, x, y, selected)],
+    traces: [line, ...(x === null ? [] : expectations(x, y)), ...clouds(list, x, y, selected, across, up)],
     layout: {
       xaxis: axis(x === null ? "trial" : title(x), { range: across }),
       yaxis: axis(title(y), { range: up }),
@@ -291,11 +293,15 @@ function answers(selected) {
     const count = list.filter((t) => t.kind === "collapsed" && place(t, low) < place(t, high)).length;
     return count ? `${text}: ${count} trial${count > 1 ? "s" : ""}` : text;
   };
+  const [across, up] = [
+    [-4, 104],
+    [-4, 106],
+  ];
   return {
-    traces: clouds(list, x, y, selected),
+    traces: clouds(list, x, y, selected, across, up),
     layout: {
-      xaxis: axis("HasAns_exact: answerable questions (%)", { range: [-4, 104] }),
-      yaxis: axis("NoAns_exact: unanswerable ones (%)", { range: [-4, 106] }),
+      xaxis: axis("HasAns_exact: answerable questions (%)", { range: across }),
+      yaxis: axis("NoAns_exact: unanswerable ones (%)", { range: up }),
       shapes: [...forbidden(x, "x", [0, 100]), ...forbidden(y, "y", [0, 100])],
       annotations: [
         ...boundLabels(x, "x"),
