@@ -24,10 +24,10 @@ USER = "postgres"
 PASSWORD = "pa{ss}word?/:@ 100%"  # what a URL has to quote
 MEMORY = 8 * 2**30
 
-GONE = "(Connection refused|server closed the connection)"
-"""What clients say of a server that was stopped, as a pattern. The second words come where the
-server had closed an earlier connection from the same port of the client (TIME-WAIT): the kernel
-refuses later then, and libpq has begun to send meanwhile."""
+GONE = r"connection to server at .+ failed: (Connection refused|server closed the connection)"
+"""What clients say that connect anew to a server that was stopped, as a pattern. The last words
+come where the server had closed an earlier connection from the same port of the client
+(TIME-WAIT): the kernel refuses later then, and libpq has begun to send meanwhile."""
 
 
 class Postgres:
