@@ -82,11 +82,11 @@ def measure(ended_trials: int, running_trials: int) -> dict[str, float]:
 
 
 def judge_all(spec: Spec, trials: list[Trial]) -> None:
-    """Judge every trial that trains, or should begin to."""
+    """Judge every trial that trains."""
     rule = Rule(spec, trials)
     for trial in trials:
         if trial.state is State.RUNNING:
-            (rule.stop if trial.curve else rule.start)(trial)
+            rule.stop(trial)
 
 
 def suggest(suggester: Suggester, spec: Spec, trials: list[Trial]) -> None:

@@ -97,7 +97,7 @@ def table(scores: Scores) -> str:
     lines = [
         f"{'':{WIDTH}}{'knows':{knows}}{'seeds':>7}{'true at 25 %':>14}{'50 %':>7}{'75 %':>7}"
         f"{'the end':>15}{'kept':>15}{'measured':>15}{'overstated':>12}{'missed':>8}"
-        f"{'finished':>10}{'stopped':>9}{'refused':>9}{'wrongly':>9}"
+        f"{'finished':>10}{'stopped':>9}{'untrained':>11}{'wrongly':>9}"
     ]
     for name, many in scores.items():
         found = summary([*many.values()])
@@ -106,7 +106,7 @@ def table(scores: Scores) -> str:
         lines.append(
             f"{name:{WIDTH}}{_knows(name):{knows}}{len(many):7}{early[0]:14.3f}{early[1]:7.3f}"
             f"{early[2]:7.3f}{volumes}{found['overstated']:+12.2f}{found['missed']:8.0%}"
-            f"{found['finished']:10.1f}{found['stopped']:9.1f}{found['refused']:9.1f}"
+            f"{found['finished']:10.1f}{found['stopped']:9.1f}{found['untrained']:11.1f}"
             f"{found['wrong']:9.2f}"
         )
     return "\n".join(lines)
@@ -131,7 +131,7 @@ def summary(scores: Sequence[Score]) -> dict[str, Any]:
         "missed": sum(score.missed for score in scores) / max(1, points),
         **{
             name: float(np.mean([getattr(score, name) for score in scores]))
-            for name in ("finished", "stopped", "refused", "wrong")
+            for name in ("finished", "stopped", "untrained", "wrong")
         },
     }
 

@@ -114,9 +114,7 @@ CONTESTANTS: Final[Mapping[str, Contestant]] = {
     "Distillery, no softening": _of_ours("softening"),
     "Distillery, TPE": _of_ours(sampler=SamplerType.TPE),
     "Distillery, TPE, no crossings": _of_ours("crossings", sampler=SamplerType.TPE),
-    "Distillery, TPE, no refusal": _of_ours("refusal", sampler=SamplerType.TPE),
     "Distillery, TPE, plain": _of_ours("crossings", "stopping", sampler=SamplerType.TPE),
 }  # fmt: skip
 """By name. The parts of ours are switched off one by one: early stopping, the rounds of EHVI, its
-softening of bad ends, the choice by EHVI, and those of TPE, crossings and the refusal of
-suggestions, which goes with stopping."""
+softening of bad ends, the choice by EHVI, and TPE's crossings."""

@@ -28,7 +28,6 @@ from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.search import choice, promise
 from distillery_operator.stopping import measuring
-from distillery_operator.stopping.rule import Rule
 from distillery_operator.study import curves
 from distillery_operator.study.rows import RUNNING, Row, Rows
 from distillery_operator.study.study import Study
@@ -47,10 +46,10 @@ NINTHS: Final = 9
 ENDLESS: Final = 100_000
 """Trials, more than any GPU time allows."""
 
-Part = Literal["stopping", "rounds", "softening", "crossings", "refusal"]
+Part = Literal["stopping", "rounds", "softening", "crossings"]
 """What can be switched off: early stopping as a whole; of EHVI, the rounds of points near the most
 promising ones, and that ends far below the threshold count as nearer; of TPE, the crossings with
-points of the front, and the refusal of suggestions by the forecast."""
+points of the front."""
 
 
 def search(
@@ -87,8 +86,6 @@ def search(
         own["early_stopping"] = EarlyStopping(type=StoppingType.NONE, collapse=False)
     experiment = problem.experiment.model_copy(update={"spec": spec.model_copy(update=own)})
     with ExitStack() as replaced:
-        if "refusal" in without:
-            replaced.enter_context(patch.object(Rule, "start", lambda rule, trial: None))
         if "rounds" in without:
             replaced.enter_context(patch.object(choice, "ROUNDS", 0))
         if "softening" in without:

@@ -42,7 +42,7 @@ class Score:
         missed: how many of them lie below the threshold in truth.
         finished: trainings that went to their end.
         stopped: trainings that were stopped on their way.
-        refused: suggestions that were never trained.
+        untrained: suggestions that were never trained, such as repeated ones.
         wrong: of both those that would have improved the front of that moment, as measured.
     """
 
@@ -55,7 +55,7 @@ class Score:
     missed: int
     finished: int
     stopped: int
-    refused: int
+    untrained: int
     wrong: int
 
     def at(self, kind: str, times: Array) -> Array:
@@ -83,7 +83,7 @@ def score(problem: Problem, history: History, gpu_seconds: float) -> Score:
     front: list[Trial] = []
     times: list[float] = []
     volumes: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    stopped = refused = wrong = 0
+    stopped = untrained = wrong = 0
     finished = {_key(end.trial) for end in history.ended if not end.stopped}
     for end in history.ended:
         if end.stopped and _key(end.trial) in finished:
@@ -91,7 +91,7 @@ def score(problem: Problem, history: History, gpu_seconds: float) -> Score:
         better = pareto.front(spec, [*front, end.trial])
         improves = any(trial is end.trial for trial in better)
         if end.stopped:
-            stopped, refused = stopped + end.trained, refused + (not end.trained)
+            stopped, untrained = stopped + end.trained, untrained + (not end.trained)
             wrong += improves
         elif improves:
             front = better
@@ -108,7 +108,7 @@ def score(problem: Problem, history: History, gpu_seconds: float) -> Score:
         missed=below,
         finished=len(finished),
         stopped=stopped,
-        refused=refused,
+        untrained=untrained,
         wrong=wrong,
     )
 

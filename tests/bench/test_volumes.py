@@ -102,12 +102,12 @@ def test_what_was_stopped_is_wrong_if_it_would_have_stood_on_the_front() -> None
     history = ended(problem, 6, 3, 2, stopped=[3, 2])
     history.add(9.0, history.ended[1].trial, stopped=True, trained=False)
     found = scored(problem, history, best=100.0)
-    assert (found.finished, found.stopped, found.refused, found.wrong) == (1, 2, 1, 2)
+    assert (found.finished, found.stopped, found.untrained, found.wrong) == (1, 2, 1, 2)
     assert found.final("true") == pytest.approx(0.6)
     # One that goes on later is neither stopped nor wrong.
     history.add(10.0, history.ended[1].trial, stopped=False)
     found = scored(problem, history, best=100.0)
-    assert (found.finished, found.stopped, found.refused, found.wrong) == (2, 1, 0, 0)
+    assert (found.finished, found.stopped, found.untrained, found.wrong) == (2, 1, 0, 0)
 
 
 def test_the_best_true_front_of_a_table_is_that_of_all_its_lines() -> None:

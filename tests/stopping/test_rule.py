@@ -19,8 +19,6 @@ from support import calls, worlds
 
 STEPS = 90
 FRONT = worlds.experiment().spec
-TPE = worlds.experiment(sampler={"type": "TPE"}).spec
-"""Whose suggestions the forecast may refuse."""
 ASHA = worlds.experiment(earlyStopping={"type": "ASHA"}).spec
 
 
@@ -81,15 +79,6 @@ def test_where_a_new_constraint_was_never_measured_no_end_is_expected() -> None:
     assert found.expected == {}  # the curves do not have it
 
 
-def test_a_suggestion_that_does_not_start_has_no_expected_end() -> None:
-    ended = tuple(trial(n, 80.0 - 2 * (n % 4), 1 + n % 4) for n in range(40))
-    hopeless = replace(trial(40, 50.0, 4, done=0.0), curve=())
-    assert Rule(FRONT, ended).start(hopeless) is None, "EHVI knows better"
-    found = Rule(TPE, ended).start(hopeless)
-    assert found is not None
-    assert found.expected == {}
-
-
 def copies(first: int, count: int, of: Trial) -> tuple[Trial, ...]:
     """Return repetitions of a trial, answered from its record."""
     again = replace(of, reason="Duplicate", curve=(), seconds=0.0)
@@ -97,10 +86,6 @@ def copies(first: int, count: int, of: Trial) -> tuple[Trial, ...]:
 
 
 def test_who_repeats_a_trial_teaches_nothing_of_others() -> None:
-    ended = tuple(trial(n, 80.0 - 2 * (n % 4), 1 + n % 4) for n in range(9))
-    hopeless = replace(trial(40, 50.0, 4, done=0.0), curve=())
-    assert Rule(TPE, (*ended, *copies(9, 20, ended[3]))).start(hopeless) is None
-    assert Rule(TPE, (*ended, trial(9, 78.0, 2))).start(hopeless) is not None
     one = (*(trial(n, 30.0, 1 + n) for n in range(5)), trial(5, 60.0, 2))
     training = trial(40, 20.0, 4, done=0.34)
     assert stop(FRONT, training, (*one, *copies(6, 20, one[5]))) is None

@@ -55,7 +55,7 @@ def tell(spec: Spec, seen: Observation, rule: Rule, repeats: Mapping[int, Trial]
         if any(a.live for a in attempts):
             continue
         if not attempts:
-            yield from _tell_untrained(spec, seen, rule, trial, repeats.get(trial.number))
+            yield from _tell_untrained(spec, seen, trial, repeats.get(trial.number))
             continue
         report = seen.report(attempts[-1]) or Report("")
         step = follow(spec, seen, attempts)
@@ -70,7 +70,7 @@ def tell(spec: Spec, seen: Observation, rule: Rule, repeats: Mapping[int, Trial]
 
 
 def _tell_untrained(
-    spec: Spec, seen: Observation, rule: Rule, trial: Trial, twin: Trial | None
+    spec: Spec, seen: Observation, trial: Trial, twin: Trial | None
 ) -> Iterator[Tell]:
     """Yield the ending of a suggestion that needs no training; ``twin`` is what it repeats."""
     if seen.preparation is None:
@@ -84,8 +84,6 @@ def _tell_untrained(
         reason = feasibility.DUPLICATE
         like = Tell(number, twin.state, reason, said, 0.0, record, expected=twin.expected)
         yield replace(like, provenance=twin.provenance)
-    elif twin is None and (stop := rule.start(trial)):
-        yield Tell(number, State.STOPPED, stop.reason, stop.message, 0.0)
 
 
 def repeated(seen: Observation) -> Mapping[int, Trial]:

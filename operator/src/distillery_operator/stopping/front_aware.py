@@ -25,9 +25,6 @@ from distillery_operator.trials.verdicts import Places, Verdicts
 
 UNTRAINED: Final = -1
 """The rung of a suggestion of which only the hyperparameters are known."""
-UNTRAINED_CONFIDENCE: Final = 4.0
-"""By how many standard deviations a suggestion may end better than expected before it is refused.
-With three, a sampler that has settled somewhere can suggest for ever what is never started."""
 UNTRAINED_TRIALS: Final = 10
 """Completed trials that a forecast from hyperparameters alone needs."""
 
@@ -120,17 +117,11 @@ class FrontAware:
         wanted = {objective.metric for objective in self._spec.objectives}
         return sorted((limited | wanted) - {*feasibility.KNOWN})
 
-    def refuse(self, trial: Trial) -> Stop | None:
-        """Return why a suggestion should not be trained at all; None if it may.
-
-        Its size is known, and what trainings of such hyperparameters come to can be estimated.
-        """
-        return self._hopeless(trial, UNTRAINED, UNTRAINED_CONFIDENCE)
-
     def improves(self, trial: Trial, luck: float) -> bool:
         """Tell whether a suggestion may improve the front if its training has so much luck.
 
-        It ends that many standard deviations better than expected then; worse if they are negative.
+        Its size is known, and what trainings of such hyperparameters come to can be estimated. It
+        ends that many standard deviations better than expected then; worse if they are negative.
         """
         return self._hopeless(trial, UNTRAINED, luck) is None
 

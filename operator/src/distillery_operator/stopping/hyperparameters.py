@@ -1,7 +1,7 @@
 """PURE: the forecast of how a training ends that knows its hyperparameters alone.
 
-One model for whoever asks: ``front_aware`` refuses suggestions by it, and ``search.importance``
-says what it depends on.
+One model for whoever asks: ``front_aware`` judges crossings by it, and ``search.importance`` says
+what it depends on.
 """
 
 import math

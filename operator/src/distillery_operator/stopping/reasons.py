@@ -24,7 +24,10 @@ class Stop:
 
 
 def refused(trial: Trial) -> bool:
-    """Tell whether a suggestion was never trained, because it cannot improve the front."""
+    """Tell whether a suggestion was never trained, because a forecast spoke against it.
+
+    No suggestion ends so any more; stored searches may have some.
+    """
     return trial.state is State.STOPPED and not trial.curve and trial.reason == CANNOT_IMPROVE
 
 

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Protocol
 
 from distillery_operator.resource.early_stopping import StoppingType
-from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping import reasons
 from distillery_operator.stopping.asha import ASHA
@@ -49,24 +48,13 @@ class Rule:
             verdicts: how the spec judges them; found out unless given.
         """
         self._trials, self._shares = trials, spec.early_stopping.rungs
-        self._suggested_by_gain = spec.sampler.type is SamplerType.EHVI
         self._collapse = Collapse(spec, trials)
         kind = spec.early_stopping.type
-        self._outlook = (
-            FrontAware(spec, trials, verdicts) if kind is StoppingType.FRONT_AWARE else None
-        )
-        self._comparison: Comparison | None = self._outlook
-        if kind is StoppingType.ASHA:
+        self._comparison: Comparison | None = None
+        if kind is StoppingType.FRONT_AWARE:
+            self._comparison = FrontAware(spec, trials, verdicts)
+        elif kind is StoppingType.ASHA:
             self._comparison = ASHA(spec, trials)
-
-    def start(self, trial: Trial) -> Stop | None:
-        """Return why a suggestion should not be trained at all; None if it may.
-
-        What EHVI suggests is expected to improve the front, by a model that knows its doubt better.
-        """
-        if trial.baseline or trial.curve or not self._outlook or self._suggested_by_gain:
-            return None
-        return self._outlook.refuse(trial)
 
     def stop(self, trial: Trial) -> Stop | None:
         """Return why a trial that trains should end now; None if it goes on.
