@@ -43,7 +43,10 @@ def card(experiment: Experiment, trials: Sequence[Trial], number: int) -> str:
     units = {name: e.unit for name, e in metrics.EVALUATIONS.items()}
 
     def measured(values: Mapping[str, float]) -> Iterator[tuple[str, object]]:
-        return ((f"{n} ({units[n]})", value) for n, value in values.items() if n in units)
+        for name, value in values.items():
+            if name in units:
+                shown = f"{value:.0f}" if name == "parameter_count" else f"{value:.6g}"
+                yield f"{name} ({units[name]})", shown
 
     test = trial.test.metrics if trial.test else {}
     parts = [
