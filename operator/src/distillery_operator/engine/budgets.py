@@ -100,7 +100,7 @@ def left_to_confirm(spec: Spec, seen: Observation) -> tuple[float, str]:
     own, everything = usage.confirm_hours(seen), usage.hours(seen)
     share = spec.confirm.share if spec.confirm else 0.0
     most = (everything - own) * share / (1 - share)
-    found = [(most - own, f"their share of {share:.3g} of all hours, {most:.4g} hours")]
+    found = [(most - own, f"their share of {share:.3g} of all hours, {usage.in_words(most)}")]
     found += [
         (hours - everything, f"the budget of {words}, which you may raise")
         for _, words, hours in _limits(spec)

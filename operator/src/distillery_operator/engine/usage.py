@@ -40,6 +40,11 @@ def hours_of(trials: Iterable[Trial]) -> float:
     return sum(trial.seconds * (trial.gpus or 1.0) for trial in trials) / 3600
 
 
+def in_words(hours: float) -> str:
+    """Return hours as people say them: fewer than one in minutes."""
+    return f"{hours:.4g} hours" if hours >= 1 else f"{60 * hours:.3g} minutes"
+
+
 def cost(spec: Spec, spent: float) -> float | None:
     """Return what hours cost, in the currency of the spec's price; None without a price."""
     return None if spec.cost_per_gpu_hour is None else spent * spec.cost_per_gpu_hour
