@@ -24,6 +24,8 @@ from distillery_operator.engine.actions import (
 from distillery_operator.engine.decide import Decision
 from distillery_operator.resource.experiment import Experiment
 from distillery_operator.resource.status import ConditionType
+from distillery_operator.search import reported
+from distillery_operator.stopping.forecast import Expected
 from distillery_operator.trials.attempt import Attempt, Phase, Removal, Report
 from distillery_operator.trials.observation import Observation
 from distillery_operator.trials.trial import State, Trial
@@ -220,13 +222,28 @@ def test_expectations_are_reported_instead_of_lucky_seeds() -> None:
     assert all(point.metrics["exact"] == ENDS[point.trial] for point in found.front)
 
 
+def test_what_one_trial_loses_by_another_seed_moves_the_others_a_little() -> None:
+    def believed(end: float | None) -> Mapping[int, Expected]:
+        first = FRONT[0] if end is None else again(FRONT[0], end)
+        seen, _ = decided(trials=with_trial(first), wanted=EXPECTED)
+        return reported.beliefs(EXPECTED.spec, seen.trials)["exact"]
+
+    before = believed(None)
+    other = next(number for number in before if number != FRONT[0].number)
+    for loss in (20.0, -20.0):
+        after = believed(before[FRONT[0].number].mean - loss)
+        moved = before[other].mean - after[other].mean
+        assert moved == pytest.approx(loss / (1 + reported.LOSS_WEIGHT))
+
+
 def test_trainings_end_with_their_share_of_the_budget_and_the_status_says_so() -> None:
     small = experiment(confirm={"share": 0.01, "report": "Checkpoint"})  # 1.2 s of 120 s
     seen, decision = decided(wanted=small)
     assert decision.finished
     status, reason, message = said(small, seen, decision)
     assert (status, reason) == ("False", "ShareSpent")
-    assert "their share of 0.01 of all hours" in message
+    assert "a further training takes about 0.167 minutes, 0.0202 minutes are left" in message
+    assert "their share of 0.01 of all hours, 0.0202 minutes" in message
     one = experiment(confirm={"share": 0.1, "report": "Checkpoint"}, parallelism=4)  # 13.3 s
     assert len(decided(wanted=one)[1].confirmations.missing) == 1
     late = experiment(maxDurationSeconds=500)

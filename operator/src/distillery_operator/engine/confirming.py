@@ -143,7 +143,8 @@ def _affordable(
         each = usage.hours_of(lineage(seen.trials, seen.trials[number]))
         if place >= begun and each > left:
             takes = (
-                f"a further training takes about {each:.4g} hours, {max(0.0, left):.4g} are left"
+                f"a further training takes about {usage.in_words(each)},"
+                f" {usage.in_words(max(0.0, left))} are left"
             )
             return [*wanted[:place]], f"{takes} of {words}"
         left -= max(0.0, each - usage.attempt_hours(seen, number, Stage.CONFIRM))

@@ -46,6 +46,10 @@ NOISE_WEIGHT: Final = 4.0
 UNKNOWN: Final = 0.5
 """Chance of a trial of which nothing tells by how much another seed changes it."""
 
+LOSS_WEIGHT: Final = 4.0
+"""Trainings that the belief is worth that other seeds bring no loss. With one, the values of small
+searches were worse than without this (bench/confirming.py --trainings 40 --workers 4)."""
+
 LEAST_DOUBT: Final = 0.05
 """Share of what a forecast leaves unexplained that is its own error, at least."""
 
@@ -209,8 +213,8 @@ def _believed(
     further = {t.number: [c.metrics[metric] for c in completed(t)] for t in candidates}
     lost = [fmean(ends) - first[number].mean for number, ends in further.items() if ends]
     # Whoever was trained again came to less, in the mean, and the others would as well: what leads
-    # was lucky even where others have been asked. The one more is for no loss.
-    shift = sum(lost) / (len(lost) + 1)
+    # was lucky even where others have been asked.
+    shift = sum(lost) / (len(lost) + LOSS_WEIGHT)
     found = {}
     for number, (mean, deviation) in ((n, astuple(known)) for n, known in first.items()):
         ends, own = further[number], mean + shift
