@@ -123,6 +123,8 @@ async def _search(
                     )
                 if not done.decision.actions:
                     break
+            if done.decision.finished:  # such as after 20 suggestions that repeat earlier ones
+                break
             world.advance()
     return history
 

@@ -13,6 +13,7 @@ import pytest
 import deciding
 import search
 from contest import clock, environments, ours, peer, problems
+from contest.graph import Graph
 from contest.problems import RUNGS, Metrics, Parameters, Problem, Training, sample
 from contest.recorded import Recorded
 from contest.synthetic import Synthetic, collapses
@@ -20,6 +21,7 @@ from distillery_contract.parameters import Value
 from distillery_contract.request import Data, Request, Stage, Student
 from distillery_contract.wire import Exit
 from distillery_operator.engine.actions import Launch
+from distillery_operator.resource.sampler import SamplerType
 from distillery_operator.search import gaussian_process, promise
 from distillery_operator.search.gaussian_process import Array, Flags
 from distillery_operator.trials import pareto
@@ -137,6 +139,18 @@ def test_the_operator_searches_in_simulated_time_and_repeats_itself() -> None:
         if end.stopped and collapses(end.trial.parameters):
             assert end.trial.metrics["HasAns_exact"] < 1
     assert all(end.gpu_seconds <= given["gpu_seconds"] for end in first.ended[:-1])
+
+
+def test_a_search_ends_where_nothing_is_left_to_suggest() -> None:
+    small = Graph()
+    spec = small.experiment.spec
+    first, *others = spec.parameters
+    few = [first.model_copy(update={"choices": (first.choices or [])[:2]})]
+    few += [p.model_copy(update={"choices": (p.choices or [])[:1]}) for p in others]
+    own = {"spec": spec.model_copy(update={"parameters": few})}
+    small.experiment = small.experiment.model_copy(update=own)
+    found = ours.search(small, workers=3, gpu_seconds=1e9, seed=0, sampler=SamplerType.GRID)
+    assert [end.trial.parameters[first.name] for end in found.ended] == few[0].choices
 
 
 def ordered(rungs: Sequence[float]) -> Request:
