@@ -89,7 +89,7 @@ def asked(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--slow-seeds",
         type=at_least(2),
         default=4,
-        help="at most, where a suggestion takes seconds",
+        help="at most, where a suggestion takes seconds and the search is not finished",
     )
     add("--first-seed", type=at_least(0), default=0, help="seed of the first, others follow it")
     add("--trainings", type=at_least(1), default=150, help="GPU time, in mean trainings")
@@ -120,7 +120,8 @@ def drawing(text: str) -> Path:
 def main() -> None:
     """Search, compare, print, draw."""
     arguments = asked()
-    searches, known = wanted(arguments), Store(arguments.store)
+    known = Store(arguments.store)
+    searches = wanted(arguments, known)
     if arguments.show:
         searches = [search for search in searches if known.get(search)]
     found: dict[tuple[str, int], dict[str, dict[int, Score]]] = {}
@@ -152,20 +153,27 @@ def main() -> None:
     print(json.dumps({**told, "decide_and_suggest_seconds": cost}))
 
 
-def wanted(arguments: argparse.Namespace) -> list[Search]:
-    """Return the searches that are asked for, in the order of the tables."""
+def wanted(arguments: argparse.Namespace, known: Store) -> list[Search]:
+    """Return the searches that are asked for, in the order of the tables.
+
+    Where a suggestion takes seconds, only some of the seeds, and those that are finished anyway.
+    """
     chosen = itertools.product(
         [name for name in PROBLEMS if name in arguments.problems],
         dict.fromkeys(arguments.workers),
         [name for name in CONTESTANTS if name in arguments.contestants],
     )
-    first, most = arguments.first_seed, min(arguments.seeds, arguments.slow_seeds)
-    return [
+    first = arguments.first_seed
+    searches = [
         Search(problem, contestant, workers, arguments.trainings, seed, of(problem, contestant))
         for problem, workers, contestant in chosen
-        for seed in range(
-            first, first + (most if CONTESTANTS[contestant].slow else arguments.seeds)
-        )
+        for seed in range(first, first + arguments.seeds)
+    ]
+    few = range(first, first + arguments.slow_seeds)
+    return [
+        search
+        for search in searches
+        if not CONTESTANTS[search.contestant].slow or search.seed in few or known.get(search)
     ]
 
 

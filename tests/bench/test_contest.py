@@ -124,15 +124,25 @@ def test_what_a_simulated_search_runs_of_the_operator_is_a_part_of_our_contestan
         assert ({*contestants.OPERATOR} <= {*one.files}) == name.startswith(OURS)
 
 
-def test_those_whose_suggestions_take_seconds_search_with_fewer_seeds() -> None:
+def test_those_whose_suggestions_take_seconds_search_with_fewer_seeds(tmp_path: Path) -> None:
     words = ["--problems", "graph", "--workers", "4", "--first-seed", "20", "--seeds", "9"]
-    found: dict[str, list[int]] = {}
-    for one in search.wanted(search.asked([*words, "--slow-seeds", "3"])):
-        found.setdefault(one.contestant, []).append(one.seed)
+    asked = search.asked([*words, "--slow-seeds", "3"])
+
+    def seeds(known: Store) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for one in search.wanted(asked, known):
+            found.setdefault(one.contestant, []).append(one.seed)
+        return found
+
+    empty, slow = Store(tmp_path / "s"), ("Optuna's GP", "qLogNEHVI")
+    found = seeds(empty)
     assert {*found} == {*CONTESTANTS}
     for name, many in found.items():
-        slow = name in ("Optuna's GP", "qLogNEHVI")
-        assert many == [*range(20, 23 if slow else 29)]
+        assert many == [*range(20, 23 if name in slow else 29)]
+    (first,) = (s for s in search.wanted(asked, empty) if (s.contestant, s.seed) == (slow[0], 20))
+    nothing = Score([], [], [], [], *[0] * 7)
+    empty.add(replace(first, seed=27), nothing)  # by somebody who asked for more
+    assert seeds(Store(tmp_path / "s")) == {**found, slow[0]: [20, 21, 22, 27]}
 
 
 def test_a_second_run_goes_on_where_the_first_one_ended(
@@ -150,7 +160,7 @@ def test_a_second_run_goes_on_where_the_first_one_ended(
     random = replace(CONTESTANTS["random"], run=run)
     monkeypatch.setitem(cast(dict[str, Contestant], CONTESTANTS), "random", random)
     words = ["--problems", "graph", "--contestants", "random", "--workers", "4", "--seeds", "4"]
-    searches = search.wanted(search.asked(words))
+    searches = search.wanted(search.asked(words), Store(tmp_path / "s"))
     assert [one.seed for one in searches] == [0, 1, 2, 3]
     with pytest.raises(KeyboardInterrupt):
         [*search.run(searches, 1, Store(tmp_path / "s"))]
@@ -245,9 +255,10 @@ def test_what_is_finished_can_be_shown_without_a_further_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--problems", "graph", "--contestants", "random", "TPE", "--workers", "4"]
-    done = [one for one in search.wanted(search.asked(words)) if one.seed < 7]
+    kept = Store(tmp_path / "s")
+    done = [one for one in search.wanted(search.asked(words), kept) if one.seed < 7]
     for one in done:
-        Store(tmp_path / "s").add(one, reaching(0.5))
+        kept.add(one, reaching(0.5))
     shown = [*words, "--show", "--store", str(tmp_path / "s"), "--quick"]
     monkeypatch.setattr(sys, "argv", ["search.py", *shown, "--seeds", "20", "--trainings", "150"])
     search.main()
