@@ -116,7 +116,7 @@ def timed(work: Callable[[], object]) -> float:
 def ended(number: int, spec: Spec) -> Trial:
     """Return a trial that trained to its end, or was stopped at its first rung.
 
-    What the end of a stopped one was expected to be, suggestions are judged by.
+    Samplers learn from the end that was expected of a stopped one.
     """
     if number % 3:
         made = curve_of(number, spec, 1)
@@ -136,7 +136,7 @@ def running(number: int, spec: Spec) -> Trial:
 
 
 def suggested(number: int, spec: Spec) -> Trial:
-    """Return a trial that was not started, whose hyperparameters alone are judged."""
+    """Return a trial that has not started."""
     return replace(curve_of(number, spec, 0), seconds=0.0)
 
 

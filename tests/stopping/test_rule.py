@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from distillery_contract import rungs
 from distillery_operator.resource.spec import Spec
 from distillery_operator.stopping import collapse, reasons
+from distillery_operator.stopping.front_aware import FrontAware
 from distillery_operator.stopping.rule import Rule
 from distillery_operator.trials import learning_curve
 from distillery_operator.trials.trial import Point, State, Trial
@@ -86,6 +87,10 @@ def copies(first: int, count: int, of: Trial) -> tuple[Trial, ...]:
 
 
 def test_who_repeats_a_trial_teaches_nothing_of_others() -> None:
+    ended = tuple(trial(n, 80.0 - 2 * (n % 4), 1 + n % 4) for n in range(9))
+    hopeless = replace(trial(40, 50.0, 4, done=0.0), curve=())
+    assert FrontAware(FRONT, (*ended, *copies(9, 20, ended[3]))).improves(hopeless, 4.0)
+    assert not FrontAware(FRONT, (*ended, trial(9, 78.0, 2))).improves(hopeless, 4.0)
     one = (*(trial(n, 30.0, 1 + n) for n in range(5)), trial(5, 60.0, 2))
     training = trial(40, 20.0, 4, done=0.34)
     assert stop(FRONT, training, (*one, *copies(6, 20, one[5]))) is None
